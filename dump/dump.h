@@ -1,0 +1,188 @@
+/*
+ * A dump in progress: what is known of the tree, and the two tables of rooms
+ * that know the kinds (images/kinds.def).
+ *
+ * look -> freeze -> gather -> ask -> copy -> seal -> release, see dump.c.
+ */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "images/images.h"
+#include "lib/array.h"
+#include "parasite/compile.h"
+#include "parasite/inject.h"
+#include "proto/task.pb-c.h"
+
+struct dump;
+struct task;
+
+struct dump_options {
+	pid_t tree;            /* -t */
+	const char *dir;       /* -D */
+	bool leave_running;    /* -R */
+	bool leave_stopped;    /* -s */
+	bool shell_job;        /* -j */
+	bool sync;             /* fsync before the target is killed */
+	unsigned timeout_ms;   /* to freeze */
+	const char *fail_at;   /* fail at the end of this stage (tests) */
+};
+
+enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
+
+struct thread {
+	pid_t tid;
+	struct task *task;
+	struct tracee tracee;  /* registers and masks while stopped (parasite/inject.h) */
+	char *status;          /* text of /proc/PID/task/TID/status, read while frozen */
+	struct script script;  /* what it was asked */
+	bool exited;           /* a zombie leader whose other threads live */
+};
+
+/* One line of /proc/PID/maps, with the flags of smaps where they were needed. */
+struct vma {
+	uint64_t start, end, offset;
+	uint32_t prot;         /* PROT_* */
+	bool shared;
+	dev_t dev;
+	uint64_t ino;
+	char *name;            /* as in maps, "" for anonymous memory */
+	uint64_t flags;        /* VMF_* of dump/vma.h */
+};
+
+/* One open file description, seen through one or more descriptors. */
+struct file {
+	uint32_t id;           /* file id, from 1 */
+	struct task *task;     /* somebody who has it open ... */
+	int fd;                /* ... under this number */
+	char *link;            /* where /proc/PID/fd/FD points */
+	char *fdinfo;          /* text of /proc/PID/fdinfo/FD */
+	struct stat st;
+	uint32_t flags;        /* fdinfo flags, without O_CLOEXEC */
+	uint64_t pos;
+	uint32_t mnt_id;
+	uint32_t kind;         /* record kind of the room that owns it */
+	const struct dump_kind *room;
+};
+
+struct fd_entry {
+	int fd;
+	bool cloexec;
+	size_t file;           /* index in dump.files */
+};
+
+struct task {
+	pid_t pid;
+	pid_t ppid, pgid, sid;
+	enum task_state state;
+	int stop_signal, exit_code, exit_signal;
+	char comm[16];
+	struct task *parent;   /* NULL for the root of the tree */
+	int proc;              /* /proc/PID (or of a live thread), O_PATH */
+	int pidfd;
+	int mem;               /* /proc/PID/mem */
+	ARRAY(struct thread) threads; /* the leader first */
+	ARRAY(struct vma) vmas;       /* by address */
+	ARRAY(struct fd_entry) fds;   /* by number */
+	struct arena arena;    /* scripts of all its threads */
+	struct parasite parasite; /* the injected memory, undone by parasite_cure() */
+};
+
+struct dump {
+	const struct dump_options *opt;
+	int dirfd;
+	struct image_writer *out;
+	ARRAY(struct task) tasks;     /* the root first, parents before children */
+	ARRAY(struct file) files;     /* by id */
+	Img__Manifest *manifest;
+	bool frozen;
+	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
+};
+
+/* "task 41 (redis)", for messages; one of a few static buffers. */
+const char *task_name(const struct task *t);
+
+/* ---- kinds of open file ---- */
+
+struct dump_kind {
+	/* Is this file mine? Only from what struct file holds. */
+	bool (*owns)(const struct file *f);
+	/*
+	 * Before the freeze, optional: refuse what cannot be carried with
+	 * fail(-ENOTSUP, "%s: fd %d: ...").
+	 */
+	int (*check)(struct dump *d, const struct file *f);
+	/* While frozen: write the record of this kind, owner f->id. */
+	int (*dump)(struct dump *d, const struct file *f);
+};
+
+/* The room that owns F, or NULL; its record kind. */
+const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);
+
+/*
+ * A descriptor of ours for the same open file description (pidfd_getfd(2)):
+ * for what fdinfo does not tell. -errno.
+ */
+int file_steal(const struct file *f);
+
+/* Number after KEY in fdinfo text ("eventfd-count:  2a"), in the base given. False: no such key. */
+bool fdinfo_u64(const char *fdinfo, const char *key, int base, uint64_t *ret_value);
+
+/* ---- aspects of a task ---- */
+
+enum aspect_scope {
+	SCOPE_PROCESS, /* once per process, asked in one of its live threads */
+	SCOPE_THREAD,  /* once per thread */
+};
+
+/* What an aspect asked for: scratch memory in the arena and its first op. */
+struct ask {
+	uint64_t at;  /* address of the answers: room-defined struct */
+	size_t first; /* index of its first op */
+};
+
+struct dump_aspect {
+	enum aspect_scope scope;
+	/* Before the freeze, optional: refuse what cannot be saved. */
+	int (*look)(struct dump *d, struct task *t);
+	/* Optional: append calls; put where their answers go in *ret. */
+	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
+	/* Write the record, owner tid (SCOPE_THREAD) or pid. S and ASK hold the answers. */
+	int (*take)(struct dump *d, struct thread *th, const struct script *s,
+		    const struct ask *ask);
+};
+
+/* The tables, by order of kinds.def; ends with a NULL aspect. */
+struct dump_aspect_entry {
+	uint32_t kind;
+	const char *name;
+	const struct dump_aspect *aspect;
+};
+extern const struct dump_aspect_entry dump_aspects[];
+extern const size_t dump_naspects;
+
+/* ---- stages (dump.c calls them in this order) ---- */
+
+int look_tree(struct dump *d);      /* tree.c: find tasks; refuse what is in sight */
+int freeze_tree(struct dump *d);    /* freeze.c: every thread stopped, none missed */
+int gather_tasks(struct dump *d);   /* gather.c: status, maps, fds while frozen */
+int ask_tasks(struct dump *d);      /* ask.c: inject, run the scripts, cure */
+int take_answers(struct dump *d);   /* ask.c: records of all aspects, tasks, threads */
+int dump_files(struct dump *d);     /* files.c: records of all open files */
+int dump_memory(struct dump *d);    /* memory copy: pages files */
+int seal_images(struct dump *d);
+int release_tree(struct dump *d);   /* freeze.c: kill, leave stopped or let run */
+
+/* Undo everything on failure: cure, detach, remove images. Idempotent. */
+void dump_rollback(struct dump *d);
+
+/* The whole dump. 0 or -errno, explained. */
+int dump_run(const struct dump_options *opt);
+
+/* `crtool check -t PID`: the look stage alone, printing every obstacle. Returns their number or -errno. */
+int dump_check(const struct dump_options *opt);

@@ -1,0 +1,98 @@
+/*
+ * A checkpoint on disk: DIR/state.img holds the records, DIR/pages-N.img raw
+ * pages, DIR/manifest.img, written last and renamed into place, names them all
+ * with sizes and checksums (doc/FORMAT.md). A directory without a manifest is
+ * not a checkpoint.
+ *
+ * Nothing here logs except images_read(), which explains what is wrong with a
+ * checkpoint; everything returns 0 or -errno.
+ */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/array.h"
+#include "proto/manifest.pb-c.h"
+
+/* One kind of record, by its line in kinds.def. */
+enum record_kind {
+#define RECORD(num, name)  KIND_##name = (num),
+#define FD_KIND(num, name) KIND_##name = (num),
+#define ASPECT(num, name)  KIND_##name = (num),
+#include "images/kinds.def"
+#undef RECORD
+#undef FD_KIND
+#undef ASPECT
+	KIND_LIMIT = 1024
+};
+
+/* The message descriptor and the name of a record kind; NULL if there is none of that number. */
+const ProtobufCMessageDescriptor *kind_descriptor(uint32_t kind);
+const char *kind_name(uint32_t kind);
+
+/* ---- writing ---- */
+
+struct image_writer;
+
+/*
+ * Start a checkpoint in the directory DIRFD (kept open by the caller), files
+ * of MODE (0600). Fails with -EEXIST when a checkpoint is there already.
+ */
+int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret);
+
+/* Remove everything that was written, unless sealed; free. NULL is fine. */
+void image_writer_free(struct image_writer *w);
+
+/* Append one record. OWNER is the tid, pid or file id that it belongs to. */
+int image_put(struct image_writer *w, enum record_kind kind, uint32_t owner,
+	      const ProtobufCMessage *msg);
+
+/*
+ * A page file for one copying thread; the pages are written to FD by the
+ * caller from offset 0 on, without holes, in whole pages. HASH is the running
+ * checksum, which the caller feeds through pages_file_write(). Files are
+ * numbered by INDEX, from 0. Not thread safe; the files are.
+ */
+struct pages_file;
+int image_add_pages(struct image_writer *w, struct pages_file **ret);
+uint32_t pages_file_index(const struct pages_file *p);
+uint64_t pages_file_size(const struct pages_file *p);
+int pages_file_write(struct pages_file *p, const void *data, size_t size);
+
+/* fsync all when SYNC, write the manifest and rename it into place. FILES, sizes and checksums are filled in. */
+int image_seal(struct image_writer *w, Img__Manifest *manifest, bool sync);
+
+/* ---- reading ---- */
+
+struct record {
+	uint32_t kind;
+	uint32_t owner;
+	ProtobufCMessage *msg;
+};
+
+struct images {
+	int dirfd;
+	Img__Manifest *manifest;
+	struct record *records; /* sorted by kind, then owner, then order of writing */
+	size_t nrecords;
+	int *pages; /* a descriptor per pages file, by index */
+	size_t npages;
+};
+
+/*
+ * Open DIR, verify every size and checksum (VERIFY_PAGES: of the page files
+ * too), decode every record. Unknown kinds, fields and versions are refused by name. Explains and
+ * returns -EBADMSG for a bad checkpoint, -ENOENT when there is none.
+ */
+int images_read(const char *dir, bool verify_pages, struct images **ret);
+void images_free(struct images *im);
+
+/* The records of a kind (of one owner): a slice of im->records. */
+const struct record *images_kind(const struct images *im, enum record_kind kind, size_t *ret_n);
+const struct record *images_find(const struct images *im, enum record_kind kind, uint32_t owner,
+				 size_t *ret_n);
+/* The only record of that kind and owner, or NULL when there is none. */
+const ProtobufCMessage *images_one(const struct images *im, enum record_kind kind, uint32_t owner);

@@ -1,0 +1,47 @@
+/*
+ * Growing arrays: struct { T *v; size_t n, cap; }, zero-initialised.
+ *
+ *	ARRAY(struct vma) vmas = {};
+ *	struct vma *vma = array_add(&vmas);	zeroed new element, or NULL (ENOMEM)
+ *	array_done(&vmas);
+ *
+ * Pointers into an array are valid until the next array_add().
+ */
+#pragma once
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define ARRAY(type)            \
+	struct {               \
+		type *v;       \
+		size_t n, cap; \
+	}
+
+static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
+{
+	if (*n == *cap) {
+		size_t more = *cap ? *cap * 2 : 16;
+		void *p = reallocarray(*v, more, size);
+
+		if (!p)
+			return NULL;
+		*v = p;
+		*cap = more;
+	}
+	return memset((char *)*v + (*n)++ * size, 0, size);
+}
+
+#define array_add(a) \
+	((__typeof__((a)->v))array_grow_((void **)&(a)->v, &(a)->n, &(a)->cap, sizeof(*(a)->v)))
+
+#define array_done(a)                                \
+	do {                                         \
+		free((a)->v);                        \
+		(a)->v = NULL, (a)->n = (a)->cap = 0; \
+	} while (0)
+
+/* for (each element pointer). The array must not grow in the loop. */
+#define array_each(p, a) for (__typeof__((a)->v)(p) = (a)->v; (p) < (a)->v + (a)->n; (p)++)

@@ -1,0 +1,112 @@
+#define _GNU_SOURCE
+#include "lib/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+#define FULL(call)                                  \
+	while (size) {                              \
+		ssize_t n_ = (call);                \
+		if (n_ < 0 && errno == EINTR)       \
+			continue;                   \
+		if (n_ < 0)                         \
+			return -errno;              \
+		if (n_ == 0)                        \
+			return -ENODATA;            \
+		p += n_, size -= (size_t)n_, at += n_; \
+	}                                           \
+	return 0
+
+int read_full(int fd, void *buf, size_t size)
+{
+	char *p = buf;
+	off_t at = 0;
+
+	FULL(read(fd, p, size));
+}
+
+int write_full(int fd, const void *buf, size_t size)
+{
+	const char *p = buf;
+	off_t at = 0;
+
+	FULL(write(fd, p, size));
+}
+
+int pread_full(int fd, void *buf, size_t size, off_t at)
+{
+	char *p = buf;
+
+	FULL(pread(fd, p, size, at));
+}
+
+int pwrite_full(int fd, const void *buf, size_t size, off_t at)
+{
+	const char *p = buf;
+
+	FULL(pwrite(fd, p, size, at));
+}
+
+ssize_t file_read(int dirfd, const char *path, char **ret_text)
+{
+	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	auto_free char *text = NULL;
+	size_t have = 0, cap = 4096;
+
+	if (fd < 0)
+		return -errno;
+	text = malloc(cap);
+	if (!text)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = read(fd, text + have, cap - have - 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+		if (cap - have < 2048) {
+			char *more = realloc(text, cap * 2);
+
+			if (!more)
+				return -ENOMEM;
+			text = more;
+			cap *= 2;
+		}
+	}
+	text[have] = '\0';
+	*ret_text = take_ptr(text);
+	return (ssize_t)have;
+}
+
+int file_write(int dirfd, const char *path, const char *text)
+{
+	auto_close int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return write_full(fd, text, strlen(text));
+}
+
+int link_read(int dirfd, const char *path, char **ret_target)
+{
+	char target[PATH_MAX + 1];
+	ssize_t n = readlinkat(dirfd, path, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= sizeof(target) - 1)
+		return -ENAMETOOLONG;
+	target[n] = '\0';
+	*ret_target = strdup(target);
+	return *ret_target ? 0 : -ENOMEM;
+}

@@ -1,0 +1,24 @@
+/* Descriptors: whole reads and writes, whole small files. EINTR ends here. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Read or write exactly SIZE bytes; -ENODATA when the file ends before. */
+int read_full(int fd, void *buf, size_t size);
+int write_full(int fd, const void *buf, size_t size);
+int pread_full(int fd, void *buf, size_t size, off_t at);
+int pwrite_full(int fd, const void *buf, size_t size, off_t at);
+
+/*
+ * Read all of a file of unknown size (/proc) below DIRFD into a fresh
+ * NUL-terminated buffer that the caller frees. Returns its length or -errno.
+ */
+ssize_t file_read(int dirfd, const char *path, char **ret_text);
+
+/* Write TEXT to an existing file in one write(2), as /proc wants it. */
+int file_write(int dirfd, const char *path, const char *text);
+
+/* Where a magic link points, in a fresh string; -errno. */
+int link_read(int dirfd, const char *path, char **ret_target);

@@ -1,0 +1,126 @@
+/* The static state here is the only mutable global state of crtool. */
+#include "lib/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/array.h"
+
+static enum log_level log_level = LOG_WARN;
+static FILE *log_out;
+static char *failure;
+static ARRAY(const char *) losses;
+
+void log_setup(enum log_level level, FILE *out)
+{
+	log_level = level;
+	log_out = out;
+}
+
+/* "dump/pipe.c" is the room "pipe". */
+static enum log_level room_level(const char *file)
+{
+	const char *spec = getenv("CRTOOL_LOG");
+	const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+	size_t len = strcspn(base, ".");
+
+	while (spec && *spec) {
+		if (!strncmp(spec, base, len) && spec[len] == ':')
+			return !strncmp(spec + len + 1, "debug", 5) ? LOG_DEBUG : LOG_INFO;
+		spec = strchr(spec, ',');
+		if (spec)
+			spec++;
+	}
+	return log_level;
+}
+
+static void say(const char *prefix, const char *text)
+{
+	fprintf(log_out ? log_out : stderr, "crtool: %s%s\n", prefix, text);
+}
+
+void log_say(enum log_level level, const char *file, const char *format, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	if (level > log_level && level > room_level(file))
+		return;
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	if (text)
+		say(level == LOG_WARN ? "warning: " : "", text);
+	free(text);
+}
+
+/* These errors only say that the message speaks for itself. */
+static bool speaks_for_itself(int r)
+{
+	return r == -ENOTSUP || r == -EBADMSG || r == -EINVAL || r == -ETIMEDOUT || r == -ECANCELED;
+}
+
+int log_fail(int r, const char *file, const char *format, ...)
+{
+	char *text = NULL, *whole = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	if (!text)
+		return r;
+	if (speaks_for_itself(r))
+		whole = strdup(text);
+	else if (asprintf(&whole, "%s: %s", text, strerror(-r)) < 0)
+		whole = NULL;
+	free(text);
+	if (!whole)
+		return r;
+	if (!failure) {
+		failure = whole; /* main prints it last */
+		return r;
+	}
+	if (log_level >= LOG_INFO)
+		say("also: ", whole);
+	free(whole);
+	return r;
+}
+
+void log_loss(const char *file, const char *format, ...)
+{
+	char *text = NULL;
+	const char **slot;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	slot = text ? array_add(&losses) : NULL;
+	if (slot)
+		*slot = text;
+	else
+		free(text);
+}
+
+const char *log_failure(void)
+{
+	return failure;
+}
+
+size_t log_losses(const char *const **ret_texts)
+{
+	*ret_texts = losses.v;
+	return losses.n;
+}
+
+void log_forget(void)
+{
+	free(failure);
+	failure = NULL;
+}

@@ -1,0 +1,39 @@
+/*
+ * The arena: the memory that a script and all it points to lives in, at one
+ * address in every task that runs from it.
+ *
+ * At dump it is built in a local buffer and copied into the target; at restore
+ * it is one shared mapping at the same address in crtool and in all tasks.
+ * Its first page holds the blob.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena {
+	uint64_t base; /* where the tasks see it */
+	char *local;   /* where crtool sees it */
+	size_t size;   /* room, in bytes */
+	size_t used;   /* bytes handed out, blob page included */
+};
+
+/* The blob, its bytes are at the start of every arena. */
+extern const char blob_start[], blob_end[];
+
+/* For a dump: a local buffer of SIZE bytes (address space only) seen by the task at BASE. */
+int arena_init(struct arena *a, uint64_t base, size_t size);
+
+/* For a restore: shared memory of SIZE bytes at BASE, which must be free here; executable blob page. */
+int arena_init_shared(struct arena *a, uint64_t base, size_t size);
+
+void arena_done(struct arena *a);
+
+/* SIZE zeroed bytes, 16-byte aligned: their address in the task. 0 when the arena is full. */
+uint64_t arena_alloc(struct arena *a, size_t size);
+
+/* A copy of SIZE bytes of DATA. */
+uint64_t arena_put(struct arena *a, const void *data, size_t size);
+
+/* Where crtool sees the address AT, which arena_alloc() gave. */
+void *arena_at(const struct arena *a, uint64_t at);

@@ -1,0 +1,130 @@
+/*
+ * A restore in progress: the decoded checkpoint, the plan (who is forked by
+ * whom and opens what) and the two tables of rooms (images/kinds.def).
+ *
+ * read -> check -> plan -> open -> compile -> run -> commit, see restore.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "images/images.h"
+#include "lib/array.h"
+#include "parasite/compile.h"
+#include "proto/file.pb-c.h"
+#include "proto/task.pb-c.h"
+#include "proto/thread.pb-c.h"
+
+struct restore_options {
+	const char *dir;       /* -D */
+	bool detach;           /* -d */
+	bool shell_job;        /* -j */
+	const char *pidfile;
+	bool explain;          /* print the scripts, do nothing */
+	unsigned timeout_ms;
+	const char *fail_at;   /* fail at the end of this stage (tests) */
+};
+
+struct rthread {
+	pid_t tid;
+	struct rtask *task;
+	const Img__Thread *img;
+	struct script script;
+	bool traced;           /* seized by the coordinator */
+};
+
+struct rtask {
+	pid_t pid;
+	const Img__Task *img;
+	struct rtask *parent;  /* NULL: forked by the coordinator */
+	ARRAY(struct rthread) threads; /* the leader first */
+	uint64_t vdso;         /* where its vDSO code will be; 0: none */
+};
+
+struct restore {
+	const struct restore_options *opt;
+	struct images *images;
+	struct arena arena;
+	struct shared *shared;         /* in the arena */
+	ARRAY(struct rtask) tasks;     /* the root first, parents before children */
+	struct pool *pool;             /* descriptors that all tasks inherit */
+	bool forked;
+};
+
+/* ---- kinds of open file ---- */
+
+struct restore_kind {
+	/* Optional: refuse hostile or impossible content. Nothing is forked yet. */
+	int (*check)(struct restore *r, const Img__File *file, const ProtobufCMessage *msg);
+	/* Create the open file description: a descriptor, or -errno explained. Owned by the pool. */
+	int (*open)(struct restore *r, const Img__File *file, const ProtobufCMessage *msg);
+	/* Optional: calls in the owner, once all descriptors are at their numbers; FD is one of them. */
+	int (*emit)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
+		    const ProtobufCMessage *msg, struct script *s);
+};
+const struct restore_kind *restore_kind_of(uint32_t kind);
+
+/* ---- aspects of a task ---- */
+
+/*
+ * When an aspect's calls run. BUILD is run by the leader alone, before its
+ * threads exist; all phases from THREAD on are separated by barriers.
+ */
+enum phase {
+	PHASE_BUILD,   /* leader: memory, descriptors, what threads share */
+	PHASE_THREAD,  /* every thread, in parallel */
+	PHASE_PROCESS, /* leader: what needs all threads to exist */
+	PHASE_LAST,    /* every thread: what takes rights away; seized by the coordinator by now */
+	PHASES
+};
+
+struct restore_aspect {
+	/* Optional: refuse hostile content. OWNER is a pid or tid of the checkpoint. */
+	int (*check)(struct restore *r, uint32_t owner, const ProtobufCMessage *msg);
+	/*
+	 * Append calls for one phase. TH is the thread that runs them: the
+	 * owner itself, or the leader for a record that a process owns.
+	 */
+	int (*emit[PHASES])(struct restore *r, struct rthread *th, const ProtobufCMessage *msg,
+			    struct script *s);
+};
+
+struct restore_aspect_entry {
+	uint32_t kind;
+	const char *name;
+	const struct restore_aspect *aspect;
+};
+extern const struct restore_aspect_entry restore_aspects[];
+extern const size_t restore_naspects;
+
+/* ---- the pool of descriptors (pool.c) ---- */
+
+/*
+ * Descriptors that the coordinator opened, at numbers that no task uses, so
+ * that every task can dup3() from them and close the rest.
+ */
+int pool_init(struct restore *r);
+/* Move FD to a pool number; FD is consumed. The number or -errno. */
+int pool_add(struct restore *r, int fd);
+/* The pool number of a file id: opened on first use by its kind. -errno explained. */
+int pool_file(struct restore *r, uint32_t file_id);
+void pool_done(struct restore *r);
+
+/* ---- stages (restore.c calls them in this order) ---- */
+
+int read_images(struct restore *r);
+int check_images(struct restore *r);   /* every aspect and kind; tree, references, this machine */
+int plan_tree(struct restore *r);      /* tasks, threads; arena */
+int open_files(struct restore *r);     /* pool */
+int compile_scripts(struct restore *r);
+int run_scripts(struct restore *r);    /* run.c: fork, barriers */
+int commit(struct restore *r);         /* commit.c: registers, detach */
+
+/* Kill everything that was forked, undo everything done outside. */
+void restore_rollback(struct restore *r);
+
+/* The whole restore. Unless detached, *RET_STATUS is the wait status of the root. 0 or -errno, explained. */
+int restore_run(const struct restore_options *opt, int *ret_status);
