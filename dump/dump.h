@@ -15,6 +15,7 @@
 
 #include "images/images.h"
 #include "lib/array.h"
+#include "lib/procfs.h"
 #include "parasite/compile.h"
 #include "parasite/inject.h"
 #include "proto/task.pb-c.h"
@@ -52,7 +53,7 @@ struct vma {
 	dev_t dev;
 	uint64_t ino;
 	char *name;            /* as in maps, "" for anonymous memory */
-	uint64_t flags;        /* VMF_* of dump/vma.h */
+	uint64_t flags;        /* VMF(...) of lib/procfs.h */
 };
 
 /* One open file description, seen through one or more descriptors. */
@@ -129,9 +130,6 @@ const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);
  * for what fdinfo does not tell. -errno.
  */
 int file_steal(const struct file *f);
-
-/* Number after KEY in fdinfo text ("eventfd-count:  2a"), in the base given. False: no such key. */
-bool fdinfo_u64(const char *fdinfo, const char *key, int base, uint64_t *ret_value);
 
 /* ---- aspects of a task ---- */
 
