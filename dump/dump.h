@@ -24,14 +24,14 @@ struct dump;
 struct task;
 
 struct dump_options {
-	pid_t tree;            /* -t */
-	const char *dir;       /* -D */
-	bool leave_running;    /* -R */
-	bool leave_stopped;    /* -s */
-	bool shell_job;        /* -j */
-	bool sync;             /* fsync before the target is killed */
-	unsigned timeout_ms;   /* to freeze */
-	const char *fail_at;   /* fail at the end of this stage (tests) */
+	pid_t tree;          /* -t */
+	const char *dir;     /* -D */
+	bool leave_running;  /* -R */
+	bool leave_stopped;  /* -s */
+	bool shell_job;      /* -j */
+	bool sync;           /* fsync before the target is killed */
+	unsigned timeout_ms; /* to freeze */
+	const char *fail_at; /* fail at the end of this stage (tests) */
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
@@ -39,42 +39,42 @@ enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
 struct thread {
 	pid_t tid;
 	struct task *task;
-	struct tracee tracee;  /* registers and masks while stopped (parasite/inject.h) */
-	char *status;          /* text of /proc/PID/task/TID/status, read while frozen */
-	struct script script;  /* what it was asked */
-	bool exited;           /* a zombie leader whose other threads live */
+	struct tracee tracee; /* registers and masks while stopped (parasite/inject.h) */
+	char *status;         /* text of /proc/PID/task/TID/status, read while frozen */
+	struct script script; /* what it was asked */
+	bool exited;          /* a zombie leader whose other threads live */
 };
 
 /* One line of /proc/PID/maps, with the flags of smaps where they were needed. */
 struct vma {
 	uint64_t start, end, offset;
-	uint32_t prot;         /* PROT_* */
+	uint32_t prot; /* PROT_* */
 	bool shared;
 	dev_t dev;
 	uint64_t ino;
-	char *name;            /* as in maps, "" for anonymous memory */
-	uint64_t flags;        /* VMF(...) of lib/procfs.h */
+	char *name;     /* as in maps, "" for anonymous memory */
+	uint64_t flags; /* VMF(...) of lib/procfs.h */
 };
 
 /* One open file description, seen through one or more descriptors. */
 struct file {
-	uint32_t id;           /* file id, from 1 */
-	struct task *task;     /* somebody who has it open ... */
-	int fd;                /* ... under this number */
-	char *link;            /* where /proc/PID/fd/FD points */
-	char *fdinfo;          /* text of /proc/PID/fdinfo/FD */
+	uint32_t id;       /* file id, from 1 */
+	struct task *task; /* somebody who has it open ... */
+	int fd;            /* ... under this number */
+	char *link;        /* where /proc/PID/fd/FD points */
+	char *fdinfo;      /* text of /proc/PID/fdinfo/FD */
 	struct stat st;
-	uint32_t flags;        /* fdinfo flags, without O_CLOEXEC */
+	uint32_t flags; /* fdinfo flags, without O_CLOEXEC */
 	uint64_t pos;
 	uint32_t mnt_id;
-	uint32_t kind;         /* record kind of the room that owns it */
+	uint32_t kind; /* record kind of the room that owns it */
 	const struct dump_kind *room;
 };
 
 struct fd_entry {
 	int fd;
 	bool cloexec;
-	size_t file;           /* index in dump.files */
+	size_t file; /* index in dump.files */
 };
 
 struct task {
@@ -83,23 +83,23 @@ struct task {
 	enum task_state state;
 	int stop_signal, exit_code, exit_signal;
 	char comm[16];
-	struct task *parent;   /* NULL for the root of the tree */
-	int proc;              /* /proc/PID (or of a live thread), O_PATH */
+	struct task *parent; /* NULL for the root of the tree */
+	int proc;            /* /proc/PID (or of a live thread), O_PATH */
 	int pidfd;
-	int mem;               /* /proc/PID/mem */
+	int mem;                      /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */
-	struct arena arena;    /* scripts of all its threads */
-	struct parasite parasite; /* the injected memory, undone by parasite_cure() */
+	struct arena arena;           /* scripts of all its threads */
+	struct parasite parasite;     /* the injected memory, undone by parasite_cure() */
 };
 
 struct dump {
 	const struct dump_options *opt;
 	int dirfd;
 	struct image_writer *out;
-	ARRAY(struct task) tasks;     /* the root first, parents before children */
-	ARRAY(struct file) files;     /* by id */
+	ARRAY(struct task) tasks; /* the root first, parents before children */
+	ARRAY(struct file) files; /* by id */
 	Img__Manifest *manifest;
 	bool frozen;
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
@@ -152,7 +152,7 @@ struct dump_aspect {
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
 	/* Write the record, owner tid (SCOPE_THREAD) or pid. S and ASK hold the answers. */
 	int (*take)(struct dump *d, struct thread *th, const struct script *s,
-		    const struct ask *ask);
+	            const struct ask *ask);
 };
 
 /* The tables, by order of kinds.def; ends with a NULL aspect. */
@@ -166,15 +166,15 @@ extern const size_t dump_naspects;
 
 /* ---- stages (dump.c calls them in this order) ---- */
 
-int look_tree(struct dump *d);      /* tree.c: find tasks; refuse what is in sight */
-int freeze_tree(struct dump *d);    /* freeze.c: every thread stopped, none missed */
-int gather_tasks(struct dump *d);   /* gather.c: status, maps, fds while frozen */
-int ask_tasks(struct dump *d);      /* ask.c: inject, run the scripts, cure */
-int take_answers(struct dump *d);   /* ask.c: records of all aspects, tasks, threads */
-int dump_files(struct dump *d);     /* files.c: records of all open files */
-int dump_memory(struct dump *d);    /* memory copy: pages files */
+int look_tree(struct dump *d);    /* tree.c: find tasks; refuse what is in sight */
+int freeze_tree(struct dump *d);  /* freeze.c: every thread stopped, none missed */
+int gather_tasks(struct dump *d); /* gather.c: status, maps, fds while frozen */
+int ask_tasks(struct dump *d);    /* ask.c: inject, run the scripts, cure */
+int take_answers(struct dump *d); /* ask.c: records of all aspects, tasks, threads */
+int dump_files(struct dump *d);   /* files.c: records of all open files */
+int dump_memory(struct dump *d);  /* memory copy: pages files */
 int seal_images(struct dump *d);
-int release_tree(struct dump *d);   /* freeze.c: kill, leave stopped or let run */
+int release_tree(struct dump *d); /* freeze.c: kill, leave stopped or let run */
 
 /* Undo everything on failure: cure, detach, remove images. Idempotent. */
 void dump_rollback(struct dump *d);

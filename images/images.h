@@ -48,7 +48,7 @@ void image_writer_free(struct image_writer *w);
 
 /* Append one record. OWNER is the tid, pid or file id that it belongs to. */
 int image_put(struct image_writer *w, enum record_kind kind, uint32_t owner,
-	      const ProtobufCMessage *msg);
+              const ProtobufCMessage *msg);
 
 /*
  * A page file for one copying thread; the pages are written to FD by the
@@ -93,6 +93,6 @@ void images_free(struct images *im);
 /* The records of a kind (of one owner): a slice of im->records. */
 const struct record *images_kind(const struct images *im, enum record_kind kind, size_t *ret_n);
 const struct record *images_find(const struct images *im, enum record_kind kind, uint32_t owner,
-				 size_t *ret_n);
+                                 size_t *ret_n);
 /* The only record of that kind and owner, or NULL when there is none. */
 const ProtobufCMessage *images_one(const struct images *im, enum record_kind kind, uint32_t owner);

@@ -37,9 +37,9 @@ static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
 #define array_add(a) \
 	((__typeof__((a)->v))array_grow_((void **)&(a)->v, &(a)->n, &(a)->cap, sizeof(*(a)->v)))
 
-#define array_done(a)                                \
-	do {                                         \
-		free((a)->v);                        \
+#define array_done(a)                                 \
+	do {                                          \
+		free((a)->v);                         \
 		(a)->v = NULL, (a)->n = (a)->cap = 0; \
 	} while (0)
 

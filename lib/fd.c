@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "lib/fd.h"
 
 #include <errno.h>
@@ -10,17 +9,17 @@
 
 #include "lib/cleanup.h"
 
-#define FULL(call)                                  \
-	while (size) {                              \
-		ssize_t n_ = (call);                \
-		if (n_ < 0 && errno == EINTR)       \
-			continue;                   \
-		if (n_ < 0)                         \
-			return -errno;              \
-		if (n_ == 0)                        \
-			return -ENODATA;            \
+#define FULL(call)                                     \
+	while (size) {                                 \
+		ssize_t n_ = (call);                   \
+		if (n_ < 0 && errno == EINTR)          \
+			continue;                      \
+		if (n_ < 0)                            \
+			return -errno;                 \
+		if (n_ == 0)                           \
+			return -ENODATA;               \
 		p += n_, size -= (size_t)n_, at += n_; \
-	}                                           \
+	}                                              \
 	return 0
 
 int read_full(int fd, void *buf, size_t size)

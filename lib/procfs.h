@@ -13,10 +13,12 @@
 /* ---- maps and smaps ---- */
 
 /* VmFlags of smaps: the mnemonics of fs/proc/task_mmu.c, bit by bit. */
-#define VM_FLAGS(X)                                                                         \
-	X(rd) X(wr) X(ex) X(sh) X(mr) X(mw) X(me) X(ms) X(gd) X(pf) X(lo) X(io) X(sr) X(rr) \
-	X(dc) X(de) X(ac) X(nr) X(ht) X(sf) X(ar) X(wf) X(dd) X(sd) X(mm) X(hg) X(nh) X(mg) \
-	X(um) X(uw) X(ui) X(bt) X(mt) X(ss) X(sl) X(lf) X(dp) X(gu) X(nl)
+#define VM_FLAGS(X)                                                                               \
+	X(rd)                                                                                     \
+	X(wr)                                                                                     \
+	X(ex) X(sh) X(mr) X(mw) X(me) X(ms) X(gd) X(pf) X(lo) X(io) X(sr) X(rr) X(dc) X(de) X(ac) \
+		X(nr) X(ht) X(sf) X(ar) X(wf) X(dd) X(sd) X(mm) X(hg) X(nh) X(mg) X(um) X(uw)     \
+			X(ui) X(bt) X(mt) X(ss) X(sl) X(lf) X(dp) X(gu) X(nl)
 
 enum vm_flag_bit {
 #define X(name) VMF_BIT_##name,
@@ -86,20 +88,40 @@ static inline bool status_u64(const char *status, const char *key, int base, uin
 
 /* Numbers of fields as in proc(5). */
 enum stat_field {
-	STAT_PPID = 4, STAT_PGRP, STAT_SESSION, STAT_TTY_NR, STAT_TPGID, STAT_FLAGS,
-	STAT_UTIME = 14, STAT_STIME, STAT_PRIORITY = 18, STAT_NICE, STAT_NUM_THREADS,
+	STAT_PPID = 4,
+	STAT_PGRP,
+	STAT_SESSION,
+	STAT_TTY_NR,
+	STAT_TPGID,
+	STAT_FLAGS,
+	STAT_UTIME = 14,
+	STAT_STIME,
+	STAT_PRIORITY = 18,
+	STAT_NICE,
+	STAT_NUM_THREADS,
 	STAT_STARTTIME = 22,
-	STAT_STARTCODE = 26, STAT_ENDCODE, STAT_STARTSTACK,
-	STAT_EXIT_SIGNAL = 38, STAT_PROCESSOR, STAT_RT_PRIORITY, STAT_POLICY,
-	STAT_START_DATA = 45, STAT_END_DATA, STAT_START_BRK,
-	STAT_ARG_START, STAT_ARG_END, STAT_ENV_START, STAT_ENV_END, STAT_EXIT_CODE,
+	STAT_STARTCODE = 26,
+	STAT_ENDCODE,
+	STAT_STARTSTACK,
+	STAT_EXIT_SIGNAL = 38,
+	STAT_PROCESSOR,
+	STAT_RT_PRIORITY,
+	STAT_POLICY,
+	STAT_START_DATA = 45,
+	STAT_END_DATA,
+	STAT_START_BRK,
+	STAT_ARG_START,
+	STAT_ARG_END,
+	STAT_ENV_START,
+	STAT_ENV_END,
+	STAT_EXIT_CODE,
 	STAT_FIELDS
 };
 
 struct proc_stat {
 	pid_t pid;
-	char comm[64]; /* 15 bytes of a program, more of a kernel thread */
-	char state;    /* R S D T t Z X I */
+	char comm[64];               /* 15 bytes of a program, more of a kernel thread */
+	char state;                  /* R S D T t Z X I */
 	uint64_t field[STAT_FIELDS]; /* by stat_field; negative ones in two's complement */
 };
 

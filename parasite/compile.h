@@ -38,13 +38,13 @@ void script_done(struct script *s);
 #define script_expect(s, expect, want, nr, ...) \
 	script_op(s, OP_CALL, expect, want, nr, SCRIPT_ARGS_(0, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0))
 /* Each argument becomes 64 bits; pointers are not accepted: give addresses in the task. */
-#define SCRIPT_ARGS_(z, a, b, c, d, e, f, ...)                                                    \
-	((const uint64_t[6]){ (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), \
-			      (uint64_t)(e), (uint64_t)(f) })
+#define SCRIPT_ARGS_(z, a, b, c, d, e, f, ...)                                           \
+	((const uint64_t[6]){(uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), \
+	                     (uint64_t)(e), (uint64_t)(f)})
 
 /* Append any op. */
 size_t script_op(struct script *s, enum op_code code, enum op_expect expect, int64_t want,
-		 uint32_t nr, const uint64_t args[6]);
+                 uint32_t nr, const uint64_t args[6]);
 
 /* Memory of the script: zeroed, a copy, a string. Addresses in the task. */
 uint64_t script_alloc(struct script *s, size_t size);
@@ -59,7 +59,7 @@ void *script_at(const struct script *s, uint64_t at);
  * block. 0 or the first error while building.
  */
 int script_finish(struct script *s, uint64_t shared, uint32_t signal, const void *leave,
-		  size_t leave_size);
+                  size_t leave_size);
 
 /* After the run: the result of op INDEX, how far it came, 0 or the unexpected result. */
 int64_t script_result(const struct script *s, size_t index);

@@ -11,13 +11,13 @@
 #include <stdint.h>
 
 enum op_code {
-	OP_CALL,    /* one system call */
-	OP_FULL,    /* pread64/pwrite64/read/write, repeated until all of args[2] bytes are through */
-	OP_VECTOR,  /* preadv/pwritev, repeated until all iovecs are through (they are consumed) */
-	OP_CLONE,   /* clone3(args[0], args[1]); the child runs the script at args[2] on the stack args[3] */
+	OP_CALL, /* one system call */
+	OP_FULL, /* pread64/pwrite64/read/write, repeated until all of args[2] bytes are through */
+	OP_VECTOR, /* preadv/pwritev, repeated until all iovecs are through (they are consumed) */
+	OP_CLONE, /* clone3(args[0], args[1]); the child runs the script at args[2] on the stack args[3] */
 	OP_BARRIER, /* arrive at barrier args[0] of struct shared and wait until the coordinator opens it */
-	OP_TOUCH,   /* bring the extended CPU state args[0] (XFEATURE mask) into use, so that it can be set */
-	OP_STOP,    /* stop for the tracer; goes on in struct leave if nobody traces */
+	OP_TOUCH, /* bring the extended CPU state args[0] (XFEATURE mask) into use, so that it can be set */
+	OP_STOP, /* stop for the tracer; goes on in struct leave if nobody traces */
 };
 
 /* What the result must be, else the script ends there. */
@@ -52,8 +52,8 @@ struct script_head {
 
 /* One per restore, shared by all tasks and the coordinator; futex words. */
 struct shared {
-	uint32_t failed;             /* set to the tid (own pid namespace) of the first that failed */
-	uint32_t stage;              /* barriers 0..stage-1 are open */
+	uint32_t failed; /* set to the tid (own pid namespace) of the first that failed */
+	uint32_t stage;  /* barriers 0..stage-1 are open */
 	uint32_t arrived[BARRIERS];  /* tasks that stand at (or have passed) each */
 	uint32_t expected[BARRIERS]; /* the last to arrive wakes the coordinator */
 };

@@ -19,13 +19,13 @@
 #include "proto/thread.pb-c.h"
 
 struct restore_options {
-	const char *dir;       /* -D */
-	bool detach;           /* -d */
-	bool shell_job;        /* -j */
+	const char *dir; /* -D */
+	bool detach;     /* -d */
+	bool shell_job;  /* -j */
 	const char *pidfile;
-	bool explain;          /* print the scripts, do nothing */
+	bool explain; /* print the scripts, do nothing */
 	unsigned timeout_ms;
-	const char *fail_at;   /* fail at the end of this stage (tests) */
+	const char *fail_at; /* fail at the end of this stage (tests) */
 };
 
 struct rthread {
@@ -33,24 +33,24 @@ struct rthread {
 	struct rtask *task;
 	const Img__Thread *img;
 	struct script script;
-	bool traced;           /* seized by the coordinator */
+	bool traced; /* seized by the coordinator */
 };
 
 struct rtask {
 	pid_t pid;
 	const Img__Task *img;
-	struct rtask *parent;  /* NULL: forked by the coordinator */
+	struct rtask *parent;          /* NULL: forked by the coordinator */
 	ARRAY(struct rthread) threads; /* the leader first */
-	uint64_t vdso;         /* where its vDSO code will be; 0: none */
+	uint64_t vdso;                 /* where its vDSO code will be; 0: none */
 };
 
 struct restore {
 	const struct restore_options *opt;
 	struct images *images;
 	struct arena arena;
-	struct shared *shared;         /* in the arena */
-	ARRAY(struct rtask) tasks;     /* the root first, parents before children */
-	struct pool *pool;             /* descriptors that all tasks inherit */
+	struct shared *shared;     /* in the arena */
+	ARRAY(struct rtask) tasks; /* the root first, parents before children */
+	struct pool *pool;         /* descriptors that all tasks inherit */
 	bool forked;
 };
 
@@ -63,7 +63,7 @@ struct restore_kind {
 	int (*open)(struct restore *r, const Img__File *file, const ProtobufCMessage *msg);
 	/* Optional: calls in the owner, once all descriptors are at their numbers; FD is one of them. */
 	int (*emit)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
-		    const ProtobufCMessage *msg, struct script *s);
+	            const ProtobufCMessage *msg, struct script *s);
 };
 const struct restore_kind *restore_kind_of(uint32_t kind);
 
@@ -89,7 +89,7 @@ struct restore_aspect {
 	 * owner itself, or the leader for a record that a process owns.
 	 */
 	int (*emit[PHASES])(struct restore *r, struct rthread *th, const ProtobufCMessage *msg,
-			    struct script *s);
+	                    struct script *s);
 };
 
 struct restore_aspect_entry {
@@ -116,12 +116,12 @@ void pool_done(struct restore *r);
 /* ---- stages (restore.c calls them in this order) ---- */
 
 int read_images(struct restore *r);
-int check_images(struct restore *r);   /* every aspect and kind; tree, references, this machine */
-int plan_tree(struct restore *r);      /* tasks, threads; arena */
-int open_files(struct restore *r);     /* pool */
+int check_images(struct restore *r); /* every aspect and kind; tree, references, this machine */
+int plan_tree(struct restore *r);    /* tasks, threads; arena */
+int open_files(struct restore *r);   /* pool */
 int compile_scripts(struct restore *r);
-int run_scripts(struct restore *r);    /* run.c: fork, barriers */
-int commit(struct restore *r);         /* commit.c: registers, detach */
+int run_scripts(struct restore *r); /* run.c: fork, barriers */
+int commit(struct restore *r);      /* commit.c: registers, detach */
 
 /* Kill everything that was forked, undo everything done outside. */
 void restore_rollback(struct restore *r);

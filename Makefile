@@ -1,0 +1,170 @@
+# crtool: one non-recursive Makefile; wildcards find new rooms. `make help` lists the targets.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+CC ?= cc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PREFIX ?= /usr/local
+ARCH := $(shell uname -m)
+
+# B holds everything that is built, so that variants live side by side.
+B ?= build$(if $(SAN),/san)
+G := $(B)/gen
+
+# Recipes say what they make; V=1 shows the commands.
+say = $(if $(V),,@echo '  $(1)	$@'; )
+
+# ---- flags ----
+
+PKGS := libprotobuf-c libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcap libxxhash json-c
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
+	-Wundef -Wvla -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough -Wdate-time \
+	-Wno-unused-parameter $(if $(WERROR),-Werror)
+, := ,
+SAN_FLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-omit-frame-pointer)
+
+CFLAGS ?= -O2 -g
+HOSTED := -std=gnu11 -D_GNU_SOURCE= $(WARN) $(CFLAGS) -pthread -I. -I$(G) $(PKG_CFLAGS) $(SAN_FLAGS)
+BLOB := -std=gnu11 $(WARN) -O2 -ffreestanding -fno-stack-protector -fPIE -mgeneral-regs-only \
+	-fno-asynchronous-unwind-tables $(BLOB_$(ARCH)) -I.
+BLOB_x86_64 := -fcf-protection=none
+DEPS = -MMD -MP
+
+# ---- what there is ----
+
+PROTO := $(wildcard proto/*.proto)
+PROTO_C := $(PROTO:%.proto=$(G)/%.pb-c.c)
+PROTO_H := $(PROTO:%.proto=$(G)/%.pb-c.h)
+GEN_H := $(PROTO_H) $(G)/proto/all.pb-c.h $(G)/syscalls.inc
+
+SRC := $(wildcard cli/*.c dump/*.c restore/*.c parasite/*.c parasite/arch/$(ARCH)/*.c images/*.c lib/*.c)
+OBJ := $(SRC:%.c=$(B)/%.o) $(PROTO_C:.c=.o) \
+	$(patsubst %.S,$(B)/%.o,$(wildcard parasite/blob/embed.S))
+LIB := $(B)/libcrtool.a
+
+BLOB_OBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard parasite/blob/*.c parasite/arch/$(ARCH)/*.S)))
+
+ZDTM := $(patsubst %.c,$(B)/%,$(wildcard test/zdtm/*.c test/apps/*.c test/fault/*.c test/cli/*.c))
+UNIT := $(patsubst %.c,$(B)/%,$(wildcard test/unit/*.c))
+FUZZ := $(patsubst %.c,$(B)/%,$(wildcard test/fuzz/*.c))
+BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
+
+# ---- targets ----
+
+.PHONY: all tests test lint bench demo install clean help
+
+all: $(B)/crtool ## build the tool: build/crtool
+tests: all $(ZDTM) $(UNIT) $(FUZZ) ## build all that `make test` runs
+
+test: ## install what is missing, build and run the tests; T=name runs the matching ones
+	scripts/install-deps
+	$(MAKE) -j$$(nproc) tests
+	B=$(B) scripts/run-tests $(T)
+
+lint: ## gcc and clang with -Werror, formatting, rooms, layers, scripts
+	scripts/lint
+
+bench: ## measure, each against its limit
+	scripts/install-deps
+	$(MAKE) -j$$(nproc) all $(BENCH)
+	B=$(B) bench/run
+
+demo: ## see a program saved, killed, brought back
+	scripts/install-deps
+	$(MAKE) -j$$(nproc) all
+	B=$(B) scripts/demo
+
+install: all ## DESTDIR= PREFIX=/usr/local
+	install -D -m 755 $(B)/crtool $(DESTDIR)$(PREFIX)/sbin/crtool
+	install -D -m 644 doc/crtool.8 $(DESTDIR)$(PREFIX)/share/man/man8/crtool.8
+
+clean: ## remove build/
+	rm -rf build $(B)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@echo "  with CC=clang, WERROR=1, SAN=1 (ASan and UBSan), CFLAGS=, V=1"
+
+# ---- generated ----
+
+$(G)/proto/%.pb-c.c $(G)/proto/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(@D)
+	$(call say,GEN)protoc-c --c_out=$(G) $<
+
+$(G)/proto/all.pb-c.h: $(PROTO) Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN)printf '#include "%s"\n' $(PROTO:.proto=.pb-c.h) >$@
+
+$(G)/syscalls.inc: Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN)echo '#include <asm/unistd.h>' | $(CC) -E -dM - | \
+		sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | sort >$@
+
+# ---- hosted code ----
+
+$(G)/%.o: $(G)/%.c
+	$(call say,CC)$(CC) $(HOSTED) -w $(DEPS) -c $< -o $@
+
+$(B)/%.o: %.c | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(HOSTED) $(DEPS) -c $< -o $@
+
+$(LIB): $(filter-out $(B)/cli/main.o,$(OBJ))
+	@rm -f $@
+	$(call say,AR)ar rcs $@ $^
+
+$(B)/crtool: $(B)/cli/main.o $(LIB)
+	$(call say,LINK)$(CC) $(HOSTED) $^ -o $@ $(PKG_LIBS)
+
+# ---- the blob: flat, position independent, without data ----
+
+$(B)/parasite/blob/%.o: parasite/blob/%.c
+	@mkdir -p $(@D)
+	$(call say,BLOB)$(CC) $(BLOB) $(DEPS) -c $< -o $@
+
+$(B)/parasite/arch/%.o: parasite/arch/%.S
+	@mkdir -p $(@D)
+	$(call say,BLOB)$(CC) $(BLOB) $(DEPS) -c $< -o $@
+
+$(B)/blob.elf: parasite/blob/blob.lds $(BLOB_OBJ)
+	$(call say,LINK)ld -T $< -o $@ $(BLOB_OBJ)
+	@scripts/check-blob $@ $(BLOB_OBJ)
+
+$(B)/blob.bin: $(B)/blob.elf
+	@objcopy -O binary $< $@
+
+# The assembler finds .incbin "blob.bin" by its -I.
+$(B)/parasite/blob/embed.o: parasite/blob/embed.S $(B)/blob.bin
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) -I. -Wa,-I$(B) -c $< -o $@
+
+# ---- tests and measurements ----
+
+$(B)/test/zdtm/lib/zdtm.o: HOSTED := -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -I. -Itest/zdtm/lib
+
+# Victims know nothing of crtool; NAME_static.c becomes a static binary.
+$(ZDTM): $(B)/%: %.c $(B)/test/zdtm/lib/zdtm.o
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -pthread -I. -Itest/zdtm/lib $(DEPS) -MF $@.d \
+		$^ -o $@ $(if $(filter %_static,$@),-static)
+
+$(UNIT) $(BENCH): $(B)/%: %.c $(LIB) | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(HOSTED) $(DEPS) -MF $@.d $< $(LIB) -o $@ $(PKG_LIBS)
+
+# Fuzz targets see the sources they test, instrumented: all of images/ and lib/.
+FUZZ_FLAGS := -fsanitize=fuzzer$(,)address$(,)undefined -g -O1
+$(FUZZ): $(B)/%: %.c $(filter images/%.c lib/%.c,$(SRC)) $(PROTO_C) | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)clang -std=gnu11 -D_GNU_SOURCE= -pthread -I. -I$(G) $(PKG_CFLAGS) $(FUZZ_FLAGS) $(DEPS) -MF $@.d \
+		$(filter %.c,$^) -o $@ $(PKG_LIBS)
+
+-include $(OBJ:.o=.d) $(BLOB_OBJ:.o=.d) $(addsuffix .d,$(ZDTM) $(UNIT) $(FUZZ) $(BENCH))
