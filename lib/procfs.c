@@ -127,7 +127,7 @@ static void attribute_parse(const char *at, const char *end, struct map_line *m)
 	if (len >= sizeof(flags) - 1 && !memcmp(at, flags, sizeof(flags) - 1)) {
 		m->flags = flags_parse(at + sizeof(flags) - 1, end);
 	} else if (len >= sizeof(key) - 1 && !memcmp(at, key, sizeof(key) - 1)) {
-		struct cursor c = {.at = at + sizeof(key) - 1, .end = end};
+		struct cursor c = { .at = at + sizeof(key) - 1, .end = end };
 
 		while (c.at < c.end && *c.at == ' ')
 			c.at++;
@@ -139,7 +139,7 @@ ssize_t map_parse(const char *text, size_t size, bool last, struct map_line *ret
 {
 	const char *end = text + size;
 	const char *eol = size ? memchr(text, '\n', size) : NULL;
-	struct cursor c = {.at = text, .end = eol};
+	struct cursor c = { .at = text, .end = eol };
 	struct map_line m = {};
 
 	if (!eol)
@@ -268,7 +268,7 @@ bool key_u64(const char *text, const char *key, int base, uint64_t *ret)
 {
 	size_t len;
 	const char *value = key_value(text, key, &len);
-	struct cursor c = {.at = value, .end = value ? value + len : NULL};
+	struct cursor c = { .at = value, .end = value ? value + len : NULL };
 	uint64_t v;
 
 	if (!value)
@@ -299,7 +299,7 @@ static bool fields_parse(struct cursor *c, struct proc_stat *st, size_t first)
 
 int stat_parse(const char *text, struct proc_stat *ret)
 {
-	struct cursor c = {.at = text, .end = text + strlen(text)};
+	struct cursor c = { .at = text, .end = text + strlen(text) };
 	/* Only comm can hold a ')': the last one ends it. */
 	const char *close = strrchr(text, ')');
 	struct proc_stat st = {};

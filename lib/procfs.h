@@ -13,12 +13,12 @@
 /* ---- maps and smaps ---- */
 
 /* VmFlags of smaps: the mnemonics of fs/proc/task_mmu.c, bit by bit. */
-#define VM_FLAGS(X)                                                                               \
-	X(rd)                                                                                     \
-	X(wr)                                                                                     \
-	X(ex) X(sh) X(mr) X(mw) X(me) X(ms) X(gd) X(pf) X(lo) X(io) X(sr) X(rr) X(dc) X(de) X(ac) \
-		X(nr) X(ht) X(sf) X(ar) X(wf) X(dd) X(sd) X(mm) X(hg) X(nh) X(mg) X(um) X(uw)     \
-			X(ui) X(bt) X(mt) X(ss) X(sl) X(lf) X(dp) X(gu) X(nl)
+/* clang-format off */
+#define VM_FLAGS(X)                                                                         \
+	X(rd) X(wr) X(ex) X(sh) X(mr) X(mw) X(me) X(ms) X(gd) X(pf) X(lo) X(io) X(sr) X(rr) \
+	X(dc) X(de) X(ac) X(nr) X(ht) X(sf) X(ar) X(wf) X(dd) X(sd) X(mm) X(hg) X(nh) X(mg) \
+	X(um) X(uw) X(ui) X(bt) X(mt) X(ss) X(sl) X(lf) X(dp) X(gu) X(nl)
+/* clang-format on */
 
 enum vm_flag_bit {
 #define X(name) VMF_BIT_##name,
@@ -87,36 +87,18 @@ static inline bool status_u64(const char *status, const char *key, int base, uin
 /* ---- stat ---- */
 
 /* Numbers of fields as in proc(5). */
+/* clang-format off */
 enum stat_field {
-	STAT_PPID = 4,
-	STAT_PGRP,
-	STAT_SESSION,
-	STAT_TTY_NR,
-	STAT_TPGID,
-	STAT_FLAGS,
-	STAT_UTIME = 14,
-	STAT_STIME,
-	STAT_PRIORITY = 18,
-	STAT_NICE,
-	STAT_NUM_THREADS,
+	STAT_PPID = 4, STAT_PGRP, STAT_SESSION, STAT_TTY_NR, STAT_TPGID, STAT_FLAGS,
+	STAT_UTIME = 14, STAT_STIME, STAT_PRIORITY = 18, STAT_NICE, STAT_NUM_THREADS,
 	STAT_STARTTIME = 22,
-	STAT_STARTCODE = 26,
-	STAT_ENDCODE,
-	STAT_STARTSTACK,
-	STAT_EXIT_SIGNAL = 38,
-	STAT_PROCESSOR,
-	STAT_RT_PRIORITY,
-	STAT_POLICY,
-	STAT_START_DATA = 45,
-	STAT_END_DATA,
-	STAT_START_BRK,
-	STAT_ARG_START,
-	STAT_ARG_END,
-	STAT_ENV_START,
-	STAT_ENV_END,
-	STAT_EXIT_CODE,
+	STAT_STARTCODE = 26, STAT_ENDCODE, STAT_STARTSTACK,
+	STAT_EXIT_SIGNAL = 38, STAT_PROCESSOR, STAT_RT_PRIORITY, STAT_POLICY,
+	STAT_START_DATA = 45, STAT_END_DATA, STAT_START_BRK,
+	STAT_ARG_START, STAT_ARG_END, STAT_ENV_START, STAT_ENV_END, STAT_EXIT_CODE,
 	STAT_FIELDS
 };
+/* clang-format on */
 
 struct proc_stat {
 	pid_t pid;

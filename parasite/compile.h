@@ -38,9 +38,9 @@ void script_done(struct script *s);
 #define script_expect(s, expect, want, nr, ...) \
 	script_op(s, OP_CALL, expect, want, nr, SCRIPT_ARGS_(0, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0))
 /* Each argument becomes 64 bits; pointers are not accepted: give addresses in the task. */
-#define SCRIPT_ARGS_(z, a, b, c, d, e, f, ...)                                           \
-	((const uint64_t[6]){(uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), \
-	                     (uint64_t)(e), (uint64_t)(f)})
+#define SCRIPT_ARGS_(z, a, b, c, d, e, f, ...)                                            \
+	((const uint64_t[6]){ (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), \
+	                      (uint64_t)(e), (uint64_t)(f) })
 
 /* Append any op. */
 size_t script_op(struct script *s, enum op_code code, enum op_expect expect, int64_t want,
