@@ -1,0 +1,174 @@
+# The tests' side of zdtm.h: start a victim, dump and restore it, release it.
+#
+#	load lib/zdtm
+#
+#	@test "an eventfd keeps its count" { zdtm eventfd; }
+#
+#	@test "an eventfd is refused ..." {
+#		park eventfd --strange
+#		run -4 crtool dump -t "$pid" -D "$(images)"
+#		release
+#	}
+#
+# Options for the modes below go into the arrays dump_with and restore_with.
+
+bats_require_minimum_version 1.5.0
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+BUILD=$ROOT/${B:-build}
+dump_with=() restore_with=()
+pid='' dir='' zdtm_count=0
+
+# The tool, without the descriptors of bats.
+crtool() {
+	"$BUILD/crtool" "$@" 3>&- 4>&-
+}
+
+# Wait until a command succeeds, $1 seconds at most.
+within() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		((SECONDS <= end)) || return 1
+		sleep 0.005
+	done
+}
+
+gone() {
+	[ ! -e "/proc/$1" ]
+}
+
+alive() {
+	[ -e "/proc/$1" ] && ! grep -q '^State:.[ZX]' "/proc/$1/status"
+}
+
+running() {
+	alive "$1" && ! grep -q '^State:.[tT]' "/proc/$1/status"
+}
+
+# A new empty directory under the test's own, open to every user: its path is in $dir.
+fresh_dir() {
+	dir=$BATS_TEST_TMPDIR/$((++zdtm_count))
+	mkdir "$dir"
+	chmod 777 "$dir"
+	chmod a+x "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")" "$BATS_TEST_TMPDIR"
+}
+
+# Print the path of a new directory for images.
+images() {
+	mktemp -d "$BATS_TEST_TMPDIR/images.XXXXXX"
+}
+
+# start COMMAND [args]: in $dir and in a session of its own, as $pid, with nothing
+# open but /dev/null and the files out and err.
+start() {
+	(
+		cd "$dir" || exit 1
+		for fd in /proc/self/fd/*; do
+			fd=${fd##*/}
+			[ "$fd" -lt 3 ] || eval "exec $fd>&-"
+		done
+		exec setsid "$@" </dev/null >>out 2>>err
+	) &
+	pid=$!
+}
+
+# park VICTIM [args]: start it and wait until it says that it is ready.
+park() {
+	local victim=$1
+
+	shift
+	case $victim in
+	*/*) victim=$BUILD/test/$victim ;;
+	*) victim=$BUILD/test/zdtm/$victim ;;
+	esac
+	fresh_dir
+	start "$victim" "$@"
+	within 20 parked_or_gone
+	[ -e "$dir/parked" ] || explain "it did not park"
+}
+
+parked_or_gone() {
+	[ -e "$dir/parked" ] || ! alive "$pid"
+}
+
+# Say what is known of the victim, and fail.
+explain() {
+	echo "$1 (pid $pid)"
+	if alive "$pid"; then
+		grep -E '^(State|TracerPid|Sig...|Threads)' "/proc/$pid/status" || true
+		cat "/proc/$pid/syscall" "/proc/$pid/stack" 2>/dev/null || true
+	fi
+	echo "--- its stderr:"
+	cat "$dir/err"
+	return 1
+}
+
+# Let the victim check itself; it must end and pass.
+release() {
+	touch "$dir/release"
+	within 20 gone_or_zombie || explain "it does not end after its release"
+	[ "$(cat "$dir/result" 2>/dev/null)" = pass ] || explain "it did not pass"
+}
+
+gone_or_zombie() {
+	! alive "$pid"
+}
+
+dump_and_restore() {
+	local to
+
+	to=$(images)
+	crtool dump -t "$pid" -D "$to" "${dump_with[@]}"
+	within 5 gone "$pid" || explain "it is still there after the dump"
+	crtool restore -d -D "$to" "${restore_with[@]}"
+	alive "$pid" || explain "it is not there after the restore"
+	rm -r "$to"
+}
+
+dump_and_restore_thrice() {
+	dump_and_restore
+	dump_and_restore
+	dump_and_restore
+}
+
+# dump -R: the victim runs on, and the images are whole.
+dump_running() {
+	local to
+
+	to=$(images)
+	crtool dump -R -t "$pid" -D "$to" "${dump_with[@]}"
+	running "$pid" || explain "it does not run on after dump -R"
+	crtool show -D "$to" >/dev/null
+	rm -r "$to"
+}
+
+# zdtm VICTIM [args]: the three standard ways.
+zdtm() {
+	local way
+
+	for way in dump_and_restore dump_running dump_and_restore_thrice; do
+		echo "--- $way:"
+		park "$@"
+		"$way"
+		release
+	done
+}
+
+# Kill whatever still works in the test's directory, and wait until it is gone.
+zdtm_teardown() {
+	local left
+
+	for left in $(find /proc -maxdepth 2 -name cwd -lname "$BATS_TEST_TMPDIR/*" 2>/dev/null); do
+		left=${left#/proc/}
+		left=${left%/cwd}
+		[[ $left =~ ^[0-9]+$ ]] || continue
+		kill -KILL "$left" 2>/dev/null || true
+		within 5 gone "$left" || echo "pid $left stays behind"
+	done
+}
+
+teardown() {
+	zdtm_teardown
+}
