@@ -1,0 +1,83 @@
+/*
+ * x86-64. The register file is ptrace's struct user_regs_struct, whose tail
+ * (rip, cs, eflags, rsp, ss) is an iret frame: the blob leaves by iretq, which
+ * restores every register at once and needs no help from the kernel.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+struct arch_regs {
+	struct user_regs_struct gp;
+};
+
+/* What the blob loads when it goes on by itself; entry.S knows the layout. */
+struct arch_leave {
+	struct user_regs_struct gp;
+	uint64_t sigmask;
+};
+
+/* Largest extended state that NT_X86_XSTATE may have (with AMX: 11008 today). */
+#define ARCH_XSTATE_MAX 16384
+
+/* Registers of a stopped tracee. 0 or -errno. */
+int arch_regs_get(pid_t tid, struct arch_regs *ret);
+int arch_regs_set(pid_t tid, const struct arch_regs *regs);
+
+/*
+ * Extended state (x87 to AMX), as NT_X86_XSTATE: returns its size in bytes.
+ * Setting accepts a shorter state and fills it up with zeros.
+ */
+ssize_t arch_xstate_get(pid_t tid, void *buf, size_t size);
+int arch_xstate_set(pid_t tid, const void *buf, size_t size);
+
+/* XFEATURE bits that STATE really uses (XSTATE_BV). */
+uint64_t arch_xstate_used(const void *state, size_t size);
+
+/* Features that must be touched by the thread itself before they can be set (AMX). */
+uint64_t arch_xstate_to_touch(uint64_t used);
+
+/* True for a task that runs 32-bit code. */
+bool arch_regs_compat(const struct arch_regs *regs);
+
+/* In a system call (not interrupted user code)? Its number in *ret_nr. */
+bool arch_in_syscall(const struct arch_regs *regs, long *ret_nr);
+
+/*
+ * A call that the freeze interrupted goes on unseen: where the kernel would
+ * return EINTR for the bare stop (signal(7): epoll_wait, sigtimedwait, semop,
+ * sockets with a time-out ...), ask it to restart the call unless a handler
+ * runs (ERESTARTNOHAND). True if REGS changed.
+ */
+bool arch_restart_interrupted(struct arch_regs *regs);
+
+/* The same in a restored task: the restart block is gone, so the call starts anew. */
+bool arch_restart_anew(struct arch_regs *regs);
+
+/* Registers for running the blob at ENTRY with HEAD on STACK, from those of the thread. */
+void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, uint64_t stack);
+
+/* Registers for one system call at the instruction INSN; its result afterwards. */
+void arch_regs_for_syscall(struct arch_regs *regs, uint64_t insn, uint32_t nr,
+			   const uint64_t args[6]);
+int64_t arch_regs_result(const struct arch_regs *regs);
+
+/* What to load when the thread goes on without ptrace: restarts are already carried out. */
+void arch_leave_from(struct arch_leave *leave, const struct arch_regs *regs, uint64_t sigmask);
+
+/* The instruction pointer, to move a thread out of an rseq section. */
+uint64_t arch_ip(const struct arch_regs *regs);
+void arch_set_ip(struct arch_regs *regs, uint64_t ip);
+
+/* Offset of a system call instruction in SIZE bytes of CODE, or -1. */
+ssize_t arch_find_syscall(const void *code, size_t size);
+
+/* XCR0 (what the system saves) and the cpuid words that programs choose code by. */
+uint64_t arch_xfeatures(void);
+size_t arch_cpu_features(uint32_t *words, size_t max);
+/* The name of the first feature of WANT that HAVE lacks, or NULL. */
+const char *arch_cpu_feature_missing(const uint32_t *want, const uint32_t *have, size_t n);

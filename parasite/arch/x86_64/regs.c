@@ -1,0 +1,204 @@
+/*
+ * Registers of a stopped thread and the ways in which an interrupted system
+ * call goes on (arch/x86/kernel/signal.c, arch_do_signal_or_restart()):
+ * orig_rax >= 0 says that the thread was in a call, a negative rax of the
+ * -ERESTART family how the kernel will restart it.
+ */
+#define _GNU_SOURCE
+#include "parasite/arch/x86_64/arch.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "lib/array.h"
+
+/* include/linux/errno.h; never seen by programs */
+#define ERESTARTSYS           512
+#define ERESTARTNOINTR        513
+#define ERESTARTNOHAND        514
+#define ERESTART_RESTARTBLOCK 516
+
+#define SYSCALL_INSN_SIZE 2 /* 0f 05 */
+#define USER_CS64         0x33
+#define EFLAGS_PLAIN      0x202 /* interrupts on, nothing else */
+
+int arch_regs_get(pid_t tid, struct arch_regs *ret)
+{
+	return ptrace(PTRACE_GETREGS, tid, NULL, &ret->gp) < 0 ? -errno : 0;
+}
+
+int arch_regs_set(pid_t tid, const struct arch_regs *regs)
+{
+	return ptrace(PTRACE_SETREGS, tid, NULL, &regs->gp) < 0 ? -errno : 0;
+}
+
+ssize_t arch_xstate_get(pid_t tid, void *buf, size_t size)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = size };
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_X86_XSTATE, &iov) < 0)
+		return -errno;
+	return (ssize_t)iov.iov_len;
+}
+
+/* The kernel takes nothing but its full size: fewer bytes give EFAULT. */
+int arch_xstate_set(pid_t tid, const void *buf, size_t size)
+{
+	char full[ARCH_XSTATE_MAX];
+	struct iovec iov = { .iov_base = full, .iov_len = sizeof(full) };
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_X86_XSTATE, &iov) < 0)
+		return -errno;
+	if (size > iov.iov_len)
+		return -EINVAL;
+	memset(full, 0, sizeof(full));
+	memcpy(full, buf, size);
+	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_X86_XSTATE, &iov) < 0 ? -errno : 0;
+}
+
+uint64_t arch_xstate_used(const void *state, size_t size)
+{
+	uint64_t bv;
+
+	if (size < 512 + sizeof(bv))
+		return 0;
+	memcpy(&bv, (const char *)state + 512, sizeof(bv));
+	return bv;
+}
+
+/* XTILECFG and XTILEDATA: the kernel allocates them at the first tile instruction only. */
+uint64_t arch_xstate_to_touch(uint64_t used)
+{
+	return used & (3UL << 17);
+}
+
+bool arch_regs_compat(const struct arch_regs *regs)
+{
+	return regs->gp.cs != USER_CS64;
+}
+
+bool arch_in_syscall(const struct arch_regs *regs, long *ret_nr)
+{
+	*ret_nr = (long)regs->gp.orig_rax;
+	return *ret_nr >= 0;
+}
+
+/* Calls that return EINTR for a bare stop (signal(7)) and lose nothing by a second try. */
+static const uint16_t reissued[] = {
+	SYS_epoll_wait,   SYS_epoll_pwait,   SYS_epoll_pwait2,    SYS_rt_sigtimedwait,
+	SYS_semop,        SYS_semtimedop,    SYS_recvfrom,        SYS_recvmsg,
+	SYS_recvmmsg,     SYS_sendto,        SYS_sendmsg,         SYS_sendmmsg,
+	SYS_accept,       SYS_accept4,       SYS_connect,         SYS_read,
+	SYS_readv,        SYS_write,         SYS_writev,          SYS_io_getevents,
+	SYS_io_pgetevents, SYS_msgrcv,       SYS_msgsnd,          SYS_futex,
+	SYS_io_uring_enter, SYS_nanosleep,   SYS_clock_nanosleep, SYS_poll,
+	SYS_ppoll,        SYS_select,        SYS_pselect6,
+};
+
+static bool is_reissued(long nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reissued); i++)
+		if (reissued[i] == nr)
+			return true;
+	return false;
+}
+
+bool arch_restart_interrupted(struct arch_regs *regs)
+{
+	long nr;
+
+	if (!arch_in_syscall(regs, &nr) || (long)regs->gp.rax != -EINTR || !is_reissued(nr))
+		return false;
+	regs->gp.rax = (unsigned long)-ERESTARTNOHAND;
+	return true;
+}
+
+bool arch_restart_anew(struct arch_regs *regs)
+{
+	long nr;
+
+	if (!arch_in_syscall(regs, &nr) || (long)regs->gp.rax != -ERESTART_RESTARTBLOCK)
+		return false;
+	regs->gp.rax = (unsigned long)-ERESTARTNOHAND;
+	return true;
+}
+
+void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, uint64_t stack)
+{
+	regs->gp.rip = entry;
+	regs->gp.rsp = stack;
+	regs->gp.rdi = head;
+	regs->gp.rax = 0;
+	regs->gp.orig_rax = (unsigned long)-1; /* not in a call: nothing to restart */
+	regs->gp.eflags = EFLAGS_PLAIN;
+}
+
+void arch_regs_for_syscall(struct arch_regs *regs, uint64_t insn, uint32_t nr,
+			   const uint64_t args[6])
+{
+	regs->gp.rip = insn;
+	regs->gp.rax = nr;
+	regs->gp.orig_rax = (unsigned long)-1;
+	regs->gp.eflags = EFLAGS_PLAIN;
+	regs->gp.rdi = args[0];
+	regs->gp.rsi = args[1];
+	regs->gp.rdx = args[2];
+	regs->gp.r10 = args[3];
+	regs->gp.r8 = args[4];
+	regs->gp.r9 = args[5];
+}
+
+int64_t arch_regs_result(const struct arch_regs *regs)
+{
+	return (int64_t)regs->gp.rax;
+}
+
+/*
+ * Without ptrace the blob itself must do what the kernel would have done on
+ * the way out: repeat the call, or continue it through its restart block, which
+ * no call of a script replaces.
+ */
+void arch_leave_from(struct arch_leave *leave, const struct arch_regs *regs, uint64_t sigmask)
+{
+	long nr;
+
+	leave->gp = regs->gp;
+	leave->sigmask = sigmask;
+	if (!arch_in_syscall(regs, &nr))
+		return;
+	switch ((long)regs->gp.rax) {
+	case -ERESTARTSYS:
+	case -ERESTARTNOINTR:
+	case -ERESTARTNOHAND:
+		leave->gp.rax = (unsigned long)nr;
+		leave->gp.rip -= SYSCALL_INSN_SIZE;
+		break;
+	case -ERESTART_RESTARTBLOCK:
+		leave->gp.rax = SYS_restart_syscall;
+		leave->gp.rip -= SYSCALL_INSN_SIZE;
+		break;
+	default:
+		break;
+	}
+}
+
+uint64_t arch_ip(const struct arch_regs *regs)
+{
+	return regs->gp.rip;
+}
+
+void arch_set_ip(struct arch_regs *regs, uint64_t ip)
+{
+	regs->gp.rip = ip;
+}
+
+ssize_t arch_find_syscall(const void *code, size_t size)
+{
+	const unsigned char *p = memmem(code, size, "\x0f\x05", SYSCALL_INSN_SIZE);
+
+	return p ? p - (const unsigned char *)code : -1;
+}

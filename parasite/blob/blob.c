@@ -1,0 +1,180 @@
+/*
+ * The blob: runs a script inside a task. Freestanding, one page, no data, no
+ * library, no floating point (the FPU state of the thread stays untouched).
+ *
+ * At dump it ends at OP_STOP, where the tracer takes over; if there is none any
+ * more, it loads the registers of the thread and is gone. At restore it ends
+ * there too, and a failure tells the coordinator and ends the task.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/futex.h>
+#include <linux/uio.h>
+
+#include "parasite/arch/arch.h"
+#include "parasite/script.h"
+
+long blob_syscall(long nr, const uint64_t args[6]);
+long blob_clone(uint64_t args, uint64_t size, uint64_t child);
+void blob_touch(uint64_t xfeatures);
+uint64_t blob_main(struct script_head *h);
+
+#define CALL(nr, ...) blob_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
+#define ERROR_MAX     4095
+#define SIG_SETMASK   2
+
+static int is_error(long r)
+{
+	return r < 0 && r >= -ERROR_MAX;
+}
+
+/* Repeat a read or write until args[2] bytes are through; args[3] is the offset of pread64 and pwrite64. */
+static long run_full(const struct op *op)
+{
+	uint64_t args[6];
+	uint64_t left = op->args[2];
+
+	for (int i = 0; i < 6; i++)
+		args[i] = op->args[i];
+	while (left) {
+		long n;
+
+		args[2] = left;
+		n = blob_syscall(op->nr, args);
+		if (n == -EINTR || n == -EAGAIN)
+			continue;
+		if (n < 0)
+			return n;
+		if (n == 0)
+			return -ENODATA;
+		args[1] += (uint64_t)n;
+		args[3] += (uint64_t)n;
+		left -= (uint64_t)n;
+	}
+	return (long)op->args[2];
+}
+
+/* The same for iovecs: as in preadv(fd, iov, count, offset). */
+static long run_vector(const struct op *op)
+{
+	uint64_t fd = op->args[0], count = op->args[2], offset = op->args[3];
+	struct iovec *iov = (struct iovec *)op->args[1];
+	long sum = 0;
+
+	while (count) {
+		long n = CALL(op->nr, fd, (uint64_t)iov, count, offset);
+
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return n;
+		if (n == 0)
+			return -ENODATA;
+		sum += n;
+		offset += (uint64_t)n;
+		while (count && (uint64_t)n >= iov->iov_len) {
+			n -= (long)iov->iov_len;
+			iov++, count--;
+		}
+		if (count) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (uint64_t)n;
+		}
+	}
+	return sum;
+}
+
+static void futex_wake(uint32_t *word)
+{
+	CALL(__NR_futex, (uint64_t)word, FUTEX_WAKE, 0x7fffffff);
+}
+
+/* Arrive, wake the coordinator if last, wait until it opens the barrier. */
+static long run_barrier(struct shared *sh, uint64_t n)
+{
+	uint32_t arrived = __atomic_add_fetch(&sh->arrived[n], 1, __ATOMIC_SEQ_CST);
+	uint32_t stage;
+
+	if (arrived == __atomic_load_n(&sh->expected[n], __ATOMIC_SEQ_CST))
+		futex_wake(&sh->arrived[n]);
+	while ((stage = __atomic_load_n(&sh->stage, __ATOMIC_SEQ_CST)) <= n)
+		CALL(__NR_futex, (uint64_t)&sh->stage, FUTEX_WAIT, stage);
+	return 0;
+}
+
+/* A signal that is ignored when nobody traces, and a stop when somebody does. */
+static long run_stop(const struct script_head *h)
+{
+	long pid = CALL(__NR_getpid, 0);
+	long tid = CALL(__NR_gettid, 0);
+
+	return CALL(__NR_tgkill, (uint64_t)pid, (uint64_t)tid, h->signal);
+}
+
+static long run_op(const struct script_head *h, const struct op *op)
+{
+	switch (op->code) {
+	case OP_FULL:
+		return run_full(op);
+	case OP_VECTOR:
+		return run_vector(op);
+	case OP_CLONE:
+		return blob_clone(op->args[0], op->args[1], op->args[2]);
+	case OP_BARRIER:
+		return run_barrier((struct shared *)h->shared, op->args[0]);
+	case OP_TOUCH:
+		blob_touch(op->args[0]);
+		return 0;
+	case OP_STOP:
+		return run_stop(h);
+	default:
+		return blob_syscall(op->nr, op->args);
+	}
+}
+
+static int as_expected(const struct op *op)
+{
+	if (op->expect == EXPECT_ANY)
+		return 1;
+	return op->expect == EXPECT_VALUE ? op->result == op->want : !is_error(op->result);
+}
+
+/* Tell the coordinator; the whole restore ends here. */
+static void give_up(struct shared *sh)
+{
+	uint32_t nobody = 0;
+	long tid = CALL(__NR_gettid, 0);
+
+	__atomic_compare_exchange_n(&sh->failed, &nobody, (uint32_t)tid, 0, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
+	for (int i = 0; i < BARRIERS; i++)
+		futex_wake(&sh->arrived[i]);
+	CALL(__NR_exit_group, 1);
+}
+
+uint64_t blob_main(struct script_head *h)
+{
+	struct op *ops = (struct op *)h->ops;
+
+	for (uint32_t i = 0; i < h->count; i++) {
+		h->at = i;
+		ops[i].result = run_op(h, &ops[i]);
+		if (as_expected(&ops[i]))
+			continue;
+		h->error = ops[i].result ? ops[i].result : -ENODATA;
+		if (h->shared)
+			give_up((struct shared *)h->shared);
+		run_stop(h);
+		break;
+	}
+	if (!h->error)
+		h->at = h->count;
+	if (!h->leave)
+		CALL(__NR_exit_group, 1);
+	CALL(__NR_rt_sigprocmask, SIG_SETMASK, h->leave + offsetof(struct arch_leave, sigmask), 0,
+	     sizeof(uint64_t));
+	return h->leave;
+}
