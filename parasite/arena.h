@@ -15,8 +15,12 @@ struct arena {
 	uint64_t base; /* where the tasks see it */
 	char *local;   /* where crtool sees it */
 	size_t size;   /* room, in bytes */
-	size_t used;   /* bytes handed out, blob page included */
+	size_t used;   /* bytes handed out, blob page included: what has to be copied */
+	size_t stacks; /* offset of the lowest stack */
 };
+
+#define ARENA_BLOB  4096  /* bytes at the start that are the blob */
+#define ARENA_STACK 16384 /* bytes of a script's stack: room for a signal frame */
 
 /* The blob, its bytes are at the start of every arena. */
 extern const char blob_start[], blob_end[];
@@ -35,5 +39,8 @@ uint64_t arena_alloc(struct arena *a, size_t size);
 /* A copy of SIZE bytes of DATA. */
 uint64_t arena_put(struct arena *a, const void *data, size_t size);
 
-/* Where crtool sees the address AT, which arena_alloc() gave. */
+/* A stack of ARENA_STACK bytes: its top in the task. 0 when the arena is full. */
+uint64_t arena_stack(struct arena *a);
+
+/* Where crtool sees the address AT, which arena_alloc() gave; NULL if it is outside. */
 void *arena_at(const struct arena *a, uint64_t at);

@@ -55,6 +55,12 @@ uint64_t script_string(struct script *s, const char *text);
 void *script_at(const struct script *s, uint64_t at);
 
 /*
+ * Reserve head and stack of a script that is not finished yet, so that another
+ * one can clone a thread onto it. script_finish() does it by itself. 0 or -ENOSPC.
+ */
+int script_head(struct script *s);
+
+/*
  * Copy the ops into the arena with head, stack and, if LEAVE_SIZE, the leave
  * block. 0 or the first error while building.
  */

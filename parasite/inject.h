@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,18 +25,34 @@ struct tracee {
 	int stop_signal;       /* of a group-stop found at the seizure; 0: it was running */
 	struct arch_regs regs; /* at the stop, as they must be when it goes on */
 	uint64_t sigmask;      /* likewise */
-	bool changed;          /* registers or mask differ from these just now */
+	bool changed;          /* registers or mask must still be put back */
 	bool suspend_seccomp;  /* PTRACE_O_SUSPEND_SECCOMP is in force */
-	int pending_stop; /* a SIGSTOP-class signal that came while scripts ran: to be raised again */
+	int pending_stop;      /* SIGSTOP came while scripts ran: raised again at the release */
+	siginfo_t late_signal; /* so did this one */
 };
 
-/* Seize and ask to stop; does not wait. -ESRCH: it is gone. -EPERM: see tracer of. */
-int tracee_seize(struct tracee *t, pid_t tid);
+/* Seize with PTRACE_O_* OPTIONS, without stopping it. -ESRCH: it is gone. -EPERM: not ours, or traced. */
+int tracee_seize(struct tracee *t, pid_t tid, unsigned long options);
 
-/* Wait for the stop that tracee_seize() asked for; takes registers and mask. -ESRCH: it exited. -ETIMEDOUT. */
-int tracee_wait_stop(struct tracee *t, uint64_t deadline_ns);
+/* Ask it to stop; does not wait. */
+int tracee_interrupt(struct tracee *t);
 
-/* Put back what was changed and let it run (or stay in its group-stop). Idempotent. */
+/* Wait for any stop. -ESRCH: it exited. -ETIMEDOUT: the deadline (lib/deadline.h) has passed. */
+int tracee_wait(struct tracee *t, int *ret_status);
+
+/* Wait for the stop that tracee_interrupt() asked for; takes registers and mask. Errors of tracee_wait(). */
+int tracee_wait_stop(struct tracee *t);
+
+/* Take registers and mask of a thread that stands in a stop. */
+int tracee_take(struct tracee *t);
+
+/* Set the signal mask of a stopped thread (not remembered). */
+int tracee_set_mask(struct tracee *t, uint64_t mask);
+
+/* Registers and mask back to those in *t. Idempotent. */
+int tracee_put_back(struct tracee *t);
+
+/* Put back and detach: it runs on, or stays in its group-stop. Idempotent. */
 int tracee_release(struct tracee *t);
 
 /* ---- scripts in a stopped tracee ---- */
@@ -49,24 +66,30 @@ struct parasite {
 
 /*
  * One system call in a stopped tracee, outside of any arena, by the system
- * call instruction at INSN. The result of the call in *ret_result.
+ * call instruction at INSN. The result of the call is in *ret_result; the
+ * registers are not put back.
  */
 int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t args[6],
-                   int64_t *ret_result);
+		   int64_t *ret_result);
 
 /* Map ARENA (fully built) into the address space of HOST and copy it there. */
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-                    uint64_t syscall_insn);
+		    uint64_t syscall_insn);
 
 /* Start SCRIPT (finished, in the arena) in the stopped thread T; does not wait. */
 int parasite_start(struct parasite *p, struct tracee *t, const struct script *s);
 
-/* Wait until it stands at OP_STOP; registers and mask are put back. */
-int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s,
-                    uint64_t deadline_ns);
+/* Wait until it stands at OP_STOP. Its registers are put back by tracee_put_back(). */
+int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s);
 
 /* Copy the results back into the local arena. */
 int parasite_collect(struct parasite *p);
 
-/* Unmap the arena. Idempotent. */
+/* Unmap the arena. Idempotent. The host's registers are put back by tracee_put_back(). */
 int parasite_cure(struct parasite *p);
+
+/*
+ * A signal for OP_STOP in a process that handles the set CAUGHT (SigCgt of
+ * status) and for which PENDING wait: one that does nothing if nobody traces.
+ */
+uint32_t parasite_signal(uint64_t caught, uint64_t pending);

@@ -1,0 +1,187 @@
+/*
+ * A thread as a resource: seized, stopped, put back as it was.
+ *
+ * PTRACE_SEIZE does not disturb the thread; PTRACE_INTERRUPT makes it trap at
+ * its next return to user mode, with a system call that slept abandoned in a
+ * way that the kernel can restart (ptrace(2), signal(7)). Every change is made
+ * in an order in which the tracer may die between any two calls.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/deadline.h"
+#include "parasite/inject.h"
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
+#define EVENT(status) ((status) >> 16)
+
+int tracee_seize(struct tracee *t, pid_t tid, unsigned long options)
+{
+	unsigned long base = PTRACE_O_TRACESYSGOOD | options;
+
+	*t = (struct tracee){ .tid = tid, .suspend_seccomp = true };
+	if (ptrace(PTRACE_SEIZE, tid, NULL, base | PTRACE_O_SUSPEND_SECCOMP) < 0) {
+		/* EPERM: without CAP_SYS_ADMIN, or somebody else traces it */
+		t->suspend_seccomp = false;
+		if (errno != EPERM || ptrace(PTRACE_SEIZE, tid, NULL, base) < 0)
+			return -errno;
+	}
+	t->seized = true;
+	return 0;
+}
+
+int tracee_interrupt(struct tracee *t)
+{
+	return ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) < 0 ? -errno : 0;
+}
+
+int tracee_wait(struct tracee *t, int *ret_status)
+{
+	for (;;) {
+		pid_t pid = waitpid(t->tid, ret_status, __WALL);
+
+		if (pid < 0 && errno == EINTR) {
+			if (deadline_passed())
+				return -ETIMEDOUT;
+			continue;
+		}
+		if (pid < 0)
+			return -errno;
+		if (WIFSTOPPED(*ret_status))
+			return 0;
+		t->seized = false;
+		return -ESRCH;
+	}
+}
+
+static bool is_group_stop(int status)
+{
+	int sig = WSTOPSIG(status);
+
+	return EVENT(status) == PTRACE_EVENT_STOP &&
+	       (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU);
+}
+
+/*
+ * A thread stopped inside a restartable sequence would not be aborted any more
+ * once another program counter has been seen (kernel/rseq.c clears rseq_cs):
+ * send it to its abort handler, as any preemption may.
+ */
+static void leave_rseq(struct tracee *t)
+{
+	struct {
+		uint64_t area;
+		uint32_t size, signature, flags, pad;
+	} conf;
+	struct {
+		uint32_t version, flags;
+		uint64_t start, length, abort;
+	} cs;
+	uint64_t at = 0;
+	struct iovec local = { &at, sizeof(at) }, remote;
+	long nr;
+
+	if (arch_in_syscall(&t->regs, &nr) ||
+	    ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(conf), &conf) < 0 || !conf.area)
+		return;
+	remote = (struct iovec){ (void *)(conf.area + 8), sizeof(at) };
+	if (process_vm_readv(t->tid, &local, 1, &remote, 1, 0) != sizeof(at) || !at)
+		return;
+	local = (struct iovec){ &cs, sizeof(cs) };
+	remote = (struct iovec){ (void *)at, sizeof(cs) };
+	if (process_vm_readv(t->tid, &local, 1, &remote, 1, 0) != sizeof(cs))
+		return;
+	if (arch_ip(&t->regs) - cs.start < cs.length) {
+		arch_set_ip(&t->regs, cs.abort);
+		t->changed = true;
+	}
+}
+
+int tracee_take(struct tracee *t)
+{
+	int r = arch_regs_get(t->tid, &t->regs);
+
+	if (r < 0)
+		return r;
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
+		return -errno;
+	t->stopped = true;
+	if (arch_restart_interrupted(&t->regs))
+		t->changed = true;
+	leave_rseq(t);
+	return 0;
+}
+
+int tracee_wait_stop(struct tracee *t)
+{
+	for (;;) {
+		int status, r = tracee_wait(t, &status);
+
+		if (r < 0)
+			return r;
+		if (EVENT(status) == PTRACE_EVENT_STOP) {
+			if (is_group_stop(status))
+				t->stop_signal = WSTOPSIG(status);
+			return tracee_take(t);
+		}
+		/* A signal on its way to the program: let it through, the stop follows. */
+		if (ptrace(PTRACE_CONT, t->tid, NULL, EVENT(status) ? 0 : WSTOPSIG(status)) < 0 &&
+		    errno != ESRCH)
+			return -errno;
+	}
+}
+
+int tracee_set_mask(struct tracee *t, uint64_t mask)
+{
+	return ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask) < 0 ? -errno : 0;
+}
+
+/* The mask first: with the blob's registers, its own way out would set it too. */
+int tracee_put_back(struct tracee *t)
+{
+	int r;
+
+	if (!t->changed)
+		return 0;
+	r = tracee_set_mask(t, t->sigmask);
+	if (r == 0)
+		r = arch_regs_set(t->tid, &t->regs);
+	if (r == 0)
+		t->changed = false;
+	return r;
+}
+
+int tracee_release(struct tracee *t)
+{
+	int r, stop = t->pending_stop;
+
+	if (!t->seized)
+		return 0;
+	if (!t->stopped) {
+		/* Interrupted or not, it must be in a stop to be detached. */
+		if (ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) < 0 && errno == ESRCH)
+			return 0;
+		r = tracee_wait_stop(t);
+		if (r < 0)
+			return r;
+	}
+	r = tracee_put_back(t);
+	if (t->late_signal.si_signo)
+		ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &t->late_signal);
+	if (ptrace(PTRACE_DETACH, t->tid, NULL, (long)t->late_signal.si_signo) < 0 && r == 0)
+		r = errno == ESRCH ? 0 : -errno;
+	t->seized = t->stopped = false;
+	if (stop)
+		syscall(SYS_tkill, t->tid, stop);
+	return r;
+}
