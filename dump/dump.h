@@ -164,16 +164,36 @@ struct dump_aspect_entry {
 extern const struct dump_aspect_entry dump_aspects[];
 extern const size_t dump_naspects;
 
+/* ---- what a task has, read from outside (vma.c, files.c) ---- */
+
+/* Fill t->vmas from /proc/PID/maps, smaps flags included. While running (look) or frozen. Replaces what is there. */
+int vmas_read(struct task *t);
+void vmas_done(struct task *t);
+/* A free range of at least SIZE bytes in the address space of T, page aligned; 0: none. */
+uint64_t vmas_gap(const struct task *t, uint64_t size);
+/* The vDSO code of T, or NULL. */
+const struct vma *vmas_vdso(const struct task *t);
+
+/*
+ * Fill t->fds and add new descriptions to d->files; those that two descriptors
+ * share are told apart by kcmp(2). While running (look) or frozen.
+ */
+int files_gather(struct dump *d, struct task *t);
+/* Every file has a room and passes its check; explains the first that does not. */
+int files_check(struct dump *d, const struct task *t);
+/* Forget all files and descriptors: they are gathered anew once frozen. */
+void files_done(struct dump *d);
+
 /* ---- stages (dump.c calls them in this order) ---- */
 
-int look_tree(struct dump *d);    /* tree.c: find tasks; refuse what is in sight */
+int look_tree(struct dump *d);    /* look.c: find tasks; refuse what is in sight */
 int freeze_tree(struct dump *d);  /* freeze.c: every thread stopped, none missed */
 int gather_tasks(struct dump *d); /* gather.c: status, maps, fds while frozen */
 int ask_tasks(struct dump *d);    /* ask.c: inject, run the scripts, cure */
 int take_answers(struct dump *d); /* ask.c: records of all aspects, tasks, threads */
 int dump_files(struct dump *d);   /* files.c: records of all open files */
-int dump_memory(struct dump *d);  /* memory copy: pages files */
-int seal_images(struct dump *d);
+int dump_memory(struct dump *d);  /* pages.c: pages of all tasks into pages files */
+int seal_images(struct dump *d);  /* seal.c: manifest */
 int release_tree(struct dump *d); /* freeze.c: kill, leave stopped or let run */
 
 /* Undo everything on failure: cure, detach, remove images. Idempotent. */

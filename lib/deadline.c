@@ -3,7 +3,6 @@
  * would be lost, the next one 20 ms later is not. The time itself is a static
  * of this file, since the timer belongs to the process as well.
  */
-#define _GNU_SOURCE
 #include "lib/deadline.h"
 
 #include <signal.h>

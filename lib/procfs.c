@@ -6,7 +6,6 @@
  * looks the next address up again: what is read of a process that runs may be
  * torn between two reads, of a stopped one never.
  */
-#define _GNU_SOURCE
 #include "lib/procfs.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  * Layout: [blob page][data, growing up] ... [stacks, growing down]. Only the
  * blob and the data are ever copied; stacks are touched by the tasks alone.
  */
-#define _GNU_SOURCE
 #include "parasite/arena.h"
 
 #include <errno.h>
@@ -23,16 +22,16 @@ static int arena_place(struct arena *a, uint64_t base, size_t size, void *local)
 int arena_init(struct arena *a, uint64_t base, size_t size)
 {
 	return arena_place(a, base, size,
-			   mmap(NULL, size, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+	                   mmap(NULL, size, PROT_READ | PROT_WRITE,
+	                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 }
 
 int arena_init_shared(struct arena *a, uint64_t base, size_t size)
 {
 	int r = arena_place(a, base, size,
-			    mmap((void *)base, size, PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
-				 0));
+	                    mmap((void *)base, size, PROT_READ | PROT_WRITE,
+	                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+	                         -1, 0));
 
 	if (r < 0)
 		return r;

@@ -22,7 +22,7 @@ static void script_fail(struct script *s, int r)
 }
 
 size_t script_op(struct script *s, enum op_code code, enum op_expect expect, int64_t want,
-		 uint32_t nr, const uint64_t args[6])
+                 uint32_t nr, const uint64_t args[6])
 {
 	struct op *op = array_add(&s->ops);
 	const char **room = array_add(&s->rooms);
@@ -80,7 +80,7 @@ int script_head(struct script *s)
 }
 
 int script_finish(struct script *s, uint64_t shared, uint32_t signal, const void *leave,
-		  size_t leave_size)
+                  size_t leave_size)
 {
 	struct script_head head = { .shared = shared, .signal = signal };
 	void *at;

@@ -7,7 +7,6 @@
  * of the program's own vDSO; everything else runs in the blob, which can always
  * go on by itself.
  */
-#define _GNU_SOURCE
 #include "parasite/inject.h"
 
 #include <errno.h>
@@ -20,7 +19,7 @@
 #include "lib/fd.h"
 
 #define ALL_SIGNALS  (~0UL)
-#define SIGNAL(sig)  (1UL << ((sig) - 1))
+#define SIGNAL(sig)  (1UL << ((sig)-1))
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 
 /* Go on to the next entry or exit of a system call; traps of a group-stop are passed over. */
@@ -45,7 +44,7 @@ static int step_syscall(struct tracee *t)
 }
 
 int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t args[6],
-		   int64_t *ret_result)
+                   int64_t *ret_result)
 {
 	struct arch_regs regs = t->regs;
 	int r;
@@ -69,9 +68,13 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
 
 static int remote_mmap(struct parasite *p, uint64_t at, size_t size, int prot)
 {
-	const uint64_t args[6] = { at, size, (uint64_t)prot,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-				   (uint64_t)-1, 0 };
+	const uint64_t args[6] = { at,
+		                   size,
+		                   (uint64_t)prot,
+		                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+		                           MAP_FIXED_NOREPLACE,
+		                   (uint64_t)-1,
+		                   0 };
 	int64_t result;
 	int r = tracee_syscall(p->host, p->syscall_insn, SYS_mmap, args, &result);
 
@@ -90,7 +93,7 @@ static int remote_munmap(struct parasite *p)
 }
 
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-		    uint64_t syscall_insn)
+                    uint64_t syscall_insn)
 {
 	int r;
 
@@ -100,7 +103,7 @@ int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena
 	r = remote_mmap(p, arena->base, ARENA_BLOB, PROT_READ | PROT_EXEC);
 	if (r == 0)
 		r = remote_mmap(p, arena->base + ARENA_BLOB, arena->size - ARENA_BLOB,
-				PROT_READ | PROT_WRITE);
+		                PROT_READ | PROT_WRITE);
 	if (r == 0)
 		r = pwrite_full(mem, arena->local, arena->used, (off_t)arena->base);
 	if (r < 0)
@@ -148,7 +151,8 @@ int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s
 			if (si.si_signo == SIGSTOP)
 				t->pending_stop = SIGSTOP;
 			else if (si.si_signo == (int)head->signal)
-				t->late_signal = si; /* the program's own: given to it at the release */
+				t->late_signal =
+					si; /* the program's own: given to it at the release */
 			else
 				return -EFAULT;
 		}

@@ -70,11 +70,11 @@ struct parasite {
  * registers are not put back.
  */
 int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t args[6],
-		   int64_t *ret_result);
+                   int64_t *ret_result);
 
 /* Map ARENA (fully built) into the address space of HOST and copy it there. */
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-		    uint64_t syscall_insn);
+                    uint64_t syscall_insn);
 
 /* Start SCRIPT (finished, in the arena) in the stopped thread T; does not wait. */
 int parasite_start(struct parasite *p, struct tracee *t, const struct script *s);

@@ -23,16 +23,36 @@ static const struct signature {
 	uint32_t nr;
 	uint8_t args, strings;
 } signatures[] = {
-	{ SYS_mmap, 6, 0 },		{ SYS_munmap, 2, 0 },	{ SYS_mprotect, 3, 0 },
-	{ SYS_openat, 4, 1 << 1 },	{ SYS_chdir, 1, 1 },	{ SYS_chroot, 1, 1 },
-	{ SYS_fchdir, 1, 0 },		{ SYS_umask, 1, 0 },	{ SYS_dup3, 3, 0 },
-	{ SYS_close_range, 3, 0 },	{ SYS_close, 1, 0 },	{ SYS_rt_sigaction, 4, 0 },
-	{ SYS_prctl, 5, 0 },		{ SYS_clone3, 2, 0 },	{ SYS_set_tid_address, 1, 0 },
-	{ SYS_set_robust_list, 2, 0 },	{ SYS_rseq, 4, 0 },	{ SYS_sigaltstack, 2, 0 },
-	{ SYS_madvise, 3, 0 },		{ SYS_memfd_create, 2, 1 }, { SYS_pread64, 4, 0 },
-	{ SYS_preadv, 4, 0 },		{ SYS_arch_prctl, 2, 0 }, { SYS_fcntl, 3, 0 },
-	{ SYS_setsid, 0, 0 },		{ SYS_setpgid, 2, 0 },	{ SYS_brk, 1, 0 },
-	{ SYS_lseek, 3, 0 },		{ SYS_mremap, 5, 0 },	{ SYS_exit, 1, 0 },
+	{ SYS_mmap, 6, 0 },
+	{ SYS_munmap, 2, 0 },
+	{ SYS_mprotect, 3, 0 },
+	{ SYS_openat, 4, 1 << 1 },
+	{ SYS_chdir, 1, 1 },
+	{ SYS_chroot, 1, 1 },
+	{ SYS_fchdir, 1, 0 },
+	{ SYS_umask, 1, 0 },
+	{ SYS_dup3, 3, 0 },
+	{ SYS_close_range, 3, 0 },
+	{ SYS_close, 1, 0 },
+	{ SYS_rt_sigaction, 4, 0 },
+	{ SYS_prctl, 5, 0 },
+	{ SYS_clone3, 2, 0 },
+	{ SYS_set_tid_address, 1, 0 },
+	{ SYS_set_robust_list, 2, 0 },
+	{ SYS_rseq, 4, 0 },
+	{ SYS_sigaltstack, 2, 0 },
+	{ SYS_madvise, 3, 0 },
+	{ SYS_memfd_create, 2, 1 },
+	{ SYS_pread64, 4, 0 },
+	{ SYS_preadv, 4, 0 },
+	{ SYS_arch_prctl, 2, 0 },
+	{ SYS_fcntl, 3, 0 },
+	{ SYS_setsid, 0, 0 },
+	{ SYS_setpgid, 2, 0 },
+	{ SYS_brk, 1, 0 },
+	{ SYS_lseek, 3, 0 },
+	{ SYS_mremap, 5, 0 },
+	{ SYS_exit, 1, 0 },
 };
 
 static struct signature signature_of(uint32_t nr)
@@ -78,9 +98,9 @@ static void add_arg(struct text *t, uint64_t value, bool string, const struct sc
 void op_format(const struct op *op, const struct script *s, char *buf, size_t size)
 {
 	static const char *const own[] = { [OP_CLONE] = "clone",
-					   [OP_BARRIER] = "barrier",
-					   [OP_TOUCH] = "touch_xstate",
-					   [OP_STOP] = "stop" };
+		                           [OP_BARRIER] = "barrier",
+		                           [OP_TOUCH] = "touch_xstate",
+		                           [OP_STOP] = "stop" };
 	struct signature sig = signature_of(op->nr);
 	struct text t = { .buf = buf, .size = size };
 	const char *name = syscall_name(op->nr);

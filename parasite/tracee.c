@@ -6,7 +6,6 @@
  * way that the kernel can restart (ptrace(2), signal(7)). Every change is made
  * in an order in which the tracer may die between any two calls.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

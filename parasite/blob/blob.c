@@ -149,7 +149,7 @@ static void give_up(struct shared *sh)
 	long tid = CALL(__NR_gettid, 0);
 
 	__atomic_compare_exchange_n(&sh->failed, &nobody, (uint32_t)tid, 0, __ATOMIC_SEQ_CST,
-				    __ATOMIC_SEQ_CST);
+	                            __ATOMIC_SEQ_CST);
 	for (int i = 0; i < BARRIERS; i++)
 		futex_wake(&sh->arrived[i]);
 	CALL(__NR_exit_group, 1);

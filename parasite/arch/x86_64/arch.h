@@ -63,7 +63,7 @@ void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, u
 
 /* Registers for one system call at the instruction INSN; its result afterwards. */
 void arch_regs_for_syscall(struct arch_regs *regs, uint64_t insn, uint32_t nr,
-			   const uint64_t args[6]);
+                           const uint64_t args[6]);
 int64_t arch_regs_result(const struct arch_regs *regs);
 
 /* What to load when the thread goes on without ptrace: restarts are already carried out. */

@@ -30,15 +30,17 @@ static const struct {
 	uint32_t word, bit;
 	const char *name;
 } cpu_names[] = {
-	{ 0, 0, "sse3" },      { 0, 9, "ssse3" },        { 0, 12, "fma" },      { 0, 19, "sse4_1" },
-	{ 0, 20, "sse4_2" },   { 0, 22, "movbe" },       { 0, 23, "popcnt" },   { 0, 25, "aes" },
-	{ 0, 26, "xsave" },    { 0, 28, "avx" },         { 0, 29, "f16c" },     { 0, 30, "rdrand" },
-	{ 2, 3, "bmi1" },      { 2, 5, "avx2" },         { 2, 8, "bmi2" },      { 2, 9, "erms" },
-	{ 2, 11, "rtm" },      { 2, 16, "avx512f" },     { 2, 17, "avx512dq" }, { 2, 18, "rdseed" },
-	{ 2, 19, "adx" },      { 2, 28, "avx512cd" },    { 2, 29, "sha_ni" },   { 2, 30, "avx512bw" },
-	{ 2, 31, "avx512vl" }, { 3, 1, "avx512vbmi" },   { 3, 3, "pku" },       { 3, 8, "gfni" },
-	{ 3, 9, "vaes" },      { 3, 11, "avx512_vnni" }, { 4, 22, "amx_bf16" }, { 4, 24, "amx_tile" },
-	{ 4, 25, "amx_int8" },
+	{ 0, 0, "sse3" },      { 0, 9, "ssse3" },      { 0, 12, "fma" },
+	{ 0, 19, "sse4_1" },   { 0, 20, "sse4_2" },    { 0, 22, "movbe" },
+	{ 0, 23, "popcnt" },   { 0, 25, "aes" },       { 0, 26, "xsave" },
+	{ 0, 28, "avx" },      { 0, 29, "f16c" },      { 0, 30, "rdrand" },
+	{ 2, 3, "bmi1" },      { 2, 5, "avx2" },       { 2, 8, "bmi2" },
+	{ 2, 9, "erms" },      { 2, 11, "rtm" },       { 2, 16, "avx512f" },
+	{ 2, 17, "avx512dq" }, { 2, 18, "rdseed" },    { 2, 19, "adx" },
+	{ 2, 28, "avx512cd" }, { 2, 29, "sha_ni" },    { 2, 30, "avx512bw" },
+	{ 2, 31, "avx512vl" }, { 3, 1, "avx512vbmi" }, { 3, 3, "pku" },
+	{ 3, 8, "gfni" },      { 3, 9, "vaes" },       { 3, 11, "avx512_vnni" },
+	{ 4, 22, "amx_bf16" }, { 4, 24, "amx_tile" },  { 4, 25, "amx_int8" },
 };
 
 uint64_t arch_xfeatures(void)

@@ -4,7 +4,6 @@
  * orig_rax >= 0 says that the thread was in a call, a negative rax of the
  * -ERESTART family how the kernel will restart it.
  */
-#define _GNU_SOURCE
 #include "parasite/arch/x86_64/arch.h"
 
 #include <elf.h>
@@ -89,14 +88,14 @@ bool arch_in_syscall(const struct arch_regs *regs, long *ret_nr)
 
 /* Calls that return EINTR for a bare stop (signal(7)) and lose nothing by a second try. */
 static const uint16_t reissued[] = {
-	SYS_epoll_wait,   SYS_epoll_pwait,   SYS_epoll_pwait2,    SYS_rt_sigtimedwait,
-	SYS_semop,        SYS_semtimedop,    SYS_recvfrom,        SYS_recvmsg,
-	SYS_recvmmsg,     SYS_sendto,        SYS_sendmsg,         SYS_sendmmsg,
-	SYS_accept,       SYS_accept4,       SYS_connect,         SYS_read,
-	SYS_readv,        SYS_write,         SYS_writev,          SYS_io_getevents,
-	SYS_io_pgetevents, SYS_msgrcv,       SYS_msgsnd,          SYS_futex,
+	SYS_epoll_wait,     SYS_epoll_pwait, SYS_epoll_pwait2,    SYS_rt_sigtimedwait,
+	SYS_semop,          SYS_semtimedop,  SYS_recvfrom,        SYS_recvmsg,
+	SYS_recvmmsg,       SYS_sendto,      SYS_sendmsg,         SYS_sendmmsg,
+	SYS_accept,         SYS_accept4,     SYS_connect,         SYS_read,
+	SYS_readv,          SYS_write,       SYS_writev,          SYS_io_getevents,
+	SYS_io_pgetevents,  SYS_msgrcv,      SYS_msgsnd,          SYS_futex,
 	SYS_io_uring_enter, SYS_nanosleep,   SYS_clock_nanosleep, SYS_poll,
-	SYS_ppoll,        SYS_select,        SYS_pselect6,
+	SYS_ppoll,          SYS_select,      SYS_pselect6,
 };
 
 static bool is_reissued(long nr)
@@ -138,7 +137,7 @@ void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, u
 }
 
 void arch_regs_for_syscall(struct arch_regs *regs, uint64_t insn, uint32_t nr,
-			   const uint64_t args[6])
+                           const uint64_t args[6])
 {
 	regs->gp.rip = insn;
 	regs->gp.rax = nr;
