@@ -4,8 +4,7 @@
  * with sizes and checksums (doc/FORMAT.md). A directory without a manifest is
  * not a checkpoint.
  *
- * Nothing here logs except images_read(), which explains what is wrong with a
- * checkpoint; everything returns 0 or -errno.
+ * Everything returns 0 or -errno, explained with fail() except -ENOMEM.
  */
 #pragma once
 
@@ -29,6 +28,10 @@ enum record_kind {
 	KIND_LIMIT = 1024
 };
 
+/* Where a kind stands in kinds.def. */
+enum kind_family { FAMILY_NONE, FAMILY_RECORD, FAMILY_FD, FAMILY_ASPECT };
+enum kind_family kind_family(uint32_t kind);
+
 /* The message descriptor and the name of a record kind; NULL if there is none of that number. */
 const ProtobufCMessageDescriptor *kind_descriptor(uint32_t kind);
 const char *kind_name(uint32_t kind);
@@ -38,23 +41,27 @@ const char *kind_name(uint32_t kind);
 struct image_writer;
 
 /*
- * Start a checkpoint in the directory DIRFD (kept open by the caller), files
- * of MODE (0600). Fails with -EEXIST when a checkpoint is there already.
+ * Start a checkpoint in the directory DIRFD (kept open by the caller until
+ * image_writer_free), files of MODE (0600). The directory must be empty:
+ * -EEXIST when a checkpoint is there already, -ENOTEMPTY when anything else is.
  */
 int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret);
 
 /* Remove everything that was written, unless sealed; free. NULL is fine. */
 void image_writer_free(struct image_writer *w);
 
-/* Append one record. OWNER is the tid, pid or file id that it belongs to. */
+/*
+ * Append one record; MSG is packed at once and remains the caller's. OWNER is
+ * the tid, pid or file id that it belongs to.
+ */
 int image_put(struct image_writer *w, enum record_kind kind, uint32_t owner,
               const ProtobufCMessage *msg);
 
 /*
- * A page file for one copying thread; the pages are written to FD by the
- * caller from offset 0 on, without holes, in whole pages. HASH is the running
- * checksum, which the caller feeds through pages_file_write(). Files are
- * numbered by INDEX, from 0. Not thread safe; the files are.
+ * A page file for one copying thread: whole pages one after the other, from
+ * offset 0 on, without holes. Files are numbered from 0 and belong to the
+ * writer. Several threads may write at once, each to its own file; everything
+ * else here is for one thread.
  */
 struct pages_file;
 int image_add_pages(struct image_writer *w, struct pages_file **ret);
@@ -62,14 +69,20 @@ uint32_t pages_file_index(const struct pages_file *p);
 uint64_t pages_file_size(const struct pages_file *p);
 int pages_file_write(struct pages_file *p, const void *data, size_t size);
 
-/* fsync all when SYNC, write the manifest and rename it into place. FILES, sizes and checksums are filled in. */
-int image_seal(struct image_writer *w, Img__Manifest *manifest, bool sync);
+/*
+ * Write the manifest with the list of files (whatever MANIFEST has there) and
+ * rename it into place; fsync everything when SYNC. Nothing can be added
+ * afterwards. A failed fsync of the directory itself, the very last step,
+ * leaves the checkpoint in place.
+ */
+int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync);
 
 /* ---- reading ---- */
 
 struct record {
 	uint32_t kind;
 	uint32_t owner;
+	uint64_t offset; /* in state.img */
 	ProtobufCMessage *msg;
 };
 
@@ -80,12 +93,16 @@ struct images {
 	size_t nrecords;
 	int *pages; /* a descriptor per pages file, by index */
 	size_t npages;
+	struct heap *heap; /* holds all messages */
+	char *dir; /* for messages */
 };
 
 /*
  * Open DIR, verify every size and checksum (VERIFY_PAGES: of the page files
- * too), decode every record. Unknown kinds, fields and versions are refused by name. Explains and
- * returns -EBADMSG for a bad checkpoint, -ENOENT when there is none.
+ * too, in parallel), decode every record. Unknown kinds, fields and versions
+ * are refused by name, and so is a record whose owner does not exist
+ * (doc/FORMAT.md). -EBADMSG for a bad checkpoint, -ENOENT when there is none,
+ * -EACCES when it may not be read. NULL is fine for images_free().
  */
 int images_read(const char *dir, bool verify_pages, struct images **ret);
 void images_free(struct images *im);

@@ -1,4 +1,5 @@
 /* The static state here is the only mutable global state of crtool. */
+#define _GNU_SOURCE
 #include "lib/log.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ static bool speaks_for_itself(int r)
 
 int log_fail(int r, const char *file, const char *format, ...)
 {
-	char *text = NULL, *whole = NULL;
+	char *text = NULL, *whole = NULL, *none = NULL;
 	va_list ap;
 
 	va_start(ap, format);
@@ -81,10 +82,10 @@ int log_fail(int r, const char *file, const char *format, ...)
 	free(text);
 	if (!whole)
 		return r;
-	if (!failure) {
-		failure = whole; /* main prints it last */
+	/* Copying threads may fail at the same time: the first one is kept, main prints it last. */
+	if (__atomic_compare_exchange_n(&failure, &none, whole, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
 		return r;
-	}
 	if (log_level >= LOG_INFO)
 		say("also: ", whole);
 	free(whole);

@@ -1,0 +1,334 @@
+/*
+ * Writing a checkpoint. All or nothing: the files lie under their names from
+ * the start, since a directory without a manifest is not a checkpoint; the
+ * manifest is written under a temporary name and renamed when all the rest is
+ * there. Whatever ends before that removes the files again.
+ *
+ * state.img is created first, exclusively: it is the lock between two dumps
+ * into the same directory. Its records gather in memory and go out in chunks,
+ * so that the whole dump of a small process costs one write(2).
+ */
+#define _GNU_SOURCE
+#include "images/images.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "images/format.h"
+#include "images/hash.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+#define CHUNK (256u << 10)
+
+/* A file of the checkpoint, with its running checksum. */
+struct image_file {
+	struct image_writer *writer;
+	char name[FILE_NAME_MAX];
+	int fd; /* -1: not created, or sealed */
+	bool created;
+	uint64_t size;
+	XXH3_state_t *hash;
+};
+
+struct pages_file {
+	struct image_file file;
+	uint32_t index;
+};
+
+struct image_writer {
+	int dirfd; /* the caller's */
+	unsigned mode;
+	struct image_file state;
+	uint8_t *buf; /* records that are not written yet */
+	size_t have, cap;
+	ARRAY(struct pages_file *) pages;
+	bool sealed;
+};
+
+/* The caller gave a descriptor: /proc knows its name. */
+static int writer_fail(const struct image_writer *w, int r, const char *file, const char *what)
+{
+	char link[32];
+	auto_free char *dir = NULL;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", w->dirfd);
+	if (link_read(AT_FDCWD, link, &dir) < 0)
+		dir = NULL;
+	return fail(r, "checkpoint %s: %s: %s", dir ? dir : "directory", file, what);
+}
+
+static int file_create(struct image_file *f, struct image_writer *w, const char *name)
+{
+	f->writer = w;
+	f->fd = -1;
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	f->hash = XXH3_createState();
+	if (!f->hash || XXH3_64bits_reset(f->hash) != XXH_OK)
+		return -ENOMEM;
+	f->fd = openat(w->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		       w->mode);
+	if (f->fd < 0)
+		return writer_fail(w, -errno, name, "create");
+	f->created = true;
+	return 0;
+}
+
+static int file_append(struct image_file *f, const void *data, size_t size)
+{
+	int r = write_full(f->fd, data, size);
+
+	if (r < 0)
+		return writer_fail(f->writer, r, f->name, "write");
+	XXH3_64bits_update(f->hash, data, size);
+	f->size += size;
+	return 0;
+}
+
+/* Some file systems (NFS) report a failed write(2) only here. */
+static int file_finish(struct image_file *f, bool sync)
+{
+	int fd = take_fd(&f->fd);
+
+	if (sync && fsync(fd) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return writer_fail(f->writer, r, f->name, "fsync");
+	}
+	return close(fd) < 0 ? writer_fail(f->writer, -errno, f->name, "close") : 0;
+}
+
+static void file_done(struct image_file *f, bool keep)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->created && !keep)
+		unlinkat(f->writer->dirfd, f->name, 0);
+	XXH3_freeState(f->hash);
+}
+
+/* -EEXIST: a checkpoint is there; -ENOTEMPTY: anything else is. */
+static int directory_check(const struct image_writer *w)
+{
+	auto_close int fd = openat(w->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return writer_fail(w, -errno, ".", "open");
+	fd = -1; /* dir owns it */
+	if (!faccessat(w->dirfd, MANIFEST_FILE, F_OK, AT_SYMLINK_NOFOLLOW))
+		return writer_fail(w, -EEXIST, MANIFEST_FILE,
+				   "the directory holds a checkpoint already, give another one");
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return writer_fail(w, -ENOTEMPTY, entry->d_name,
+					   "the directory is in use, give an empty one");
+	return 0;
+}
+
+static int writer_start(struct image_writer *w)
+{
+	struct state_header header = { .magic = STATE_MAGIC, .version = FORMAT_VERSION };
+	int r = directory_check(w);
+
+	if (r < 0)
+		return r;
+	w->buf = malloc(CHUNK);
+	if (!w->buf)
+		return -ENOMEM;
+	w->cap = CHUNK;
+	memcpy(w->buf, &header, sizeof(header));
+	w->have = sizeof(header);
+	return file_create(&w->state, w, STATE_FILE);
+}
+
+int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret)
+{
+	struct image_writer *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->dirfd = dirfd;
+	w->mode = mode;
+	w->state.fd = -1;
+	r = writer_start(w);
+	if (r < 0) {
+		image_writer_free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void image_writer_free(struct image_writer *w)
+{
+	if (!w)
+		return;
+	array_each(p, &w->pages) {
+		if (*p)
+			file_done(&(*p)->file, w->sealed);
+		free(*p);
+	}
+	array_done(&w->pages);
+	file_done(&w->state, w->sealed);
+	free(w->buf);
+	free(w);
+}
+
+static int state_flush(struct image_writer *w)
+{
+	int r = file_append(&w->state, w->buf, w->have);
+
+	w->have = 0;
+	return r;
+}
+
+/* Room for SIZE more bytes of state.img. */
+static int state_reserve(struct image_writer *w, size_t size)
+{
+	uint8_t *more;
+	int r;
+
+	if (w->cap - w->have >= size)
+		return 0;
+	r = state_flush(w);
+	if (r < 0 || w->cap >= size)
+		return r;
+	more = realloc(w->buf, size);
+	if (!more)
+		return -ENOMEM;
+	w->buf = more;
+	w->cap = size;
+	return 0;
+}
+
+int image_put(struct image_writer *w, enum record_kind kind, uint32_t owner,
+	      const ProtobufCMessage *msg)
+{
+	size_t size = protobuf_c_message_get_packed_size(msg);
+	struct record_header header = { .kind = kind, .size = (uint32_t)size, .owner = owner };
+	int r;
+
+	assert(msg->descriptor == kind_descriptor(kind));
+	if (size > RECORD_MAX)
+		return writer_fail(w, -EFBIG, STATE_FILE, kind_name(kind));
+	r = state_reserve(w, sizeof(header) + record_padded(size));
+	if (r < 0)
+		return r;
+	memcpy(w->buf + w->have, &header, sizeof(header));
+	w->have += sizeof(header);
+	protobuf_c_message_pack(msg, w->buf + w->have);
+	memset(w->buf + w->have + size, 0, record_padded(size) - size);
+	w->have += record_padded(size);
+	return 0;
+}
+
+int image_add_pages(struct image_writer *w, struct pages_file **ret)
+{
+	struct pages_file **slot = w->pages.n < PAGES_FILES_MAX ? array_add(&w->pages) : NULL;
+	struct pages_file *p = slot ? calloc(1, sizeof(*p)) : NULL;
+	char name[FILE_NAME_MAX];
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	*slot = p;
+	p->index = (uint32_t)w->pages.n - 1;
+	snprintf(name, sizeof(name), PAGES_FILE, p->index);
+	r = file_create(&p->file, w, name);
+	if (r < 0)
+		return r;
+	*ret = p;
+	return 0;
+}
+
+uint32_t pages_file_index(const struct pages_file *p)
+{
+	return p->index;
+}
+
+uint64_t pages_file_size(const struct pages_file *p)
+{
+	return p->file.size;
+}
+
+int pages_file_write(struct pages_file *p, const void *data, size_t size)
+{
+	return file_append(&p->file, data, size);
+}
+
+static int manifest_write(struct image_writer *w, const Img__Manifest *manifest, bool sync)
+{
+	struct manifest_header header = { .magic = MANIFEST_MAGIC, .version = FORMAT_VERSION };
+	size_t size = img__manifest__get_packed_size(manifest);
+	auto_free uint8_t *buf = malloc(sizeof(header) + size);
+	struct image_file f = { .writer = w, .fd = -1 };
+	int r;
+
+	if (!buf)
+		return -ENOMEM;
+	if (size > MANIFEST_MAX)
+		return writer_fail(w, -EFBIG, MANIFEST_FILE, "too much to say");
+	img__manifest__pack(manifest, buf + sizeof(header));
+	header.size = (uint32_t)size;
+	header.hash = XXH3_64bits(buf + sizeof(header), size);
+	memcpy(buf, &header, sizeof(header));
+	r = file_create(&f, w, MANIFEST_TMP);
+	if (r == 0)
+		r = file_append(&f, buf, sizeof(header) + size);
+	if (r == 0)
+		r = file_finish(&f, sync);
+	if (r == 0 && renameat(w->dirfd, MANIFEST_TMP, w->dirfd, MANIFEST_FILE) < 0)
+		r = writer_fail(w, -errno, MANIFEST_FILE, "rename into place");
+	file_done(&f, r == 0);
+	return r;
+}
+
+/* The names of all the files of the checkpoint, state.img first, the pages by index. */
+static int manifest_list(struct image_writer *w, const Img__Manifest *manifest, bool sync)
+{
+	size_t n = w->pages.n + 1;
+	auto_free Img__Manifest__File *files = calloc(n, sizeof(*files));
+	auto_free Img__Manifest__File **list = calloc(n, sizeof(*list));
+	Img__Manifest whole = *manifest;
+
+	if (!files || !list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct image_file *f = i ? &w->pages.v[i - 1]->file : &w->state;
+
+		img__manifest__file__init(&files[i]);
+		files[i].name = f->name;
+		files[i].size = f->size;
+		files[i].hash = XXH3_64bits_digest(f->hash);
+		list[i] = &files[i];
+	}
+	whole.n_files = n;
+	whole.files = list;
+	return manifest_write(w, &whole, sync);
+}
+
+int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync)
+{
+	int r = state_flush(w);
+
+	if (r == 0)
+		r = file_finish(&w->state, sync);
+	for (size_t i = 0; r == 0 && i < w->pages.n; i++)
+		r = file_finish(&w->pages.v[i]->file, sync);
+	if (r == 0)
+		r = manifest_list(w, manifest, sync);
+	if (r < 0)
+		return r;
+	w->sealed = true;
+	if (sync && fsync(w->dirfd) < 0)
+		return writer_fail(w, -errno, ".", "fsync");
+	return 0;
+}
