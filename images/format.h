@@ -21,9 +21,9 @@
 #define MANIFEST_MAGIC "crtlmani"
 
 /* Bounds for hostile input, far beyond what is real. */
-#define MANIFEST_MAX  (16u << 20)
-#define STATE_MAX     (UINT64_C(2) << 30)
-#define RECORD_MAX    (1u << 30)
+#define MANIFEST_MAX    (16u << 20)
+#define STATE_MAX       (UINT64_C(2) << 30)
+#define RECORD_MAX      (1u << 30)
 #define PAGES_FILES_MAX 1024u
 
 /* state.img starts with this; the records follow. */

@@ -11,7 +11,7 @@ struct heap_block;
 
 struct heap {
 	struct heap_block *blocks;
-	size_t used, size;  /* of the first block */
+	size_t used, size;   /* of the first block */
 	size_t total, limit; /* bytes */
 	ProtobufCAllocator allocator;
 };

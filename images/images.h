@@ -94,7 +94,7 @@ struct images {
 	int *pages; /* a descriptor per pages file, by index */
 	size_t npages;
 	struct heap *heap; /* holds all messages */
-	char *dir; /* for messages */
+	char *dir;         /* for messages */
 };
 
 /*

@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-#define RECORD(num, name) extern const ProtobufCMessageDescriptor img__##name##__descriptor;
+#define RECORD(num, name)  extern const ProtobufCMessageDescriptor img__##name##__descriptor;
 #define FD_KIND(num, name) RECORD(num, name)
 #define ASPECT(num, name)  RECORD(num, name)
 #include "images/kinds.def"
@@ -21,10 +21,10 @@ static const struct kind {
 } kinds[] = {
 #undef FD_KIND
 #undef ASPECT
-#define KIND(num, name, family)   [num] = { #name, family, &img__##name##__descriptor },
-#define RECORD(num, name)         KIND(num, name, FAMILY_RECORD)
-#define FD_KIND(num, name)        KIND(num, name, FAMILY_FD)
-#define ASPECT(num, name)         KIND(num, name, FAMILY_ASPECT)
+#define KIND(num, name, family) [num] = { #name, family, &img__##name##__descriptor },
+#define RECORD(num, name)       KIND(num, name, FAMILY_RECORD)
+#define FD_KIND(num, name)      KIND(num, name, FAMILY_FD)
+#define ASPECT(num, name)       KIND(num, name, FAMILY_ASPECT)
 #include "images/kinds.def"
 };
 

@@ -71,7 +71,7 @@ static int file_create(struct image_file *f, struct image_writer *w, const char 
 	if (!f->hash || XXH3_64bits_reset(f->hash) != XXH_OK)
 		return -ENOMEM;
 	f->fd = openat(w->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		       w->mode);
+	               w->mode);
 	if (f->fd < 0)
 		return writer_fail(w, -errno, name, "create");
 	f->created = true;
@@ -124,11 +124,11 @@ static int directory_check(const struct image_writer *w)
 	fd = -1; /* dir owns it */
 	if (!faccessat(w->dirfd, MANIFEST_FILE, F_OK, AT_SYMLINK_NOFOLLOW))
 		return writer_fail(w, -EEXIST, MANIFEST_FILE,
-				   "the directory holds a checkpoint already, give another one");
+		                   "the directory holds a checkpoint already, give another one");
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			return writer_fail(w, -ENOTEMPTY, entry->d_name,
-					   "the directory is in use, give an empty one");
+			                   "the directory is in use, give an empty one");
 	return 0;
 }
 
@@ -171,7 +171,7 @@ void image_writer_free(struct image_writer *w)
 {
 	if (!w)
 		return;
-	array_each(p, &w->pages) {
+	array_each (p, &w->pages) {
 		if (*p)
 			file_done(&(*p)->file, w->sealed);
 		free(*p);
@@ -210,7 +210,7 @@ static int state_reserve(struct image_writer *w, size_t size)
 }
 
 int image_put(struct image_writer *w, enum record_kind kind, uint32_t owner,
-	      const ProtobufCMessage *msg)
+              const ProtobufCMessage *msg)
 {
 	size_t size = protobuf_c_message_get_packed_size(msg);
 	struct record_header header = { .kind = kind, .size = (uint32_t)size, .owner = owner };
