@@ -1,0 +1,14 @@
+/* What a checkpoint holds, for people and for programs. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/*
+ * Print the manifest and all records of the checkpoint DIR to OUT, as text or
+ * as one JSON object. Page files are not read. 0 or -errno, explained.
+ */
+int images_show(const char *dir, bool json, FILE *out);
+
+/* Print the bytes of a string so that they stay on their line: \n, \x1b ... */
+void print_escaped(FILE *out, const char *s);
