@@ -1,0 +1,26 @@
+/* crtool dump */
+#include <errno.h>
+
+#include "cli/options.h"
+#include "dump/dump.h"
+
+int command_dump(const struct options *o, int *ret_status)
+{
+	struct dump_options opt = {
+		.tree = o->tree,
+		.dir = o->dir,
+		.leave_running = o->leave_running,
+		.leave_stopped = o->leave_stopped,
+		.shell_job = o->shell_job,
+		.sync = !o->no_sync,
+		.timeout_ms = o->timeout_ms,
+		.fail_at = o->fail_at,
+	};
+
+	if (!o->tree)
+		return fail(-EINVAL, "dump: no process given; use -t PID");
+	if (o->leave_running && o->leave_stopped)
+		return fail(-EINVAL,
+		            "dump: --leave-running and --leave-stopped exclude each other");
+	return dump_run(&opt);
+}

@@ -1,0 +1,59 @@
+/*
+ * The command line as a struct: what the options of cli/options.def set.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "lib/log.h"
+
+enum command_id {
+#define COMMAND(name, summary) COMMAND_##name,
+#define OPTION(...)
+#define LATER(name)
+#include "cli/options.def"
+#undef COMMAND
+#undef OPTION
+#undef LATER
+	COMMANDS
+};
+
+struct options {
+	enum command_id command;
+	pid_t tree; /* 0: not given */
+	const char *dir;
+	const char *work_dir; /* NULL: the images-dir */
+	const char *log_file;
+	const char *pidfile;
+	const char *fail_at;
+	const char *topic; /* of help: a command or NULL */
+	enum log_level level;
+	unsigned timeout_ms;
+	bool leave_running, leave_stopped, no_sync;
+	bool detach, explain, shell_job;
+	bool json, help;
+	bool accepted; /* something that is done anyway */
+};
+
+/* Fill *RET from the command line; -EINVAL, explained, when it makes no sense. */
+int options_parse(int argc, char **argv, struct options *ret);
+
+/* The usage of one command; of crtool itself when NAME is NULL. -EINVAL, explained: no such command. */
+int options_usage(const char *name, FILE *out);
+
+/* The path of FILE, which is relative to the work-dir, in a fresh string. -ENOMEM. */
+int options_path(const struct options *o, const char *file, char **ret_path);
+
+/*
+ * The commands, one per file. 0 or -errno, explained; what else the exit
+ * status tells (of the restored program) goes to *RET_STATUS.
+ */
+#define COMMAND(name, summary) int command_##name(const struct options *o, int *ret_status);
+#define OPTION(...)
+#define LATER(name)
+#include "cli/options.def"
+#undef COMMAND
+#undef OPTION
+#undef LATER

@@ -1,0 +1,35 @@
+/* crtool restore */
+#include <sys/wait.h>
+
+#include "cli/options.h"
+#include "lib/cleanup.h"
+#include "restore/restore.h"
+
+/* What a shell would say of a program that ended so. */
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int command_restore(const struct options *o, int *ret_status)
+{
+	auto_free char *pidfile = NULL;
+	struct restore_options opt = {
+		.dir = o->dir,
+		.detach = o->detach,
+		.shell_job = o->shell_job,
+		.explain = o->explain,
+		.timeout_ms = o->timeout_ms,
+		.fail_at = o->fail_at,
+	};
+	int status = 0;
+	int r = o->pidfile ? options_path(o, o->pidfile, &pidfile) : 0;
+
+	if (r < 0)
+		return r;
+	opt.pidfile = pidfile;
+	r = restore_run(&opt, &status);
+	if (r == 0 && !o->detach && !o->explain)
+		*ret_status = exit_status(status);
+	return r;
+}
