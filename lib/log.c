@@ -84,7 +84,7 @@ int log_fail(int r, const char *file, const char *format, ...)
 		return r;
 	/* Copying threads may fail at the same time: the first one is kept, main prints it last. */
 	if (__atomic_compare_exchange_n(&failure, &none, whole, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_ACQUIRE))
+	                                __ATOMIC_ACQUIRE))
 		return r;
 	if (log_level >= LOG_INFO)
 		say("also: ", whole);

@@ -160,13 +160,11 @@ zdtm() {
 zdtm_teardown() {
 	local left
 
-	for left in $(find /proc -maxdepth 2 -name cwd -lname "$BATS_TEST_TMPDIR/*" 2>/dev/null); do
-		left=${left#/proc/}
-		left=${left%/cwd}
-		[[ $left =~ ^[0-9]+$ ]] || continue
+	while read -r left; do
 		kill -KILL "$left" 2>/dev/null || true
 		within 5 gone "$left" || echo "pid $left stays behind"
-	done
+	done < <(find /proc -maxdepth 2 -name cwd -lname "$BATS_TEST_TMPDIR/*" 2>/dev/null |
+		sed -nE 's|^/proc/([0-9]+)/cwd$|\1|p')
 }
 
 teardown() {
