@@ -20,15 +20,18 @@
 
 static void print_message(FILE *out, const ProtobufCMessage *msg, int depth);
 
-/* Names in images come from the target: they must not drive the terminal. */
-void print_escaped(FILE *out, const char *s)
+/*
+ * Names in images come from the target: they must not drive the terminal, not
+ * by the C1 controls of UTF-8 (c2 80 to c2 9f) either.
+ */
+static void print_escaped(FILE *out, const char *s)
 {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 
 		if (c == '\\' || c == '"')
 			fprintf(out, "\\%c", c);
-		else if (c >= 0x20 && c != 0x7f)
+		else if (c >= 0x20 && c != 0x7f && (c != 0xc2 || (unsigned char)s[1] >= 0xa0))
 			putc(c, out);
 		else
 			fprintf(out, "\\x%02x", c);

@@ -9,6 +9,3 @@
  * as one JSON object. Page files are not read. 0 or -errno, explained.
  */
 int images_show(const char *dir, bool json, FILE *out);
-
-/* Print the bytes of a string so that they stay on their line: \n, \x1b ... */
-void print_escaped(FILE *out, const char *s);
