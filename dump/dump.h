@@ -41,6 +41,7 @@ struct thread {
 	struct task *task;
 	struct tracee tracee; /* registers and masks while stopped (parasite/inject.h) */
 	char *status;         /* text of /proc/PID/task/TID/status, read while frozen */
+	struct ask *asks;     /* by aspect, while scripts are out */
 	struct script script; /* what it was asked */
 	bool exited;          /* a zombie leader whose other threads live */
 };
@@ -84,12 +85,14 @@ struct task {
 	int stop_signal, exit_code, exit_signal;
 	char comm[16];
 	struct task *parent; /* NULL for the root of the tree */
+	size_t parent_at;    /* index of the parent in dump.tasks */
 	int proc;            /* /proc/PID (or of a live thread), O_PATH */
 	int pidfd;
 	int mem;                      /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */
+	uint64_t syscall_insn;        /* a system call instruction in its vDSO */
 	struct arena arena;           /* scripts of all its threads */
 	struct parasite parasite;     /* the injected memory, undone by parasite_cure() */
 };
@@ -188,19 +191,21 @@ void files_done(struct dump *d);
 
 int look_tree(struct dump *d);    /* look.c: find tasks; refuse what is in sight */
 int freeze_tree(struct dump *d);  /* freeze.c: every thread stopped, none missed */
+int note_clocks(struct dump *d);  /* seal.c: the time of the freeze */
 int gather_tasks(struct dump *d); /* gather.c: status, maps, fds while frozen */
 int ask_tasks(struct dump *d);    /* ask.c: inject, run the scripts, cure */
-int take_answers(struct dump *d); /* ask.c: records of all aspects, tasks, threads */
+int take_answers(struct dump *d); /* take.c: records of all aspects, tasks, threads */
 int dump_files(struct dump *d);   /* files.c: records of all open files */
 int dump_memory(struct dump *d);  /* pages.c: pages of all tasks into pages files */
+int resume_tree(struct dump *d);  /* freeze.c: with -R the tree runs on */
 int seal_images(struct dump *d);  /* seal.c: manifest */
-int release_tree(struct dump *d); /* freeze.c: kill, leave stopped or let run */
+int end_tree(struct dump *d);     /* freeze.c: kill, or leave stopped */
 
-/* Undo everything on failure: cure, detach, remove images. Idempotent. */
-void dump_rollback(struct dump *d);
+/* Let everything run on as if nothing had been (freeze.c). Idempotent. */
+void unfreeze_tree(struct dump *d);
 
 /* The whole dump. 0 or -errno, explained. */
 int dump_run(const struct dump_options *opt);
 
-/* `crtool check -t PID`: the look stage alone, printing every obstacle. Returns their number or -errno. */
+/* `crtool check -t PID`: the look stage alone. 0 or -errno, explained. */
 int dump_check(const struct dump_options *opt);

@@ -35,7 +35,7 @@ static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
 }
 
 #define array_add(a) \
-	((__typeof__((a)->v))array_grow_((void **)&(a)->v, &(a)->n, &(a)->cap, sizeof(*(a)->v)))
+	((__typeof__(*(a)->v) *)array_grow_((void **)&(a)->v, &(a)->n, &(a)->cap, sizeof(*(a)->v)))
 
 #define array_done(a)                                 \
 	do {                                          \
@@ -44,4 +44,4 @@ static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
 	} while (0)
 
 /* for (each element pointer). The array must not grow in the loop. */
-#define array_each(p, a) for (__typeof__((a)->v)(p) = (a)->v; (p) < (a)->v + (a)->n; (p)++)
+#define array_each(p, a) for (__typeof__(*(a)->v) *p = (a)->v; (p) < (a)->v + (a)->n; (p)++)

@@ -22,6 +22,12 @@
 #define SIGNAL(sig)  (1UL << ((sig)-1))
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 
+/* System calls of ours must not be dispatched to the program. */
+static int hold_dispatch(struct tracee *t)
+{
+	return t->dispatch.mode ? tracee_set_dispatch(t, &(struct dispatch){}) : 0;
+}
+
 /* Go on to the next entry or exit of a system call; traps of a group-stop are passed over. */
 static int step_syscall(struct tracee *t)
 {
@@ -51,7 +57,9 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
 
 	arch_regs_for_syscall(&regs, insn, nr, args);
 	t->changed = true;
-	r = tracee_set_mask(t, ALL_SIGNALS);
+	r = hold_dispatch(t);
+	if (r == 0)
+		r = tracee_set_mask(t, ALL_SIGNALS);
 	if (r == 0)
 		r = arch_regs_set(t->tid, &regs);
 	if (r == 0)
@@ -119,7 +127,9 @@ int parasite_start(struct parasite *p, struct tracee *t, const struct script *s)
 
 	arch_regs_for_blob(&regs, p->arena->base, s->head, s->stack);
 	t->changed = true;
-	r = arch_regs_set(t->tid, &regs);
+	r = hold_dispatch(t);
+	if (r == 0)
+		r = arch_regs_set(t->tid, &regs);
 	if (r == 0)
 		r = tracee_set_mask(t, ALL_SIGNALS & ~SIGNAL(head->signal));
 	if (r == 0 && ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)

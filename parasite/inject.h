@@ -18,17 +18,23 @@
 #include "parasite/arena.h"
 #include "parasite/compile.h"
 
+/* prctl(2), PR_SET_SYSCALL_USER_DISPATCH; the layout of ptrace_sud_config (linux/ptrace.h). */
+struct dispatch {
+	uint64_t mode, selector, offset, len;
+};
+
 struct tracee {
 	pid_t tid;
 	bool seized;
 	bool stopped;
-	int stop_signal;       /* of a group-stop found at the seizure; 0: it was running */
-	struct arch_regs regs; /* at the stop, as they must be when it goes on */
-	uint64_t sigmask;      /* likewise */
-	bool changed;          /* registers or mask must still be put back */
-	bool suspend_seccomp;  /* PTRACE_O_SUSPEND_SECCOMP is in force */
-	int pending_stop;      /* SIGSTOP came while scripts ran: raised again at the release */
-	siginfo_t late_signal; /* so did this one */
+	int stop_signal;          /* of a group-stop found at the seizure; 0: it was running */
+	struct arch_regs regs;    /* at the stop, as they must be when it goes on */
+	uint64_t sigmask;         /* likewise */
+	struct dispatch dispatch; /* likewise; off while scripts run */
+	bool changed;             /* registers or mask must still be put back */
+	bool suspend_seccomp;     /* PTRACE_O_SUSPEND_SECCOMP is in force */
+	int pending_stop;         /* SIGSTOP came while scripts ran: raised again at the release */
+	siginfo_t late_signal;    /* so did this one */
 };
 
 /* Seize with PTRACE_O_* OPTIONS, without stopping it. -ESRCH: it is gone. -EPERM: not ours, or traced. */
@@ -48,6 +54,9 @@ int tracee_take(struct tracee *t);
 
 /* Set the signal mask of a stopped thread (not remembered). */
 int tracee_set_mask(struct tracee *t, uint64_t mask);
+
+/* The same for system call user dispatch; kernels without it (before 6.4) have none to set. */
+int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch);
 
 /* Registers and mask back to those in *t. Idempotent. */
 int tracee_put_back(struct tracee *t);

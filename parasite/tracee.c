@@ -22,6 +22,11 @@
 #define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
 #endif
 
+#ifndef PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+#endif
+
 #define EVENT(status) ((status) >> 16)
 
 int tracee_seize(struct tracee *t, pid_t tid, unsigned long options)
@@ -114,6 +119,9 @@ int tracee_take(struct tracee *t)
 		return r;
 	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
 		return -errno;
+	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, t->tid, sizeof(t->dispatch),
+	           &t->dispatch) < 0)
+		t->dispatch = (struct dispatch){};
 	t->stopped = true;
 	if (arch_restart_interrupted(&t->regs))
 		t->changed = true;
@@ -145,6 +153,14 @@ int tracee_set_mask(struct tracee *t, uint64_t mask)
 	return ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(mask), &mask) < 0 ? -errno : 0;
 }
 
+int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch)
+{
+	if (ptrace(PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, t->tid, sizeof(*dispatch), dispatch) <
+	    0)
+		return -errno;
+	return 0;
+}
+
 /* The mask first: with the blob's registers, its own way out would set it too. */
 int tracee_put_back(struct tracee *t)
 {
@@ -155,6 +171,8 @@ int tracee_put_back(struct tracee *t)
 	r = tracee_set_mask(t, t->sigmask);
 	if (r == 0)
 		r = arch_regs_set(t->tid, &t->regs);
+	if (r == 0 && t->dispatch.mode)
+		r = tracee_set_dispatch(t, &t->dispatch);
 	if (r == 0)
 		t->changed = false;
 	return r;

@@ -1,0 +1,200 @@
+/*
+ * The parasite: what only the process itself can see. One script per thread,
+ * all threads of all processes in flight at once; then the arena is unmapped
+ * and nothing of it is left.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "dump/dump.h"
+#include "lib/deadline.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+#define VDSO_MAX         65536
+#define ARENA_TASK       (1024 * 1024) /* asked once per process */
+#define ARENA_PER_THREAD (16 * 1024)   /* asked per thread, besides its stack */
+
+static int find_syscall(struct task *t)
+{
+	const struct vma *vdso = vmas_vdso(t);
+	static char code[VDSO_MAX];
+	struct iovec local = { code, sizeof(code) }, remote;
+	ssize_t n, at;
+
+	if (!vdso)
+		return fail(-ENOTSUP, "%s: has no vDSO, not supported by this version",
+		            task_name(t));
+	remote = (struct iovec){ (void *)vdso->start, vdso->end - vdso->start };
+	n = process_vm_readv(t->pid, &local, 1, &remote, 1, 0);
+	if (n < 0)
+		return fail(-errno, "%s: read its vDSO", task_name(t));
+	at = arch_find_syscall(code, (size_t)n);
+	if (at < 0)
+		return fail(-ENOTSUP, "%s: its vDSO holds no system call instruction",
+		            task_name(t));
+	t->syscall_insn = vdso->start + (uint64_t)at;
+	return 0;
+}
+
+/* What th->asks[dump_naspects] is for: the clear_child_tid of every thread. */
+static int ask_thread(struct dump *d, struct thread *th)
+{
+	struct script *s = &th->script;
+	struct ask *own;
+
+	script_init(s, &th->task->arena);
+	th->asks = calloc(dump_naspects + 1, sizeof(*th->asks));
+	if (!th->asks)
+		return -ENOMEM;
+	for (size_t i = 0; i < dump_naspects; i++) {
+		const struct dump_aspect *aspect = dump_aspects[i].aspect;
+		int r = 0;
+
+		if (aspect->scope == SCOPE_PROCESS && th != th->task->threads.v)
+			continue;
+		s->room = dump_aspects[i].name;
+		th->asks[i].first = s->ops.n;
+		if (aspect->ask)
+			r = aspect->ask(d, th, s, &th->asks[i]);
+		if (r < 0)
+			return r;
+	}
+	own = &th->asks[dump_naspects];
+	s->room = "thread";
+	own->at = script_alloc(s, sizeof(uint64_t));
+	own->first = script_call(s, SYS_prctl, PR_GET_TID_ADDRESS, own->at);
+	script_op(s, OP_STOP, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){});
+	return 0;
+}
+
+static int finish_script(struct thread *th)
+{
+	uint64_t caught = 0, pending = 0, shared = 0;
+	struct arch_leave leave;
+
+	status_u64(th->status, "SigCgt", 16, &caught);
+	status_u64(th->status, "SigPnd", 16, &pending);
+	status_u64(th->status, "ShdPnd", 16, &shared);
+	arch_leave_from(&leave, &th->tracee.regs, th->tracee.sigmask);
+	return script_finish(&th->script, 0, parasite_signal(caught, pending | shared), &leave,
+	                     sizeof(leave));
+}
+
+static int build_scripts(struct dump *d, struct task *t)
+{
+	size_t size = ARENA_TASK + t->threads.n * (ARENA_PER_THREAD + ARENA_STACK);
+	uint64_t base = vmas_gap(t, size);
+	int r;
+
+	if (!base)
+		return fail(-ENOTSUP, "%s: no free %zu KiB in its address space", task_name(t),
+		            size / 1024);
+	r = arena_init(&t->arena, base, size);
+	if (r < 0)
+		return fail(r, "%s: arena", task_name(t));
+	array_each (th, &t->threads) {
+		r = ask_thread(d, th);
+		if (r == 0)
+			r = finish_script(th);
+		if (r < 0)
+			return fail(r, "%s: write the script of thread %d", task_name(t), th->tid);
+	}
+	return 0;
+}
+
+static int inject(struct task *t)
+{
+	struct tracee *host = &t->threads.v[0].tracee;
+	int r = find_syscall(t);
+
+	if (r < 0)
+		return r;
+	r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn);
+	if (r < 0)
+		return fail(r, "%s: map the arena into it", task_name(t));
+	return 0;
+}
+
+static int start(struct task *t)
+{
+	array_each (th, &t->threads) {
+		int r = parasite_start(&t->parasite, &th->tracee, &th->script);
+
+		if (r < 0)
+			return fail(r, "%s: run the script of thread %d", task_name(t), th->tid);
+	}
+	return 0;
+}
+
+static int check_script(const struct task *t, const struct thread *th)
+{
+	int r = script_error(&th->script);
+	size_t at = script_progress(&th->script);
+	char text[256];
+
+	if (r == 0 && at == th->script.ops.n)
+		return 0;
+	if (at >= th->script.ops.n)
+		return fail(-EPROTO, "%s: thread %d: script ended in disorder", task_name(t),
+		            th->tid);
+	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
+	return fail(r ? r : -EPROTO, "%s: thread %d: %s: %s", task_name(t), th->tid,
+	            th->script.rooms.v[at], text);
+}
+
+static int finish(struct task *t)
+{
+	int r = 0;
+
+	array_each (th, &t->threads) {
+		r = parasite_finish(&t->parasite, &th->tracee, &th->script);
+		if (r == 0)
+			r = tracee_put_back(&th->tracee);
+		if (r < 0)
+			return fail(r, "%s: wait for the script of thread %d", task_name(t),
+			            th->tid);
+	}
+	r = parasite_collect(&t->parasite);
+	if (r < 0)
+		return fail(r, "%s: read the answers", task_name(t));
+	r = parasite_cure(&t->parasite);
+	if (r == 0)
+		r = tracee_put_back(&t->threads.v[0].tracee);
+	if (r < 0)
+		return fail(r, "%s: unmap the arena", task_name(t));
+	array_each (th, &t->threads) {
+		r = check_script(t, th);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int ask_tasks(struct dump *d)
+{
+	static int (*const steps[])(struct task * t) = { inject, start, finish };
+
+	array_each (t, &d->tasks) {
+		int r = build_scripts(d, t);
+
+		if (r < 0)
+			return r;
+	}
+	deadline_arm(d->opt->timeout_ms);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		array_each (t, &d->tasks) {
+			int r = steps[i](t);
+
+			if (r < 0) {
+				deadline_arm(0);
+				return r;
+			}
+		}
+	}
+	deadline_arm(0);
+	return 0;
+}

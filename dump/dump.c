@@ -1,0 +1,90 @@
+/*
+ * A dump, read aloud. Until "freeze" the target knows nothing of it; from there
+ * on every way out of this file lets it run on, but the one at the end.
+ */
+#include "dump/dump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "dump/task.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+static int open_images(struct dump *d)
+{
+	int r;
+
+	d->dirfd = open(d->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->dirfd < 0)
+		return fail(-errno, "%s", d->opt->dir);
+	r = image_writer_new(d->dirfd, 0600, &d->out);
+	if (r == -EEXIST || r == -ENOTEMPTY)
+		return fail(
+			r, "%s: holds a checkpoint or other files already; give an empty directory",
+			d->opt->dir);
+	if (r < 0)
+		return fail(r, "%s: create the images", d->opt->dir);
+	return 0;
+}
+
+static const struct stage {
+	const char *name;
+	int (*run)(struct dump *d);
+} stages[] = {
+	{ "images", open_images }, { "look", look_tree }, /* refuse what cannot be saved */
+	{ "freeze", freeze_tree },                        /* from here on the target stands still */
+	{ "clocks", note_clocks }, { "gather", gather_tasks }, /* what is seen from outside */
+	{ "ask", ask_tasks },                                  /* what only it can see */
+	{ "take", take_answers },  { "files", dump_files },    { "memory", dump_memory },
+	{ "resume", resume_tree },                      /* with -R it runs again from here on */
+	{ "seal", seal_images },   { "end", end_tree }, /* without -R it is gone from here on */
+};
+
+static int run_stages(struct dump *d)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+		int r;
+
+		debug("stage %s", stages[i].name);
+		r = stages[i].run(d);
+		if (r < 0)
+			return log_failure() ? r : fail(r, "%s", stages[i].name);
+		if (d->opt->fail_at && !strcmp(d->opt->fail_at, stages[i].name))
+			return fail(-ECANCELED, "failed at the end of stage %s, as asked",
+			            d->opt->fail_at);
+	}
+	return 0;
+}
+
+static void dump_done(struct dump *d)
+{
+	unfreeze_tree(d);
+	files_done(d);
+	tasks_done(d);
+	image_writer_free(d->out);
+	closep(&d->dirfd);
+}
+
+int dump_run(const struct dump_options *opt)
+{
+	Img__Manifest manifest = IMG__MANIFEST__INIT;
+	struct dump d = { .opt = opt, .dirfd = -1, .manifest = &manifest };
+	int r = run_stages(&d);
+
+	dump_done(&d);
+	if (r == 0)
+		info("frozen for %" PRIu64 " us", (d.released_at - d.frozen_at) / 1000);
+	return r;
+}
+
+int dump_check(const struct dump_options *opt)
+{
+	struct dump d = { .opt = opt, .dirfd = -1 };
+	int r = look_tree(&d);
+
+	dump_done(&d);
+	return r;
+}

@@ -1,0 +1,247 @@
+/*
+ * Every thread of the tree stopped, none missed: all are seized and asked to
+ * stop before the first is waited for; what they forked or cloned meanwhile is
+ * looked for until nothing new appears while all known ones stand.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "dump/dump.h"
+#include "dump/task.h"
+#include "lib/cleanup.h"
+#include "lib/deadline.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+static int explain_seize(const struct task *t, pid_t tid, int r)
+{
+	auto_free char *status = NULL;
+	uint64_t tracer = 0;
+
+	if (r == -EPERM && file_read(t->proc, "status", &status) > 0 &&
+	    status_u64(status, "TracerPid", 10, &tracer) && tracer)
+		return fail(-EBUSY, "%s: is being traced by task %d; let that detach first",
+		            task_name(t), (int)tracer);
+	if (r == -EPERM)
+		return fail(r, "%s: may not be traced (its user, or CAP_SYS_PTRACE, is needed)",
+		            task_name(t));
+	return fail(r, "%s: seize thread %d", task_name(t), tid);
+}
+
+/* Seize and interrupt all threads that are not yet; those that go away meanwhile are forgotten. */
+static int seize_threads(struct task *t)
+{
+	int found = task_find_threads(t);
+
+	if (found < 0)
+		return fail(found, "%s: list its threads", task_name(t));
+	array_each (th, &t->threads) {
+		int r;
+
+		if (th->tracee.tid || th->exited)
+			continue;
+		r = tracee_seize(&th->tracee, th->tid, 0);
+		if (r == 0)
+			r = tracee_interrupt(&th->tracee);
+		if (r == -ESRCH)
+			th->exited = true;
+		else if (r < 0)
+			return explain_seize(t, th->tid, r);
+	}
+	return found;
+}
+
+static int explain_timeout(const struct task *t, pid_t tid)
+{
+	auto_free char *wchan = NULL;
+	char path[48];
+
+	snprintf(path, sizeof(path), "task/%d/wchan", tid);
+	file_read(t->proc, path, &wchan);
+	return fail(-ETIMEDOUT,
+	            "%s: thread %d did not stop in time, it waits in the kernel (%s); "
+	            "--timeout gives it longer",
+	            task_name(t), tid, wchan && *wchan ? wchan : "?");
+}
+
+static int wait_threads(struct task *t)
+{
+	array_each (th, &t->threads) {
+		int r;
+
+		if (th->exited || th->tracee.stopped)
+			continue;
+		r = tracee_wait_stop(&th->tracee);
+		if (r == -ESRCH)
+			th->exited = true;
+		else if (r == -ETIMEDOUT)
+			return explain_timeout(t, th->tid);
+		else if (r < 0)
+			return fail(r, "%s: stop thread %d", task_name(t), th->tid);
+		if (r == 0 && th->tracee.stop_signal) {
+			t->state = TASK_STOPPED;
+			t->stop_signal = th->tracee.stop_signal;
+		}
+	}
+	return 0;
+}
+
+/* One round over the tree. The number of tasks and threads that were new, or -errno. */
+static int freeze_round(struct dump *d)
+{
+	int new = 0;
+
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		int r = seize_threads(&d->tasks.v[i]);
+
+		if (r < 0)
+			return r;
+		new += r;
+	}
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		int r = wait_threads(&d->tasks.v[i]);
+
+		if (r == 0)
+			r = task_find_children(d, i);
+		if (r < 0)
+			return r;
+		new += r;
+	}
+	return new;
+}
+
+/* Threads that exited before they stopped are none of ours. */
+static void drop_exited(struct task *t)
+{
+	size_t kept = 0;
+
+	array_each (th, &t->threads) {
+		if (th->exited)
+			free(th->status);
+		else
+			t->threads.v[kept++] = *th;
+	}
+	t->threads.n = kept;
+}
+
+int freeze_tree(struct dump *d)
+{
+	int r;
+
+	deadline_arm(d->opt->timeout_ms);
+	d->frozen_at = clock_ns();
+	d->frozen = true;
+	do
+		r = freeze_round(d);
+	while (r > 0);
+	deadline_arm(0);
+	if (r < 0)
+		return r;
+	array_each (t, &d->tasks) {
+		drop_exited(t);
+		if (!t->threads.n || t->threads.v[0].tid != t->pid)
+			return fail(-ENOTSUP,
+			            "%s: its main thread has exited, not supported by "
+			            "this version",
+			            task_name(t));
+	}
+	tasks_relink(d);
+	if (d->tasks.n > 1)
+		return fail(-ENOTSUP, "%s: has forked %s; trees are not supported by this version",
+		            task_name(&d->tasks.v[0]), task_name(&d->tasks.v[1]));
+	return 0;
+}
+
+static int release_task(const struct dump *d, struct task *t)
+{
+	int first = 0;
+
+	/* Sent before the detach, so that it does not run a single instruction. */
+	if (d->opt->leave_stopped)
+		syscall(SYS_kill, t->pid, SIGSTOP);
+	array_each (th, &t->threads) {
+		int r = tracee_release(&th->tracee);
+
+		if (r < 0 && r != -ESRCH && first == 0)
+			first = fail(r, "%s: let thread %d run on", task_name(t), th->tid);
+	}
+	return first;
+}
+
+/* Its parent must learn of the death, so the tracer takes the news first. */
+static void kill_task(struct task *t)
+{
+	kill(t->pid, SIGKILL);
+	for (size_t i = t->threads.n; i-- > 0;) {
+		struct tracee *tracee = &t->threads.v[i].tracee;
+
+		while (tracee->seized && waitpid(tracee->tid, NULL, __WALL) < 0 && errno == EINTR)
+			continue;
+		tracee->seized = false;
+	}
+}
+
+static void unfrozen(struct dump *d)
+{
+	d->frozen = false;
+	d->released_at = clock_ns();
+}
+
+int resume_tree(struct dump *d)
+{
+	int first = 0;
+
+	if (!d->opt->leave_running)
+		return 0;
+	array_each (t, &d->tasks) {
+		int r = release_task(d, t);
+
+		if (first == 0)
+			first = r;
+	}
+	unfrozen(d);
+	return first;
+}
+
+int end_tree(struct dump *d)
+{
+	int first = 0;
+
+	if (!d->frozen)
+		return 0;
+	array_each (t, &d->tasks) {
+		int r = 0;
+
+		if (d->opt->leave_stopped)
+			r = release_task(d, t);
+		else
+			kill_task(t);
+		if (first == 0)
+			first = r;
+	}
+	unfrozen(d);
+	return first;
+}
+
+void unfreeze_tree(struct dump *d)
+{
+	if (!d->frozen)
+		return;
+	array_each (t, &d->tasks) {
+		array_each (th, &t->threads)
+			if (th->tracee.stopped)
+				tracee_put_back(&th->tracee);
+		if (parasite_cure(&t->parasite) < 0)
+			warn("%s: cannot unmap the arena, leaving %zu KiB behind", task_name(t),
+			     t->arena.size / 1024);
+		array_each (th, &t->threads)
+			tracee_release(&th->tracee);
+	}
+	unfrozen(d);
+}

@@ -1,0 +1,76 @@
+/* Everything that /proc shows from outside, read again now that nothing moves. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+static int gather_thread(struct thread *th)
+{
+	char path[48];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "task/%d/status", th->tid);
+	free(th->status);
+	th->status = NULL;
+	len = file_read(th->task->proc, path, &th->status);
+	if (len < 0)
+		return fail((int)len, "%s: read the status of thread %d", task_name(th->task),
+		            th->tid);
+	if (arch_regs_compat(&th->tracee.regs))
+		return fail(-ENOTSUP,
+		            "%s: thread %d runs 32-bit code, not supported by this version",
+		            task_name(th->task), th->tid);
+	return 0;
+}
+
+/* What may have changed between look and freeze. */
+static int gather_ids(struct task *t)
+{
+	struct proc_stat st;
+	int r = stat_read(t->proc, "stat", &st);
+
+	if (r < 0)
+		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
+	t->ppid = (pid_t)st.field[STAT_PPID];
+	t->pgid = (pid_t)st.field[STAT_PGRP];
+	t->sid = (pid_t)st.field[STAT_SESSION];
+	snprintf(t->comm, sizeof(t->comm), "%.15s", st.comm);
+	return 0;
+}
+
+static int gather_task(struct dump *d, struct task *t)
+{
+	int r = gather_ids(t);
+
+	array_each (th, &t->threads)
+		if (r == 0)
+			r = gather_thread(th);
+	if (r < 0)
+		return r;
+	if (t->mem < 0)
+		t->mem = openat(t->proc, "mem", O_RDWR | O_CLOEXEC);
+	if (t->mem < 0)
+		return fail(-errno, "%s: open /proc/%d/mem", task_name(t), t->pid);
+	r = vmas_read(t);
+	if (r < 0)
+		return fail(r, "%s: read its mappings", task_name(t));
+	r = files_gather(d, t);
+	return r < 0 ? r : files_check(d, t);
+}
+
+int gather_tasks(struct dump *d)
+{
+	files_done(d);
+	array_each (t, &d->tasks) {
+		int r = gather_task(d, t);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* The tables of rooms, expanded from images/kinds.def; restore/kinds.c is the twin. */
+#include "dump/dump.h"
+
+#define RECORD(num, name)
+#define FD_KIND(num, name) extern const struct dump_kind dump_##name;
+#define ASPECT(num, name)  extern const struct dump_aspect dump_##name;
+#include "images/kinds.def"
+#undef FD_KIND
+#undef ASPECT
+
+static const struct {
+	uint32_t kind;
+	const struct dump_kind *room;
+} kinds[] = {
+#define FD_KIND(num, name) { num, &dump_##name },
+#define ASPECT(num, name)
+#include "images/kinds.def"
+#undef FD_KIND
+#undef ASPECT
+	{ 0, NULL },
+};
+
+const struct dump_aspect_entry dump_aspects[] = {
+#define FD_KIND(num, name)
+#define ASPECT(num, name) { num, #name, &dump_##name },
+#include "images/kinds.def"
+#undef FD_KIND
+#undef ASPECT
+#undef RECORD
+	{ 0, NULL, NULL },
+};
+
+const size_t dump_naspects = ARRAY_SIZE(dump_aspects) - 1;
+
+const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind)
+{
+	for (size_t i = 0; kinds[i].room; i++) {
+		if (!kinds[i].room->owns(f))
+			continue;
+		*ret_kind = kinds[i].kind;
+		return kinds[i].room;
+	}
+	return NULL;
+}

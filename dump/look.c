@@ -1,0 +1,200 @@
+/*
+ * Before anything is stopped: what is this tree, and does it hold anything
+ * that cannot be saved? A dump that is refused here has cost the target nothing.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "dump/dump.h"
+#include "dump/task.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+
+/* "41 (gdb)" for a pid that is only mentioned. */
+static void name_pid(uint64_t pid, char *buf, size_t size)
+{
+	auto_free char *comm = NULL;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (file_read(AT_FDCWD, path, &comm) > 0)
+		comm[strcspn(comm, "\n")] = '\0';
+	snprintf(buf, size, "%d (%s)", (int)pid, comm ? comm : "?");
+}
+
+/* crtool would stop itself, or the shell that waits for it. */
+static int check_not_ancestor(pid_t tree)
+{
+	for (pid_t pid = getpid(); pid > 1;) {
+		auto_close int proc = -1;
+		struct proc_stat st;
+		char path[32];
+
+		if (pid == tree)
+			return fail(-EINVAL,
+			            "task %d: crtool itself runs below it; "
+			            "start crtool from outside of the tree",
+			            tree);
+		snprintf(path, sizeof(path), "/proc/%d", pid);
+		proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (proc < 0 || stat_read(proc, "stat", &st) < 0)
+			return 0;
+		pid = (pid_t)st.field[STAT_PPID];
+	}
+	return 0;
+}
+
+static int check_kind_of_task(const struct task *t)
+{
+	struct proc_stat st;
+	int r = stat_read(t->proc, "stat", &st);
+
+	if (r < 0)
+		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
+	if (st.field[STAT_FLAGS] & PF_KTHREAD)
+		return fail(-ENOTSUP, "%s: is a kernel thread", task_name(t));
+	if (t->state == TASK_ZOMBIE)
+		return fail(-ENOTSUP,
+		            "%s: is a zombie, there is nothing left to save; "
+		            "its parent %d has not waited for it",
+		            task_name(t), t->ppid);
+	return 0;
+}
+
+static int check_not_traced(const struct task *t)
+{
+	auto_free char *status = NULL;
+	uint64_t tracer = 0;
+	char name[64];
+	ssize_t len = file_read(t->proc, "status", &status);
+
+	if (len < 0)
+		return fail((int)len, "%s: read /proc/%d/status", task_name(t), t->pid);
+	if (!status_u64(status, "TracerPid", 10, &tracer) || !tracer)
+		return 0;
+	name_pid(tracer, name, sizeof(name));
+	return fail(-EBUSY, "%s: is being traced by %s; let that detach first", task_name(t), name);
+}
+
+static int check_64_bit(const struct task *t)
+{
+	auto_close int fd = openat(t->proc, "exe", O_RDONLY | O_CLOEXEC);
+	unsigned char ident[EI_NIDENT] = {};
+
+	if (fd < 0)
+		return errno == EACCES || errno == EPERM
+		               ? fail(-errno, "%s: open /proc/%d/exe (needs CAP_SYS_PTRACE)",
+		                      task_name(t), t->pid)
+		               : 0; /* the executable is gone: the memory room tells */
+	if (read_full(fd, ident, sizeof(ident)) == 0 && ident[EI_CLASS] == ELFCLASS32)
+		return fail(-ENOTSUP, "%s: is a 32-bit program, not supported by this version",
+		            task_name(t));
+	return 0;
+}
+
+/* Namespaces are not carried yet: the task must live in crtool's own. */
+static int check_namespaces(const struct task *t)
+{
+	static const char *const names[] = { "mnt", "pid",  "net",    "ipc",
+		                             "uts", "user", "cgroup", "time" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char theirs[16], ours[32];
+		struct stat a, b;
+
+		snprintf(theirs, sizeof(theirs), "ns/%s", names[i]);
+		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i]);
+		if (stat(ours, &b) < 0)
+			continue; /* this kernel has none of that type */
+		if (fstatat(t->proc, theirs, &a, 0) < 0)
+			return fail(-errno, "%s: %s", task_name(t), theirs);
+		if (a.st_ino != b.st_ino)
+			return fail(-ENOTSUP,
+			            "%s: lives in another %s namespace than crtool, not "
+			            "supported by this version; run crtool inside of it",
+			            task_name(t), names[i]);
+	}
+	return 0;
+}
+
+static int check_session(const struct dump *d, const struct task *t)
+{
+	char name[64];
+
+	array_each (other, &d->tasks)
+		if (other->pid == t->sid)
+			return 0;
+	if (d->opt->shell_job)
+		return 0;
+	name_pid((uint64_t)t->sid, name, sizeof(name));
+	return fail(-ENOTSUP,
+	            "%s: belongs to the session of %s, which is not in the tree; "
+	            "-j saves it as a shell job",
+	            task_name(t), name);
+}
+
+static int look_task(struct dump *d, struct task *t)
+{
+	int r = check_kind_of_task(t);
+
+	if (r == 0)
+		r = check_not_traced(t);
+	if (r == 0)
+		r = check_64_bit(t);
+	if (r == 0)
+		r = check_namespaces(t);
+	if (r == 0)
+		r = check_session(d, t);
+	if (r < 0)
+		return r;
+	r = vmas_read(t);
+	if (r < 0)
+		return fail(r, "%s: read its mappings", task_name(t));
+	r = files_gather(d, t);
+	if (r == 0)
+		r = files_check(d, t);
+	for (size_t i = 0; r == 0 && i < dump_naspects; i++)
+		if (dump_aspects[i].aspect->look)
+			r = dump_aspects[i].aspect->look(d, t);
+	return r;
+}
+
+int look_tree(struct dump *d)
+{
+	pid_t pid = d->opt->tree;
+	int r = check_not_ancestor(pid);
+
+	if (r < 0)
+		return r;
+	r = task_add(d, pid, SIZE_MAX);
+	if (r < 0)
+		return fail(r, "task %d", pid);
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		r = task_find_threads(&d->tasks.v[i]);
+		if (r >= 0 && d->tasks.v[i].threads.n &&
+		    d->tasks.v[i].threads.v[0].tid != d->tasks.v[i].pid)
+			return fail(-EINVAL, "task %d: is a thread of another process", pid);
+		if (r >= 0)
+			r = task_find_children(d, i);
+		if (r < 0)
+			return fail(r, "%s: find its threads and children",
+			            task_name(&d->tasks.v[i]));
+	}
+	if (d->tasks.n > 1)
+		return fail(-ENOTSUP,
+		            "%s: has a child, %s; trees are not supported by this version",
+		            task_name(&d->tasks.v[0]), task_name(&d->tasks.v[1]));
+	array_each (t, &d->tasks) {
+		r = look_task(d, t);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* The manifest: on which machine and when this was, written last. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/version.h"
+
+#define CPU_WORDS 32
+
+static uint64_t clock_of(clockid_t id)
+{
+	struct timespec ts = {};
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int note_clocks(struct dump *d)
+{
+	d->manifest->time = clock_of(CLOCK_REALTIME);
+	d->manifest->monotonic = clock_of(CLOCK_MONOTONIC);
+	d->manifest->boottime = clock_of(CLOCK_BOOTTIME);
+	return 0;
+}
+
+int seal_images(struct dump *d)
+{
+	Img__Manifest *m = d->manifest;
+	auto_free char *boot_id = NULL;
+	uint32_t words[CPU_WORDS];
+	struct utsname uts;
+	const char *const *losses;
+	int r;
+
+	uname(&uts);
+	if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot_id) > 0)
+		boot_id[strcspn(boot_id, "\n")] = '\0';
+	m->crtool = (char *)CRTOOL_VERSION;
+	m->kernel = uts.release;
+	m->machine = uts.machine;
+	m->hostname = uts.nodename;
+	m->boot_id = boot_id ? boot_id : (char *)"";
+	m->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	m->xfeatures = arch_xfeatures();
+	m->cpu_features.data = (uint8_t *)words;
+	m->cpu_features.len = arch_cpu_features(words, CPU_WORDS) * sizeof(*words);
+	m->root_pid = (uint64_t)d->opt->tree;
+	m->n_losses = log_losses(&losses);
+	m->losses = (char **)losses;
+	r = image_seal(d->out, m, d->opt->sync);
+	if (r < 0)
+		return fail(r, "%s: write the checkpoint", d->opt->dir);
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* Answers, and what ptrace(2) tells, become records. */
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+#include "proto/thread.pb-c.h"
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
+static int put_task(struct dump *d, const struct task *t)
+{
+	Img__Task msg = IMG__TASK__INIT;
+	auto_free uint32_t *tids = calloc(t->threads.n, sizeof(*tids));
+
+	if (!tids)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->threads.n; i++)
+		tids[i] = (uint32_t)t->threads.v[i].tid;
+	msg.pid = (uint32_t)t->pid;
+	msg.ppid = t->parent ? (uint32_t)t->parent->pid : 0;
+	msg.pgid = (uint32_t)t->pgid;
+	msg.sid = (uint32_t)t->sid;
+	msg.tids = tids;
+	msg.n_tids = t->threads.n;
+	msg.comm = (char *)t->comm;
+	msg.state = t->state;
+	msg.exit_code = (uint32_t)t->exit_code;
+	msg.stop_signal = (uint32_t)t->stop_signal;
+	msg.exit_signal = (uint32_t)t->exit_signal;
+	return image_put(d->out, KIND_task, msg.pid, &msg.base);
+}
+
+/* kernel/rseq.c; a kernel without it has no registrations. */
+static void take_rseq(const struct thread *th, Img__Thread *msg)
+{
+	struct {
+		uint64_t area;
+		uint32_t size, signature, flags, pad;
+	} conf = {};
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(conf), &conf) < 0)
+		return;
+	msg->rseq = conf.area;
+	msg->rseq_size = conf.size;
+	msg->rseq_sig = conf.signature;
+	msg->rseq_flags = conf.flags;
+}
+
+/* Name: of status, with its escapes of \n and \\ (fs/proc/array.c, proc_task_name()) taken back. */
+static void take_name(const struct thread *th, char name[static 16])
+{
+	size_t len = 0, n = 0;
+	const char *text = key_value(th->status, "Name", &len);
+
+	for (size_t i = 0; text && i < len && n < 15; i++) {
+		if (text[i] == '\\' && i + 1 < len)
+			name[n++] = text[++i] == 'n' ? '\n' : text[i];
+		else
+			name[n++] = text[i];
+	}
+	name[n] = '\0';
+}
+
+static int put_thread(struct dump *d, const struct thread *th)
+{
+	Img__Thread msg = IMG__THREAD__INIT;
+	const uint64_t *tid_address = script_at(&th->script, th->asks[dump_naspects].at);
+	static unsigned char xstate[ARCH_XSTATE_MAX];
+	struct arch_regs regs = th->tracee.regs;
+	void *robust = NULL;
+	size_t robust_size = 0;
+	char name[16];
+	ssize_t n = arch_xstate_get(th->tid, xstate, sizeof(xstate));
+
+	if (n < 0)
+		return fail((int)n, "%s: thread %d: read the extended state", task_name(th->task),
+		            th->tid);
+	while (n > 0 && !xstate[n - 1])
+		n--;
+	if (syscall(SYS_get_robust_list, th->tid, &robust, &robust_size) < 0)
+		return fail(-errno, "%s: thread %d: get_robust_list", task_name(th->task), th->tid);
+	arch_restart_anew(&regs);
+	take_name(th, name);
+	take_rseq(th, &msg);
+	msg.tid = (uint32_t)th->tid;
+	msg.regs = (ProtobufCBinaryData){ sizeof(regs), (uint8_t *)&regs };
+	msg.xstate = (ProtobufCBinaryData){ (size_t)n, xstate };
+	msg.sigmask = th->tracee.sigmask;
+	msg.robust_list = (uint64_t)robust;
+	msg.robust_list_size = robust_size;
+	msg.tid_address = tid_address ? *tid_address : 0;
+	msg.comm = name;
+	msg.dispatch_mode = th->tracee.dispatch.mode;
+	msg.dispatch_selector = th->tracee.dispatch.selector;
+	msg.dispatch_offset = th->tracee.dispatch.offset;
+	msg.dispatch_len = th->tracee.dispatch.len;
+	return image_put(d->out, KIND_thread, msg.tid, &msg.base);
+}
+
+static int take_thread(struct dump *d, struct thread *th)
+{
+	int r = put_thread(d, th);
+
+	for (size_t i = 0; r == 0 && i < dump_naspects; i++) {
+		const struct dump_aspect *aspect = dump_aspects[i].aspect;
+
+		if (aspect->scope == SCOPE_PROCESS && th != th->task->threads.v)
+			continue;
+		r = aspect->take(d, th, &th->script, &th->asks[i]);
+	}
+	return r;
+}
+
+int take_answers(struct dump *d)
+{
+	array_each (t, &d->tasks) {
+		int r = put_task(d, t);
+
+		array_each (th, &t->threads)
+			if (r == 0)
+				r = take_thread(d, th);
+		if (r < 0)
+			return fail(r, "%s: write its records", task_name(t));
+	}
+	return 0;
+}

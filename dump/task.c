@@ -1,0 +1,202 @@
+/*
+ * The tree in /proc. Threads are the entries of /proc/PID/task, children those
+ * of task/TID/children: a child belongs to the thread that forked it, so all
+ * threads have to be asked (proc(5), CONFIG_PROC_CHILDREN).
+ */
+#include "dump/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+const char *task_name(const struct task *t)
+{
+	static char names[4][48];
+	static unsigned next;
+	char *name = names[next++ % ARRAY_SIZE(names)];
+
+	snprintf(name, sizeof(names[0]), "task %d (%s)", t->pid, t->comm);
+	return name;
+}
+
+static int read_stat(struct task *t)
+{
+	struct proc_stat st;
+	int r = stat_read(t->proc, "stat", &st);
+
+	if (r < 0)
+		return r;
+	snprintf(t->comm, sizeof(t->comm), "%.15s", st.comm);
+	t->ppid = (pid_t)st.field[STAT_PPID];
+	t->pgid = (pid_t)st.field[STAT_PGRP];
+	t->sid = (pid_t)st.field[STAT_SESSION];
+	t->exit_signal = (int)st.field[STAT_EXIT_SIGNAL];
+	t->exit_code = (int)st.field[STAT_EXIT_CODE];
+	if (st.state == 'Z')
+		t->state = TASK_ZOMBIE;
+	return 0;
+}
+
+int task_add(struct dump *d, pid_t pid, size_t parent)
+{
+	struct task *t = array_add(&d->tasks);
+	char path[32];
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	*t = (struct task){ .pid = pid, .parent_at = parent, .proc = -1, .pidfd = -1, .mem = -1 };
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	t->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (t->proc < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (t->pidfd < 0)
+		return -errno;
+	r = read_stat(t);
+	if (r < 0)
+		return r;
+	tasks_relink(d);
+	return 0;
+}
+
+/*
+ * The kernel lists threads in the order of their creation, which is ours: the
+ * search goes on where the last one ended.
+ */
+static bool knows_thread(const struct task *t, size_t had, pid_t tid, size_t *cursor)
+{
+	for (size_t i = 0; i < had; i++) {
+		size_t at = (*cursor + i) % had;
+
+		if (t->threads.v[at].tid == tid) {
+			*cursor = at + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int add_thread(struct task *t, pid_t tid)
+{
+	struct thread *th = array_add(&t->threads);
+
+	if (!th)
+		return -ENOMEM;
+	th->tid = tid;
+	th->task = t;
+	return 0;
+}
+
+int task_find_threads(struct task *t)
+{
+	auto_dir DIR *dir = NULL;
+	auto_close int fd = openat(t->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t had = t->threads.n, cursor = 0;
+	struct dirent *de;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	take_fd(&fd);
+	while ((errno = 0, de = readdir(dir))) {
+		pid_t tid = (pid_t)strtol(de->d_name, NULL, 10);
+
+		if (tid <= 0 || knows_thread(t, had, tid, &cursor))
+			continue;
+		if (add_thread(t, tid) < 0)
+			return -ENOMEM;
+	}
+	/* An exited reader: ESRCH in the middle of the list. */
+	return errno ? -errno : (int)(t->threads.n - had);
+}
+
+static bool knows_task(const struct dump *d, pid_t pid)
+{
+	array_each (t, &d->tasks)
+		if (t->pid == pid)
+			return true;
+	return false;
+}
+
+static int add_children(struct dump *d, size_t at, const char *list)
+{
+	int added = 0;
+
+	for (char *end; *list; list = end) {
+		pid_t pid = (pid_t)strtol(list, &end, 10);
+		int r;
+
+		if (end == list)
+			break;
+		if (pid <= 0 || knows_task(d, pid))
+			continue;
+		r = task_add(d, pid, at);
+		if (r < 0)
+			return r;
+		added++;
+	}
+	return added;
+}
+
+int task_find_children(struct dump *d, size_t at)
+{
+	int added = 0;
+
+	for (size_t i = 0; i < d->tasks.v[at].threads.n; i++) {
+		auto_free char *list = NULL;
+		char path[48];
+		ssize_t len;
+		int r;
+
+		snprintf(path, sizeof(path), "task/%d/children", d->tasks.v[at].threads.v[i].tid);
+		len = file_read(d->tasks.v[at].proc, path, &list);
+		if (len == -ENOENT || len == -ESRCH)
+			continue; /* the thread has gone meanwhile */
+		r = len < 0 ? (int)len : add_children(d, at, list);
+		if (r < 0)
+			return r;
+		added += r;
+	}
+	return added;
+}
+
+void tasks_relink(struct dump *d)
+{
+	array_each (t, &d->tasks) {
+		t->parent = t->parent_at == SIZE_MAX ? NULL : &d->tasks.v[t->parent_at];
+		array_each (th, &t->threads)
+			th->task = t;
+	}
+}
+
+static void task_done(struct task *t)
+{
+	array_each (th, &t->threads) {
+		script_done(&th->script);
+		free(th->status);
+		free(th->asks);
+	}
+	array_done(&t->threads);
+	vmas_done(t);
+	array_done(&t->fds);
+	arena_done(&t->arena);
+	closep(&t->proc);
+	closep(&t->pidfd);
+	closep(&t->mem);
+}
+
+void tasks_done(struct dump *d)
+{
+	array_each (t, &d->tasks)
+		task_done(t);
+	array_done(&d->tasks);
+}

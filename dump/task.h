@@ -1,0 +1,23 @@
+/* Finding tasks and their threads, and forgetting them. */
+#pragma once
+
+#include "dump/dump.h"
+
+/*
+ * Append the process PID, child of d->tasks[PARENT] (SIZE_MAX: the root), with
+ * its descriptors of /proc and what stat says. Threads are added by
+ * task_find_threads(). -ESRCH: it is gone. Moves d->tasks.
+ */
+int task_add(struct dump *d, pid_t pid, size_t parent);
+
+/* Append threads of T that are not known yet, the leader first. Their number, or -errno. */
+int task_find_threads(struct task *t);
+
+/* Append children of T that are not known yet. Their number, or -errno. Moves d->tasks. */
+int task_find_children(struct dump *d, size_t at);
+
+/* Pointers between tasks and threads are right again after the arrays have moved. */
+void tasks_relink(struct dump *d);
+
+/* Forget all tasks; nothing of theirs may be stopped any more. */
+void tasks_done(struct dump *d);
