@@ -260,9 +260,8 @@ int options_usage(const char *name, FILE *out)
 
 int options_path(const struct options *o, const char *file, char **ret_path)
 {
-	const char *dir = o->work_dir ? o->work_dir : o->dir;
-	int n = *file == '/' ? asprintf(ret_path, "%s", file)
-	                     : asprintf(ret_path, "%s/%s", dir, file);
+	int n = *file == '/' || !o->work_dir ? asprintf(ret_path, "%s", file)
+	                                     : asprintf(ret_path, "%s/%s", o->work_dir, file);
 
 	return n < 0 ? -ENOMEM : 0;
 }

@@ -24,7 +24,7 @@ struct options {
 	enum command_id command;
 	pid_t tree; /* 0: not given */
 	const char *dir;
-	const char *work_dir; /* NULL: the images-dir */
+	const char *work_dir; /* NULL: the current directory */
 	const char *log_file;
 	const char *pidfile;
 	const char *fail_at;
