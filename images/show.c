@@ -165,6 +165,19 @@ static int all_pages_check(const struct images *im)
 	return 0;
 }
 
+int images_print(const struct images *im, bool json, FILE *out)
+{
+	int r = all_pages_check(im);
+
+	if (r == 0 && json)
+		r = show_json(out, im);
+	else if (r == 0)
+		show_text(out, im);
+	if (r == 0 && fflush(out) == EOF)
+		r = fail(-errno, "show: write");
+	return r;
+}
+
 int images_show(const char *dir, bool json, FILE *out)
 {
 	struct images *im;
@@ -172,13 +185,7 @@ int images_show(const char *dir, bool json, FILE *out)
 
 	if (r < 0)
 		return r;
-	r = all_pages_check(im);
-	if (r == 0 && json)
-		r = show_json(out, im);
-	else if (r == 0)
-		show_text(out, im);
+	r = images_print(im, json, out);
 	images_free(im);
-	if (r == 0 && fflush(out) == EOF)
-		r = fail(-errno, "show: write");
 	return r;
 }

@@ -1,0 +1,201 @@
+/*
+ * Fuzzing the decoders of images/. The first byte of an input chooses one:
+ *
+ *   's'  state.img, then what restore and show do with its records
+ *   'm'  manifest.img as it is
+ *   'M'  a manifest message: its header with the right checksum is ours, since
+ *        no fuzzer finds one
+ *
+ * The seeds are written into the corpus directory at the start: one message of
+ * every kind, as our own writer makes them.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "images/decode.h"
+#include "images/format.h"
+#include "images/hash.h"
+#include "images/pages.h"
+#include "images/show.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/file.pb-c.h"
+#include "proto/task.pb-c.h"
+#include "proto/thread.pb-c.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A manifest of one page file of 1 MiB, as records may refer to it. */
+static int manifest_fake(struct images *im)
+{
+	static Img__Manifest__File state, pages;
+	static Img__Manifest__File *files[] = { &state, &pages };
+	static Img__Manifest manifest;
+
+	img__manifest__file__init(&state);
+	img__manifest__file__init(&pages);
+	img__manifest__init(&manifest);
+	pages.size = 1 << 20;
+	manifest.page_size = 4096;
+	manifest.n_files = 2;
+	manifest.files = files;
+	im->manifest = &manifest;
+	im->pages = malloc(sizeof(*im->pages));
+	if (!im->pages)
+		return -1;
+	im->pages[0] = -1;
+	im->npages = 1;
+	return 0;
+}
+
+static void state_try(struct images *im, const uint8_t *data, size_t size)
+{
+	FILE *null = fopen("/dev/null", "we");
+
+	if (null && manifest_fake(im) == 0 && state_decode(im, data, size) == 0) {
+		images_print(im, false, null);
+		images_print(im, true, null);
+	}
+	if (null)
+		fclose(null);
+}
+
+static void manifest_try(struct images *im, const uint8_t *data, size_t size)
+{
+	struct manifest_header h = { .magic = MANIFEST_MAGIC, .version = FORMAT_VERSION };
+	auto_free uint8_t *whole = malloc(sizeof(h) + size);
+
+	if (!whole)
+		return;
+	h.size = (uint32_t)size;
+	h.hash = XXH3_64bits(data, size);
+	memcpy(whole, &h, sizeof(h));
+	memcpy(whole + sizeof(h), data, size);
+	manifest_decode(im, whole, sizeof(h) + size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct images *im;
+
+	if (!size || images_new("fuzz", &im) < 0)
+		return 0;
+	if (data[0] == 's')
+		state_try(im, data + 1, size - 1);
+	else if (data[0] == 'm')
+		manifest_decode(im, data + 1, size - 1);
+	else if (data[0] == 'M')
+		manifest_try(im, data + 1, size - 1);
+	images_free(im);
+	log_forget();
+	return 0;
+}
+
+/* ---- seeds ---- */
+
+static void seed_write(const char *dir, const char *name, char which, const char *from, size_t skip)
+{
+	char path[PATH_MAX], data[65536];
+	FILE *in = fopen(from, "re"), *out;
+	size_t n = in ? fread(data, 1, sizeof(data), in) : 0;
+
+	snprintf(path, sizeof(path), "%s/seed-%s", dir, name);
+	out = fopen(path, "we");
+	if (out) {
+		fputc(which, out);
+		if (n > skip)
+			fwrite(data + skip, 1, n - skip, out);
+		fclose(out);
+	}
+	if (in)
+		fclose(in);
+}
+
+static void put_kind(struct image_writer *w, uint32_t kind)
+{
+	const ProtobufCMessageDescriptor *desc = kind_descriptor(kind);
+	auto_free ProtobufCMessage *msg = malloc(desc->sizeof_message);
+	Img__File file = IMG__FILE__INIT;
+
+	if (!msg)
+		return;
+	desc->message_init(msg);
+	if (kind_family(kind) == FAMILY_FD) {
+		file.id = file.kind = kind;
+		file.flags = 2;
+		image_put(w, KIND_file, kind, &file.base);
+	}
+	image_put(w, kind, kind_family(kind) == FAMILY_FD ? kind : 41, msg);
+}
+
+static void put_all(struct image_writer *w)
+{
+	uint32_t tids[] = { 41, 42 };
+	uint64_t start[] = { 0x400, 3 }, count[] = { 1, 2 };
+	uint8_t regs[27] = { 1, 2, 3 };
+	char comm[] = "redis";
+	Img__Task task = IMG__TASK__INIT;
+	Img__Thread thread = IMG__THREAD__INIT;
+	Img__Pages pages = IMG__PAGES__INIT;
+
+	task.pid = thread.tid = 41;
+	task.tids = tids;
+	task.n_tids = 2;
+	task.comm = thread.comm = comm;
+	thread.regs = (ProtobufCBinaryData){ sizeof(regs), regs };
+	pages.start = start;
+	pages.count = count;
+	pages.n_start = pages.n_count = 2;
+	image_put(w, KIND_task, 41, &task.base);
+	image_put(w, KIND_thread, 41, &thread.base);
+	image_put(w, KIND_pages, 41, &pages.base);
+	for (uint32_t k = 0; k < KIND_LIMIT; k++)
+		if (kind_family(k) == FAMILY_FD || kind_family(k) == FAMILY_ASPECT)
+			put_kind(w, k);
+}
+
+static void seeds_write(const char *corpus)
+{
+	static const char *const files[] = { "state.img", "manifest.img", "pages-0.img" };
+	char dir[] = "/tmp/crtool-fuzz-XXXXXX", path[PATH_MAX];
+	auto_close int fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	Img__Manifest m = IMG__MANIFEST__INIT;
+	struct image_writer *w;
+	struct pages_file *p;
+
+	if (fd < 0 || image_writer_new(fd, 0600, &w) < 0)
+		return;
+	put_all(w);
+	image_add_pages(w, &p);
+	m.page_size = 4096;
+	image_seal(w, &m, false);
+	image_writer_free(w);
+	snprintf(path, sizeof(path), "%s/state.img", dir);
+	seed_write(corpus, "state", 's', path, 0);
+	snprintf(path, sizeof(path), "%s/manifest.img", dir);
+	seed_write(corpus, "manifest", 'm', path, 0);
+	seed_write(corpus, "message", 'M', path, sizeof(struct manifest_header));
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		unlinkat(fd, files[i], 0);
+	rmdir(dir);
+}
+
+/* The first argument that is no option is the corpus. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	log_setup(LOG_ERROR, NULL);
+	for (int i = 1; i < *argc; i++) {
+		if ((*argv)[i][0] == '-')
+			continue;
+		if (access((*argv)[i], W_OK) == 0)
+			seeds_write((*argv)[i]);
+		break;
+	}
+	return 0;
+}
