@@ -55,6 +55,7 @@ struct vma {
 	uint64_t ino;
 	char *name;     /* as in maps, "" for anonymous memory */
 	uint64_t flags; /* VMF(...) of lib/procfs.h */
+	uint32_t pkey;  /* protection key */
 };
 
 /* One open file description, seen through one or more descriptors. */

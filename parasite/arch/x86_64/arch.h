@@ -81,3 +81,14 @@ uint64_t arch_xfeatures(void);
 size_t arch_cpu_features(uint32_t *words, size_t max);
 /* The name of the first feature of WANT that HAVE lacks, or NULL. */
 const char *arch_cpu_feature_missing(const uint32_t *want, const uint32_t *have, size_t n);
+
+/* ---- memory (vdso.c) ---- */
+
+/* Where user space ends: 47 bits less the guard page; 5-level addresses are only given to who asks. */
+#define ARCH_USER_END UINT64_C(0x7ffffffff000)
+
+/*
+ * The call that maps the vDSO with its data, the data beginning at AT. It
+ * needs an address space without a vDSO.
+ */
+uint32_t arch_vdso_call(uint64_t at, uint64_t ret_args[6]);

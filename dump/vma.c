@@ -1,0 +1,100 @@
+/*
+ * The mappings of a task. They are read from smaps, always: it alone tells
+ * mlock, the advice of madvise(2), mseal, guard regions, growing stacks and
+ * reservations (VmFlags), and all of these can change between two looks without
+ * a trace in maps. It costs 1.4 us a mapping and a walk of the page tables,
+ * which is 2 % of what copying the pages costs anyhow.
+ */
+#include "dump/dump.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "parasite/arch/arch.h"
+
+#define LOWEST   (UINT64_C(1) << 20) /* keep clear of mmap_min_addr */
+#define DISTANCE (UINT64_C(2) << 20) /* from a stack that may grow */
+#define PAGE     ((uint64_t)4096)
+
+/* Most mappings have no name: they share this one. */
+static char no_name[] = "";
+
+static int vma_add(const struct map_line *line, void *arg)
+{
+	struct task *t = arg;
+	struct vma *v = array_add(&t->vmas);
+
+	if (!v)
+		return -ENOMEM;
+	*v = (struct vma){ .start = line->start,
+		           .end = line->end,
+		           .offset = line->offset,
+		           .prot = line->prot,
+		           .shared = line->shared,
+		           .dev = line->dev,
+		           .ino = line->ino,
+		           .flags = line->flags,
+		           .pkey = line->pkey,
+		           .name = no_name };
+	if (!line->len)
+		return 0;
+	v->name = strndup(line->name, line->len);
+	return v->name ? 0 : -ENOMEM;
+}
+
+int vmas_read(struct task *t)
+{
+	int r;
+
+	vmas_done(t);
+	r = smaps_each(t->proc, vma_add, t);
+	if (r < 0)
+		vmas_done(t);
+	return r;
+}
+
+void vmas_done(struct task *t)
+{
+	array_each (v, &t->vmas)
+		if (v->name != no_name)
+			free(v->name);
+	array_done(&t->vmas);
+}
+
+/*
+ * Where SIZE bytes fit between LOW and HIGH, at the top of it; 0: they do not.
+ * A page stays free on both sides, so that the kernel merges nothing.
+ */
+static uint64_t gap_between(uint64_t low, uint64_t high, uint64_t size)
+{
+	if (low < LOWEST)
+		low = LOWEST;
+	if (high < low || high - low < 2 * PAGE || high - low - 2 * PAGE < size)
+		return 0;
+	return (high - PAGE - size) & ~(PAGE - 1);
+}
+
+uint64_t vmas_gap(const struct task *t, uint64_t size)
+{
+	uint64_t end = 0, at;
+
+	array_each (v, &t->vmas) {
+		uint64_t room = v->flags & VMF(gd) ? DISTANCE : 0;
+
+		if (v->start >= ARCH_USER_END)
+			break;
+		at = gap_between(end, v->start > room ? v->start - room : 0, size);
+		if (at)
+			return at;
+		end = v->end;
+	}
+	return gap_between(end, ARCH_USER_END, size);
+}
+
+const struct vma *vmas_vdso(const struct task *t)
+{
+	array_each (v, &t->vmas)
+		if (!strcmp(v->name, "[vdso]"))
+			return v;
+	return NULL;
+}
