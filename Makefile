@@ -59,7 +59,7 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
 # ---- targets ----
 
-.PHONY: all tests test lint bench demo install clean help
+.PHONY: all tests test check lint bench demo install clean help
 
 all: $(B)/crtool ## build the tool: build/crtool
 tests: all $(ZDTM) $(UNIT) $(FUZZ) ## build all that `make test` runs
@@ -68,6 +68,8 @@ test: ## install what is missing, build and run the tests; T=name runs the match
 	scripts/install-deps
 	$(MAKE) -j$$(nproc) tests
 	B=$(B) scripts/run-tests $(T)
+
+check: test
 
 lint: ## gcc and clang with -Werror, formatting, rooms, layers, scripts
 	scripts/lint

@@ -112,6 +112,11 @@ release() {
 	[ "$(cat "$dir/result" 2>/dev/null)" = pass ] || explain "it did not pass"
 }
 
+# finish SECONDS: wait until a program that was not written for us ends by itself.
+finish() {
+	within "$1" gone_or_zombie || explain "it does not end"
+}
+
 gone_or_zombie() {
 	! alive "$pid"
 }
