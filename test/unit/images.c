@@ -162,6 +162,22 @@ TEST(every_kind_has_the_message_of_its_name)
 	}
 }
 
+/* What the decoder relies on: protobuf-c bounds the depth by the schema alone. */
+static bool nesting_ends(const ProtobufCMessageDescriptor *d, int depth)
+{
+	for (unsigned i = 0; depth && i < d->n_fields; i++)
+		if (d->fields[i].type == PROTOBUF_C_TYPE_MESSAGE &&
+		    !nesting_ends(d->fields[i].descriptor, depth - 1))
+			return false;
+	return depth > 0;
+}
+
+TEST(no_message_contains_itself)
+{
+	for (uint32_t k = 0; k < KIND_LIMIT; k++)
+		check(!kind_name(k) || nesting_ends(kind_descriptor(k), 8));
+}
+
 /* ---- the writer ---- */
 
 static bool exists(const struct place *p, const char *name)
