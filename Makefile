@@ -159,7 +159,7 @@ $(B)/test/zdtm/lib/zdtm.o: HOSTED := -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -I
 $(ZDTM): $(B)/%: %.c $(B)/test/zdtm/lib/zdtm.o
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -pthread -I. -Itest/zdtm/lib $(DEPS) -MF $@.d \
-		$^ -o $@ $(if $(filter %_static,$@),-static)
+		$(filter %.c %.o,$^) -o $@ $(if $(filter %_static,$@),-static)
 
 $(UNIT) $(BENCH): $(B)/%: %.c $(LIB) | $(GEN_H)
 	@mkdir -p $(@D)
