@@ -1,0 +1,3 @@
+load lib/zdtm
+
+@test "handlers keep their flags and masks" { zdtm sigaction; }
