@@ -1,0 +1,139 @@
+/*
+ * Pending signals, dump half: PTRACE_PEEKSIGINFO shows both queues without
+ * taking anything out. A signal whose entry found no memory or exceeded
+ * RLIMIT_SIGPENDING is pending without a siginfo; the kernel will make one up
+ * as for a kill(2) by nobody, and so do we. Signals that came while a script
+ * ran in the thread stand in its tracee, and come first.
+ *
+ * The signal of a POSIX timer is carried as an entry of its own; the overrun
+ * that the kernel would add at its delivery cannot be seen, see timer.c.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/kernel.h"
+#include "lib/log.h"
+#include "proto/sigpending.pb-c.h"
+
+#define PEEK 32 /* entries per call */
+
+struct queue {
+	ARRAY(siginfo_t) infos;
+	uint64_t seen; /* signals that have an entry */
+};
+
+static int queue_add(struct queue *q, const siginfo_t *si)
+{
+	siginfo_t *p = array_add(&q->infos);
+
+	if (!p)
+		return -ENOMEM;
+	*p = *si;
+	q->seen |= signal_bit(si->si_signo);
+	return 0;
+}
+
+static int queue_peek(struct queue *q, pid_t tid, uint32_t flags)
+{
+	struct __ptrace_peeksiginfo_args args = { .flags = flags, .nr = PEEK };
+	siginfo_t peeked[PEEK];
+
+	for (;;) {
+		long n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, peeked);
+
+		if (n < 0)
+			return -errno;
+		for (long i = 0; i < n; i++)
+			if (queue_add(q, &peeked[i]) < 0)
+				return -ENOMEM;
+		if (n < PEEK)
+			return 0;
+		args.off += (uint64_t)n;
+	}
+}
+
+/* Signals of MASK that have no entry. */
+static int queue_fill(struct queue *q, uint64_t mask)
+{
+	mask &= ~q->seen;
+	for (int sig = 1; sig <= KERNEL_NSIG; sig++) {
+		const siginfo_t si = { .si_signo = sig, .si_code = SI_USER };
+
+		if (mask & signal_bit(sig) && queue_add(q, &si) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int queue_read(struct queue *q, const struct thread *th, const char *key, uint32_t flags)
+{
+	uint64_t mask = 0;
+	int r;
+
+	if (!status_u64(th->status, key, 16, &mask))
+		return -EPROTO;
+	if (!mask)
+		return 0;
+	r = queue_peek(q, th->tid, flags);
+	return r < 0 ? r : queue_fill(q, mask);
+}
+
+static void queue_done(struct queue *q)
+{
+	array_done(&q->infos);
+}
+
+/* The entries as a field of the message; freed with *RET. */
+static int queue_list(const struct queue *q, ProtobufCBinaryData **ret, size_t *ret_n)
+{
+	ProtobufCBinaryData *list = calloc(q->infos.n, sizeof(*list));
+
+	if (!list && q->infos.n)
+		return -ENOMEM;
+	for (size_t i = 0; i < q->infos.n; i++)
+		list[i] = (ProtobufCBinaryData){ sizeof(siginfo_t), (uint8_t *)&q->infos.v[i] };
+	*ret = list;
+	*ret_n = q->infos.n;
+	return 0;
+}
+
+static int put_queues(struct dump *d, const struct thread *th, const struct queue *own,
+                      const struct queue *shared)
+{
+	Img__Sigpending msg = IMG__SIGPENDING__INIT;
+	auto_free ProtobufCBinaryData *a = NULL, *b = NULL;
+
+	if (!own->infos.n && !shared->infos.n)
+		return 0;
+	if (queue_list(own, &a, &msg.n_own) < 0 || queue_list(shared, &b, &msg.n_shared) < 0)
+		return -ENOMEM;
+	msg.own = a;
+	msg.shared = b;
+	return image_put(d->out, KIND_sigpending, (uint32_t)th->tid, &msg.base);
+}
+
+static int sigpending_take(struct dump *d, struct thread *th, const struct script *s,
+                           const struct ask *ask)
+{
+	auto_(queue_done) struct queue own = {}, shared = {};
+	int r = 0;
+
+	if (th->tracee.late_signal.si_signo)
+		r = queue_add(&own, &th->tracee.late_signal);
+	if (r == 0)
+		r = queue_read(&own, th, "SigPnd", 0);
+	if (r == 0 && th->tid == th->task->pid)
+		r = queue_read(&shared, th, "ShdPnd", PTRACE_PEEKSIGINFO_SHARED);
+	if (r == 0)
+		r = put_queues(d, th, &own, &shared);
+	return r < 0 ? fail(r, "%s: pending signals of thread %d", task_name(th->task), th->tid)
+	             : 0;
+}
+
+const struct dump_aspect dump_sigpending = {
+	.scope = SCOPE_THREAD,
+	.take = sigpending_take,
+};
