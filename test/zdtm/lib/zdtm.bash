@@ -72,6 +72,7 @@ start() {
 		exec setsid "$@" </dev/null >>out 2>>err
 	) &
 	pid=$!
+	disown "$pid" # so that bash reaps it without a word
 }
 
 # park VICTIM [args]: start it and wait until it says that it is ready.
