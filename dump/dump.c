@@ -86,5 +86,5 @@ int dump_check(const struct dump_options *opt)
 	int r = look_tree(&d);
 
 	dump_done(&d);
-	return r;
+	return r < 0 ? r : (int)d.obstacles;
 }

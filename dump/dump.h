@@ -32,6 +32,7 @@ struct dump_options {
 	bool sync;           /* fsync before the target is killed */
 	unsigned timeout_ms; /* to freeze */
 	const char *fail_at; /* fail at the end of this stage (tests) */
+	bool all;            /* look on after an obstacle: see dump_obstacle() */
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
@@ -62,7 +63,7 @@ struct vma {
 struct file {
 	uint32_t id;       /* file id, from 1 */
 	struct task *task; /* somebody who has it open ... */
-	int fd;            /* ... under this number */
+	int fd;            /* ... under this number; -1: it is only mapped */
 	char *link;        /* where /proc/PID/fd/FD points */
 	char *fdinfo;      /* text of /proc/PID/fdinfo/FD */
 	struct stat st;
@@ -103,14 +104,23 @@ struct dump {
 	int dirfd;
 	struct image_writer *out;
 	ARRAY(struct task) tasks; /* the root first, parents before children */
-	ARRAY(struct file) files; /* by id */
+	ARRAY(struct file) files; /* by id, from 1 */
+	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
+	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	Img__Manifest *manifest;
 	bool frozen;
+	size_t obstacles; /* printed by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
 const char *task_name(const struct task *t);
+
+/*
+ * R, or with opt->all 0 for an explained -ENOTSUP: it is printed and counted
+ * in d->obstacles, so that all of them are seen at once.
+ */
+int dump_obstacle(struct dump *d, int r);
 
 /* ---- kinds of open file ---- */
 
@@ -188,6 +198,19 @@ int files_check(struct dump *d, const struct task *t);
 /* Forget all files and descriptors: they are gathered anew once frozen. */
 void files_done(struct dump *d);
 
+/*
+ * The file id of the file that V of T maps: a description of its own, O_RDWR
+ * for a shared mapping that may be written, else O_RDONLY; the same for all
+ * mappings of one file. Before dump_files(). Adds to d->files. Explained.
+ */
+int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32_t *ret_file_id);
+
+/* "socket:[123] (TCP, listening on 0.0.0.0:80)": what is known of a file, for messages; one static buffer. */
+const char *file_describe(const struct file *f);
+
+/* "task 41 (redis): fd 7: /a/file", or "... mapped file /a/file": how messages start; one static buffer. */
+const char *file_name(const struct file *f);
+
 /* ---- stages (dump.c calls them in this order) ---- */
 
 int look_tree(struct dump *d);    /* look.c: find tasks; refuse what is in sight */
@@ -208,5 +231,5 @@ void unfreeze_tree(struct dump *d);
 /* The whole dump. 0 or -errno, explained. */
 int dump_run(const struct dump_options *opt);
 
-/* `crtool check -t PID`: the look stage alone. 0 or -errno, explained. */
+/* `crtool check -t PID`: the look stage alone. 0, the number of obstacles printed (opt->all), or -errno explained. */
 int dump_check(const struct dump_options *opt);

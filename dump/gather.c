@@ -59,8 +59,7 @@ static int gather_task(struct dump *d, struct task *t)
 	r = vmas_read(t);
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
-	r = files_gather(d, t);
-	return r < 0 ? r : files_check(d, t);
+	return files_gather(d, t);
 }
 
 int gather_tasks(struct dump *d)
@@ -68,6 +67,12 @@ int gather_tasks(struct dump *d)
 	files_done(d);
 	array_each (t, &d->tasks) {
 		int r = gather_task(d, t);
+
+		if (r < 0)
+			return r;
+	}
+	array_each (t, &d->tasks) {
+		int r = files_check(d, t);
 
 		if (r < 0)
 			return r;

@@ -152,17 +152,19 @@ static int look_task(struct dump *d, struct task *t)
 		r = check_namespaces(t);
 	if (r == 0)
 		r = check_session(d, t);
-	if (r < 0)
-		return r;
-	r = vmas_read(t);
+	return r;
+}
+
+static int look_resources(struct dump *d, struct task *t)
+{
+	int r = vmas_read(t);
+
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
-	r = files_gather(d, t);
-	if (r == 0)
-		r = files_check(d, t);
+	r = files_check(d, t);
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++)
 		if (dump_aspects[i].aspect->look)
-			r = dump_aspects[i].aspect->look(d, t);
+			r = dump_obstacle(d, dump_aspects[i].aspect->look(d, t));
 	return r;
 }
 
@@ -191,10 +193,12 @@ int look_tree(struct dump *d)
 		return fail(-ENOTSUP,
 		            "%s: has a child, %s; trees are not supported by this version",
 		            task_name(&d->tasks.v[0]), task_name(&d->tasks.v[1]));
-	array_each (t, &d->tasks) {
-		r = look_task(d, t);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
+		r = look_task(d, &d->tasks.v[i]);
+	/* A pipe of one task may end in another: all of them before any check. */
+	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
+		r = files_gather(d, &d->tasks.v[i]);
+	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
+		r = look_resources(d, &d->tasks.v[i]);
+	return r < 0 ? r : 0;
 }

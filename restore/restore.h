@@ -18,6 +18,13 @@
 #include "proto/task.pb-c.h"
 #include "proto/thread.pb-c.h"
 
+/* What may have happened to a regular file since the dump. */
+enum file_policy {
+	FILES_EXACT,  /* nothing */
+	FILES_APPEND, /* one that is open for appending may have grown */
+	FILES_ANY,    /* anything, as long as it is a regular file */
+};
+
 struct restore_options {
 	const char *dir; /* -D */
 	bool detach;     /* -d */
@@ -26,6 +33,7 @@ struct restore_options {
 	bool explain; /* print the scripts, do nothing */
 	unsigned timeout_ms;
 	const char *fail_at; /* fail at the end of this stage (tests) */
+	enum file_policy file_policy;
 };
 
 struct rthread {
@@ -111,7 +119,18 @@ int pool_init(struct restore *r);
 int pool_add(struct restore *r, int fd);
 /* The pool number of a file id: opened on first use by its kind. -errno explained. */
 int pool_file(struct restore *r, uint32_t file_id);
+/* Where a file id is first used: the task and number that its kind's emit() is called for. */
+bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd);
+/*
+ * One call makes two: an open() has made the other file, too, and leaves it
+ * for that one's open() to take. FD is consumed. -errno explained; taken: -ENOENT.
+ */
+int pool_leave(struct restore *r, uint32_t file_id, int fd);
+int pool_take(struct restore *r, uint32_t file_id);
 void pool_done(struct restore *r);
+
+/* Was the checkpoint made on this machine since it was booted? Then inode numbers still mean something. */
+bool pool_same_boot(const struct restore *r);
 
 /* ---- stages (restore.c calls them in this order) ---- */
 

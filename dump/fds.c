@@ -1,0 +1,61 @@
+/* The descriptor table, dump half: files_gather() has read it already. */
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/fds.pb-c.h"
+
+/* Threads share one table unless one of them has called unshare(CLONE_FILES). */
+static int fds_look(struct dump *d, struct task *t)
+{
+	array_each (th, &t->threads) {
+		long r = th->tid == t->pid ? 0
+		                           : syscall(SYS_kcmp, t->pid, th->tid, KCMP_FILES, 0, 0);
+
+		if (r > 0)
+			return fail(-ENOTSUP,
+			            "%s: thread %d has a descriptor table of its own "
+			            "(unshare(CLONE_FILES)): not supported by this version",
+			            task_name(t), th->tid);
+	}
+	return 0;
+}
+
+static int fds_put(struct dump *d, const struct task *t, uint32_t *numbers,
+                   protobuf_c_boolean *cloexec)
+{
+	Img__Fds msg = IMG__FDS__INIT;
+
+	for (size_t i = 0; i < t->fds.n; i++) {
+		numbers[i] = (uint32_t)t->fds.v[i].fd;
+		numbers[t->fds.n + i] = d->files.v[t->fds.v[i].file].id;
+		cloexec[i] = t->fds.v[i].cloexec;
+	}
+	msg.n_fd = msg.n_file = msg.n_cloexec = t->fds.n;
+	msg.fd = numbers;
+	msg.file = numbers + t->fds.n;
+	msg.cloexec = cloexec;
+	return image_put(d->out, KIND_fds, (uint32_t)t->pid, &msg.base);
+}
+
+static int fds_take(struct dump *d, struct thread *th, const struct script *s,
+                    const struct ask *ask)
+{
+	size_t n = th->task->fds.n;
+	auto_free uint32_t *numbers = calloc(2 * n + 1, sizeof(*numbers));
+	auto_free protobuf_c_boolean *cloexec = calloc(n + 1, sizeof(*cloexec));
+
+	if (!numbers || !cloexec)
+		return -ENOMEM;
+	return fds_put(d, th->task, numbers, cloexec);
+}
+
+const struct dump_aspect dump_fds = {
+	.scope = SCOPE_PROCESS,
+	.look = fds_look,
+	.take = fds_take,
+};

@@ -1,0 +1,166 @@
+/*
+ * One open file description: may it be saved, what is it called in messages,
+ * and the record that all kinds have in common.
+ *
+ * The owner and its signal (F_SETOWN_EX, F_SETSIG) are shown nowhere in /proc:
+ * each description is taken over for a moment with pidfd_getfd(2), four system
+ * calls in all. An owner that is set costs a fifth, F_GETOWNER_UIDS.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/file.pb-c.h"
+
+#ifndef F_GETOWNER_UIDS
+#define F_GETOWNER_UIDS 17
+#endif
+
+const char *file_name(const struct file *f)
+{
+	static char name[4352];
+
+	if (f->fd < 0)
+		snprintf(name, sizeof(name), "%s: mapped file %s", task_name(f->task), f->link);
+	else
+		snprintf(name, sizeof(name), "%s: fd %d: %s", task_name(f->task), f->fd, f->link);
+	return name;
+}
+
+int file_steal(const struct file *f)
+{
+	int fd = (int)syscall(SYS_pidfd_getfd, f->task->pidfd, f->fd, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- checks ---- */
+
+static int file_check_locks(const struct file *f)
+{
+	size_t len;
+	const char *lock = f->fdinfo ? key_value(f->fdinfo, "lock", &len) : NULL;
+
+	/* "1: POSIX  ADVISORY  WRITE 41 fe:00:123 0 EOF", fs/locks.c */
+	if (!lock)
+		return 0;
+	return fail(-ENOTSUP, "%s: holds a lock (%.*s): not supported by this version",
+	            file_name(f), (int)len, lock);
+}
+
+static int file_check(struct dump *d, const struct file *f)
+{
+	int r;
+
+	if (!f->room)
+		return fail(-ENOTSUP, "%s (%s): not supported by this version", file_name(f),
+		            file_describe(f));
+	r = file_check_locks(f);
+	if (r == 0 && f->room->check)
+		r = f->room->check(d, f);
+	return r;
+}
+
+int files_check(struct dump *d, const struct task *t)
+{
+	array_each (e, &t->fds) {
+		const struct file *f = &d->files.v[e->file];
+		int r;
+
+		if (f->task != t || f->fd != e->fd)
+			continue; /* a duplicate: said once */
+		r = dump_obstacle(d, file_check(d, f));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int dump_obstacle(struct dump *d, int r)
+{
+	if (r != -ENOTSUP || !d->opt->all || !log_failure())
+		return r;
+	printf("%s\n", log_failure());
+	log_forget();
+	d->obstacles++;
+	return 0;
+}
+
+/* ---- records ---- */
+
+/* Does a process, thread or group of the tree bear that number? */
+static bool owner_known(const struct dump *d, int type, pid_t pid)
+{
+	array_each (t, &d->tasks) {
+		if (type == F_OWNER_PID ? t->pid == pid : type == F_OWNER_PGRP && t->pgid == pid)
+			return true;
+		if (type != F_OWNER_TID)
+			continue;
+		array_each (th, &t->threads)
+			if (th->tid == pid)
+				return true;
+	}
+	return false;
+}
+
+static int file_owner(const struct dump *d, const struct file *f, int fd, Img__File *msg)
+{
+	struct f_owner_ex owner;
+	uint32_t uids[2];
+	int signal = fcntl(fd, F_GETSIG);
+
+	if (signal < 0 || fcntl(fd, F_GETOWN_EX, &owner) < 0)
+		return fail(-errno, "%s: who owns it", file_name(f));
+	msg->signal = (uint32_t)signal;
+	if (!owner.pid)
+		return 0;
+	if (!owner_known(d, owner.type, owner.pid))
+		return fail(-ENOTSUP,
+		            "%s: sends its signals (F_SETOWN) to %d, which is not in the tree",
+		            file_name(f), owner.pid);
+	if (fcntl(fd, F_GETOWNER_UIDS, uids) < 0)
+		return fail(-errno, "%s: F_GETOWNER_UIDS", file_name(f));
+	msg->owner_type = (uint32_t)owner.type;
+	msg->owner_pid = (uint32_t)owner.pid;
+	msg->owner_uid = uids[0];
+	msg->owner_euid = uids[1];
+	return 0;
+}
+
+static int file_dump(struct dump *d, const struct file *f)
+{
+	Img__File msg = IMG__FILE__INIT;
+	int r = 0;
+
+	msg.id = f->id;
+	msg.kind = f->kind;
+	msg.flags = f->flags;
+	msg.pos = f->pos;
+	if (f->fd >= 0 && !(f->flags & O_PATH)) { /* these have no owner */
+		auto_close int fd = file_steal(f);
+
+		r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : file_owner(d, f, fd, &msg);
+	}
+	if (r == 0)
+		r = image_put(d->out, KIND_file, f->id, &msg.base);
+	return r < 0 ? r : f->room->dump(d, f);
+}
+
+int dump_files(struct dump *d)
+{
+	array_each (f, &d->files) {
+		/* A descriptor was checked by files_check(), a mapped file was not. */
+		int r = f->fd < 0 ? file_check(d, f) : 0;
+
+		if (r == 0)
+			r = file_dump(d, f);
+		if (r < 0)
+			return log_failure() ? r : fail(r, "%s: write its record", file_name(f));
+	}
+	return 0;
+}

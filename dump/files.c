@@ -1,0 +1,314 @@
+/*
+ * Descriptors and what is behind them. Two descriptors may share one open file
+ * description (dup(2), fork(2)) or be opened apart; only kcmp(2) can tell, and
+ * it also orders descriptions. So all descriptions are kept in a search tree,
+ * ordered first by what they show (inode, flags, position ...), and only where
+ * that is equal by kcmp(2): a descriptor costs five system calls (readlink,
+ * fstatat, open, read and close of fdinfo), and the logarithm of its look-alikes.
+ *
+ * While the task runs, a descriptor may be gone before it was looked at, and a
+ * description may move between two looks and be taken for two: what is
+ * gathered then serves for refusing alone, and is gathered anew once frozen.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <search.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+/* A node of d->fd_tree. */
+struct fd_node {
+	struct fd_key { /* no padding: compared as bytes */
+		uint64_t dev, ino, pos, id;
+		uint32_t flags, mnt_id;
+	} key;
+	pid_t pid; /* of a live thread, for kcmp */
+	int fd;
+	size_t file; /* index in d->files */
+	int *error;  /* of kcmp, in the node that is searched for */
+};
+
+/* A node of d->map_tree. */
+struct map_node {
+	uint64_t dev, ino;
+	uint32_t flags;
+	uint32_t id;
+	char *name;
+};
+
+/* A thread of T that still has its descriptors: the leader may have exited alone. */
+static pid_t live_tid(const struct task *t)
+{
+	array_each (th, &t->threads)
+		if (!th->exited)
+			return th->tid;
+	return t->pid;
+}
+
+static int fd_node_compare(const void *a, const void *b)
+{
+	const struct fd_node *x = a, *y = b;
+	int *error = x->error ? x->error : y->error;
+	int r = memcmp(&x->key, &y->key, sizeof(x->key));
+
+	if (r || (x->pid == y->pid && x->fd == y->fd))
+		return r;
+	r = (int)syscall(SYS_kcmp, x->pid, y->pid, KCMP_FILE, x->fd, y->fd);
+	if (r < 0 && error)
+		*error = -errno;
+	return r <= 0 ? r : r == 1 ? -1 : 1;
+}
+
+/* A directory of T in /proc; -errno. */
+static int proc_dir(const struct task *t, const char *name)
+{
+	int fd = openat(t->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* fdinfo is one record of a seq_file: what fits comes in one read(2). */
+static int fdinfo_read(int dir, const char *name, char **ret)
+{
+	auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	char text[1024];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text));
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == sizeof(text)) {
+		n = file_read(dir, name, ret);
+		return n < 0 ? (int)n : 0;
+	}
+	*ret = strndup(text, (size_t)n);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static void file_done(struct file *f)
+{
+	free(f->link);
+	free(f->fdinfo);
+}
+
+/* Everything that is read of one descriptor. */
+static int file_look(int fds, int infos, const char *name, struct file *f, bool *ret_cloexec)
+{
+	uint64_t flags, mnt_id = 0;
+	int r = link_read(fds, name, &f->link);
+
+	if (r == 0)
+		r = fdinfo_read(infos, name, &f->fdinfo);
+	if (r == 0 && fstatat(fds, name, &f->st, 0) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	if (!fdinfo_u64(f->fdinfo, "flags", 8, &flags) ||
+	    !fdinfo_u64(f->fdinfo, "pos", 10, &f->pos))
+		return -EPROTO;
+	fdinfo_u64(f->fdinfo, "mnt_id", 10, &mnt_id);
+	f->mnt_id = (uint32_t)mnt_id;
+	f->flags = (uint32_t)flags & ~(uint32_t)O_CLOEXEC;
+	*ret_cloexec = flags & O_CLOEXEC;
+	return 0;
+}
+
+/* The node of the description F; a new one has no file yet (SIZE_MAX). */
+static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **ret)
+{
+	struct fd_node *node = malloc(sizeof(*node));
+	struct fd_node **found;
+	uint64_t id = 0;
+	int error = 0;
+
+	if (!node)
+		return -ENOMEM;
+	/* All anonymous inodes are one; an eventfd has a number of its own. */
+	fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id);
+	*node = (struct fd_node){
+		.key = { f->st.st_dev, f->st.st_ino, f->pos, id, f->flags, f->mnt_id },
+		.pid = live_tid(f->task),
+		.fd = f->fd,
+		.file = SIZE_MAX,
+		.error = &error,
+	};
+	found = tsearch(node, &d->fd_tree, fd_node_compare);
+	node->error = NULL;
+	if (!found || *found != node)
+		free(node);
+	if (!found)
+		return -ENOMEM;
+	*ret = *found;
+	return error;
+}
+
+/* Append F, which is consumed. */
+static int file_add(struct dump *d, struct file *f, size_t *ret_index)
+{
+	struct file *at = array_add(&d->files);
+
+	if (!at)
+		return -ENOMEM;
+	f->id = (uint32_t)d->files.n;
+	f->room = dump_kind_of(f, &f->kind);
+	*at = *f;
+	f->link = f->fdinfo = NULL;
+	*ret_index = d->files.n - 1;
+	return 0;
+}
+
+static int fd_add(struct dump *d, struct task *t, int fds, int infos, const char *name)
+{
+	auto_(file_done) struct file f = { .task = t, .fd = (int)strtol(name, NULL, 10) };
+	struct fd_node *node;
+	struct fd_entry *entry;
+	bool cloexec;
+	int r = file_look(fds, infos, name, &f, &cloexec);
+
+	if (r == -ENOENT && !d->frozen)
+		return 0;
+	if (r == 0)
+		r = fd_node_find(d, &f, &node);
+	if (r == 0 && node->file == SIZE_MAX)
+		r = file_add(d, &f, &node->file);
+	if (r < 0)
+		return fail(r, "%s: fd %d: look at it", task_name(t), f.fd);
+	entry = array_add(&t->fds);
+	if (!entry)
+		return -ENOMEM;
+	*entry = (struct fd_entry){ .fd = f.fd, .cloexec = cloexec, .file = node->file };
+	return 0;
+}
+
+int files_gather(struct dump *d, struct task *t)
+{
+	auto_close int fds = proc_dir(t, "fd"), infos = proc_dir(t, "fdinfo");
+	auto_dir DIR *dir = NULL;
+	struct dirent *de;
+	int copy;
+
+	t->fds.n = 0;
+	if (t->state == TASK_ZOMBIE)
+		return 0;
+	if (fds < 0 || infos < 0)
+		return fail(fds < 0 ? fds : infos, "%s: open its descriptors in /proc",
+		            task_name(t));
+	copy = openat(fds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	if (!dir)
+		return fail(-errno, "%s: list its descriptors", task_name(t));
+	/* The kernel lists them by number. */
+	while ((errno = 0, de = readdir(dir))) {
+		int r = de->d_name[0] == '.' ? 0 : fd_add(d, t, fds, infos, de->d_name);
+
+		if (r < 0)
+			return r;
+	}
+	return errno ? fail(-errno, "%s: list its descriptors", task_name(t)) : 0;
+}
+
+/* ---- mapped files ---- */
+
+static int map_node_compare(const void *a, const void *b)
+{
+	const struct map_node *x = a, *y = b;
+
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->flags != y->flags)
+		return x->flags < y->flags ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static void map_node_free(void *p)
+{
+	struct map_node *node = p;
+
+	free(node->name);
+	free(node);
+}
+
+/* The node of the mapping V; a new one has no id yet (0). */
+static int map_node_find(struct dump *d, const struct vma *v, struct map_node **ret)
+{
+	bool writable = v->shared && (v->flags & (VMF(wr) | VMF(mw)));
+	struct map_node key = {
+		.dev = v->dev,
+		.ino = v->ino,
+		.flags = writable ? O_RDWR : O_RDONLY,
+		.name = v->name,
+	};
+	struct map_node **found = tfind(&key, &d->map_tree, map_node_compare);
+
+	if (!found) {
+		struct map_node *node = malloc(sizeof(*node));
+
+		if (!node)
+			return -ENOMEM;
+		*node = key;
+		node->name = strdup(v->name);
+		found = node->name ? tsearch(node, &d->map_tree, map_node_compare) : NULL;
+		if (!found) {
+			map_node_free(node);
+			return -ENOMEM;
+		}
+	}
+	*ret = *found;
+	return 0;
+}
+
+static int mapped_add(struct dump *d, struct task *t, const struct vma *v, uint32_t flags,
+                      uint32_t *ret_id)
+{
+	auto_(file_done) struct file f = { .task = t, .fd = -1, .flags = flags };
+	char name[64];
+	size_t index;
+	int r;
+
+	snprintf(name, sizeof(name), "map_files/%lx-%lx", v->start, v->end);
+	r = link_read(t->proc, name, &f.link);
+	if (r == 0 && fstatat(t->proc, name, &f.st, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = file_add(d, &f, &index);
+	if (r < 0)
+		return fail(r, "%s: mapping %lx-%lx: look at its file", task_name(t), v->start,
+		            v->end);
+	*ret_id = (uint32_t)index + 1;
+	return 0;
+}
+
+int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32_t *ret_file_id)
+{
+	struct map_node *node;
+	int r = map_node_find(d, v, &node);
+
+	if (r == 0 && !node->id)
+		r = mapped_add(d, t, v, node->flags, &node->id);
+	if (r == 0)
+		*ret_file_id = node->id;
+	return r;
+}
+
+void files_done(struct dump *d)
+{
+	tdestroy(d->fd_tree, free);
+	tdestroy(d->map_tree, map_node_free);
+	d->fd_tree = d->map_tree = NULL;
+	array_each (f, &d->files)
+		file_done(f);
+	array_done(&d->files);
+	array_each (t, &d->tasks)
+		t->fds.n = 0;
+}

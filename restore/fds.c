@@ -1,0 +1,136 @@
+/*
+ * The descriptor table, restore half. Every descriptor is a dup3(2) from the
+ * pool, whose numbers are nobody's, so their order does not matter. The rest -
+ * the pool, what crtool has open itself - is closed when the process is built
+ * (PHASE_THREAD): what is built after the descriptors may still need the pool.
+ *
+ * Owners (F_SETOWN_EX) must exist when they are named, hence PHASE_PROCESS.
+ * The kernel keeps the uids of who named them (F_GETOWNER_UIDS) and later
+ * decides by them whether the signal may be sent: the script takes them on for
+ * that call. O_ASYNC comes after the owner, or early signals would be lost.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "proto/fds.pb-c.h"
+#include "restore/restore.h"
+
+static int fds_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
+{
+	const Img__Fds *msg = (const Img__Fds *)base;
+
+	if (msg->n_fd != msg->n_file || msg->n_fd != msg->n_cloexec)
+		return fail(-EBADMSG, "task %u: fds: lists of different length", owner);
+	for (size_t i = 0; i < msg->n_fd; i++) {
+		if (i && msg->fd[i] <= msg->fd[i - 1])
+			return fail(-EBADMSG, "task %u: fd %u: not in order", owner, msg->fd[i]);
+		if (!images_one(r->images, KIND_file, msg->file[i]))
+			return fail(-EBADMSG, "task %u: fd %u: there is no file %u", owner,
+			            msg->fd[i], msg->file[i]);
+	}
+	return 0;
+}
+
+static int emit_dup(struct restore *r, struct rthread *th, const Img__Fds *msg, struct script *s)
+{
+	for (size_t i = 0; i < msg->n_fd; i++) {
+		int number = pool_file(r, msg->file[i]);
+
+		if (number < 0)
+			return number;
+		script_want(s, msg->fd[i], __NR_dup3, number, msg->fd[i],
+		            msg->cloexec[i] ? O_CLOEXEC : 0);
+	}
+	return 0;
+}
+
+/* What the kind has to say in the first process that has the file open. */
+static int emit_kinds(struct restore *r, struct rthread *th, const Img__Fds *msg, struct script *s)
+{
+	for (size_t i = 0; i < msg->n_fd; i++) {
+		const Img__File *file =
+			(const Img__File *)images_one(r->images, KIND_file, msg->file[i]);
+		const struct restore_kind *kind = restore_kind_of(file->kind);
+		int e;
+
+		if (!kind->emit || !pool_owns(r, file->id, (uint32_t)th->task->pid, msg->fd[i]))
+			continue;
+		e = kind->emit(r, th->task, (int)msg->fd[i], file,
+		               images_one(r->images, (enum record_kind)file->kind, file->id), s);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+static int fds_build(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                     struct script *s)
+{
+	const Img__Fds *msg = (const Img__Fds *)base;
+	int e = emit_dup(r, th, msg, s);
+
+	return e < 0 ? e : emit_kinds(r, th, msg, s);
+}
+
+/* Close all that lies between the descriptors, and beyond. */
+static int fds_close(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                     struct script *s)
+{
+	const Img__Fds *msg = (const Img__Fds *)base;
+	uint32_t from = 0;
+
+	for (size_t i = 0; i < msg->n_fd; i++) {
+		if (msg->fd[i] > from)
+			script_call(s, __NR_close_range, from, msg->fd[i] - 1, 0);
+		from = msg->fd[i] + 1;
+	}
+	script_call(s, __NR_close_range, from, ~0U, 0);
+	return 0;
+}
+
+static void emit_owner(const Img__File *file, uint32_t fd, struct script *s)
+{
+	struct f_owner_ex owner = { .type = (int)file->owner_type, .pid = (pid_t)file->owner_pid };
+	bool other = file->owner_uid != getuid() || file->owner_euid != geteuid();
+
+	if (file->signal)
+		script_call(s, __NR_fcntl, fd, F_SETSIG, file->signal);
+	if (!file->owner_pid)
+		return;
+	if (other)
+		script_call(s, __NR_setresuid, file->owner_uid, file->owner_euid, getuid());
+	script_call(s, __NR_fcntl, fd, F_SETOWN_EX, script_put(s, &owner, sizeof(owner)));
+	if (other)
+		script_call(s, __NR_setresuid, getuid(), geteuid(), getuid());
+}
+
+static int fds_own(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                   struct script *s)
+{
+	const Img__Fds *msg = (const Img__Fds *)base;
+
+	for (size_t i = 0; i < msg->n_fd; i++) {
+		const Img__File *file =
+			(const Img__File *)images_one(r->images, KIND_file, msg->file[i]);
+
+		if (!pool_owns(r, file->id, (uint32_t)th->task->pid, msg->fd[i]))
+			continue;
+		emit_owner(file, msg->fd[i], s);
+		if (file->flags & O_ASYNC)
+			script_call(s, __NR_fcntl, msg->fd[i], F_SETFL, file->flags);
+	}
+	return 0;
+}
+
+const struct restore_aspect restore_fds = {
+	.check = fds_check,
+	.emit = {
+		[PHASE_BUILD] = fds_build,
+		[PHASE_THREAD] = fds_close,
+		[PHASE_PROCESS] = fds_own,
+	},
+};

@@ -1,0 +1,112 @@
+/*
+ * Files with a name, restore half: opened by path, and compared with what they
+ * were. A program has read and mapped parts of them: with other content it
+ * would go on with what does not fit together, so by default nothing may have
+ * changed; --file-policy allows more. Inode numbers mean something only on the
+ * machine and boot of the dump.
+ *
+ * O_TMPFILE of a file that was given a name later cannot be had again by
+ * opening that name: the flag is left out. It has no meaning after open(2).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/regular.pb-c.h"
+#include "restore/restore.h"
+
+#define CREATION (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_ASYNC)
+
+static int regular_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Regular *msg = (const Img__Regular *)base;
+
+	if (msg->path[0] != '/')
+		return fail(-EBADMSG, "file %u: path '%s' is not absolute", file->id, msg->path);
+	if (!S_ISREG(msg->mode) && !(file->flags & O_PATH))
+		return fail(-EBADMSG, "file %u: %s is not a regular file", file->id, msg->path);
+	return 0;
+}
+
+static bool may_grow(const struct restore *r, const Img__File *file)
+{
+	return r->opt->file_policy == FILES_APPEND && (file->flags & O_APPEND) &&
+	       (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
+static int compare_size(const struct restore *r, const Img__File *file, const Img__Regular *msg,
+                        uint64_t size)
+{
+	if (size > msg->size) {
+		if (may_grow(r, file))
+			return 0;
+		return fail(-ENOTSUP,
+		            "file %s: grew by %" PRIu64
+		            " bytes since the dump; --file-policy=%s accepts that",
+		            msg->path, size - msg->size, file->flags & O_APPEND ? "append" : "any");
+	}
+	return fail(-ENOTSUP,
+	            "file %s: shrank by %" PRIu64
+	            " bytes since the dump; put it back, or --file-policy=any accepts that",
+	            msg->path, msg->size - size);
+}
+
+/* Is it still the file that it was? */
+static int compare(const struct restore *r, const Img__File *file, const Img__Regular *msg,
+                   const struct stat *st)
+{
+	uint64_t mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
+
+	if ((st->st_mode & S_IFMT) != (msg->mode & S_IFMT))
+		return fail(-ENOTSUP, "file %s: is another type of file since the dump", msg->path);
+	if (r->opt->file_policy == FILES_ANY || msg->kernel)
+		return 0;
+	if (pool_same_boot(r) && (st->st_dev != msg->dev || st->st_ino != msg->ino))
+		return fail(-ENOTSUP,
+		            "file %s: was replaced by another since the dump; put it back, or "
+		            "--file-policy=any accepts that",
+		            msg->path);
+	if (!S_ISREG(msg->mode))
+		return 0;
+	if ((uint64_t)st->st_size != msg->size)
+		return compare_size(r, file, msg, (uint64_t)st->st_size);
+	if (mtime != msg->mtime)
+		return fail(-ENOTSUP,
+		            "file %s: was written to since the dump, its size is the same; put it "
+		            "back, or --file-policy=any accepts that",
+		            msg->path);
+	return 0;
+}
+
+static int regular_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Regular *msg = (const Img__Regular *)base;
+	int flags = (int)file->flags & ~CREATION;
+	auto_close int fd = -1;
+	struct stat st;
+	int e;
+
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		flags &= ~O_TMPFILE;
+	/* Before the open(2): that of a fifo or a device in its place might wait or do harm. */
+	if (fstatat(AT_FDCWD, msg->path, &st, S_ISLNK(msg->mode) ? AT_SYMLINK_NOFOLLOW : 0) < 0)
+		return fail(-errno, "file %s", msg->path);
+	e = compare(r, file, msg, &st);
+	if (e < 0)
+		return e;
+	fd = open(msg->path, flags | O_CLOEXEC);
+	if (fd < 0)
+		return fail(-errno, "file %s", msg->path);
+	if (file->pos && !(flags & O_PATH) && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
+		return fail(-errno, "file %s: seek to %" PRIu64, msg->path, file->pos);
+	return take_fd(&fd);
+}
+
+const struct restore_kind restore_regular = {
+	.check = regular_check,
+	.open = regular_open,
+};
