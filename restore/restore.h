@@ -14,6 +14,7 @@
 #include "images/images.h"
 #include "lib/array.h"
 #include "parasite/compile.h"
+#include "parasite/inject.h"
 #include "proto/file.pb-c.h"
 #include "proto/task.pb-c.h"
 #include "proto/thread.pb-c.h"
@@ -41,7 +42,7 @@ struct rthread {
 	struct rtask *task;
 	const Img__Thread *img;
 	struct script script;
-	bool traced; /* seized by the coordinator */
+	struct tracee tracee; /* seized by the coordinator from PHASE_LAST on */
 };
 
 struct rtask {
@@ -59,8 +60,14 @@ struct restore {
 	struct shared *shared;     /* in the arena */
 	ARRAY(struct rtask) tasks; /* the root first, parents before children */
 	struct pool *pool;         /* descriptors that all tasks inherit */
-	bool forked;
+	pid_t root;                /* forked by us, not yet reaped; 0: none */
 };
+
+/* "task 41 (redis)", for messages; one of a few static buffers. */
+const char *rtask_name(const struct rtask *t);
+
+/* The record that an aspect has for OWNER, or NULL. */
+const ProtobufCMessage *aspect_record(const struct restore *r, uint32_t kind, uint32_t owner);
 
 /* ---- kinds of open file ---- */
 
@@ -132,17 +139,24 @@ void pool_done(struct restore *r);
 /* Was the checkpoint made on this machine since it was booted? Then inode numbers still mean something. */
 bool pool_same_boot(const struct restore *r);
 
+/* ---- the address space (memory.c) ---- */
+
+/* Does anything of this memory record lie in [START, END)? */
+bool memory_overlaps(const ProtobufCMessage *memory, uint64_t start, uint64_t end);
+
 /* ---- stages (restore.c calls them in this order) ---- */
 
 int read_images(struct restore *r);
-int check_images(struct restore *r); /* every aspect and kind; tree, references, this machine */
-int plan_tree(struct restore *r);    /* tasks, threads; arena */
-int open_files(struct restore *r);   /* pool */
-int compile_scripts(struct restore *r);
-int run_scripts(struct restore *r); /* run.c: fork, barriers */
-int commit(struct restore *r);      /* commit.c: registers, detach */
+int plan_tree(struct restore *r);       /* plan.c: tasks and threads, their relations checked */
+int check_images(struct restore *r);    /* check.c: this machine; every aspect and kind */
+int place_arena(struct restore *r);     /* plan.c: at an address free in all tasks and here */
+int open_files(struct restore *r);      /* pool */
+int compile_scripts(struct restore *r); /* compile.c */
+int run_scripts(
+	struct restore *r);    /* run.c: fork, barriers; all stand at the end of their scripts */
+int commit(struct restore *r); /* commit.c: registers, detach */
 
-/* Kill everything that was forked, undo everything done outside. */
+/* Kill everything that was forked (run.c). Idempotent. */
 void restore_rollback(struct restore *r);
 
 /* The whole restore. Unless detached, *RET_STATUS is the wait status of the root. 0 or -errno, explained. */

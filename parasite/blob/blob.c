@@ -114,6 +114,24 @@ static long run_stop(const struct script_head *h)
 	return CALL(__NR_tgkill, (uint64_t)pid, (uint64_t)tid, h->signal);
 }
 
+/*
+ * The number of a thread that has just ended, or of a zombie that its parent
+ * has not reaped yet, is taken for a moment: try for 200 ms.
+ */
+static long run_clone(const struct op *op)
+{
+	uint64_t pause[2] = { 0, 1000000 };
+	long r;
+
+	for (int i = 0; i < 200; i++) {
+		r = blob_clone(op->args[0], op->args[1], op->args[2]);
+		if (r != -EEXIST)
+			break;
+		CALL(__NR_nanosleep, (uint64_t)pause);
+	}
+	return r;
+}
+
 static long run_op(const struct script_head *h, const struct op *op)
 {
 	switch (op->code) {
@@ -122,7 +140,7 @@ static long run_op(const struct script_head *h, const struct op *op)
 	case OP_VECTOR:
 		return run_vector(op);
 	case OP_CLONE:
-		return blob_clone(op->args[0], op->args[1], op->args[2]);
+		return run_clone(op);
 	case OP_BARRIER:
 		return run_barrier((struct shared *)h->shared, op->args[0]);
 	case OP_TOUCH:

@@ -92,3 +92,5 @@ const char *arch_cpu_feature_missing(const uint32_t *want, const uint32_t *have,
  * needs an address space without a vDSO.
  */
 uint32_t arch_vdso_call(uint64_t at, uint64_t ret_args[6]);
+/* Leave everything behind and run the blob at ENTRY; for a child that was just forked. */
+__attribute__((noreturn)) void arch_enter_blob(uint64_t entry, uint64_t head, uint64_t stack);

@@ -201,3 +201,12 @@ ssize_t arch_find_syscall(const void *code, size_t size)
 
 	return p ? p - (const unsigned char *)code : -1;
 }
+
+void arch_enter_blob(uint64_t entry, uint64_t head, uint64_t stack)
+{
+	__asm__ volatile("movq %0, %%rsp\n\tjmpq *%1"
+	                 :
+	                 : "r"(stack), "r"(entry), "D"(head)
+	                 : "memory");
+	__builtin_unreachable();
+}

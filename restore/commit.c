@@ -1,0 +1,79 @@
+/*
+ * The last step: every thread stands in a ptrace stop at the end of its script,
+ * and gets what the script could not give it: its registers, its extended
+ * state, its signal mask. Nothing of crtool is left when it is let go.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#include "lib/deadline.h"
+#include "lib/log.h"
+#include "restore/restore.h"
+
+#define VDSO_SCAN 4096
+
+/* The tasks' vDSO is that of this kernel, as ours: the same offset holds. */
+static int64_t syscall_offset(void)
+{
+	const void *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
+
+	return vdso ? arch_find_syscall(vdso, VDSO_SCAN) : -1;
+}
+
+static int unmap_arena(struct restore *r, struct rtask *t, int64_t offset)
+{
+	const uint64_t args[6] = { r->arena.base, r->arena.size };
+	struct tracee *leader = &t->threads.v[0].tracee;
+	int64_t result = 0;
+	int ret;
+
+	if (!t->vdso || offset < 0)
+		return fail(-ENOTSUP, "%s: has no vDSO to leave the arena by", rtask_name(t));
+	ret = tracee_syscall(leader, t->vdso + (uint64_t)offset, SYS_munmap, args, &result);
+	if (ret == 0)
+		ret = (int)result;
+	return ret < 0 ? fail(ret, "%s: unmap the arena", rtask_name(t)) : 0;
+}
+
+static int set_thread(struct rthread *th)
+{
+	const Img__Thread *img = th->img;
+	struct tracee *tracee = &th->tracee;
+	int ret;
+
+	memcpy(&tracee->regs, img->regs.data, sizeof(tracee->regs));
+	tracee->sigmask = img->sigmask;
+	tracee->dispatch = (struct dispatch){ img->dispatch_mode, img->dispatch_selector,
+		                              img->dispatch_offset, img->dispatch_len };
+	tracee->changed = true;
+	ret = arch_xstate_set(th->tid, img->xstate.data, img->xstate.len);
+	if (ret < 0)
+		return fail(ret, "%s: thread %d: set its extended CPU state", rtask_name(th->task),
+		            th->tid);
+	ret = tracee_put_back(tracee);
+	return ret < 0 ? fail(ret, "%s: thread %d: set its registers", rtask_name(th->task),
+	                      th->tid)
+	               : 0;
+}
+
+int commit(struct restore *r)
+{
+	int64_t offset = syscall_offset();
+	int ret = 0;
+
+	array_each (t, &r->tasks) {
+		ret = unmap_arena(r, t, offset);
+		array_each (th, &t->threads)
+			if (ret == 0)
+				ret = set_thread(th);
+		if (ret < 0)
+			return ret;
+	}
+	deadline_arm(0);
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			tracee_release(&th->tracee);
+	return 0;
+}

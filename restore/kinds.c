@@ -1,0 +1,41 @@
+/* The tables of rooms, expanded from images/kinds.def; dump/kinds.c is the twin. */
+#include "restore/restore.h"
+
+#define RECORD(num, name)
+#define FD_KIND(num, name) extern const struct restore_kind restore_##name;
+#define ASPECT(num, name)  extern const struct restore_aspect restore_##name;
+#include "images/kinds.def"
+#undef FD_KIND
+#undef ASPECT
+
+static const struct {
+	uint32_t kind;
+	const struct restore_kind *room;
+} kinds[] = {
+#define FD_KIND(num, name) { num, &restore_##name },
+#define ASPECT(num, name)
+#include "images/kinds.def"
+#undef FD_KIND
+#undef ASPECT
+	{ 0, NULL },
+};
+
+const struct restore_aspect_entry restore_aspects[] = {
+#define FD_KIND(num, name)
+#define ASPECT(num, name) { num, #name, &restore_##name },
+#include "images/kinds.def"
+#undef FD_KIND
+#undef ASPECT
+#undef RECORD
+	{ 0, NULL, NULL },
+};
+
+const size_t restore_naspects = ARRAY_SIZE(restore_aspects) - 1;
+
+const struct restore_kind *restore_kind_of(uint32_t kind)
+{
+	for (size_t i = 0; kinds[i].room; i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].room;
+	return NULL;
+}

@@ -1,0 +1,170 @@
+/*
+ * The tree of the checkpoint as the restore will build it, and a place for the
+ * arena. Records are untrusted: what this stage lets through refers only to
+ * tasks and threads that exist, each once.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "restore/restore.h"
+
+#define PID_MAX       4194304 /* include/linux/threads.h: PID_MAX_LIMIT */
+#define ARENA_TASK    (1024 * 1024)
+#define ARENA_THREAD  (16 * 1024)
+#define ARENA_STATE   16 /* bytes of arena per byte of records: mappings, descriptors ... */
+#define ARENA_LOWEST  0x100000000ul
+#define ARENA_HIGHEST 0x7ff000000000ul
+#define ARENA_TRIES   512
+
+const char *rtask_name(const struct rtask *t)
+{
+	static char names[4][48];
+	static unsigned next;
+	char *name = names[next++ % ARRAY_SIZE(names)];
+
+	snprintf(name, sizeof(names[0]), "task %d (%.15s)", t->pid, t->img->comm);
+	return name;
+}
+
+const ProtobufCMessage *aspect_record(const struct restore *r, uint32_t kind, uint32_t owner)
+{
+	return images_one(r->images, (enum record_kind)kind, owner);
+}
+
+static int plan_thread(struct restore *r, struct rtask *t, uint32_t tid)
+{
+	const Img__Thread *img = (const Img__Thread *)images_one(r->images, KIND_thread, tid);
+	struct rthread *th;
+
+	if (tid < 2 || tid > PID_MAX)
+		return fail(-EBADMSG, "%s: %u cannot be a thread id", rtask_name(t), tid);
+	if (!img)
+		return fail(-EBADMSG, "%s: the checkpoint has not one record of thread %u",
+		            rtask_name(t), tid);
+	if (img->regs.len != sizeof(struct arch_regs) || img->xstate.len > ARCH_XSTATE_MAX)
+		return fail(-EBADMSG, "%s: thread %u: registers of another kind of machine",
+		            rtask_name(t), tid);
+	th = array_add(&t->threads);
+	if (!th)
+		return fail(-ENOMEM, "plan");
+	th->tid = (pid_t)tid;
+	th->img = img;
+	return 0;
+}
+
+static int plan_task(struct restore *r, const Img__Task *img)
+{
+	struct rtask *t = array_add(&r->tasks);
+
+	if (!t)
+		return fail(-ENOMEM, "plan");
+	t->img = img;
+	t->pid = (pid_t)img->pid;
+	if (!img->n_tids || img->tids[0] != img->pid)
+		return fail(-EBADMSG, "%s: the first of its threads is not its leader",
+		            rtask_name(t));
+	for (size_t i = 0; i < img->n_tids; i++) {
+		int ret = plan_thread(r, t, img->tids[i]);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* No id twice, and no record of a thread that belongs to nobody. */
+static int check_ids(struct restore *r)
+{
+	auto_free uint32_t *ids = NULL;
+	size_t n = 0, records;
+
+	images_kind(r->images, KIND_thread, &records);
+	array_each (t, &r->tasks)
+		n += t->threads.n;
+	if (n != records)
+		return fail(-EBADMSG, "the checkpoint has %zu threads but %zu records of them", n,
+		            records);
+	ids = calloc(n ? n : 1, sizeof(*ids));
+	if (!ids)
+		return fail(-ENOMEM, "plan");
+	n = 0;
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			ids[n++] = (uint32_t)th->tid;
+	qsort(ids, n, sizeof(*ids), compare_ids);
+	for (size_t i = 1; i < n; i++)
+		if (ids[i] == ids[i - 1])
+			return fail(-EBADMSG, "the checkpoint has thread %u twice", ids[i]);
+	return 0;
+}
+
+static void relink(struct restore *r)
+{
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			th->task = t;
+}
+
+int plan_tree(struct restore *r)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_task, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		int ret = plan_task(r, (const Img__Task *)rec[i].msg);
+
+		if (ret < 0)
+			return ret;
+	}
+	if (r->tasks.n != 1 || r->tasks.v[0].img->ppid)
+		return fail(n ? -ENOTSUP : -EBADMSG,
+		            "the checkpoint has %zu processes; this version "
+		            "restores one",
+		            n);
+	relink(r);
+	return check_ids(r);
+}
+
+/* Generous: it is address space, not memory. */
+static size_t arena_size(const struct restore *r)
+{
+	size_t size = ARENA_TASK;
+
+	for (size_t i = 0; i < r->images->manifest->n_files; i++)
+		if (!strcmp(r->images->manifest->files[i]->name, "state.img"))
+			size += r->images->manifest->files[i]->size * ARENA_STATE;
+	array_each (t, &r->tasks)
+		size += ARENA_TASK + t->threads.n * (ARENA_THREAD + ARENA_STACK);
+	return (size + 0xfffff) & ~(size_t)0xfffff;
+}
+
+int place_arena(struct restore *r)
+{
+	size_t size = arena_size(r);
+	uint64_t step = ((ARENA_HIGHEST - ARENA_LOWEST) / ARENA_TRIES) & ~0xffffful;
+
+	for (uint64_t i = 0; i < ARENA_TRIES; i++) {
+		uint64_t base = ARENA_LOWEST + i * step, at;
+
+		if (base + size > ARENA_HIGHEST)
+			continue;
+		if (arena_init_shared(&r->arena, base, size) < 0)
+			continue;
+		at = arena_alloc(&r->arena, sizeof(struct shared));
+		r->shared = arena_at(&r->arena, at);
+		return 0;
+	}
+	return fail(-ENOTSUP, "no %zu MiB are free in all address spaces of the checkpoint",
+	            size >> 20);
+}

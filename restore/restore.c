@@ -1,0 +1,122 @@
+/*
+ * A restore, read aloud. Up to "compile" nothing exists outside of crtool; up
+ * to the end of "commit" everything that was forked dies with a failure.
+ */
+#include "restore/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+int read_images(struct restore *r)
+{
+	return images_read(r->opt->dir, true, &r->images);
+}
+
+int open_files(struct restore *r)
+{
+	return pool_init(r);
+}
+
+static int explain_scripts(struct restore *r)
+{
+	if (!r->opt->explain)
+		return 0;
+	array_each (t, &r->tasks) {
+		array_each (th, &t->threads) {
+			printf("%s, thread %d (%s):\n", rtask_name(t), th->tid, th->img->comm);
+			script_print(&th->script, stdout);
+		}
+	}
+	return 0;
+}
+
+static const struct stage {
+	const char *name;
+	bool acts; /* not with --explain */
+	int (*run)(struct restore *r);
+} stages[] = {
+	{ "read", false, read_images },
+	{ "plan", false, plan_tree },
+	{ "check", false, check_images },
+	{ "arena", false, place_arena },
+	{ "open", false, open_files },
+	{ "compile", false, compile_scripts },
+	{ "explain", false, explain_scripts },
+	{ "run", true, run_scripts }, /* from here on there is a tree */
+	{ "commit", true, commit },   /* from here on it runs */
+};
+
+static int run_stages(struct restore *r)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+		int ret;
+
+		if (stages[i].acts && r->opt->explain)
+			continue;
+		debug("stage %s", stages[i].name);
+		ret = stages[i].run(r);
+		if (ret < 0)
+			return log_failure() ? ret : fail(ret, "%s", stages[i].name);
+		if (r->opt->fail_at && !strcmp(r->opt->fail_at, stages[i].name) &&
+		    strcmp(stages[i].name, "commit"))
+			return fail(-ECANCELED, "failed at the end of stage %s, as asked",
+			            r->opt->fail_at);
+	}
+	return 0;
+}
+
+static int write_pidfile(const struct restore *r)
+{
+	auto_close int fd = -1;
+	char text[16];
+
+	if (!r->opt->pidfile || r->opt->explain)
+		return 0;
+	fd = open(r->opt->pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return fail(-errno,
+		            "pidfile %s: the tree runs, but its pid %d could not be written",
+		            r->opt->pidfile, r->root);
+	snprintf(text, sizeof(text), "%d\n", r->root);
+	return write_full(fd, text, strlen(text));
+}
+
+static void restore_done(struct restore *r)
+{
+	array_each (t, &r->tasks) {
+		array_each (th, &t->threads)
+			script_done(&th->script);
+		array_done(&t->threads);
+	}
+	array_done(&r->tasks);
+	pool_done(r);
+	arena_done(&r->arena);
+	images_free(r->images);
+}
+
+int restore_run(const struct restore_options *opt, int *ret_status)
+{
+	struct restore r = { .opt = opt };
+	int ret = run_stages(&r);
+	pid_t root;
+
+	if (ret < 0)
+		restore_rollback(&r);
+	else
+		ret = write_pidfile(&r);
+	root = r.root;
+	restore_done(&r);
+	*ret_status = 0;
+	if (ret < 0 || opt->detach || opt->explain)
+		return ret;
+	while (waitpid(root, ret_status, 0) < 0)
+		if (errno != EINTR)
+			return fail(-errno, "wait for task %d", root);
+	return 0;
+}

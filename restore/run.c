@@ -1,0 +1,229 @@
+/*
+ * Forking the tree and waiting for it at the barriers. Until the end of this
+ * stage a failure of any task is a failure of all.
+ */
+#include "restore/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/deadline.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+#include "restore/restore.h"
+
+#define GLANCE_NS 20000000 /* between looks whether the tree still lives */
+
+/* Who has the number that we need? */
+static int explain_taken(pid_t pid)
+{
+	auto_free char *status = NULL;
+	char path[32];
+	uint64_t tgid = 0;
+	size_t len = 0;
+	const char *name;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (file_read(AT_FDCWD, path, &status) < 0)
+		return fail(-EEXIST, "pid %d is in use", pid);
+	name = key_value(status, "Name", &len);
+	status_u64(status, "Tgid", 10, &tgid);
+	if (tgid != (uint64_t)pid)
+		return fail(-EEXIST, "pid %d is in use by a thread of task %d (%.*s)", pid,
+		            (int)tgid, (int)len, name);
+	return fail(-EEXIST, "pid %d is in use by task %d (%.*s)", pid, pid, (int)len, name);
+}
+
+static int explain_op(const struct rthread *th, int error)
+{
+	size_t at = script_progress(&th->script);
+	char text[300];
+
+	if (at >= th->script.ops.n)
+		return fail(error, "%s: thread %d", rtask_name(th->task), th->tid);
+	if (error == -EEXIST && th->script.ops.v[at].code == OP_CLONE)
+		return explain_taken((pid_t)th->script.ops.v[at].want);
+	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
+	return fail(error, "%s: thread %d: %s: %s", rtask_name(th->task), th->tid,
+	            th->script.rooms.v[at], text);
+}
+
+/* A task says what failed in its script head. */
+static int explain_failure(struct restore *r)
+{
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			if (script_error(&th->script))
+				return explain_op(th, script_error(&th->script));
+	return fail(-EPROTO, "a task failed and did not say why");
+}
+
+/* It died without a word: a fault in its script, or somebody killed it. */
+static int explain_death(struct restore *r, int status)
+{
+	const struct rthread *leader = r->tasks.v[0].threads.v;
+	size_t at = script_progress(&leader->script);
+	char text[300] = "";
+
+	if (at < leader->script.ops.n)
+		op_format(&leader->script.ops.v[at], &leader->script, text, sizeof(text));
+	if (WIFSIGNALED(status))
+		return fail(-ECANCELED, "%s: killed by signal %d (%s) while being restored, at %s",
+		            rtask_name(leader->task), WTERMSIG(status), strsignal(WTERMSIG(status)),
+		            text);
+	return fail(-ECANCELED, "%s: ended while being restored, at %s", rtask_name(leader->task),
+	            text);
+}
+
+static int look_after(struct restore *r)
+{
+	int status;
+	pid_t pid;
+
+	if (__atomic_load_n(&r->shared->failed, __ATOMIC_SEQ_CST))
+		return explain_failure(r);
+	pid = waitpid(r->root, &status, WNOHANG);
+	if (pid == r->root && !WIFSTOPPED(status)) {
+		r->root = 0;
+		return __atomic_load_n(&r->shared->failed, __ATOMIC_SEQ_CST)
+		               ? explain_failure(r)
+		               : explain_death(r, status);
+	}
+	if (deadline_passed())
+		return fail(-ETIMEDOUT,
+		            "the tree was not restored in time; --timeout gives it longer");
+	return 0;
+}
+
+static int wait_barrier(struct restore *r, enum barrier n)
+{
+	const struct timespec glance = { .tv_nsec = GLANCE_NS };
+	uint32_t *word = &r->shared->arrived[n], here;
+
+	while ((here = __atomic_load_n(word, __ATOMIC_SEQ_CST)) < r->shared->expected[n]) {
+		int ret = look_after(r);
+
+		if (ret < 0)
+			return ret;
+		syscall(SYS_futex, word, FUTEX_WAIT, here, &glance, NULL, 0);
+	}
+	return __atomic_load_n(&r->shared->failed, __ATOMIC_SEQ_CST) ? explain_failure(r) : 0;
+}
+
+static void open_barrier(struct restore *r, enum barrier n)
+{
+	__atomic_store_n(&r->shared->stage, n + 1u, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &r->shared->stage, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static int explain_clone(pid_t pid, int error)
+{
+	if (error == EEXIST)
+		return explain_taken(pid);
+	if (error == EPERM)
+		return fail(-EPERM,
+		            "fork as pid %d (needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)", pid);
+	return fail(-error, "fork as pid %d", pid);
+}
+
+/* Its signals stay blocked until it is the target; handlers of ours are none of its business. */
+static int fork_root(struct restore *r)
+{
+	struct rtask *t = r->tasks.v;
+	const struct script *s = &t->threads.v[0].script;
+	pid_t tid = t->pid;
+	struct clone_args args = { .flags = CLONE_CLEAR_SIGHAND,
+		                   .exit_signal = SIGCHLD,
+		                   .set_tid = (uint64_t)&tid,
+		                   .set_tid_size = 1 };
+	sigset_t all, old;
+	long pid;
+	int error;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	error = errno;
+	if (pid == 0)
+		arch_enter_blob(r->arena.base, s->head, s->stack);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0)
+		return explain_clone(tid, error);
+	r->root = (pid_t)pid;
+	return 0;
+}
+
+static int seize_all(struct restore *r)
+{
+	array_each (t, &r->tasks) {
+		array_each (th, &t->threads) {
+			int ret = tracee_seize(&th->tracee, th->tid, PTRACE_O_EXITKILL);
+
+			if (ret < 0)
+				return fail(ret, "%s: seize thread %d", rtask_name(t), th->tid);
+		}
+	}
+	return 0;
+}
+
+static int stop_all(struct restore *r)
+{
+	int ret = 0;
+
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			if (ret == 0)
+				ret = tracee_interrupt(&th->tracee);
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			if (ret == 0)
+				ret = tracee_wait_stop(&th->tracee);
+	return ret < 0 ? fail(ret, "stop the restored tree") : 0;
+}
+
+int run_scripts(struct restore *r)
+{
+	int ret;
+
+	deadline_arm(r->opt->timeout_ms);
+	ret = fork_root(r);
+	if (ret == 0)
+		ret = wait_barrier(r, BARRIER_THREADS);
+	if (ret < 0)
+		return ret;
+	open_barrier(r, BARRIER_THREADS);
+	ret = wait_barrier(r, BARRIER_SEIZE);
+	if (ret == 0)
+		ret = seize_all(r);
+	if (ret < 0)
+		return ret;
+	open_barrier(r, BARRIER_SEIZE);
+	ret = wait_barrier(r, BARRIER_END);
+	return ret < 0 ? ret : stop_all(r);
+}
+
+void restore_rollback(struct restore *r)
+{
+	if (r->root <= 0)
+		return;
+	kill(r->root, SIGKILL);
+	array_each (t, &r->tasks)
+		for (size_t i = t->threads.n; i-- > 1;)
+			if (t->threads.v[i].tracee.seized)
+				waitpid(t->threads.v[i].tid, NULL, __WALL);
+	while (waitpid(r->root, NULL, __WALL) < 0 && errno == EINTR)
+		continue;
+	r->root = 0;
+}
