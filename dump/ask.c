@@ -136,8 +136,8 @@ static int check_script(const struct task *t, const struct thread *th)
 	size_t at = script_progress(&th->script);
 	char text[256];
 
-	if (r == 0 && at == th->script.ops.n)
-		return 0;
+	if (r == 0 && at == th->script.ops.n - 1)
+		return 0; /* it stands at its OP_STOP */
 	if (at >= th->script.ops.n)
 		return fail(-EPROTO, "%s: thread %d: script ended in disorder", task_name(t),
 		            th->tid);
