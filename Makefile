@@ -124,10 +124,9 @@ $(LIB): $(filter-out $(B)/cli/main.o,$(OBJ))
 	$(call say,AR)ar rcs $@ $^
 
 # While parts of the engine are missing, what is there can be tried. To be removed with the last of them.
-DRAFT := $(if $(and $(wildcard restore/commit.c),$(wildcard dump/files.c)),,-no-pie -Wl,--warn-unresolved-symbols)
 
 $(B)/crtool: $(B)/cli/main.o $(LIB)
-	$(call say,LINK)$(CC) $(HOSTED) $^ -o $@ $(PKG_LIBS) $(DRAFT)
+	$(call say,LINK)$(CC) $(HOSTED) $^ -o $@ $(PKG_LIBS)
 
 # ---- the blob: flat, position independent, without data ----
 
