@@ -97,6 +97,7 @@ static int manifest_header_check(const struct images *im, const uint8_t *data, s
 static int manifest_names_check(const struct images *im)
 {
 	const Img__Manifest *m = im->manifest;
+	uint64_t total = 0;
 
 	if (!m->n_files || m->n_files > PAGES_FILES_MAX + 1)
 		return fail(-EBADMSG, "checkpoint %s: " MANIFEST_FILE ": lists %zu files; " DAMAGED,
@@ -104,6 +105,11 @@ static int manifest_names_check(const struct images *im)
 	for (size_t i = 0; i < m->n_files; i++) {
 		char name[FILE_NAME_MAX] = STATE_FILE;
 
+		if (__builtin_add_overflow(total, m->files[i]->size, &total) || total > PAGES_MAX)
+			return fail(-EBADMSG,
+			            "checkpoint %s: " MANIFEST_FILE ": lists more than %" PRIu64
+			            " bytes; " DAMAGED,
+			            im->dir, PAGES_MAX);
 		if (i)
 			snprintf(name, sizeof(name), PAGES_FILE, (unsigned)(i - 1));
 		if (strcmp(m->files[i]->name, name) != 0)

@@ -25,6 +25,7 @@
 #define STATE_MAX       (UINT64_C(2) << 30)
 #define RECORD_MAX      (1u << 30)
 #define PAGES_FILES_MAX 1024u
+#define PAGES_MAX       (UINT64_C(64) << 40) /* of all page files */
 
 /* state.img starts with this; the records follow. */
 struct state_header {

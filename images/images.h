@@ -72,8 +72,7 @@ int pages_file_write(struct pages_file *p, const void *data, size_t size);
 /*
  * Write the manifest with the list of files (whatever MANIFEST has there) and
  * rename it into place; fsync everything when SYNC. Nothing can be added
- * afterwards. A failed fsync of the directory itself, the very last step,
- * leaves the checkpoint in place.
+ * afterwards. On failure image_writer_free() removes all of it.
  */
 int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync);
 

@@ -2,7 +2,7 @@
  * Reading a checkpoint: nothing in it is believed. The names of the files are
  * ours, the manifest only confirms them; each must have the size and the
  * checksum that the manifest says before it is decoded. The page files are
- * left open; they are hashed by several threads, one file each.
+ * left open.
  */
 #define _GNU_SOURCE
 #include "images/images.h"
@@ -10,20 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/stat.h>
 
 #include "images/decode.h"
 #include "images/format.h"
-#include "images/hash.h"
 #include "images/heap.h"
+#include "images/verify.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
-
-#define CHUNK       (256u << 10)
-#define THREADS_MAX 16
 
 /*
  * Open a regular file of the checkpoint; -errno, not explained. O_NONBLOCK: a
@@ -116,11 +111,9 @@ static int state_read(struct images *im)
 	r = read_full(fd, data, listed->size);
 	if (r < 0)
 		return fail(r, "checkpoint %s: " STATE_FILE ": read", im->dir);
-	if (XXH3_64bits(data, listed->size) != listed->hash)
-		return fail(-EBADMSG,
-		            "checkpoint %s: " STATE_FILE ": wrong checksum of its %" PRIu64
-		            " bytes; " DAMAGED,
-		            im->dir, listed->size);
+	r = state_verify(im, data, listed->size);
+	if (r < 0)
+		return r;
 	return state_decode(im, data, listed->size);
 }
 
@@ -142,95 +135,6 @@ static int pages_open(struct images *im)
 		if (fd < 0)
 			return fd;
 		im->pages[im->npages++] = fd;
-	}
-	return 0;
-}
-
-/* The page files, taken one by one by the threads. */
-struct verification {
-	const struct images *im;
-	size_t next;
-	int *result; /* by index: 0, -EBADMSG for a wrong checksum, -errno */
-};
-
-static int pages_hash(int fd, uint64_t size, uint8_t *buf, uint64_t *ret)
-{
-	XXH3_state_t *hash = XXH3_createState();
-	int r = hash && XXH3_64bits_reset(hash) == XXH_OK ? 0 : -ENOMEM;
-
-	for (uint64_t at = 0; r == 0 && at < size;) {
-		size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
-
-		r = pread_full(fd, buf, n, (off_t)at);
-		if (r < 0)
-			break;
-		XXH3_64bits_update(hash, buf, n);
-		at += n;
-	}
-	if (r == 0)
-		*ret = XXH3_64bits_digest(hash);
-	XXH3_freeState(hash);
-	return r;
-}
-
-static void *verify_some(void *arg)
-{
-	struct verification *v = arg;
-	const struct images *im = v->im;
-	auto_free uint8_t *buf = malloc(CHUNK);
-	size_t i;
-
-	while ((i = __atomic_fetch_add(&v->next, 1, __ATOMIC_RELAXED)) < im->npages) {
-		const Img__Manifest__File *listed = im->manifest->files[i + 1];
-		uint64_t hash = 0;
-
-		v->result[i] = buf ? pages_hash(im->pages[i], listed->size, buf, &hash) : -ENOMEM;
-		if (v->result[i] == 0 && hash != listed->hash)
-			v->result[i] = -EBADMSG;
-	}
-	return NULL;
-}
-
-static size_t cpus_allowed(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (size_t)CPU_COUNT(&set);
-}
-
-/* This thread takes part; that a helper cannot be started only costs time. */
-static void verify_all(struct verification *v)
-{
-	pthread_t helpers[THREADS_MAX];
-	size_t want = cpus_allowed(), n = 0;
-
-	while (n + 1 < want && n + 1 < v->im->npages && n < THREADS_MAX &&
-	       !pthread_create(&helpers[n], NULL, verify_some, v))
-		n++;
-	verify_some(v);
-	while (n)
-		pthread_join(helpers[--n], NULL);
-}
-
-static int pages_verify(const struct images *im)
-{
-	auto_free int *result = calloc(im->npages + 1, sizeof(*result));
-	struct verification v = { .im = im, .result = result };
-
-	if (!result)
-		return -ENOMEM;
-	verify_all(&v);
-	for (size_t i = 0; i < im->npages; i++) {
-		if (result[i] == -EBADMSG)
-			return fail(-EBADMSG,
-			            "checkpoint %s: " PAGES_FILE ": wrong checksum of its %" PRIu64
-			            " bytes; " DAMAGED,
-			            im->dir, (unsigned)i, im->manifest->files[i + 1]->size);
-		if (result[i] < 0)
-			return fail(result[i], "checkpoint %s: " PAGES_FILE ": read", im->dir,
-			            (unsigned)i);
 	}
 	return 0;
 }

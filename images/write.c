@@ -32,7 +32,7 @@ struct image_file {
 	int fd; /* -1: not created, or sealed */
 	bool created;
 	uint64_t size;
-	XXH3_state_t *hash;
+	struct file_hash hash;
 };
 
 struct pages_file {
@@ -67,8 +67,7 @@ static int file_create(struct image_file *f, struct image_writer *w, const char 
 	f->writer = w;
 	f->fd = -1;
 	snprintf(f->name, sizeof(f->name), "%s", name);
-	f->hash = XXH3_createState();
-	if (!f->hash || XXH3_64bits_reset(f->hash) != XXH_OK)
+	if (file_hash_init(&f->hash) < 0)
 		return -ENOMEM;
 	f->fd = openat(w->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	               w->mode);
@@ -84,7 +83,7 @@ static int file_append(struct image_file *f, const void *data, size_t size)
 
 	if (r < 0)
 		return writer_fail(f->writer, r, f->name, "write");
-	XXH3_64bits_update(f->hash, data, size);
+	file_hash_update(&f->hash, data, size);
 	f->size += size;
 	return 0;
 }
@@ -109,7 +108,7 @@ static void file_done(struct image_file *f, bool keep)
 		close(f->fd);
 	if (f->created && !keep)
 		unlinkat(f->writer->dirfd, f->name, 0);
-	XXH3_freeState(f->hash);
+	file_hash_done(&f->hash);
 }
 
 /* -EEXIST: a checkpoint is there; -ENOTEMPTY: anything else is. */
@@ -307,7 +306,7 @@ static int manifest_list(struct image_writer *w, const Img__Manifest *manifest, 
 		img__manifest__file__init(&files[i]);
 		files[i].name = f->name;
 		files[i].size = f->size;
-		files[i].hash = XXH3_64bits_digest(f->hash);
+		files[i].hash = file_hash_digest(&f->hash);
 		list[i] = &files[i];
 	}
 	whole.n_files = n;
@@ -325,10 +324,10 @@ int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync)
 		r = file_finish(&w->pages.v[i]->file, sync);
 	if (r == 0)
 		r = manifest_list(w, manifest, sync);
-	if (r < 0)
-		return r;
-	w->sealed = true;
-	if (sync && fsync(w->dirfd) < 0)
-		return writer_fail(w, -errno, ".", "fsync");
-	return 0;
+	if (r == 0 && sync && fsync(w->dirfd) < 0) {
+		r = writer_fail(w, -errno, ".", "fsync");
+		unlinkat(w->dirfd, MANIFEST_FILE, 0);
+	}
+	w->sealed = r == 0;
+	return r;
 }

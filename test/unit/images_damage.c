@@ -355,6 +355,21 @@ TEST(file_names_in_the_manifest_are_no_paths)
 	}
 }
 
+TEST(sizes_that_cannot_be_are_refused)
+{
+	Img__Manifest__File file = IMG__MANIFEST__FILE__INIT, *list[] = { &file };
+	Img__Manifest m = IMG__MANIFEST__INIT;
+	struct content c;
+	char name[] = "state.img";
+
+	file.name = name;
+	file.size = UINT64_MAX;
+	m.files = list;
+	m.n_files = 1;
+	c = manifest_of(&m);
+	check(decode_fails(manifest_decode, &c, "lists more than"));
+}
+
 TEST(a_manifest_that_lists_nothing_is_refused)
 {
 	Img__Manifest m = IMG__MANIFEST__INIT;
