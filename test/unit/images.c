@@ -31,7 +31,8 @@ static ProtobufCMessage *message_fill(const ProtobufCMessageDescriptor *desc, ui
 
 static void value_fill(const ProtobufCFieldDescriptor *f, void *at, uint64_t seed)
 {
-	ProtobufCBinaryData bytes = { .len = seed % 40, .data = (uint8_t *)memory };
+	static uint8_t some[40] = { 1, 2, 0, 255 };
+	ProtobufCBinaryData bytes = { .len = seed % sizeof(some), .data = some };
 
 	if (f->type == PROTOBUF_C_TYPE_STRING) {
 		*(char **)at = give(16);
@@ -82,7 +83,8 @@ static void set_owner(ProtobufCMessage *msg, uint32_t owner)
 {
 	const ProtobufCFieldDescriptor *f = msg->descriptor->fields;
 
-	if (msg->descriptor->n_fields && f->type == PROTOBUF_C_TYPE_UINT32)
+	if (msg->descriptor->n_fields && f->type == PROTOBUF_C_TYPE_UINT32 &&
+	    f->label == PROTOBUF_C_LABEL_NONE)
 		*(uint32_t *)((char *)msg + f->offset) = owner;
 }
 
