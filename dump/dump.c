@@ -13,13 +13,18 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
+/* A directory that is not there is made, for nobody else to look into; a parent is not. */
 static int open_images(struct dump *d)
 {
 	int r;
 
+	if (mkdir(d->opt->dir, 0700) == 0)
+		d->made_dir = true;
+	else if (errno != EEXIST)
+		return fail(-errno, "image directory %s", d->opt->dir);
 	d->dirfd = open(d->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->dirfd < 0)
-		return fail(-errno, "%s", d->opt->dir);
+		return fail(-errno, "image directory %s", d->opt->dir);
 	r = image_writer_new(d->dirfd, 0600, &d->out);
 	if (r == -EEXIST || r == -ENOTEMPTY)
 		return fail(
@@ -65,6 +70,8 @@ static void dump_done(struct dump *d)
 	files_done(d);
 	tasks_done(d);
 	image_writer_free(d->out);
+	if (d->made_dir && !d->sealed)
+		rmdir(d->opt->dir);
 	closep(&d->dirfd);
 }
 

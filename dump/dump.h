@@ -102,6 +102,8 @@ struct task {
 struct dump {
 	const struct dump_options *opt;
 	int dirfd;
+	bool made_dir; /* the image directory is our own work ... */
+	bool sealed;   /* ... and must stay */
 	struct image_writer *out;
 	ARRAY(struct task) tasks; /* the root first, parents before children */
 	ARRAY(struct file) files; /* by id, from 1 */
@@ -109,7 +111,7 @@ struct dump {
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	Img__Manifest *manifest;
 	bool frozen;
-	size_t obstacles; /* printed by dump_obstacle() */
+	size_t obstacles;                /* printed by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 };
 

@@ -57,5 +57,6 @@ int seal_images(struct dump *d)
 	r = image_seal(d->out, m, d->opt->sync);
 	if (r < 0)
 		return fail(r, "%s: write the checkpoint", d->opt->dir);
+	d->sealed = true;
 	return 0;
 }
