@@ -72,6 +72,8 @@ struct file {
 	uint32_t mnt_id;
 	uint32_t kind; /* record kind of the room that owns it */
 	const struct dump_kind *room;
+	/* Of a pipe or fifo: the first file id on the same inode, and the next one, 0 after the last. */
+	uint32_t first, next;
 };
 
 struct fd_entry {
@@ -109,6 +111,7 @@ struct dump {
 	ARRAY(struct file) files; /* by id, from 1 */
 	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
+	void *pipe_tree;          /* files.c: inodes of pipes and fifos */
 	Img__Manifest *manifest;
 	bool frozen;
 	size_t obstacles;                /* printed by dump_obstacle() */
@@ -206,6 +209,12 @@ void files_done(struct dump *d);
  * mappings of one file. Before dump_files(). Adds to d->files. Explained.
  */
 int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32_t *ret_file_id);
+
+/* The file with that id. */
+static inline struct file *file_of(struct dump *d, uint32_t id)
+{
+	return &d->files.v[id - 1];
+}
 
 /* "socket:[123] (TCP, listening on 0.0.0.0:80)": what is known of a file, for messages; one static buffer. */
 const char *file_describe(const struct file *f);

@@ -43,6 +43,12 @@ struct map_node {
 	char *name;
 };
 
+/* A node of d->pipe_tree. */
+struct pipe_node {
+	uint64_t dev, ino;
+	uint32_t first, last; /* file ids */
+};
+
 /* A thread of T that still has its descriptors: the leader may have exited alone. */
 static pid_t live_tid(const struct task *t)
 {
@@ -151,6 +157,35 @@ static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **r
 	return error;
 }
 
+static int pipe_node_compare(const void *a, const void *b)
+{
+	const struct pipe_node *x = a, *y = b;
+
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return x->dev < y->dev ? -1 : x->dev > y->dev;
+}
+
+/* The ends of one pipe are a list. */
+static int pipe_link(struct dump *d, struct file *f)
+{
+	struct pipe_node *node = malloc(sizeof(*node)), **found;
+
+	if (!node)
+		return -ENOMEM;
+	*node = (struct pipe_node){ f->st.st_dev, f->st.st_ino, f->id, f->id };
+	found = tsearch(node, &d->pipe_tree, pipe_node_compare);
+	if (!found || *found != node)
+		free(node);
+	if (!found)
+		return -ENOMEM;
+	f->first = (*found)->first;
+	if ((*found)->last != f->id)
+		file_of(d, (*found)->last)->next = f->id;
+	(*found)->last = f->id;
+	return 0;
+}
+
 /* Append F, which is consumed. */
 static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 {
@@ -163,7 +198,7 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	*at = *f;
 	f->link = f->fdinfo = NULL;
 	*ret_index = d->files.n - 1;
-	return 0;
+	return S_ISFIFO(at->st.st_mode) ? pipe_link(d, at) : 0;
 }
 
 static int fd_add(struct dump *d, struct task *t, int fds, int infos, const char *name)
@@ -305,7 +340,8 @@ void files_done(struct dump *d)
 {
 	tdestroy(d->fd_tree, free);
 	tdestroy(d->map_tree, map_node_free);
-	d->fd_tree = d->map_tree = NULL;
+	tdestroy(d->pipe_tree, free);
+	d->fd_tree = d->map_tree = d->pipe_tree = NULL;
 	array_each (f, &d->files)
 		file_done(f);
 	array_done(&d->files);

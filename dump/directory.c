@@ -1,0 +1,51 @@
+/*
+ * Directories, dump half: a path and a read position, which is a cookie that
+ * the file system made and understands after a restart, too. Entries may come
+ * and go meanwhile, as they may between any two reads.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "dump/dump.h"
+#include "lib/log.h"
+#include "proto/directory.pb-c.h"
+
+static bool directory_owns(const struct file *f)
+{
+	return S_ISDIR(f->st.st_mode) && !(f->flags & O_PATH);
+}
+
+static int directory_check(struct dump *d, const struct file *f)
+{
+	struct stat st;
+
+	if (!strncmp(f->link, "/proc/", 6) && isdigit(f->link[6]))
+		return fail(-ENOTSUP,
+		            "%s: a directory of a process in /proc: not supported by this version",
+		            file_name(f));
+	if (stat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s: the path leads to another directory or none (removed or renamed): not "
+	            "supported by this version; put it back, or let the program close it",
+	            file_name(f));
+}
+
+static int directory_dump(struct dump *d, const struct file *f)
+{
+	Img__Directory msg = IMG__DIRECTORY__INIT;
+
+	msg.path = f->link;
+	msg.dev = f->st.st_dev;
+	msg.ino = f->st.st_ino;
+	msg.kernel = !strncmp(f->link, "/proc/", 6) || !strncmp(f->link, "/sys/", 5);
+	return image_put(d->out, KIND_directory, f->id, &msg.base);
+}
+
+const struct dump_kind dump_directory = {
+	.owns = directory_owns,
+	.check = directory_check,
+	.dump = directory_dump,
+};

@@ -1,0 +1,238 @@
+/*
+ * Anonymous pipes, dump half. The ends that the tree has open are known from
+ * the inode. The content is copied with tee(2) from a stolen descriptor, which
+ * consumes nothing; what comes out of the copy in one read(2) is one packet when
+ * the pipe is in packet mode (O_DIRECT).
+ *
+ * An end outside of the tree shows when the tree has no such end: poll(2) then
+ * tells whether anybody has. Outsiders beside an end in the tree cannot be seen.
+ *
+ * Not carried: packets behind plain bytes keep no border between the two.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/pipe.pb-c.h"
+
+#define STDIO_FDS   3
+#define PACKET_SIZE 4096 /* PIPE_BUF: the largest packet */
+
+static bool pipe_owns(const struct file *f)
+{
+	return S_ISFIFO(f->st.st_mode) && !(f->flags & O_PATH) && !strncmp(f->link, "pipe:[", 6);
+}
+
+static bool end_reads(const struct file *f)
+{
+	return (f->flags & O_ACCMODE) != O_WRONLY;
+}
+
+static bool end_writes(const struct file *f)
+{
+	return (f->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* As pipe2(2) makes them: what was opened by way of /proc has O_LARGEFILE. */
+static bool end_plain(const struct file *f, int mode)
+{
+	return (f->flags & (O_ACCMODE | 0100000)) == (uint32_t)mode;
+}
+
+/* Is there an end of the other sort outside? F is one of those in the tree. 1, 0 or -errno. */
+static int pipe_open_outside(const struct file *f)
+{
+	auto_close int fd = file_steal(f);
+	struct pollfd p = { .fd = fd };
+
+	if (fd < 0)
+		return fd;
+	if (poll(&p, 1, 0) < 0)
+		return -errno;
+	return !(p.revents & (end_reads(f) ? POLLHUP : POLLERR));
+}
+
+/* Is F an end whose other end is outside? 1, 0 or -errno. */
+static int pipe_is_half(struct dump *d, const struct file *f)
+{
+	bool reads = false, writes = false;
+
+	for (const struct file *e = file_of(d, f->first);; e = file_of(d, e->next)) {
+		reads |= end_reads(e);
+		writes |= end_writes(e);
+		if (!e->next)
+			break;
+	}
+	return reads && writes ? 0 : pipe_open_outside(f);
+}
+
+static bool may_inherit(const struct dump *d, const struct file *f)
+{
+	return d->opt->shell_job && f->fd < STDIO_FDS;
+}
+
+static int pipe_check(struct dump *d, const struct file *f)
+{
+	int r;
+
+	if (f->id != f->first)
+		return 0;
+	r = pipe_is_half(d, f);
+	if (r < 0)
+		return fail(r, "%s: look for its other end", file_name(f));
+	if (r && !may_inherit(d, f))
+		return fail(-ENOTSUP,
+		            "%s: the %s end of this pipe is outside of the tree: not supported by "
+		            "this version%s",
+		            file_name(f), end_reads(f) ? "writing" : "reading",
+		            f->fd < STDIO_FDS ? "; -j restores it as that of crtool" : "");
+	return 0;
+}
+
+/* ---- content ---- */
+
+static int packet_add(Img__Pipe *msg, size_t *cap, uint32_t size)
+{
+	if (msg->n_packets == *cap) {
+		size_t more = *cap ? *cap * 2 : 16;
+		uint32_t *p = reallocarray(msg->packets, more, sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		msg->packets = p;
+		*cap = more;
+	}
+	msg->packets[msg->n_packets++] = size;
+	return 0;
+}
+
+/* Read all SIZE bytes of the copy; each read(2) ends with a packet or with the pipe. */
+static int content_read(int fd, size_t size, Img__Pipe *msg)
+{
+	size_t cap = 0;
+
+	msg->content.data = malloc(size);
+	if (!msg->content.data)
+		return -ENOMEM;
+	while (msg->content.len < size) {
+		ssize_t n = read(fd, msg->content.data + msg->content.len, size - msg->content.len);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		msg->content.len += (size_t)n;
+		if (packet_add(msg, &cap, (uint32_t)n) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int content_copy(int fd, int capacity, Img__Pipe *msg)
+{
+	auto_close int r = -1, w = -1;
+	int p[2], size;
+	ssize_t n;
+
+	if (ioctl(fd, FIONREAD, &size) < 0)
+		return -errno;
+	if (size == 0)
+		return 0;
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	r = p[0], w = p[1];
+	if (fcntl(w, F_GETPIPE_SZ) < capacity && fcntl(w, F_SETPIPE_SZ, capacity) < 0)
+		return -errno;
+	n = tee(fd, w, (size_t)size, SPLICE_F_NONBLOCK);
+	if (n < 0)
+		return -errno;
+	return n == size ? content_read(r, (size_t)size, msg) : -EIO;
+}
+
+/* Plain bytes come in one piece, whatever the sizes of the writes were. */
+static void packets_forget(Img__Pipe *msg, bool packet_mode)
+{
+	bool plain = msg->n_packets == 1 && !packet_mode;
+
+	for (size_t i = 0; i < msg->n_packets; i++)
+		plain |= msg->packets[i] > PACKET_SIZE;
+	if (plain)
+		msg->n_packets = 0;
+}
+
+/* ---- record ---- */
+
+static void pipe_ends(struct dump *d, const struct file *f, Img__Pipe *msg,
+                      const struct file **ret_reader, bool *ret_packet_mode)
+{
+	*ret_reader = NULL;
+	*ret_packet_mode = false;
+	for (const struct file *e = f;; e = file_of(d, e->next)) {
+		if (!msg->read_end && end_plain(e, O_RDONLY))
+			msg->read_end = e->id;
+		if (!msg->write_end && end_plain(e, O_WRONLY))
+			msg->write_end = e->id;
+		if (!*ret_reader && end_reads(e))
+			*ret_reader = e;
+		*ret_packet_mode |= end_writes(e) && (e->flags & O_DIRECT);
+		if (!e->next)
+			return;
+	}
+}
+
+static int pipe_fill(struct dump *d, const struct file *f, Img__Pipe *msg)
+{
+	const struct file *reader;
+	bool packet_mode;
+	auto_close int fd = -1;
+	int r, capacity;
+
+	pipe_ends(d, f, msg, &reader, &packet_mode);
+	fd = file_steal(reader ? reader : f);
+	if (fd < 0)
+		return fd;
+	capacity = fcntl(fd, F_GETPIPE_SZ);
+	if (capacity < 0)
+		return -errno;
+	msg->capacity = (uint32_t)capacity;
+	msg->mode = f->st.st_mode & 07777;
+	msg->uid = f->st.st_uid;
+	msg->gid = f->st.st_gid;
+	r = reader ? content_copy(fd, capacity, msg) : 0;
+	packets_forget(msg, packet_mode);
+	return r;
+}
+
+static int pipe_dump(struct dump *d, const struct file *f)
+{
+	Img__Pipe msg = IMG__PIPE__INIT;
+	int r = 0;
+
+	if (f->id != f->first) {
+		msg.of = f->first;
+		return image_put(d->out, KIND_pipe, f->id, &msg.base);
+	}
+	if (may_inherit(d, f) && pipe_is_half(d, f) > 0) {
+		msg.inherited = true;
+		msg.number = (uint32_t)f->fd;
+	} else {
+		r = pipe_fill(d, f, &msg);
+	}
+	if (r < 0)
+		fail(r, "%s: copy its content", file_name(f));
+	else
+		r = image_put(d->out, KIND_pipe, f->id, &msg.base);
+	free(msg.content.data);
+	free(msg.packets);
+	return r;
+}
+
+const struct dump_kind dump_pipe = {
+	.owns = pipe_owns,
+	.check = pipe_check,
+	.dump = pipe_dump,
+};

@@ -1,0 +1,158 @@
+/*
+ * Anonymous pipes, restore half. One pipe2(2) makes both ends: those files that
+ * are as pipe2 makes them are the ends themselves; what is left was opened by
+ * way of /proc and is opened so again. The content is written before anybody
+ * can read, packet by packet where it was in packets.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "proto/pipe.pb-c.h"
+#include "restore/restore.h"
+
+#define STDIO_FDS   3
+#define PACKET_SIZE 4096
+#define SETFL       (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
+
+static int pipe_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Pipe *msg = (const Img__Pipe *)base;
+	uint64_t sum = 0;
+	bool bad = msg->content.len > msg->capacity || (msg->inherited && msg->number >= STDIO_FDS);
+
+	for (size_t i = 0; i < msg->n_packets; i++) {
+		bad |= !msg->packets[i] || msg->packets[i] > PACKET_SIZE;
+		sum += msg->packets[i];
+	}
+	bad |= msg->n_packets && sum != msg->content.len;
+	if (msg->of) {
+		const Img__Pipe *of = (const Img__Pipe *)images_one(r->images, KIND_pipe, msg->of);
+
+		bad |= !of || of->of;
+	}
+	return bad ? fail(-EBADMSG, "file %u: pipe: sizes or references are wrong", file->id) : 0;
+}
+
+static int content_write(int fd, const Img__Pipe *msg)
+{
+	const uint8_t *data = msg->content.data;
+	int r = 0;
+
+	if (!msg->n_packets)
+		return msg->content.len ? write_full(fd, data, msg->content.len) : 0;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK | O_DIRECT) < 0)
+		return -errno;
+	for (size_t i = 0; r == 0 && i < msg->n_packets; data += msg->packets[i++])
+		r = write_full(fd, data, msg->packets[i]);
+	return r;
+}
+
+static int pipe_set_up(const Img__File *file, const Img__Pipe *msg, int fd)
+{
+	int capacity = fcntl(fd, F_GETPIPE_SZ), r;
+	struct stat st;
+
+	if (capacity != (int)msg->capacity && fcntl(fd, F_SETPIPE_SZ, msg->capacity) < 0)
+		return fail(-errno,
+		            "pipe %u: capacity of %u bytes (more than /proc/sys/fs/pipe-max-size "
+		            "needs CAP_SYS_RESOURCE)",
+		            file->id, msg->capacity);
+	r = content_write(fd, msg);
+	if (r < 0)
+		return fail(r, "pipe %u: write %zu bytes of content", file->id, msg->content.len);
+	if (fstat(fd, &st) < 0)
+		return fail(-errno, "pipe %u: fstat", file->id);
+	if ((st.st_uid != msg->uid || st.st_gid != msg->gid) && fchown(fd, msg->uid, msg->gid) < 0)
+		return fail(-errno, "pipe %u: set its owner %u:%u", file->id, msg->uid, msg->gid);
+	if ((st.st_mode & 07777) != msg->mode && fchmod(fd, msg->mode) < 0)
+		return fail(-errno, "pipe %u: set its mode", file->id);
+	return 0;
+}
+
+/* A new description of the pipe that FD belongs to. */
+static int end_reopen(const Img__File *file, int fd)
+{
+	char path[32];
+	int new;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	new = open(path, (int)(file->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC);
+	return new < 0 ? fail(-errno, "pipe %u: open it again", file->id) : new;
+}
+
+/* The first file of a pipe makes it, and leaves the other end for whose it is. */
+static int pipe_make(struct restore *r, const Img__File *file, const Img__Pipe *msg)
+{
+	auto_close int reads = -1, writes = -1, own = -1;
+	int p[2], e;
+
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail(-errno, "pipe %u: create", file->id);
+	reads = p[0], writes = p[1];
+	e = pipe_set_up(file, msg, writes);
+	if (e < 0)
+		return e;
+	if (msg->read_end == file->id)
+		own = take_fd(&reads);
+	else if (msg->write_end == file->id)
+		own = take_fd(&writes);
+	else
+		own = end_reopen(file, reads);
+	if (own >= 0 && msg->read_end && reads >= 0)
+		e = pool_leave(r, msg->read_end, take_fd(&reads));
+	if (own >= 0 && e == 0 && msg->write_end && writes >= 0)
+		e = pool_leave(r, msg->write_end, take_fd(&writes));
+	return e < 0 ? e : take_fd(&own);
+}
+
+/* The other end is not ours: crtool's own descriptor of that number takes the place. */
+static int pipe_inherit(const Img__File *file, const Img__Pipe *msg)
+{
+	int fd = fcntl((int)msg->number, F_DUPFD_CLOEXEC, STDIO_FDS);
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+
+	if (fd < 0)
+		return fail(-errno, "pipe %u: take descriptor %u of crtool in its place", file->id,
+		            msg->number);
+	if ((flags & O_ACCMODE) != O_RDWR &&
+	    (flags & O_ACCMODE) != (int)(file->flags & O_ACCMODE)) {
+		close(fd);
+		return fail(-ENOTSUP, "pipe %u: descriptor %u of crtool cannot be %s", file->id,
+		            msg->number, file->flags & O_WRONLY ? "written to" : "read from");
+	}
+	return fd;
+}
+
+static int pipe_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Pipe *msg = (const Img__Pipe *)base;
+	auto_close int fd = -1;
+
+	if (msg->inherited)
+		return pipe_inherit(file, msg);
+	if (!msg->of) {
+		fd = pipe_make(r, file, msg);
+	} else {
+		int first = pool_file(r, msg->of);
+
+		if (first < 0)
+			return first;
+		fd = pool_take(r, file->id);
+		if (fd < 0)
+			fd = end_reopen(file, first);
+	}
+	if (fd >= 0 && fcntl(fd, F_SETFL, (int)file->flags & SETFL) < 0)
+		return fail(-errno, "pipe %u: set its flags", file->id);
+	return take_fd(&fd);
+}
+
+const struct restore_kind restore_pipe = {
+	.check = pipe_check,
+	.open = pipe_open,
+};
