@@ -10,7 +10,7 @@
 #include "proto/fds.pb-c.h"
 
 /* Threads share one table unless one of them has called unshare(CLONE_FILES). */
-static int fds_look(struct dump *d, struct task *t)
+static int look_table(const struct task *t)
 {
 	array_each (th, &t->threads) {
 		long r = th->tid == t->pid ? 0
@@ -23,6 +23,31 @@ static int fds_look(struct dump *d, struct task *t)
 			            task_name(t), th->tid);
 	}
 	return 0;
+}
+
+/* A session with a terminal of its own: a restore could not give it one. */
+static int look_terminal(struct dump *d, struct task *t)
+{
+	struct proc_stat st;
+	int r = stat_read(t->proc, "stat", &st);
+
+	if (r < 0)
+		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
+	if (st.field[STAT_TTY_NR])
+		array_each (leader, &d->tasks)
+			if (leader->pid == t->sid)
+				return fail(-ENOTSUP,
+				            "%s: its session has a controlling terminal and "
+				            "lives in the tree: not supported by this version",
+				            task_name(t));
+	return 0;
+}
+
+static int fds_look(struct dump *d, struct task *t)
+{
+	int r = look_table(t);
+
+	return r < 0 ? r : look_terminal(d, t);
 }
 
 static int fds_put(struct dump *d, const struct task *t, uint32_t *numbers,
