@@ -80,6 +80,7 @@ struct fd_entry {
 	int fd;
 	bool cloexec;
 	size_t file; /* index in dump.files */
+	char *locks; /* "lock:" lines of fdinfo; NULL: none, or told at another descriptor of this task */
 };
 
 struct task {

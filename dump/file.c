@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
@@ -41,29 +40,12 @@ int file_steal(const struct file *f)
 
 /* ---- checks ---- */
 
-static int file_check_locks(const struct file *f)
-{
-	size_t len;
-	const char *lock = f->fdinfo ? key_value(f->fdinfo, "lock", &len) : NULL;
-
-	/* "1: POSIX  ADVISORY  WRITE 41 fe:00:123 0 EOF", fs/locks.c */
-	if (!lock)
-		return 0;
-	return fail(-ENOTSUP, "%s: holds a lock (%.*s): not supported by this version",
-	            file_name(f), (int)len, lock);
-}
-
 static int file_check(struct dump *d, const struct file *f)
 {
-	int r;
-
 	if (!f->room)
 		return fail(-ENOTSUP, "%s (%s): not supported by this version", file_name(f),
 		            file_describe(f));
-	r = file_check_locks(f);
-	if (r == 0 && f->room->check)
-		r = f->room->check(d, f);
-	return r;
+	return f->room->check ? f->room->check(d, f) : 0;
 }
 
 int files_check(struct dump *d, const struct task *t)

@@ -32,6 +32,7 @@ struct fd_node {
 	pid_t pid; /* of a live thread, for kcmp */
 	int fd;
 	size_t file; /* index in d->files */
+	pid_t seen;  /* the task whose descriptor it was last */
 	int *error;  /* of kcmp, in the node that is searched for */
 };
 
@@ -201,27 +202,51 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	return S_ISFIFO(at->st.st_mode) ? pipe_link(d, at) : 0;
 }
 
+/* The locks end the text (fs/proc/fd.c). */
+static int locks_of(const struct file *f, char **ret)
+{
+	const char *at = strstr(f->fdinfo, "\nlock:");
+
+	if (!at)
+		return 0;
+	*ret = strdup(at + 1);
+	return *ret ? 0 : -ENOMEM;
+}
+
 static int fd_add(struct dump *d, struct task *t, int fds, int infos, const char *name)
 {
 	auto_(file_done) struct file f = { .task = t, .fd = (int)strtol(name, NULL, 10) };
+	auto_free char *locks = NULL;
 	struct fd_node *node;
 	struct fd_entry *entry;
 	bool cloexec;
-	int r = file_look(fds, infos, name, &f, &cloexec);
+	int number = f.fd, r = file_look(fds, infos, name, &f, &cloexec);
 
 	if (r == -ENOENT && !d->frozen)
 		return 0;
+	if (r == 0)
+		r = locks_of(&f, &locks);
 	if (r == 0)
 		r = fd_node_find(d, &f, &node);
 	if (r == 0 && node->file == SIZE_MAX)
 		r = file_add(d, &f, &node->file);
 	if (r < 0)
-		return fail(r, "%s: fd %d: look at it", task_name(t), f.fd);
+		return fail(r, "%s: fd %d: look at it", task_name(t), number);
 	entry = array_add(&t->fds);
 	if (!entry)
 		return -ENOMEM;
-	*entry = (struct fd_entry){ .fd = f.fd, .cloexec = cloexec, .file = node->file };
+	*entry = (struct fd_entry){ .fd = number, .cloexec = cloexec, .file = node->file };
+	if (locks && node->seen != t->pid)
+		entry->locks = take_ptr(locks);
+	node->seen = t->pid;
 	return 0;
+}
+
+static void fds_forget(struct task *t)
+{
+	array_each (e, &t->fds)
+		free(e->locks);
+	t->fds.n = 0;
 }
 
 int files_gather(struct dump *d, struct task *t)
@@ -231,7 +256,7 @@ int files_gather(struct dump *d, struct task *t)
 	struct dirent *de;
 	int copy;
 
-	t->fds.n = 0;
+	fds_forget(t);
 	if (t->state == TASK_ZOMBIE)
 		return 0;
 	if (fds < 0 || infos < 0)
@@ -346,5 +371,5 @@ void files_done(struct dump *d)
 		file_done(f);
 	array_done(&d->files);
 	array_each (t, &d->tasks)
-		t->fds.n = 0;
+		fds_forget(t);
 }
