@@ -1,0 +1,176 @@
+/*
+ * POSIX timers, dump half. /proc/PID/timers shows what they are; what is left
+ * and the overrun of the last signal are asked inside. Time stands still for
+ * them, as for all timers.
+ *
+ * Not seen by anybody: which thread a timer on CLOCK_THREAD_CPUTIME_ID counts
+ * (the list says -2 for all of them), and the expirations that a pending signal
+ * stands for, which the kernel counts at its delivery.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procstate.h"
+#include "proto/timer.pb-c.h"
+
+#define THREAD_CLOCK (-2) /* of whoever made the timer: kernel/time/posix-cpu-timers.c */
+
+/* The answers in the arena; timer I has ops 2I (timer_gettime) and 2I+1 (timer_getoverrun). */
+struct answers {
+	uint64_t n;
+	struct answer {
+		struct timer_text text;
+		struct itimerspec time;
+	} timers[];
+};
+
+struct timers {
+	ARRAY(struct timer_text) list;
+};
+
+static void timers_done(struct timers *t)
+{
+	array_done(&t->list);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct timer_text *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int timers_read(const struct task *t, struct timers *ret)
+{
+	auto_free char *text = NULL;
+	const char *at;
+	struct timer_text one;
+	ssize_t r = file_read(t->proc, "timers", &text);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : (int)r; /* a kernel without POSIX timers */
+	for (at = text; (r = timer_parse(&at, &one)) > 0;) {
+		struct timer_text *p = array_add(&ret->list);
+
+		if (!p)
+			return -ENOMEM;
+		*p = one;
+	}
+	if (ret->list.n)
+		qsort(ret->list.v, ret->list.n, sizeof(*ret->list.v), by_id);
+	return (int)r;
+}
+
+static int timer_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	auto_(timers_done) struct timers timers = {};
+	struct answers *local;
+	int r = timers_read(th->task, &timers);
+
+	if (r < 0)
+		return fail(r, "%s: read /proc/%d/timers", task_name(th->task), th->task->pid);
+	if (!timers.list.n)
+		return 0;
+	ret->at = script_alloc(s, sizeof(*local) + timers.list.n * sizeof(local->timers[0]));
+	local = script_at(s, ret->at);
+	if (!local)
+		return fail(-ENOSPC, "%s: too many POSIX timers (%zu)", task_name(th->task),
+		            timers.list.n);
+	ret->first = s->ops.n;
+	local->n = timers.list.n;
+	for (size_t i = 0; i < timers.list.n; i++) {
+		const struct timer_text *t = &timers.list.v[i];
+
+		local->timers[i].text = *t;
+		script_call(s, SYS_timer_gettime, t->id,
+		            ret->at + offsetof(struct answers, timers[i].time));
+		script_call(s, SYS_timer_getoverrun, t->id);
+	}
+	return 0;
+}
+
+/* The clock as timer_create() takes it: that of a thread by its tid. */
+static int resolve_clock(const struct task *t, const struct timer_text *text, int *ret)
+{
+	pid_t tid = t->pid;
+
+	*ret = text->clock;
+	if (text->clock != THREAD_CLOCK)
+		return 0;
+	if (text->notify & SIGEV_THREAD_ID)
+		tid = text->target; /* nobody else would want its CPU time */
+	else if (t->threads.n > 1)
+		return fail(-ENOTSUP,
+		            "%s: POSIX timer %d counts the CPU time of a thread, and the kernel "
+		            "does not tell of which one",
+		            task_name(t), text->id);
+	*ret = (int)(~(unsigned)tid << 3 | 6); /* MAKE_THREAD_CPUCLOCK(tid, CPUCLOCK_SCHED) */
+	return 0;
+}
+
+static uint64_t nanoseconds(const struct timespec *ts)
+{
+	return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
+}
+
+static int take_one(const struct task *t, const struct answer *a, int64_t overrun,
+                    Img__Timer__One *ret)
+{
+	img__timer__one__init(ret);
+	ret->id = (uint32_t)a->text.id;
+	ret->signal = (uint32_t)a->text.signal;
+	ret->value = a->text.value;
+	ret->notify = (uint32_t)a->text.notify;
+	ret->target = a->text.notify & SIGEV_THREAD_ID ? (uint32_t)a->text.target : 0;
+	ret->left = nanoseconds(&a->time.it_value);
+	ret->interval = nanoseconds(&a->time.it_interval);
+	ret->overrun = overrun > 0 ? (uint32_t)overrun : 0;
+	if (overrun > 0)
+		lose("%s: POSIX timer %d: timer_getoverrun() will answer 0 instead of %d until "
+		     "its next signal",
+		     task_name(t), a->text.id, (int)overrun);
+	return resolve_clock(t, &a->text, &ret->clock);
+}
+
+static int timer_take(struct dump *d, struct thread *th, const struct script *s,
+                      const struct ask *ask)
+{
+	const struct answers *answers = script_at(s, ask->at);
+	Img__Timer msg = IMG__TIMER__INIT;
+	auto_free Img__Timer__One *timers = NULL;
+	auto_free Img__Timer__One **list = NULL;
+
+	if (!answers)
+		return 0;
+	/* It was in the target's memory for a while: believe it only as far as it is ours. */
+	if (answers->n > s->ops.n ||
+	    !script_at(s, ask->at + sizeof(*answers) + answers->n * sizeof(answers->timers[0]) - 1))
+		return fail(-EPROTO, "%s: answers about its timers changed", task_name(th->task));
+	timers = calloc(answers->n, sizeof(*timers));
+	list = calloc(answers->n, sizeof(*list));
+	if (!timers || !list)
+		return -ENOMEM;
+	for (size_t i = 0; i < answers->n; i++) {
+		int64_t overrun = script_result(s, ask->first + 2 * i + 1);
+		int r = take_one(th->task, &answers->timers[i], overrun, &timers[i]);
+
+		if (r < 0)
+			return r;
+		list[i] = &timers[i];
+	}
+	msg.n_timers = answers->n;
+	msg.timers = list;
+	return image_put(d->out, KIND_timer, (uint32_t)th->task->pid, &msg.base);
+}
+
+const struct dump_aspect dump_timer = {
+	.scope = SCOPE_PROCESS,
+	.ask = timer_ask,
+	.take = timer_take,
+};

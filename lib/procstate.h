@@ -1,0 +1,38 @@
+/*
+ * The texts of /proc/PID that tables of the kernel come in: timers and limits.
+ * Parsers take text and need no process. Nothing here logs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* One POSIX timer of /proc/PID/timers. */
+struct timer_text {
+	int id;
+	int signal;
+	uint64_t value;
+	int notify;   /* SIGEV_* of signal.h */
+	pid_t target; /* the process, or the thread with SIGEV_THREAD_ID */
+	int clock;    /* CPU clocks of the process and thread are -6 and -2 */
+};
+
+/*
+ * Parse the timer at *TEXT and move *TEXT behind it. Returns 1, 0 at the end
+ * of the text, -EPROTO when it is not as the kernel writes it.
+ */
+int timer_parse(const char **text, struct timer_text *ret);
+
+#define LIMITS 16 /* RLIMIT_CPU 0 .. RLIMIT_RTTIME 15 */
+
+struct limit_text {
+	const char *name;    /* in the kernel's words: "Max open files" */
+	uint64_t soft, hard; /* UINT64_MAX: unlimited */
+};
+
+/* The kernel's name of a limit, as in /proc/PID/limits. */
+const char *limit_name(unsigned resource);
+
+/* Parse /proc/PID/limits, by number of the limit. -EPROTO: one is missing or not as the kernel writes it. */
+int limits_parse(const char *text, struct limit_text ret[LIMITS]);

@@ -1,0 +1,135 @@
+/*
+ * POSIX timers, restore half: created under their old ids when all threads are
+ * there to be notified, armed with what was left as late as possible.
+ *
+ * Linux 6.15 lets a process choose the ids (PR_TIMER_CREATE_RESTORE_IDS).
+ * Before, a new process counts them from 0, so that those in between are made
+ * and deleted again.
+ *
+ * The signal of a timer that had fired is queued by sigpending.c. From 6.13 on
+ * such a signal belongs to its timer, which would rearm itself at the delivery;
+ * ours runs already. Each delivery still stands for one expiration, none is
+ * lost or counted twice.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "lib/log.h"
+#include "proto/timer.pb-c.h"
+#include "restore/restore.h"
+
+#ifndef PR_TIMER_CREATE_RESTORE_IDS /* 6.15 */
+#define PR_TIMER_CREATE_RESTORE_IDS     77
+#define PR_TIMER_CREATE_RESTORE_IDS_OFF 0
+#define PR_TIMER_CREATE_RESTORE_IDS_ON  1
+#define PR_TIMER_CREATE_RESTORE_IDS_GET 2
+#endif
+
+#define COUNTED_IDS 4096 /* ids that we are willing to count up to */
+
+static bool can_choose_ids(void)
+{
+	return prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
+}
+
+static int timer_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
+{
+	const Img__Timer *msg = (const Img__Timer *)base;
+	const Img__Timer__One *last = NULL;
+
+	for (size_t i = 0; i < msg->n_timers; i++) {
+		const Img__Timer__One *t = msg->timers[i];
+
+		if (t->id > INT32_MAX || (last && t->id <= last->id))
+			return fail(-EBADMSG, "task %u: POSIX timer %u is out of order", owner,
+			            t->id);
+		last = t;
+	}
+	if (last && last->id > COUNTED_IDS && !can_choose_ids())
+		return fail(-ENOTSUP,
+		            "task %u: POSIX timer %u: this kernel cannot create a timer of a "
+		            "chosen id (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15)",
+		            owner, last->id);
+	return 0;
+}
+
+static void create(const Img__Timer__One *t, struct script *s)
+{
+	struct sigevent event = {
+		.sigev_value.sival_ptr = (void *)t->value,
+		.sigev_signo = (int)t->signal,
+		.sigev_notify = (int)t->notify,
+	};
+	const int id = (int)t->id;
+
+	event._sigev_un._tid = (int)t->target;
+	script_call(s, SYS_timer_create, (int64_t)t->clock, script_put(s, &event, sizeof(event)),
+	            script_put(s, &id, sizeof(id)));
+}
+
+/* Use up the ids from *NEXT to ID. */
+static void count_up(uint32_t *next, uint32_t id, struct script *s)
+{
+	const struct sigevent none = { .sigev_notify = SIGEV_NONE };
+
+	for (; *next < id; ++*next) {
+		script_call(s, SYS_timer_create, CLOCK_MONOTONIC,
+		            script_put(s, &none, sizeof(none)), script_alloc(s, sizeof(int)));
+		script_call(s, SYS_timer_delete, *next);
+	}
+	++*next;
+}
+
+static int timer_create_all(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                            struct script *s)
+{
+	const Img__Timer *msg = (const Img__Timer *)base;
+	bool choose = can_choose_ids();
+	uint32_t next = 0;
+
+	if (choose)
+		script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS,
+		            PR_TIMER_CREATE_RESTORE_IDS_ON);
+	for (size_t i = 0; i < msg->n_timers; i++) {
+		if (!choose)
+			count_up(&next, msg->timers[i]->id, s);
+		create(msg->timers[i], s);
+	}
+	if (choose)
+		script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS,
+		            PR_TIMER_CREATE_RESTORE_IDS_OFF);
+	return 0;
+}
+
+static struct timespec time_of(uint64_t ns)
+{
+	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+}
+
+static int timer_arm_all(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                         struct script *s)
+{
+	const Img__Timer *msg = (const Img__Timer *)base;
+
+	for (size_t i = 0; i < msg->n_timers; i++) {
+		const Img__Timer__One *t = msg->timers[i];
+		const struct itimerspec when = {
+			.it_value = time_of(t->left),
+			.it_interval = time_of(t->interval),
+		};
+
+		if (t->left)
+			script_call(s, SYS_timer_settime, t->id, 0,
+			            script_put(s, &when, sizeof(when)), 0);
+	}
+	return 0;
+}
+
+const struct restore_aspect restore_timer = {
+	.check = timer_check,
+	.emit[PHASE_PROCESS] = timer_create_all,
+	.emit[PHASE_LAST] = timer_arm_all,
+};
