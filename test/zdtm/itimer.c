@@ -27,7 +27,7 @@ static void verify(int which, time_t most, time_t least, time_t interval)
 	struct itimerval timer;
 
 	check(getitimer(which, &timer) == 0);
-	check(timer.it_value.tv_sec < most && timer.it_value.tv_sec >= least);
+	check(timer.it_value.tv_sec <= most && timer.it_value.tv_sec >= least);
 	check(timer.it_interval.tv_sec == interval);
 }
 
