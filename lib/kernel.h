@@ -5,6 +5,7 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* rt_sigaction(2): the mask is 64 bits and comes last. */
@@ -24,3 +25,6 @@ static inline uint64_t signal_bit(int sig)
 {
 	return UINT64_C(1) << (sig - 1);
 }
+
+/* Does this process have the capability in effect? */
+bool own_capability(int cap);

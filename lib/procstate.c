@@ -114,3 +114,116 @@ int limits_parse(const char *text, struct limit_text ret[LIMITS])
 	}
 	return 0;
 }
+
+static bool four_ids(const char *at, uint32_t ids[4])
+{
+	for (int i = 0; i < 4; i++)
+		if (!group_next(&at, &ids[i]))
+			return false;
+	return true;
+}
+
+static bool hex64(const char *at, uint64_t *ret)
+{
+	char *end;
+
+	at += strspn(at, " \t");
+	*ret = strtoull(at, &end, 16);
+	return end != at;
+}
+
+static bool decimal(const char *at, unsigned *ret)
+{
+	return group_next(&at, ret);
+}
+
+bool group_next(const char **at, uint32_t *ret)
+{
+	char *end;
+
+	*at += strspn(*at, " \t");
+	if (**at < '0' || **at > '9')
+		return false;
+	*ret = (uint32_t)strtoul(*at, &end, 10);
+	*at = end;
+	return true;
+}
+
+enum {
+	CRED_UID,
+	CRED_GID,
+	CRED_GROUPS,
+	CRED_INH,
+	CRED_PRM,
+	CRED_EFF,
+	CRED_BND,
+	CRED_AMB,
+	CRED_NNP,
+	CRED_SECCOMP,
+	CRED_FILTERS,
+	CRED_KEYS
+};
+
+static bool cred_value(int key, const char *at, struct cred_text *c)
+{
+	unsigned nnp = 0;
+	bool ok = true;
+
+	switch (key) {
+	case CRED_UID:
+		return four_ids(at, c->uid);
+	case CRED_GID:
+		return four_ids(at, c->gid);
+	case CRED_GROUPS:
+		c->groups = at;
+		return true;
+	case CRED_INH:
+		return hex64(at, &c->inheritable);
+	case CRED_PRM:
+		return hex64(at, &c->permitted);
+	case CRED_EFF:
+		return hex64(at, &c->effective);
+	case CRED_BND:
+		return hex64(at, &c->bounding);
+	case CRED_AMB:
+		return hex64(at, &c->ambient);
+	case CRED_NNP:
+		ok = decimal(at, &nnp);
+		c->no_new_privs = nnp;
+		return ok;
+	case CRED_SECCOMP:
+		return decimal(at, &c->seccomp);
+	default:
+		return decimal(at, &c->seccomp_filters);
+	}
+}
+
+/* In the order of status (fs/proc/array.c), so that one pass finds all. */
+static const char *const cred_keys[CRED_KEYS] = {
+	"Uid:",    "Gid:",    "Groups:",     "CapInh:",  "CapPrm:",         "CapEff:",
+	"CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"
+};
+
+int cred_parse(const char *status, struct cred_text *ret)
+{
+	struct cred_text c = {};
+	int key = 0;
+
+	while (*status && key < CRED_KEYS) {
+		size_t len = strlen(cred_keys[key]);
+		const char *eol = strchr(status, '\n');
+
+		if (strncmp(status, cred_keys[key], len) == 0) {
+			if (!cred_value(key, status + len, &c))
+				return -EPROTO;
+			key++;
+		}
+		if (!eol)
+			break;
+		status = eol + 1;
+	}
+	if (key < CRED_FILTERS)
+		return -EPROTO;
+	*ret = c;
+	return 0;
+}

@@ -1,6 +1,6 @@
 /*
- * The texts of /proc/PID that tables of the kernel come in: timers and limits.
- * Parsers take text and need no process. Nothing here logs.
+ * More texts of /proc/PID: timers, limits, the rights of a thread. Parsers take
+ * text and need no process. Nothing here logs.
  */
 #pragma once
 
@@ -36,3 +36,19 @@ const char *limit_name(unsigned resource);
 
 /* Parse /proc/PID/limits, by number of the limit. -EPROTO: one is missing or not as the kernel writes it. */
 int limits_parse(const char *text, struct limit_text ret[LIMITS]);
+
+/* What /proc/PID/task/TID/status tells about the rights of a thread. */
+struct cred_text {
+	uint32_t uid[4], gid[4]; /* real, effective, saved, of file system */
+	const char *groups;      /* in the text: numbers and blanks up to the end of the line */
+	uint64_t inheritable, permitted, effective, bounding, ambient;
+	bool no_new_privs;
+	unsigned seccomp;         /* SECCOMP_MODE_* */
+	unsigned seccomp_filters; /* 0 before Linux 5.9 */
+};
+
+/* One pass over status. -EPROTO: one is missing or not as the kernel writes it. */
+int cred_parse(const char *status, struct cred_text *ret);
+
+/* The next number of groups: true and *AT moved on, or false at the end of the line. */
+bool group_next(const char **at, uint32_t *ret);

@@ -86,3 +86,39 @@ TEST(a_missing_limit_is_refused)
 	check(limits_parse(limits_text, limits) == -EPROTO);
 	check(limits_parse("", limits) == -EPROTO);
 }
+
+static const char status[] =
+	"Name:\tUid: 7\nUmask:\t0022\nUid:\t1\t2\t3\t4294967294\nGid:\t5\t6\t7\t8\n"
+	"FDSize:\t64\nGroups:\t4 24 100 \nNStgid:\t1\nSigQ:\t0/96\n"
+	"CapInh:\t0000000000000001\nCapPrm:\t0000000000000002\n"
+	"CapEff:\t0000000000000003\nCapBnd:\t000001fffeffffff\n"
+	"CapAmb:\t0000000000000004\nNoNewPrivs:\t1\nSeccomp:\t2\n"
+	"Seccomp_filters:\t5\nSpeculation_Store_Bypass:\tthread vulnerable\n";
+
+TEST(rights_are_parsed)
+{
+	struct cred_text c;
+	uint32_t group = 0;
+
+	check(cred_parse(status, &c) == 0);
+	check(c.uid[0] == 1 && c.uid[1] == 2 && c.uid[2] == 3 && c.uid[3] == 4294967294);
+	check(c.gid[0] == 5 && c.gid[3] == 8);
+	check(c.inheritable == 1 && c.permitted == 2 && c.effective == 3 && c.ambient == 4);
+	check(c.bounding == 0x1fffeffffff && c.no_new_privs);
+	check(c.seccomp == 2 && c.seccomp_filters == 5);
+	check(group_next(&c.groups, &group) && group == 4);
+	check(group_next(&c.groups, &group) && group == 24);
+	check(group_next(&c.groups, &group) && group == 100);
+	check(!group_next(&c.groups, &group));
+}
+
+TEST(missing_rights_are_refused)
+{
+	struct cred_text c;
+	char text[sizeof(status)];
+
+	memcpy(text, status, sizeof(text));
+	memcpy(strstr(text, "CapBnd"), "CapXyz", 6);
+	check(cred_parse(text, &c) == -EPROTO);
+	check(cred_parse("", &c) == -EPROTO);
+}
