@@ -1,0 +1,60 @@
+/*
+ * Working directory, root and umask, restore half. The coordinator opens both
+ * directories as its caller sees them and passes them on through the pool, so
+ * that the order of chroot and chdir does not matter. Early, for the pool is
+ * closed once the process is built.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "lib/log.h"
+#include "proto/fs.pb-c.h"
+#include "restore/restore.h"
+
+static int fs_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
+{
+	const Img__Fs *msg = (const Img__Fs *)base;
+
+	if (*msg->cwd != '/' || *msg->root != '/' || msg->umask > 0777)
+		return fail(-EBADMSG, "task %u: no working directory, root or umask", owner);
+	return 0;
+}
+
+/* A pool descriptor of the directory. */
+static int open_directory(struct restore *r, const struct rtask *t, const char *what,
+                          const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail(-errno, "%s: %s %s", rtask_name(t), what, path);
+	return pool_add(r, fd);
+}
+
+static int fs_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                   struct script *s)
+{
+	const Img__Fs *msg = (const Img__Fs *)base;
+	int cwd = open_directory(r, th->task, "working directory", msg->cwd);
+
+	if (cwd < 0)
+		return cwd;
+	if (strcmp(msg->root, "/") != 0) {
+		int root = open_directory(r, th->task, "root directory", msg->root);
+
+		if (root < 0)
+			return root;
+		script_call(s, SYS_fchdir, root);
+		script_call(s, SYS_chroot, script_string(s, "."));
+	}
+	script_call(s, SYS_fchdir, cwd);
+	script_call(s, SYS_umask, msg->umask);
+	return 0;
+}
+
+const struct restore_aspect restore_fs = {
+	.check = fs_check,
+	.emit[PHASE_BUILD] = fs_emit,
+};
