@@ -1,0 +1,91 @@
+/*
+ * Credentials of a thread, dump half: status shows ids and capabilities; what
+ * prctl(2) keeps beside them is asked inside.
+ */
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/procstate.h"
+#include "proto/creds.pb-c.h"
+
+enum { ASK_SECUREBITS, ASK_DUMPABLE, ASK_PDEATHSIG };
+
+#define SUID_DUMP_ROOT 2 /* include/linux/sched/coredump.h */
+
+static int creds_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	ret->at = script_alloc(s, sizeof(int));
+	ret->first = script_call(s, SYS_prctl, PR_GET_SECUREBITS);
+	script_call(s, SYS_prctl, PR_GET_DUMPABLE);
+	script_call(s, SYS_prctl, PR_GET_PDEATHSIG, ret->at);
+	return 0;
+}
+
+/* All groups of the text, in a fresh array. */
+static int groups_list(const char *at, uint32_t **ret, size_t *ret_n)
+{
+	ARRAY(uint32_t) groups = {};
+	uint32_t group;
+
+	while (group_next(&at, &group)) {
+		uint32_t *p = array_add(&groups);
+
+		if (!p) {
+			array_done(&groups);
+			return -ENOMEM;
+		}
+		*p = group;
+	}
+	*ret = groups.v;
+	*ret_n = groups.n;
+	return 0;
+}
+
+static void take_answers_of(Img__Creds *msg, const struct script *s, const struct ask *ask)
+{
+	const int *pdeathsig = script_at(s, ask->at);
+
+	msg->securebits = (uint32_t)script_result(s, ask->first + ASK_SECUREBITS);
+	msg->dumpable = (uint32_t)script_result(s, ask->first + ASK_DUMPABLE);
+	msg->pdeathsig = (uint32_t)*pdeathsig;
+}
+
+static int creds_take(struct dump *d, struct thread *th, const struct script *s,
+                      const struct ask *ask)
+{
+	Img__Creds msg = IMG__CREDS__INIT;
+	auto_free uint32_t *groups = NULL;
+	struct cred_text c;
+
+	if (cred_parse(th->status, &c) < 0)
+		return fail(-EPROTO, "%s: thread %d: rights in its status", task_name(th->task),
+		            th->tid);
+	if (groups_list(c.groups, &groups, &msg.n_groups) < 0)
+		return -ENOMEM;
+	msg.uids = c.uid;
+	msg.gids = c.gid;
+	msg.n_uids = msg.n_gids = ARRAY_SIZE(c.uid);
+	msg.groups = groups;
+	msg.inheritable = c.inheritable;
+	msg.permitted = c.permitted;
+	msg.effective = c.effective;
+	msg.bounding = c.bounding;
+	msg.ambient = c.ambient;
+	msg.no_new_privs = c.no_new_privs;
+	take_answers_of(&msg, s, ask);
+	if (msg.dumpable == SUID_DUMP_ROOT && th->tid == th->task->pid)
+		lose("%s: dumpable is 2 (fs.suid_dumpable), which no program may set; "
+		     "it will be 0",
+		     task_name(th->task));
+	return image_put(d->out, KIND_creds, (uint32_t)th->tid, &msg.base);
+}
+
+const struct dump_aspect dump_creds = {
+	.scope = SCOPE_THREAD,
+	.ask = creds_ask,
+	.take = creds_take,
+};

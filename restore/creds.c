@@ -1,0 +1,229 @@
+/*
+ * Credentials of a thread, restore half. The order matters:
+ *
+ *	ambient capabilities of crtool cleared
+ *	inheritable set      while the bounding set still allows it
+ *	bounding set         needs CAP_SETPCAP
+ *	SECBIT_NO_SETUID_FIXUP, so that the change of ids takes no capabilities
+ *	groups, gids, uids   (every change makes the process undumpable)
+ *	ambient set          needs the inheritable and permitted sets, no lock
+ *	securebits           needs CAP_SETPCAP
+ *	permitted, effective
+ *	no_new_privs, dumpable, pdeathsig (cleared by a change of ids)
+ *
+ * dumpable belongs to the process: every thread sets it, the last one to change
+ * its ids then has the last word.
+ *
+ * Rights that crtool has already are not touched, so that nobody needs
+ * privileges to restore what is as it is.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/kernel.h"
+#include "lib/log.h"
+#include "proto/creds.pb-c.h"
+#include "restore/restore.h"
+
+#define CAP(cap) (UINT64_C(1) << (cap))
+
+/* The rights of crtool, which every task starts with. */
+struct own {
+	uint32_t uids[4], gids[4];
+	uint64_t inheritable, permitted, effective, bounding;
+	uint32_t securebits;
+	bool no_new_privs;
+};
+
+static uint64_t join(uint32_t low, uint32_t high)
+{
+	return (uint64_t)high << 32 | low;
+}
+
+static void own_read(struct own *o)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+	int set;
+
+	*o = (struct own){};
+	getresuid(&o->uids[0], &o->uids[1], &o->uids[2]);
+	getresgid(&o->gids[0], &o->gids[1], &o->gids[2]);
+	o->uids[3] = (uint32_t)setfsuid((uid_t)-1);
+	o->gids[3] = (uint32_t)setfsgid((gid_t)-1);
+	syscall(SYS_capget, &head, data);
+	o->inheritable = join(data[0].inheritable, data[1].inheritable);
+	o->permitted = join(data[0].permitted, data[1].permitted);
+	o->effective = join(data[0].effective, data[1].effective);
+	for (int cap = 0; (set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++)
+		o->bounding |= set ? CAP(cap) : 0;
+	o->securebits = (uint32_t)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+	o->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+}
+
+static bool same_groups(const Img__Creds *msg)
+{
+	int n = getgroups(0, NULL);
+	auto_free gid_t *groups = calloc(msg->n_groups + 1, sizeof(*groups));
+
+	if (!groups || n < 0 || (size_t)n != msg->n_groups)
+		return false;
+	return getgroups(n, groups) == n &&
+	       !memcmp(groups, msg->groups, msg->n_groups * sizeof(*groups));
+}
+
+static bool same_ids(const struct own *o, const Img__Creds *msg)
+{
+	return !memcmp(o->uids, msg->uids, sizeof(o->uids)) &&
+	       !memcmp(o->gids, msg->gids, sizeof(o->gids)) && same_groups(msg);
+}
+
+/* Ambient sets are rare: equal only when both are empty, which ours then is by its inheritable set. */
+static bool same_caps(const struct own *o, const Img__Creds *msg)
+{
+	return o->inheritable == msg->inheritable && o->permitted == msg->permitted &&
+	       o->effective == msg->effective && o->bounding == msg->bounding &&
+	       o->securebits == msg->securebits && !o->inheritable && !msg->ambient;
+}
+
+/* The first capability of SET, for a message. */
+static const char *first_cap(uint64_t set)
+{
+	static char name[32];
+	char *text = cap_to_name((cap_value_t)__builtin_ctzll(set));
+
+	snprintf(name, sizeof(name), "%s", text ? text : "a capability");
+	cap_free(text);
+	return name;
+}
+
+/* May we give it these rights? What is missing, else NULL. */
+static const char *missing(const struct own *o, const Img__Creds *msg)
+{
+	uint64_t need = 0;
+
+	if (memcmp(o->uids, msg->uids, sizeof(o->uids)) != 0)
+		need |= CAP(CAP_SETUID);
+	if (memcmp(o->gids, msg->gids, sizeof(o->gids)) != 0 || !same_groups(msg))
+		need |= CAP(CAP_SETGID);
+	if (!same_caps(o, msg) || need)
+		need |= CAP(CAP_SETPCAP);
+	need &= ~o->effective;
+	need |= msg->permitted & ~o->permitted;
+	need |= msg->bounding & ~o->bounding;
+	return need ? first_cap(need) : NULL;
+}
+
+static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
+{
+	const Img__Creds *msg = (const Img__Creds *)base;
+	const char *cap;
+	struct own o;
+
+	if (msg->n_uids != 4 || msg->n_gids != 4 || msg->dumpable > 2 ||
+	    msg->pdeathsig > KERNEL_NSIG)
+		return fail(-EBADMSG, "thread %u: its credentials are not whole", owner);
+	own_read(&o);
+	cap = missing(&o, msg);
+	if (cap)
+		return fail(-EPERM, "thread %u: its credentials need %s, which crtool lacks here",
+		            owner, cap);
+	if (o.no_new_privs && !msg->no_new_privs)
+		return fail(-EPERM,
+		            "thread %u: crtool runs with no_new_privs, which cannot be taken back",
+		            owner);
+	return 0;
+}
+
+static void emit_capset(struct script *s, uint64_t inheritable, uint64_t permitted,
+                        uint64_t effective)
+{
+	const struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct data[2] = {
+		{ (uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable },
+		{ (uint32_t)(effective >> 32), (uint32_t)(permitted >> 32),
+		  (uint32_t)(inheritable >> 32) },
+	};
+
+	script_call(s, SYS_capset, script_put(s, &head, sizeof(head)),
+	            script_put(s, data, sizeof(data)));
+}
+
+static void emit_each(struct script *s, uint64_t set, int option, int arg)
+{
+	for (; set; set &= set - 1) {
+		int cap = __builtin_ctzll(set);
+
+		if (option == PR_CAPBSET_DROP)
+			script_call(s, SYS_prctl, option, cap);
+		else
+			script_call(s, SYS_prctl, option, arg, cap);
+	}
+}
+
+static void emit_ids(struct script *s, const Img__Creds *msg)
+{
+	script_call(s, SYS_setgroups, msg->n_groups,
+	            script_put(s, msg->groups, msg->n_groups * sizeof(*msg->groups)));
+	script_call(s, SYS_setresgid, msg->gids[0], msg->gids[1], msg->gids[2]);
+	script_call(s, SYS_setfsgid, msg->gids[3]);
+	script_call(s, SYS_setresuid, msg->uids[0], msg->uids[1], msg->uids[2]);
+	script_call(s, SYS_setfsuid, msg->uids[3]);
+}
+
+static void emit_rights(struct script *s, const struct own *o, const Img__Creds *msg)
+{
+	script_call(s, SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+	emit_capset(s, msg->inheritable, o->permitted, o->effective);
+	emit_each(s, o->bounding & ~msg->bounding, PR_CAPBSET_DROP, 0);
+	script_call(s, SYS_prctl, PR_SET_SECUREBITS, o->securebits | SECBIT_NO_SETUID_FIXUP);
+	if (!same_ids(o, msg))
+		emit_ids(s, msg);
+	emit_each(s, msg->ambient, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE);
+	script_call(s, SYS_prctl, PR_SET_SECUREBITS, msg->securebits);
+	emit_capset(s, msg->inheritable, msg->permitted, msg->effective);
+}
+
+/* The signal comes when the parent ends. That of a detached root is crtool, which ends at once. */
+static void emit_pdeathsig(struct restore *r, struct rthread *th, const Img__Creds *msg,
+                           struct script *s)
+{
+	if (!msg->pdeathsig)
+		return;
+	if (th->task->parent || !r->opt->detach)
+		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, msg->pdeathsig);
+	else
+		lose("%s: thread %d: signal %u at the death of its parent, which has none after a "
+		     "detached restore",
+		     rtask_name(th->task), th->tid, msg->pdeathsig);
+}
+
+static int creds_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                      struct script *s)
+{
+	const Img__Creds *msg = (const Img__Creds *)base;
+	struct own o;
+
+	own_read(&o);
+	if (!same_ids(&o, msg) || !same_caps(&o, msg))
+		emit_rights(s, &o, msg);
+	if (msg->no_new_privs)
+		script_call(s, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
+	script_call(s, SYS_prctl, PR_SET_DUMPABLE, msg->dumpable == 1);
+	emit_pdeathsig(r, th, msg, s);
+	return 0;
+}
+
+const struct restore_aspect restore_creds = {
+	.check = creds_check,
+	.emit[PHASE_LAST] = creds_emit,
+};

@@ -1,0 +1,11 @@
+load lib/zdtm
+
+@test "another user comes back as that user" { zdtm creds user; }
+
+@test "dumpable is kept although a change of users takes it away" { zdtm creds user dumpable; }
+
+@test "real, effective and saved ids may differ" { zdtm creds mixed; }
+
+@test "capability sets, ambient and bounding too, and securebits are kept" { zdtm creds caps; }
+
+@test "a thread has its own rights" { zdtm creds thread; }
