@@ -1,0 +1,212 @@
+/*
+ * Who forks whom. A parent forks its children, but a session is inherited, and
+ * can be left only into one's own (setsid(2)): a child whose session is not its
+ * parent's needs another forker, which stands in that session, and clone(2)'s
+ * CLONE_PARENT to become its parent's child all the same.
+ *
+ *	its own session     the parent forks it, it calls setsid
+ *	its parent's        the parent forks it, before or after its own setsid
+ *	a sibling's         the sibling that leads it clones it as a sibling
+ *	a dead leader's     a helper takes the leader's pid, is gone afterwards
+ *	another's           a helper below somebody in that session forks it and
+ *	                    ends: it falls to its parent, which is a subreaper
+ *
+ * A process group whose leader is gone is made by a helper of that pid, too.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "restore/restore.h"
+
+struct rtask *rtask_find(const struct restore *r, pid_t pid)
+{
+	array_each(t, &r->tasks)
+		if (t->pid == pid)
+			return t;
+	return NULL;
+}
+
+/* Parents before children, so that the forks of one are planned before those of the other. */
+static int link_parents(struct restore *r)
+{
+	array_each(t, &r->tasks) {
+		t->parent = t->img->ppid ? rtask_find(r, (pid_t)t->img->ppid) : NULL;
+		if (t->img->ppid ? !t->parent || t->parent >= t : t != r->tasks.v)
+			return fail(-EBADMSG, "%s: its parent %u does not stand before it in the "
+					      "checkpoint", rtask_name(t), t->img->ppid);
+		if (t->parent && t->parent->role == ROLE_ZOMBIE)
+			return fail(-EBADMSG, "%s: is the child of a zombie", rtask_name(t));
+	}
+	return 0;
+}
+
+/* A process that only lives while the tree is made, with the number PID in session SID. */
+static struct rtask *add_helper(struct restore *r, pid_t pid, pid_t sid)
+{
+	struct rtask *t = &r->helpers[r->nhelpers++];
+
+	*t = (struct rtask){ .pid = pid, .role = ROLE_HELPER, .sid = sid, .pgid = sid };
+	return t;
+}
+
+static struct rtask *find_helper(const struct restore *r, pid_t pid)
+{
+	for (size_t i = 0; i < r->nhelpers; i++)
+		if (r->helpers[i].pid == pid)
+			return &r->helpers[i];
+	return NULL;
+}
+
+/* The session that T is in before it calls setsid: that of its forker. */
+static pid_t session_before(const struct rtask *t)
+{
+	if (!t->forker)
+		return 0; /* crtool's */
+	return t->before_setsid ? session_before(t->forker) : t->forker->sid;
+}
+
+/* The leader of a session that nobody leads any more, as a child of PARENT. */
+static struct rtask *dead_leader(struct restore *r, struct rtask *parent, pid_t sid)
+{
+	struct rtask *helper = find_helper(r, sid);
+
+	if (helper)
+		return helper;
+	helper = add_helper(r, sid, sid);
+	helper->parent = helper->forker = parent;
+	return helper;
+}
+
+static void fork_from(struct rtask *t, struct rtask *forker, bool as_sibling, bool before_setsid)
+{
+	t->forker = forker;
+	t->as_sibling = as_sibling;
+	t->before_setsid = before_setsid;
+}
+
+/* T fell to its parent when its own one ended: do it again. */
+static int plan_orphan(struct restore *r, struct rtask *t, struct rtask *in_session)
+{
+	struct rtask *helper;
+
+	if (in_session->role == ROLE_ZOMBIE)
+		return fail(-ENOTSUP, "%s: its session %d is led by a zombie that is not its sibling, "
+				      "not supported by this version", rtask_name(t), t->sid);
+	helper = add_helper(r, 0, t->sid);
+	helper->forker = helper->parent = in_session;
+	fork_from(t, helper, false, false);
+	t->orphan = true;
+	t->parent->reaps = true;
+	return 0;
+}
+
+static int plan_fork(struct restore *r, struct rtask *t)
+{
+	struct rtask *p = t->parent, *leader;
+
+	if (t->sid == t->pid || t->sid == p->sid) {
+		fork_from(t, p, false, false);
+		return 0;
+	}
+	if (p->sid == p->pid && t->sid == session_before(p)) {
+		fork_from(t, p, false, true);
+		return 0;
+	}
+	leader = rtask_find(r, t->sid);
+	if (!leader && !(r->opt->shell_job && t->sid == r->tasks.v[0].sid))
+		leader = dead_leader(r, p, t->sid);
+	if (!leader)
+		leader = r->tasks.v; /* the session of the shell job, which the root is in */
+	if (leader->parent == p && leader != r->tasks.v) {
+		fork_from(t, leader, true, false);
+		return 0;
+	}
+	return plan_orphan(r, t, leader);
+}
+
+/*
+ * Forks must not wait for each other in a circle: who is forked comes from the
+ * root in the end.
+ */
+static int check_forkers(const struct restore *r)
+{
+	array_each(t, &r->tasks) {
+		const struct rtask *f = t;
+		size_t steps = 0;
+
+		while (f->forker && steps++ <= r->tasks.n + r->nhelpers)
+			f = f->forker;
+		if (f != r->tasks.v)
+			return fail(-EBADMSG, "%s: sessions in a circle, or of somebody outside of the "
+					      "tree", rtask_name(t));
+	}
+	return 0;
+}
+
+/* Groups whose leader is gone. The helper is in the right session by its forker: any member's. */
+static int plan_groups(struct restore *r)
+{
+	for (size_t i = 0; i < r->tasks.n; i++) {
+		struct rtask *t = &r->tasks.v[i], *helper;
+
+		if (t->pgid == t->pid || rtask_find(r, t->pgid) || find_helper(r, t->pgid))
+			continue;
+		if (r->opt->shell_job && t->pgid == r->tasks.v[0].pgid)
+			continue; /* the job's own group: crtool's */
+		helper = add_helper(r, t->pgid, t->sid);
+		helper->pgid = t->pgid;
+		helper->parent = helper->forker = t->role == ROLE_ZOMBIE ? t->forker : t;
+		if (helper->forker && helper->forker->sid != t->sid)
+			return fail(-ENOTSUP, "%s: its process group %d has no leader any more, not "
+					      "supported by this version for a zombie of another session",
+				    rtask_name(t), t->pgid);
+	}
+	return 0;
+}
+
+static void take_roles(struct restore *r)
+{
+	array_each(t, &r->tasks) {
+		t->sid = (pid_t)t->img->sid;
+		t->pgid = (pid_t)t->img->pgid;
+		t->role = t->img->state == 2 ? ROLE_ZOMBIE : ROLE_TASK;
+	}
+}
+
+static int check_root(const struct restore *r)
+{
+	const struct rtask *root = r->tasks.v;
+
+	if (root->role == ROLE_ZOMBIE)
+		return fail(-EBADMSG, "%s: the root of the tree is a zombie", rtask_name(root));
+	if (root->sid != root->pid && !r->opt->shell_job)
+		return fail(-ENOTSUP, "%s: was saved as a shell job (-j) and must be restored as one: "
+				      "give -j", rtask_name(root));
+	return 0;
+}
+
+int plan_forks(struct restore *r)
+{
+	int ret;
+
+	take_roles(r);
+	ret = link_parents(r);
+	if (ret == 0)
+		ret = check_root(r);
+	if (ret < 0)
+		return ret;
+	/* At most three for each task: for its session, its orphanage and its group. */
+	r->helpers = calloc(3 * r->tasks.n, sizeof(*r->helpers));
+	if (!r->helpers)
+		return fail(-ENOMEM, "plan");
+	for (size_t i = 1; i < r->tasks.n; i++) {
+		ret = plan_fork(r, &r->tasks.v[i]);
+		if (ret < 0)
+			return ret;
+	}
+	ret = check_forkers(r);
+	return ret < 0 ? ret : plan_groups(r);
+}
