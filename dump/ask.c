@@ -179,7 +179,7 @@ int ask_tasks(struct dump *d)
 	static int (*const steps[])(struct task * t) = { inject, start, finish };
 
 	array_each (t, &d->tasks) {
-		int r = build_scripts(d, t);
+		int r = t->state == TASK_ZOMBIE ? 0 : build_scripts(d, t);
 
 		if (r < 0)
 			return r;
@@ -187,7 +187,7 @@ int ask_tasks(struct dump *d)
 	deadline_arm(d->opt->timeout_ms);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		array_each (t, &d->tasks) {
-			int r = steps[i](t);
+			int r = t->state == TASK_ZOMBIE ? 0 : steps[i](t);
 
 			if (r < 0) {
 				deadline_arm(0);

@@ -34,22 +34,29 @@ static int explain_seize(const struct task *t, pid_t tid, int r)
 	return fail(r, "%s: seize thread %d", task_name(t), tid);
 }
 
+static bool is_zombie(struct task *t)
+{
+	return task_refresh(t) < 0 || t->state == TASK_ZOMBIE;
+}
+
 /* Seize and interrupt all threads that are not yet; those that go away meanwhile are forgotten. */
 static int seize_threads(struct task *t)
 {
-	int found = task_find_threads(t);
+	int found = t->state == TASK_ZOMBIE ? 0 : task_find_threads(t);
 
+	if (found == -ESRCH || found == -ENOENT)
+		return 0; /* settle_tree() finds out */
 	if (found < 0)
 		return fail(found, "%s: list its threads", task_name(t));
 	array_each (th, &t->threads) {
 		int r;
 
-		if (th->tracee.tid || th->exited)
+		if (th->tracee.tid || th->exited || t->state == TASK_ZOMBIE)
 			continue;
 		r = tracee_seize(&th->tracee, th->tid, 0);
 		if (r == 0)
 			r = tracee_interrupt(&th->tracee);
-		if (r == -ESRCH)
+		if (r == -ESRCH || (r == -EPERM && is_zombie(t)))
 			th->exited = true;
 		else if (r < 0)
 			return explain_seize(t, th->tid, r);
@@ -75,7 +82,7 @@ static int wait_threads(struct task *t)
 	array_each (th, &t->threads) {
 		int r;
 
-		if (th->exited || th->tracee.stopped)
+		if (th->exited || th->tracee.stopped || t->state == TASK_ZOMBIE)
 			continue;
 		r = tracee_wait_stop(&th->tracee);
 		if (r == -ESRCH)
@@ -130,6 +137,69 @@ static void drop_exited(struct task *t)
 	t->threads.n = kept;
 }
 
+/* A task that was on its way out is a zombie by now, or gone; -ESRCH: forget it. */
+static int settle_task(struct task *t)
+{
+	int r = task_refresh(t);
+
+	if (r < 0)
+		return r;
+	drop_exited(t);
+	if (t->state == TASK_ZOMBIE) {
+		t->threads.n = 0;
+		return 0;
+	}
+	if (!t->threads.n || t->threads.v[0].tid != t->pid)
+		return fail(-ENOTSUP,
+		            "%s: its main thread has exited, not supported by this version",
+		            task_name(t));
+	return 0;
+}
+
+/* Who has lost his parent meanwhile has another one, in the tree or outside. */
+static int settle_parent(struct dump *d, struct task *t)
+{
+	if (t == d->tasks.v)
+		return 0;
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		/* most likely where it was */
+		size_t at = (t->parent_at + d->tasks.n - i) % d->tasks.n;
+
+		if (d->tasks.v[at].pid == t->ppid) {
+			t->parent_at = at;
+			return 0;
+		}
+	}
+	return fail(-ECANCELED, "%s: left the tree while it was being frozen; try again",
+	            task_name(t));
+}
+
+static int settle_tree(struct dump *d)
+{
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		r = settle_task(&d->tasks.v[i]);
+		if (r == -ESRCH && i > 0) {
+			task_done(&d->tasks.v[i]);
+			continue;
+		}
+		if (r < 0)
+			return fail(r, "%s", task_name(&d->tasks.v[i]));
+		d->tasks.v[kept++] = d->tasks.v[i];
+	}
+	d->tasks.n = kept;
+	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
+		r = settle_parent(d, &d->tasks.v[i]);
+	if (r < 0)
+		return r;
+	tasks_relink(d);
+	if (d->tasks.v[0].state == TASK_ZOMBIE)
+		return fail(-ESRCH, "%s: ended while it was being frozen", task_name(d->tasks.v));
+	return 0;
+}
+
 int freeze_tree(struct dump *d)
 {
 	int r;
@@ -141,21 +211,7 @@ int freeze_tree(struct dump *d)
 		r = freeze_round(d);
 	while (r > 0);
 	deadline_arm(0);
-	if (r < 0)
-		return r;
-	array_each (t, &d->tasks) {
-		drop_exited(t);
-		if (!t->threads.n || t->threads.v[0].tid != t->pid)
-			return fail(-ENOTSUP,
-			            "%s: its main thread has exited, not supported by "
-			            "this version",
-			            task_name(t));
-	}
-	tasks_relink(d);
-	if (d->tasks.n > 1)
-		return fail(-ENOTSUP, "%s: has forked %s; trees are not supported by this version",
-		            task_name(&d->tasks.v[0]), task_name(&d->tasks.v[1]));
-	return 0;
+	return r < 0 ? r : settle_tree(d);
 }
 
 static int release_task(const struct dump *d, struct task *t)
@@ -174,10 +230,16 @@ static int release_task(const struct dump *d, struct task *t)
 	return first;
 }
 
-/* Its parent must learn of the death, so the tracer takes the news first. */
-static void kill_task(struct task *t)
+static int kill_task(const struct task *t)
 {
-	kill(t->pid, SIGKILL);
+	if (kill(t->pid, SIGKILL) < 0 && errno != ESRCH)
+		return fail(-errno, "%s: kill it", task_name(t));
+	return 0;
+}
+
+/* Its parent must learn of the death, so the tracer takes the news first. */
+static void reap_task(struct task *t)
+{
 	for (size_t i = t->threads.n; i-- > 0;) {
 		struct tracee *tracee = &t->threads.v[i].tracee;
 
@@ -216,15 +278,14 @@ int end_tree(struct dump *d)
 	if (!d->frozen)
 		return 0;
 	array_each (t, &d->tasks) {
-		int r = 0;
+		int r = d->opt->leave_stopped ? release_task(d, t) : kill_task(t);
 
-		if (d->opt->leave_stopped)
-			r = release_task(d, t);
-		else
-			kill_task(t);
 		if (first == 0)
 			first = r;
 	}
+	array_each (t, &d->tasks)
+		if (!d->opt->leave_stopped)
+			reap_task(t);
 	unfrozen(d);
 	return first;
 }

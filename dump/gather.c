@@ -28,25 +28,12 @@ static int gather_thread(struct thread *th)
 	return 0;
 }
 
-/* What may have changed between look and freeze. */
-static int gather_ids(struct task *t)
-{
-	struct proc_stat st;
-	int r = stat_read(t->proc, "stat", &st);
-
-	if (r < 0)
-		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
-	t->ppid = (pid_t)st.field[STAT_PPID];
-	t->pgid = (pid_t)st.field[STAT_PGRP];
-	t->sid = (pid_t)st.field[STAT_SESSION];
-	snprintf(t->comm, sizeof(t->comm), "%.15s", st.comm);
-	return 0;
-}
-
 static int gather_task(struct dump *d, struct task *t)
 {
-	int r = gather_ids(t);
+	int r = 0;
 
+	if (t->state == TASK_ZOMBIE)
+		return 0;
 	array_each (th, &t->threads)
 		if (r == 0)
 			r = gather_thread(th);
@@ -72,7 +59,7 @@ int gather_tasks(struct dump *d)
 			return r;
 	}
 	array_each (t, &d->tasks) {
-		int r = files_check(d, t);
+		int r = t->state == TASK_ZOMBIE ? 0 : files_check(d, t);
 
 		if (r < 0)
 			return r;

@@ -5,8 +5,10 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "dump/dump.h"
 #include "dump/task.h"
@@ -60,7 +62,7 @@ static int check_kind_of_task(const struct task *t)
 		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
 	if (st.field[STAT_FLAGS] & PF_KTHREAD)
 		return fail(-ENOTSUP, "%s: is a kernel thread", task_name(t));
-	if (t->state == TASK_ZOMBIE)
+	if (t->state == TASK_ZOMBIE && !t->parent)
 		return fail(-ENOTSUP,
 		            "%s: is a zombie, there is nothing left to save; "
 		            "its parent %d has not waited for it",
@@ -140,16 +142,39 @@ static int check_session(const struct dump *d, const struct task *t)
 	            task_name(t), name);
 }
 
+/* clone(2) without CLONE_THREAD can share what a fork copies; vfork(2) does so for a while. */
+static int check_own_tables(const struct task *t)
+{
+	static const struct {
+		int type;
+		const char *what;
+	} tables[] = { { KCMP_VM, "memory" },
+		       { KCMP_FILES, "descriptors" },
+		       { KCMP_FS, "working directory" },
+		       { KCMP_SIGHAND, "signal handlers" } };
+
+	for (size_t i = 0; t->parent && i < ARRAY_SIZE(tables); i++)
+		if (syscall(SYS_kcmp, t->pid, t->parent->pid, tables[i].type, 0, 0) == 0)
+			return fail(-ENOTSUP,
+			            "%s: shares its %s with its parent, %s, not supported by this "
+			            "version",
+			            task_name(t), tables[i].what, task_name(t->parent));
+	return 0;
+}
+
 static int look_task(struct dump *d, struct task *t)
 {
 	int r = check_kind_of_task(t);
 
-	if (r == 0)
-		r = check_not_traced(t);
+	if (r < 0 || t->state == TASK_ZOMBIE)
+		return r;
+	r = check_not_traced(t);
 	if (r == 0)
 		r = check_64_bit(t);
 	if (r == 0)
 		r = check_namespaces(t);
+	if (r == 0)
+		r = check_own_tables(t);
 	if (r == 0)
 		r = check_session(d, t);
 	return r;
@@ -157,8 +182,11 @@ static int look_task(struct dump *d, struct task *t)
 
 static int look_resources(struct dump *d, struct task *t)
 {
-	int r = vmas_read(t);
+	int r;
 
+	if (t->state == TASK_ZOMBIE)
+		return 0;
+	r = vmas_read(t);
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
 	r = files_check(d, t);
@@ -189,15 +217,11 @@ int look_tree(struct dump *d)
 			return fail(r, "%s: find its threads and children",
 			            task_name(&d->tasks.v[i]));
 	}
-	if (d->tasks.n > 1)
-		return fail(-ENOTSUP,
-		            "%s: has a child, %s; trees are not supported by this version",
-		            task_name(&d->tasks.v[0]), task_name(&d->tasks.v[1]));
 	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
 		r = look_task(d, &d->tasks.v[i]);
 	/* A pipe of one task may end in another: all of them before any check. */
 	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
-		r = files_gather(d, &d->tasks.v[i]);
+		r = d->tasks.v[i].state == TASK_ZOMBIE ? 0 : files_gather(d, &d->tasks.v[i]);
 	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
 		r = look_resources(d, &d->tasks.v[i]);
 	return r < 0 ? r : 0;

@@ -25,7 +25,7 @@ const char *task_name(const struct task *t)
 	return name;
 }
 
-static int read_stat(struct task *t)
+int task_refresh(struct task *t)
 {
 	struct proc_stat st;
 	int r = stat_read(t->proc, "stat", &st);
@@ -38,7 +38,7 @@ static int read_stat(struct task *t)
 	t->sid = (pid_t)st.field[STAT_SESSION];
 	t->exit_signal = (int)st.field[STAT_EXIT_SIGNAL];
 	t->exit_code = (int)st.field[STAT_EXIT_CODE];
-	if (st.state == 'Z')
+	if (st.state == 'Z' && st.field[STAT_NUM_THREADS] <= 1)
 		t->state = TASK_ZOMBIE;
 	return 0;
 }
@@ -59,7 +59,7 @@ int task_add(struct dump *d, pid_t pid, size_t parent)
 	t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (t->pidfd < 0)
 		return -errno;
-	r = read_stat(t);
+	r = task_refresh(t);
 	if (r < 0)
 		return r;
 	tasks_relink(d);
@@ -178,7 +178,7 @@ void tasks_relink(struct dump *d)
 	}
 }
 
-static void task_done(struct task *t)
+void task_done(struct task *t)
 {
 	array_each (th, &t->threads) {
 		script_done(&th->script);

@@ -10,6 +10,9 @@
  */
 int task_add(struct dump *d, pid_t pid, size_t parent);
 
+/* What stat says of it by now. -ESRCH: it is gone. */
+int task_refresh(struct task *t);
+
 /* Append threads of T that are not known yet, the leader first. Their number, or -errno. */
 int task_find_threads(struct task *t);
 
@@ -18,6 +21,9 @@ int task_find_children(struct dump *d, size_t at);
 
 /* Pointers between tasks and threads are right again after the arrays have moved. */
 void tasks_relink(struct dump *d);
+
+/* Forget one, all its descriptors closed. */
+void task_done(struct task *t);
 
 /* Forget all tasks; nothing of theirs may be stopped any more. */
 void tasks_done(struct dump *d);

@@ -4,8 +4,10 @@
  * state, its signal mask. Nothing of crtool is left when it is let go.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "lib/deadline.h"
@@ -58,22 +60,39 @@ static int set_thread(struct rthread *th)
 	               : 0;
 }
 
+static int set_task(struct restore *r, struct rtask *t, int64_t offset)
+{
+	int ret = unmap_arena(r, t, offset);
+
+	array_each (th, &t->threads)
+		if (ret == 0)
+			ret = set_thread(th);
+	return ret;
+}
+
+/* A stopped task stops again before it has run an instruction. */
+static void let_go(struct rtask *t)
+{
+	if (t->img->stop_signal)
+		kill(t->pid, SIGSTOP);
+	array_each (th, &t->threads)
+		tracee_release(&th->tracee);
+}
+
 int commit(struct restore *r)
 {
 	int64_t offset = syscall_offset();
-	int ret = 0;
 
 	array_each (t, &r->tasks) {
-		ret = unmap_arena(r, t, offset);
-		array_each (th, &t->threads)
-			if (ret == 0)
-				ret = set_thread(th);
+		int ret = t->role == ROLE_TASK ? set_task(r, t, offset) : 0;
+
 		if (ret < 0)
 			return ret;
 	}
 	deadline_arm(0);
 	array_each (t, &r->tasks)
-		array_each (th, &t->threads)
-			tracee_release(&th->tracee);
+		if (t->role == ROLE_TASK)
+			let_go(t);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	return 0;
 }

@@ -1,32 +1,43 @@
 /*
  * Every thread's way from "just forked" to "is the target" becomes a script:
  *
- *	leader: start, BUILD, its threads are cloned, THREAD, |0| PROCESS |1| LAST |2|
- *	others:                                       THREAD, |0|         |1| LAST |2|
+ *	leader:  forks, setsid, forks |T| group |G| reap, BUILD, clones, THREAD |0| PROCESS |1| LAST |2|
+ *	others:                                                          THREAD |0|         |1| LAST |2|
+ *	zombie:  forks, setsid, forks |T| group |G| exit
  *
  * |n| are barriers that the coordinator opens: at |1| it seizes all threads,
- * |2| is never opened: there they are taken over.
+ * |2| is never opened: there they are taken over. A single process has neither
+ * |T| nor |G|.
  */
 #include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "lib/log.h"
 #include "restore/restore.h"
 #include "restore/run.h"
 
-static void emit_barrier(struct restore *r, struct script *s, unsigned n)
+#define THREAD_FLAGS \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+static void emit_barrier(struct restore *r, struct script *s, enum barrier n)
 {
 	s->room = "barrier";
 	script_op(s, OP_BARRIER, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ n });
 	r->shared->expected[n]++;
 }
 
-/* All aspects of one phase for the records that OWNER has. */
-static int emit_phase(struct restore *r, struct rthread *th, uint32_t owner, enum phase phase)
+/*
+ * All aspects of one phase for the records that OWNER has. A record belongs to
+ * a process or to a thread; those of a process stand at its leader, whose tid
+ * is the pid, so that one look finds both.
+ */
+static int emit_phase(struct restore *r, struct rthread *th, enum phase phase)
 {
 	for (size_t i = 0; i < restore_naspects; i++) {
 		const struct restore_aspect_entry *entry = &restore_aspects[i];
@@ -35,7 +46,7 @@ static int emit_phase(struct restore *r, struct rthread *th, uint32_t owner, enu
 
 		if (!entry->aspect->emit[phase])
 			continue;
-		msg = aspect_record(r, entry->kind, owner);
+		msg = aspect_record(r, entry->kind, (uint32_t)th->tid);
 		if (!msg)
 			continue;
 		th->script.room = entry->name;
@@ -46,25 +57,131 @@ static int emit_phase(struct restore *r, struct rthread *th, uint32_t owner, enu
 	return 0;
 }
 
-/*
- * A record belongs to a process or to a thread; those of a process stand at its
- * leader, whose tid is the pid, so that one look finds both.
- */
-static int emit_thread_phase(struct restore *r, struct rthread *th, enum phase phase)
+/* ---- the tree ---- */
+
+/* TH runs its own script on its own stack; a TID of 0 is any. Returns the index of the op. */
+static void emit_clone(struct script *s, const struct rthread *th, uint64_t flags, int exit_signal)
 {
-	return emit_phase(r, th, (uint32_t)th->tid, phase);
+	pid_t tid = th->tid;
+	struct clone_args args = {
+		.flags = flags,
+		.exit_signal = (uint64_t)exit_signal,
+		.stack = th->script.stack - ARENA_STACK,
+		.stack_size = ARENA_STACK,
+	};
+	uint64_t at;
+
+	if (tid) {
+		args.set_tid = script_put(s, &tid, sizeof(tid));
+		args.set_tid_size = 1;
+	}
+	at = script_put(s, &args, sizeof(args));
+	script_op(s, OP_CLONE, tid ? EXPECT_VALUE : EXPECT_SUCCESS, tid, SYS_clone3,
+	          (const uint64_t[6]){ at, sizeof(args), th->script.head });
 }
 
-/* The coordinator's death is ours, until it has seized us; a session or group of our own. */
+/* A helper of no number is reaped by __WCLONE: it ends without a signal. */
+static int exit_signal(const struct rtask *t)
+{
+	if (t->as_sibling)
+		return 0; /* clone3(2): that of the forker */
+	if (t->role == ROLE_HELPER)
+		return t->pid ? SIGCHLD : 0;
+	return (int)t->img->exit_signal;
+}
+
+static void emit_forks(const struct rtask *t, struct script *s, bool before_setsid)
+{
+	for (const struct rtask *c = t->forks; c; c = c->next)
+		if (c->before_setsid == before_setsid)
+			emit_clone(s, c->threads.v, c->as_sibling ? CLONE_PARENT : 0,
+			           exit_signal(c));
+}
+
+/* The death of the one that forked us is ours, until the coordinator has seized us. */
 static void emit_start(struct rtask *t, struct script *s)
 {
-	s->room = "start";
-	script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-	if (t->img->sid == t->img->pid)
+	s->room = "tree";
+	if (!t->orphan)
+		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	if (t->reaps)
+		script_call(s, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+	emit_forks(t, s, true);
+	if (t->sid == t->pid && t->pid)
 		script_call(s, SYS_setsid);
-	else if (t->img->pgid == t->img->pid)
+	emit_forks(t, s, false);
+	if (t->pgid == t->pid && t->sid != t->pid)
 		script_call(s, SYS_setpgid, 0, 0);
 }
+
+/* In a shell job, the group of the root may be that of the shell's: crtool's now. */
+static bool is_callers_group(const struct restore *r, pid_t pgid)
+{
+	const struct rtask *root = r->tasks.v;
+
+	return r->opt->shell_job && pgid == root->pgid && !rtask_find(r, pgid);
+}
+
+static void emit_group(struct restore *r, struct rtask *t, struct script *s)
+{
+	emit_barrier(r, s, BARRIER_TREE);
+	s->room = "tree";
+	if (t->pid && t->pgid != t->pid && t->sid != t->pid && !is_callers_group(r, t->pgid))
+		script_call(s, SYS_setpgid, 0, t->pgid);
+	emit_barrier(r, s, BARRIER_GROUPS);
+	s->room = "tree";
+}
+
+/*
+ * The children that have ended by now: helpers are reaped; zombies must be
+ * there, unwaited for, without a SIGCHLD for news that was heard long ago.
+ */
+static void emit_reap(struct restore *r, struct rtask *t, struct script *s)
+{
+	const uint64_t chld = 1ul << (SIGCHLD - 1);
+	const struct timespec none = {};
+	bool any = false;
+
+	for (size_t i = 0; i < r->nhelpers; i++) {
+		const struct rtask *h = &r->helpers[i];
+
+		if (h->parent != t)
+			continue;
+		script_call(s, SYS_wait4, h->pid ? h->pid : -1, 0, h->pid ? 0 : (int)__WCLONE, 0);
+		any = true;
+	}
+	for (struct rtask *c = t->children; c; c = c->sibling) {
+		if (c->role != ROLE_ZOMBIE)
+			continue;
+		script_call(s, SYS_waitid, P_PID, c->pid, 0, WEXITED | WNOWAIT, 0);
+		any = true;
+	}
+	if (any)
+		script_ask(s, SYS_rt_sigtimedwait, script_put(s, &chld, sizeof(chld)), 0,
+		           script_put(s, &none, sizeof(none)), sizeof(chld));
+}
+
+/* End as the zombie did: by exit or by a signal; a core is not dumped again. */
+static void emit_end(const struct rtask *t, struct script *s)
+{
+	const struct rlimit no_core = {};
+	const uint64_t none = 0;
+	int status = t->img ? (int)t->img->exit_code : 0;
+
+	s->room = "zombie";
+	if (t->img)
+		script_call(s, SYS_prctl, PR_SET_NAME, script_string(s, t->img->comm));
+	if (WTERMSIG(status)) {
+		script_call(s, SYS_setrlimit, RLIMIT_CORE,
+		            script_put(s, &no_core, sizeof(no_core)));
+		script_call(s, SYS_rt_sigprocmask, SIG_SETMASK, script_put(s, &none, sizeof(none)),
+		            0, sizeof(none));
+		script_call(s, SYS_kill, t->pid, WTERMSIG(status));
+	}
+	script_call(s, SYS_exit_group, WEXITSTATUS(status));
+}
+
+/* ---- threads ---- */
 
 static void emit_thread_state(struct rthread *th, struct script *s)
 {
@@ -84,24 +201,6 @@ static void emit_thread_state(struct rthread *th, struct script *s)
 		          (const uint64_t[6]){ arch_xstate_to_touch(used) });
 }
 
-static void emit_clone(struct rthread *leader, struct rthread *th)
-{
-	struct script *s = &leader->script;
-	pid_t tid = th->tid;
-	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		         CLONE_SYSVSEM,
-		.stack = th->script.stack - ARENA_STACK,
-		.stack_size = ARENA_STACK,
-		.set_tid = script_put(s, &tid, sizeof(tid)),
-		.set_tid_size = 1,
-	};
-	uint64_t at = script_put(s, &args, sizeof(args));
-
-	script_op(s, OP_CLONE, EXPECT_VALUE, tid, SYS_clone3,
-	          (const uint64_t[6]){ at, sizeof(args), th->script.head });
-}
-
 static int compile_thread(struct restore *r, struct rthread *th)
 {
 	bool leader = th == th->task->threads.v;
@@ -109,56 +208,97 @@ static int compile_thread(struct restore *r, struct rthread *th)
 	int ret;
 
 	emit_thread_state(th, s);
-	ret = emit_thread_phase(r, th, PHASE_THREAD);
+	ret = emit_phase(r, th, PHASE_THREAD);
 	emit_barrier(r, s, BARRIER_THREADS);
 	if (ret == 0 && leader)
-		ret = emit_thread_phase(r, th, PHASE_PROCESS);
+		ret = emit_phase(r, th, PHASE_PROCESS);
 	emit_barrier(r, s, BARRIER_SEIZE);
 	s->room = "last";
 	if (leader)
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, 0);
 	if (ret == 0)
-		ret = emit_thread_phase(r, th, PHASE_LAST);
+		ret = emit_phase(r, th, PHASE_LAST);
 	emit_barrier(r, s, BARRIER_END);
-	if (ret == 0)
-		ret = script_finish(s, (uint64_t)r->shared, 0, NULL, 0);
-	return ret < 0 ? fail(ret, "%s: thread %d: write its script", rtask_name(th->task), th->tid)
-	               : 0;
+	return ret;
 }
 
-static int compile_task(struct restore *r, struct rtask *t)
+static int compile_target(struct restore *r, struct rtask *t)
 {
 	struct rthread *leader = t->threads.v;
-	int ret;
+	int ret = emit_phase(r, leader, PHASE_BUILD);
 
-	array_each (th, &t->threads) {
-		script_init(&th->script, &r->arena);
-		ret = script_head(&th->script);
-		if (ret < 0)
-			return fail(ret, "%s: arena", rtask_name(t));
-	}
-	emit_start(t, &leader->script);
-	ret = emit_phase(r, leader, (uint32_t)t->pid, PHASE_BUILD);
-	if (ret < 0)
-		return ret;
 	leader->script.room = "clone";
 	for (size_t i = 1; i < t->threads.n; i++)
-		emit_clone(leader, &t->threads.v[i]);
+		emit_clone(&leader->script, &t->threads.v[i], THREAD_FLAGS, 0);
+	array_each (th, &t->threads)
+		if (ret == 0)
+			ret = compile_thread(r, th);
+	return ret;
+}
+
+static int finish_scripts(struct restore *r, struct rtask *t)
+{
 	array_each (th, &t->threads) {
-		ret = compile_thread(r, th);
+		int ret = script_finish(&th->script, (uint64_t)r->shared, 0, NULL, 0);
+
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
 }
 
+static int compile_task(struct restore *r, struct rtask *t)
+{
+	struct script *s = &t->threads.v[0].script;
+	bool tree = r->tasks.n + r->nhelpers > 1;
+	int ret = 0;
+
+	emit_start(t, s);
+	if (tree) {
+		emit_group(r, t, s);
+		emit_reap(r, t, s);
+	}
+	if (t->role == ROLE_TASK)
+		ret = compile_target(r, t);
+	else
+		emit_end(t, s);
+	if (ret == 0)
+		ret = finish_scripts(r, t);
+	return ret < 0 ? fail(ret, "%s: write its scripts", rtask_name(t)) : 0;
+}
+
+/* Heads and stacks first: a script names those that it clones. */
+static int start_scripts(struct restore *r, struct rtask *t)
+{
+	array_each (th, &t->threads) {
+		int ret;
+
+		script_init(&th->script, &r->arena);
+		ret = script_head(&th->script);
+		if (ret < 0)
+			return fail(ret, "%s: arena", rtask_name(t));
+	}
+	return 0;
+}
+
 int compile_scripts(struct restore *r)
 {
-	array_each (t, &r->tasks) {
-		int ret = compile_task(r, t);
+	static int (*const steps[])(struct restore * r, struct rtask * t) = { start_scripts,
+		                                                              compile_task };
 
-		if (ret < 0)
-			return ret;
+	for (size_t step = 0; step < ARRAY_SIZE(steps); step++) {
+		array_each (t, &r->tasks) {
+			int ret = steps[step](r, t);
+
+			if (ret < 0)
+				return ret;
+		}
+		for (size_t i = 0; i < r->nhelpers; i++) {
+			int ret = steps[step](r, &r->helpers[i]);
+
+			if (ret < 0)
+				return ret;
+		}
 	}
 	return 0;
 }

@@ -26,7 +26,8 @@ const char *rtask_name(const struct rtask *t)
 	static unsigned next;
 	char *name = names[next++ % ARRAY_SIZE(names)];
 
-	snprintf(name, sizeof(names[0]), "task %d (%.15s)", t->pid, t->img->comm);
+	snprintf(name, sizeof(names[0]), "task %d (%.15s)", t->pid,
+	         t->img ? t->img->comm : "helper");
 	return name;
 }
 
@@ -64,7 +65,7 @@ static int plan_task(struct restore *r, const Img__Task *img)
 		return fail(-ENOMEM, "plan");
 	t->img = img;
 	t->pid = (pid_t)img->pid;
-	if (!img->n_tids || img->tids[0] != img->pid)
+	if (img->state == 2 ? img->n_tids != 0 : !img->n_tids || img->tids[0] != img->pid)
 		return fail(-EBADMSG, "%s: the first of its threads is not its leader",
 		            rtask_name(t));
 	for (size_t i = 0; i < img->n_tids; i++) {
@@ -83,25 +84,44 @@ static int compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static int compare_parents(const void *a, const void *b)
+{
+	const Img__Task *x = *(const Img__Task *const *)a, *y = *(const Img__Task *const *)b;
+
+	return compare_ids(&x->ppid, &y->ppid);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	const struct rtask *x = *(struct rtask *const *)a, *y = *(struct rtask *const *)b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
 /* No id twice, and no record of a thread that belongs to nobody. */
 static int check_ids(struct restore *r)
 {
 	auto_free uint32_t *ids = NULL;
-	size_t n = 0, records;
+	size_t n = 0, zombies = 0, records;
 
 	images_kind(r->images, KIND_thread, &records);
-	array_each (t, &r->tasks)
+	array_each (t, &r->tasks) {
 		n += t->threads.n;
+		zombies += t->img->state == 2;
+	}
 	if (n != records)
 		return fail(-EBADMSG, "the checkpoint has %zu threads but %zu records of them", n,
 		            records);
-	ids = calloc(n ? n : 1, sizeof(*ids));
+	ids = calloc(n + zombies, sizeof(*ids));
 	if (!ids)
 		return fail(-ENOMEM, "plan");
 	n = 0;
-	array_each (t, &r->tasks)
+	array_each (t, &r->tasks) {
+		if (t->img->state == 2)
+			ids[n++] = (uint32_t)t->pid;
 		array_each (th, &t->threads)
 			ids[n++] = (uint32_t)th->tid;
+	}
 	qsort(ids, n, sizeof(*ids), compare_ids);
 	for (size_t i = 1; i < n; i++)
 		if (ids[i] == ids[i - 1])
@@ -109,31 +129,93 @@ static int check_ids(struct restore *r)
 	return 0;
 }
 
-static void relink(struct restore *r)
+/* By pid, as the records are; a parent's number may be above its child's. */
+static const Img__Task **tasks_by_parent(const struct record *rec, size_t n)
 {
-	array_each (t, &r->tasks)
+	const Img__Task **tasks = calloc(n, sizeof(*tasks));
+
+	for (size_t i = 0; tasks && i < n; i++)
+		tasks[i] = (const Img__Task *)rec[i].msg;
+	if (tasks)
+		qsort(tasks, n, sizeof(*tasks), compare_parents);
+	return tasks;
+}
+
+/* The first of those whose parent is PPID; N if there is none. */
+static size_t first_child(const Img__Task **tasks, size_t n, uint32_t ppid)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (tasks[mid]->ppid < ppid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < n && tasks[low]->ppid == ppid ? low : n;
+}
+
+/* From the root downwards, so that parents stand before their children. */
+static int plan_tasks(struct restore *r, const Img__Task **tasks, size_t n)
+{
+	if (tasks[0]->ppid || (n > 1 && !tasks[1]->ppid))
+		return fail(-EBADMSG, "the checkpoint has not one root of its tree");
+	for (size_t at = 0; at <= r->tasks.n; at++) {
+		uint32_t ppid = at ? (uint32_t)r->tasks.v[at - 1].pid : 0;
+
+		for (size_t i = first_child(tasks, n, ppid); i < n && tasks[i]->ppid == ppid; i++) {
+			int ret = plan_task(r, tasks[i]);
+
+			if (ret < 0)
+				return ret;
+		}
+	}
+	if (r->tasks.n != n)
+		return fail(-EBADMSG, "the checkpoint has tasks that nobody in it has forked");
+	return 0;
+}
+
+static int index_tasks(struct restore *r)
+{
+	r->by_pid = calloc(r->tasks.n, sizeof(*r->by_pid));
+	if (!r->by_pid)
+		return fail(-ENOMEM, "plan");
+	for (size_t i = 0; i < r->tasks.n; i++) {
+		struct rtask *t = &r->tasks.v[i];
+
+		r->by_pid[i] = t;
 		array_each (th, &t->threads)
 			th->task = t;
+	}
+	qsort(r->by_pid, r->tasks.n, sizeof(*r->by_pid), compare_pids);
+	return 0;
+}
+
+struct rtask *rtask_find(const struct restore *r, pid_t pid)
+{
+	struct rtask key = { .pid = pid }, *at = &key, **found;
+
+	found = bsearch(&at, r->by_pid, r->tasks.n, sizeof(at), compare_pids);
+	return found ? *found : NULL;
 }
 
 int plan_tree(struct restore *r)
 {
 	size_t n;
 	const struct record *rec = images_kind(r->images, KIND_task, &n);
+	auto_free const Img__Task **tasks = n ? tasks_by_parent(rec, n) : NULL;
+	int ret;
 
-	for (size_t i = 0; i < n; i++) {
-		int ret = plan_task(r, (const Img__Task *)rec[i].msg);
-
-		if (ret < 0)
-			return ret;
-	}
-	if (r->tasks.n != 1 || r->tasks.v[0].img->ppid)
-		return fail(n ? -ENOTSUP : -EBADMSG,
-		            "the checkpoint has %zu processes; this version "
-		            "restores one",
-		            n);
-	relink(r);
-	return check_ids(r);
+	if (!tasks)
+		return fail(n ? -ENOMEM : -EBADMSG, "the checkpoint has no processes");
+	ret = plan_tasks(r, tasks, n);
+	if (ret == 0)
+		ret = index_tasks(r);
+	if (ret == 0)
+		ret = check_ids(r);
+	return ret < 0 ? ret : plan_forks(r);
 }
 
 /* Generous: it is address space, not memory. */

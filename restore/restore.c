@@ -95,6 +95,12 @@ static void restore_done(struct restore *r)
 		array_done(&t->threads);
 	}
 	array_done(&r->tasks);
+	for (size_t i = 0; i < r->nhelpers; i++) {
+		script_done(&r->helpers[i].threads.v[0].script);
+		array_done(&r->helpers[i].threads);
+	}
+	free(r->by_pid);
+	free(r->helpers);
 	pool_done(r);
 	arena_done(&r->arena);
 	images_free(r->images);

@@ -45,12 +45,28 @@ struct rthread {
 	struct tracee tracee; /* seized by the coordinator from PHASE_LAST on */
 };
 
+enum role {
+	ROLE_TASK,
+	ROLE_ZOMBIE, /* exists, and has ended when its parent goes on */
+	ROLE_HELPER, /* of a pid that leads a session or group and is no more; not in the checkpoint */
+};
+
 struct rtask {
-	pid_t pid;
-	const Img__Task *img;
-	struct rtask *parent;          /* NULL: forked by the coordinator */
-	ARRAY(struct rthread) threads; /* the leader first */
-	uint64_t vdso;                 /* where its vDSO code will be; 0: none */
+	pid_t pid; /* 0: any (a helper) */
+	pid_t sid, pgid;
+	enum role role;
+	const Img__Task *img;       /* NULL: a helper */
+	struct rtask *parent;       /* NULL: the coordinator */
+	struct rtask *forker;       /* whose script forks it (tree.c); NULL: the coordinator */
+	bool as_sibling;            /* the forker is its sibling: CLONE_PARENT */
+	bool before_setsid;         /* it is forked before the forker's own setsid */
+	bool orphan;                /* it falls to its parent when the forker, a helper, ends */
+	struct rtask *forks, *next; /* those that it forks, linked by next */
+	struct rtask *children, *sibling; /* those of the checkpoint, linked by sibling */
+	bool reaps; /* orphans fall to it, whatever it was: a subreaper while the tree is made */
+	ARRAY(struct rthread)
+	threads;       /* the leader first; one without a record for zombies and helpers */
+	uint64_t vdso; /* where its vDSO code will be; 0: none */
 };
 
 struct restore {
@@ -59,8 +75,11 @@ struct restore {
 	struct arena arena;
 	struct shared *shared;     /* in the arena */
 	ARRAY(struct rtask) tasks; /* the root first, parents before children */
-	struct pool *pool;         /* descriptors that all tasks inherit */
-	pid_t root;                /* forked by us, not yet reaped; 0: none */
+	struct rtask **by_pid;     /* the same, by number */
+	struct rtask *helpers;     /* tree.c; gone when the tree runs */
+	size_t nhelpers;
+	struct pool *pool; /* descriptors that all tasks inherit */
+	pid_t root;        /* forked by us, not yet reaped; 0: none */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
@@ -143,6 +162,13 @@ bool pool_same_boot(const struct restore *r);
 
 /* Does anything of this memory record lie in [START, END)? */
 bool memory_overlaps(const ProtobufCMessage *memory, uint64_t start, uint64_t end);
+
+/* ---- the tree (plan.c, tree.c) ---- */
+
+/* The task of the checkpoint with that pid, or NULL. */
+struct rtask *rtask_find(const struct restore *r, pid_t pid);
+/* Plan who forks whom; adds helpers. Needs r->tasks complete, which must not move any more. */
+int plan_forks(struct restore *r);
 
 /* ---- stages (restore.c calls them in this order) ---- */
 

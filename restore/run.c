@@ -10,7 +10,9 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -67,6 +69,10 @@ static int explain_failure(struct restore *r)
 		array_each (th, &t->threads)
 			if (script_error(&th->script))
 				return explain_op(th, script_error(&th->script));
+	for (size_t i = 0; i < r->nhelpers; i++)
+		if (script_error(&r->helpers[i].threads.v[0].script))
+			return explain_op(r->helpers[i].threads.v,
+			                  script_error(&r->helpers[i].threads.v[0].script));
 	return fail(-EPROTO, "a task failed and did not say why");
 }
 
@@ -152,6 +158,11 @@ static int fork_root(struct restore *r)
 	long pid;
 	int error;
 
+	/* What is ignored here would stay ignored there. */
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGALRM && sig != SIGKILL && sig != SIGSTOP)
+			signal(sig, SIG_DFL);
+
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
@@ -165,9 +176,27 @@ static int fork_root(struct restore *r)
 	return 0;
 }
 
+/* Call FN for every thread that becomes a target, until one fails. */
+static int each_target(struct restore *r, int (*fn)(struct tracee *t))
+{
+	array_each (t, &r->tasks) {
+		if (t->role != ROLE_TASK)
+			continue;
+		array_each (th, &t->threads) {
+			int ret = fn(&th->tracee);
+
+			if (ret < 0)
+				return fail(ret, "%s: take over thread %d", rtask_name(t), th->tid);
+		}
+	}
+	return 0;
+}
+
 static int seize_all(struct restore *r)
 {
 	array_each (t, &r->tasks) {
+		if (t->role != ROLE_TASK)
+			continue;
 		array_each (th, &t->threads) {
 			int ret = tracee_seize(&th->tracee, th->tid, PTRACE_O_EXITKILL);
 
@@ -178,52 +207,51 @@ static int seize_all(struct restore *r)
 	return 0;
 }
 
-static int stop_all(struct restore *r)
-{
-	int ret = 0;
-
-	array_each (t, &r->tasks)
-		array_each (th, &t->threads)
-			if (ret == 0)
-				ret = tracee_interrupt(&th->tracee);
-	array_each (t, &r->tasks)
-		array_each (th, &t->threads)
-			if (ret == 0)
-				ret = tracee_wait_stop(&th->tracee);
-	return ret < 0 ? fail(ret, "stop the restored tree") : 0;
-}
-
 int run_scripts(struct restore *r)
 {
 	int ret;
 
 	deadline_arm(r->opt->timeout_ms);
+	/* What falls off the tree while it is made falls to us, so that a roll-back finds it. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	ret = fork_root(r);
+	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {
+		ret = wait_barrier(r, n);
+		if (ret == 0 && n == BARRIER_SEIZE)
+			ret = seize_all(r);
+		if (ret == 0)
+			open_barrier(r, n);
+	}
 	if (ret == 0)
-		ret = wait_barrier(r, BARRIER_THREADS);
-	if (ret < 0)
-		return ret;
-	open_barrier(r, BARRIER_THREADS);
-	ret = wait_barrier(r, BARRIER_SEIZE);
+		ret = wait_barrier(r, BARRIER_END);
 	if (ret == 0)
-		ret = seize_all(r);
-	if (ret < 0)
-		return ret;
-	open_barrier(r, BARRIER_SEIZE);
-	ret = wait_barrier(r, BARRIER_END);
-	return ret < 0 ? ret : stop_all(r);
+		ret = each_target(r, tracee_interrupt);
+	if (ret == 0)
+		ret = each_target(r, tracee_wait_stop);
+	return ret;
+}
+
+/* All that we have left as children, by now: the tree and what fell off it. */
+static void kill_children(void)
+{
+	auto_free char *list = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	if (file_read(AT_FDCWD, path, &list) < 0)
+		return;
+	for (char *p = list, *end; (end = p, strtol(p, &end, 10)) && end != p; p = end)
+		kill((pid_t)strtol(p, NULL, 10), SIGKILL);
 }
 
 void restore_rollback(struct restore *r)
 {
 	if (r->root <= 0)
 		return;
-	kill(r->root, SIGKILL);
-	array_each (t, &r->tasks)
-		for (size_t i = t->threads.n; i-- > 1;)
-			if (t->threads.v[i].tracee.seized)
-				waitpid(t->threads.v[i].tid, NULL, __WALL);
-	while (waitpid(r->root, NULL, __WALL) < 0 && errno == EINTR)
-		continue;
+	deadline_arm(0);
+	do {
+		kill_children();
+		/* threads that we trace are reported one by one, processes that we forked when they are gone */
+	} while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR);
 	r->root = 0;
 }

@@ -21,22 +21,10 @@
 #include "lib/log.h"
 #include "restore/restore.h"
 
-struct rtask *rtask_find(const struct restore *r, pid_t pid)
-{
-	array_each(t, &r->tasks)
-		if (t->pid == pid)
-			return t;
-	return NULL;
-}
-
-/* Parents before children, so that the forks of one are planned before those of the other. */
 static int link_parents(struct restore *r)
 {
-	array_each(t, &r->tasks) {
+	array_each (t, &r->tasks) {
 		t->parent = t->img->ppid ? rtask_find(r, (pid_t)t->img->ppid) : NULL;
-		if (t->img->ppid ? !t->parent || t->parent >= t : t != r->tasks.v)
-			return fail(-EBADMSG, "%s: its parent %u does not stand before it in the "
-					      "checkpoint", rtask_name(t), t->img->ppid);
 		if (t->parent && t->parent->role == ROLE_ZOMBIE)
 			return fail(-EBADMSG, "%s: is the child of a zombie", rtask_name(t));
 	}
@@ -93,8 +81,10 @@ static int plan_orphan(struct restore *r, struct rtask *t, struct rtask *in_sess
 	struct rtask *helper;
 
 	if (in_session->role == ROLE_ZOMBIE)
-		return fail(-ENOTSUP, "%s: its session %d is led by a zombie that is not its sibling, "
-				      "not supported by this version", rtask_name(t), t->sid);
+		return fail(-ENOTSUP,
+		            "%s: its session %d is led by a zombie that is not its sibling, "
+		            "not supported by this version",
+		            rtask_name(t), t->sid);
 	helper = add_helper(r, 0, t->sid);
 	helper->forker = helper->parent = in_session;
 	fork_from(t, helper, false, false);
@@ -133,15 +123,17 @@ static int plan_fork(struct restore *r, struct rtask *t)
  */
 static int check_forkers(const struct restore *r)
 {
-	array_each(t, &r->tasks) {
+	array_each (t, &r->tasks) {
 		const struct rtask *f = t;
 		size_t steps = 0;
 
 		while (f->forker && steps++ <= r->tasks.n + r->nhelpers)
 			f = f->forker;
 		if (f != r->tasks.v)
-			return fail(-EBADMSG, "%s: sessions in a circle, or of somebody outside of the "
-					      "tree", rtask_name(t));
+			return fail(-EBADMSG,
+			            "%s: sessions in a circle, or of somebody outside of the "
+			            "tree",
+			            rtask_name(t));
 	}
 	return 0;
 }
@@ -160,16 +152,17 @@ static int plan_groups(struct restore *r)
 		helper->pgid = t->pgid;
 		helper->parent = helper->forker = t->role == ROLE_ZOMBIE ? t->forker : t;
 		if (helper->forker && helper->forker->sid != t->sid)
-			return fail(-ENOTSUP, "%s: its process group %d has no leader any more, not "
-					      "supported by this version for a zombie of another session",
-				    rtask_name(t), t->pgid);
+			return fail(-ENOTSUP,
+			            "%s: its process group %d has no leader any more, not "
+			            "supported by this version for a zombie of another session",
+			            rtask_name(t), t->pgid);
 	}
 	return 0;
 }
 
 static void take_roles(struct restore *r)
 {
-	array_each(t, &r->tasks) {
+	array_each (t, &r->tasks) {
 		t->sid = (pid_t)t->img->sid;
 		t->pgid = (pid_t)t->img->pgid;
 		t->role = t->img->state == 2 ? ROLE_ZOMBIE : ROLE_TASK;
@@ -183,9 +176,50 @@ static int check_root(const struct restore *r)
 	if (root->role == ROLE_ZOMBIE)
 		return fail(-EBADMSG, "%s: the root of the tree is a zombie", rtask_name(root));
 	if (root->sid != root->pid && !r->opt->shell_job)
-		return fail(-ENOTSUP, "%s: was saved as a shell job (-j) and must be restored as one: "
-				      "give -j", rtask_name(root));
+		return fail(-ENOTSUP,
+		            "%s: was saved as a shell job (-j) and must be restored as one: "
+		            "give -j",
+		            rtask_name(root));
 	return 0;
+}
+
+/* Zombies and helpers have a script, too, but no state: one thread without a record. */
+static int add_script(struct rtask *t)
+{
+	struct rthread *th;
+
+	if (t->threads.n)
+		return 0;
+	th = array_add(&t->threads);
+	if (!th)
+		return fail(-ENOMEM, "plan");
+	th->tid = t->pid;
+	th->task = t;
+	return 0;
+}
+
+static int link_fork(struct rtask *t)
+{
+	if (t->forker) {
+		t->next = t->forker->forks;
+		t->forker->forks = t;
+	}
+	if (t->img && t->parent) {
+		t->sibling = t->parent->children;
+		t->parent->children = t;
+	}
+	return add_script(t);
+}
+
+static int link_forks(struct restore *r)
+{
+	int ret = 0;
+
+	for (size_t i = r->tasks.n; ret == 0 && i-- > 0;)
+		ret = link_fork(&r->tasks.v[i]);
+	for (size_t i = r->nhelpers; ret == 0 && i-- > 0;)
+		ret = link_fork(&r->helpers[i]);
+	return ret;
 }
 
 int plan_forks(struct restore *r)
@@ -208,5 +242,7 @@ int plan_forks(struct restore *r)
 			return ret;
 	}
 	ret = check_forkers(r);
-	return ret < 0 ? ret : plan_groups(r);
+	if (ret == 0)
+		ret = plan_groups(r);
+	return ret < 0 ? ret : link_forks(r);
 }
