@@ -122,6 +122,9 @@ struct dump {
 /* "task 41 (redis)", for messages; one of a few static buffers. */
 const char *task_name(const struct task *t);
 
+/* A thread that still has memory and descriptors: the leader may have exited alone. */
+pid_t task_tid(const struct task *t);
+
 /*
  * R, or with opt->all 0 for an explained -ENOTSUP: it is printed and counted
  * in d->obstacles, so that all of them are seen at once.

@@ -50,8 +50,7 @@ struct pipe_node {
 	uint32_t first, last; /* file ids */
 };
 
-/* A thread of T that still has its descriptors: the leader may have exited alone. */
-static pid_t live_tid(const struct task *t)
+pid_t task_tid(const struct task *t)
 {
 	array_each (th, &t->threads)
 		if (!th->exited)
@@ -143,7 +142,7 @@ static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **r
 	fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id);
 	*node = (struct fd_node){
 		.key = { f->st.st_dev, f->st.st_ino, f->pos, id, f->flags, f->mnt_id },
-		.pid = live_tid(f->task),
+		.pid = task_tid(f->task),
 		.fd = f->fd,
 		.file = SIZE_MAX,
 		.error = &error,

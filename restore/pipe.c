@@ -18,7 +18,6 @@
 
 #define STDIO_FDS   3
 #define PACKET_SIZE 4096
-#define SETFL       (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
 static int pipe_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
@@ -133,6 +132,7 @@ static int pipe_open(struct restore *r, const Img__File *file, const ProtobufCMe
 {
 	const Img__Pipe *msg = (const Img__Pipe *)base;
 	auto_close int fd = -1;
+	int e;
 
 	if (msg->inherited)
 		return pipe_inherit(file, msg);
@@ -147,9 +147,10 @@ static int pipe_open(struct restore *r, const Img__File *file, const ProtobufCMe
 		if (fd < 0)
 			fd = end_reopen(file, first);
 	}
-	if (fd >= 0 && fcntl(fd, F_SETFL, (int)file->flags & SETFL) < 0)
-		return fail(-errno, "pipe %u: set its flags", file->id);
-	return take_fd(&fd);
+	if (fd < 0)
+		return fd;
+	e = pool_set_flags(fd, file);
+	return e < 0 ? fail(e, "pipe %u: set its flags", file->id) : take_fd(&fd);
 }
 
 const struct restore_kind restore_pipe = {

@@ -273,6 +273,13 @@ int pool_take(struct restore *r, uint32_t file_id)
 	return fd;
 }
 
+int pool_set_flags(int fd, const Img__File *file)
+{
+	uint32_t flags = file->flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME);
+
+	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
 bool pool_same_boot(const struct restore *r)
 {
 	return r->pool->same_boot;

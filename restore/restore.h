@@ -155,6 +155,9 @@ int pool_leave(struct restore *r, uint32_t file_id, int fd);
 int pool_take(struct restore *r, uint32_t file_id);
 void pool_done(struct restore *r);
 
+/* The flags of FILE that fcntl(2) can set (F_SETFL), O_ASYNC excepted: restore/fds.c does that. -errno. */
+int pool_set_flags(int fd, const Img__File *file);
+
 /* Was the checkpoint made on this machine since it was booted? Then inode numbers still mean something. */
 bool pool_same_boot(const struct restore *r);
 

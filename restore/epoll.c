@@ -1,0 +1,130 @@
+/*
+ * epoll, restore half. The file is created by the coordinator; what it watches
+ * is added by the first process that has it, which is what a signalfd reports
+ * for, and under the number of old. Where that number means another file now,
+ * the watched one takes its place for the moment of the call.
+ *
+ * Edge-triggered rows report again what is ready: one event too many rather than
+ * one lost.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/epoll.pb-c.h"
+#include "proto/fds.pb-c.h"
+#include "restore/restore.h"
+
+struct busy_poll {
+	uint32_t usecs;
+	uint16_t budget;
+	uint8_t prefer, pad;
+};
+#define EPIOCSPARAMS _IOW(0x8A, 0x01, struct busy_poll)
+
+static int epoll_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Epoll *msg = (const Img__Epoll *)base;
+
+	for (size_t i = 0; i < msg->n_target; i++) {
+		if (msg->target[i]->tfd > INT32_MAX)
+			return fail(-EBADMSG, "file %u: epoll: fd %u", file->id,
+			            msg->target[i]->tfd);
+		if (msg->target[i]->file == file->id ||
+		    !images_one(r->images, KIND_file, msg->target[i]->file))
+			return fail(-EBADMSG, "file %u: epoll: watches file %u", file->id,
+			            msg->target[i]->file);
+	}
+	return 0;
+}
+
+static int epoll_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Epoll *msg = (const Img__Epoll *)base;
+	auto_close int fd = epoll_create1(EPOLL_CLOEXEC);
+	struct busy_poll params = {
+		.usecs = msg->busy_poll_usecs,
+		.budget = (uint16_t)msg->busy_poll_budget,
+		.prefer = (uint8_t)msg->prefer_busy_poll,
+	};
+	int e = fd < 0 ? -errno : pool_set_flags(fd, file);
+
+	if (e < 0)
+		return fail(e, "epoll %u: create", file->id);
+	if ((params.usecs || params.budget || params.prefer) &&
+	    ioctl(fd, EPIOCSPARAMS, &params) < 0)
+		return fail(-errno, "epoll %u: set its busy polling (EPIOCSPARAMS)", file->id);
+	return take_fd(&fd);
+}
+
+/* Index of a number in the table, or -1. */
+static ssize_t table_find(const Img__Fds *fds, uint32_t fd)
+{
+	size_t low = 0, high = fds ? fds->n_fd : 0;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (fds->fd[mid] < fd)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return fds && low < fds->n_fd && fds->fd[low] == fd ? (ssize_t)low : -1;
+}
+
+static int target_emit(struct restore *r, int epoll, const Img__Fds *fds,
+                       const Img__Epoll__Target *t, struct script *s)
+{
+	struct epoll_event event = { .events = t->events, .data.u64 = t->data };
+	ssize_t at = table_find(fds, t->tfd);
+	bool moved = at < 0 || fds->file[at] != t->file;
+	int number;
+
+	if (moved) {
+		number = pool_file(r, t->file);
+		if (number < 0)
+			return number;
+		script_call(s, __NR_dup3, number, t->tfd, O_CLOEXEC);
+	}
+	script_call(s, __NR_epoll_ctl, epoll, EPOLL_CTL_ADD, t->tfd,
+	            script_put(s, &event, sizeof(event)));
+	if (!moved)
+		return 0;
+	if (at < 0) {
+		script_call(s, __NR_close, t->tfd);
+		return 0;
+	}
+	number = pool_file(r, fds->file[at]);
+	if (number < 0)
+		return number;
+	script_call(s, __NR_dup3, number, t->tfd, fds->cloexec[at] ? O_CLOEXEC : 0);
+	return 0;
+}
+
+static int epoll_emit(struct restore *r, struct rtask *t, int fd, const Img__File *file,
+                      const ProtobufCMessage *base, struct script *s)
+{
+	const Img__Epoll *msg = (const Img__Epoll *)base;
+	const Img__Fds *fds = (const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)t->pid);
+	int epoll = pool_file(r, file->id);
+
+	for (size_t i = 0; epoll >= 0 && i < msg->n_target; i++) {
+		int e = target_emit(r, epoll, fds, msg->target[i], s);
+
+		if (e < 0)
+			return e;
+	}
+	return epoll < 0 ? epoll : 0;
+}
+
+const struct restore_kind restore_epoll = {
+	.check = epoll_check,
+	.open = epoll_open,
+	.emit = epoll_emit,
+};
