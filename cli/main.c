@@ -75,6 +75,18 @@ static const struct {
 #undef LATER
 };
 
+static struct json_object *facts_json(void)
+{
+	struct json_object *facts = json_object_new_object();
+	const struct log_fact *fact;
+	size_t n = log_facts(&fact);
+
+	for (size_t i = 0; i < n; i++)
+		json_object_object_add(facts, fact[i].name,
+		                       json_object_new_int64((int64_t)fact[i].value));
+	return facts;
+}
+
 static void report_json(int r, const char *why)
 {
 	struct json_object *report = json_object_new_object();
@@ -89,6 +101,7 @@ static void report_json(int r, const char *why)
 	if (r < 0)
 		json_object_object_add(report, "error", json_object_new_string(why));
 	json_object_object_add(report, "not_carried", lost);
+	json_object_object_add(report, "facts", facts_json());
 	printf("%s\n", json_object_to_json_string_ext(
 			       report, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(report);

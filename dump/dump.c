@@ -11,6 +11,7 @@
 
 #include "dump/task.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 
 /* A directory that is not there is made, for nobody else to look into; a parent is not. */
@@ -75,15 +76,31 @@ static void dump_done(struct dump *d)
 	closep(&d->dirfd);
 }
 
+static void note_facts(const struct dump *d, uint64_t begun)
+{
+	size_t threads = 0;
+
+	array_each (t, &d->tasks)
+		threads += t->threads.n;
+	log_fact("tasks", d->tasks.n);
+	log_fact("threads", threads);
+	log_fact("files", d->files.n);
+	log_fact("frozen_us", (d->released_at - d->frozen_at) / 1000);
+	log_fact("total_us", (clock_ns() - begun) / 1000);
+	info("%zu processes with %zu threads, frozen for %" PRIu64 " us", d->tasks.n, threads,
+	     (d->released_at - d->frozen_at) / 1000);
+}
+
 int dump_run(const struct dump_options *opt)
 {
 	Img__Manifest manifest = IMG__MANIFEST__INIT;
 	struct dump d = { .opt = opt, .dirfd = -1, .manifest = &manifest };
+	uint64_t begun = clock_ns();
 	int r = run_stages(&d);
 
-	dump_done(&d);
 	if (r == 0)
-		info("frozen for %" PRIu64 " us", (d.released_at - d.frozen_at) / 1000);
+		note_facts(&d, begun);
+	dump_done(&d);
 	return r;
 }
 

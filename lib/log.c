@@ -13,6 +13,7 @@ static enum log_level log_level = LOG_WARN;
 static FILE *log_out;
 static char *failure;
 static ARRAY(const char *) losses;
+static ARRAY(struct log_fact) facts;
 
 void log_setup(enum log_level level, FILE *out)
 {
@@ -124,4 +125,18 @@ void log_forget(void)
 {
 	free(failure);
 	failure = NULL;
+}
+
+void log_fact(const char *name, uint64_t value)
+{
+	struct log_fact *fact = array_add(&facts);
+
+	if (fact)
+		*fact = (struct log_fact){ name, value };
+}
+
+size_t log_facts(const struct log_fact **ret_facts)
+{
+	*ret_facts = facts.v;
+	return facts.n;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -42,6 +43,18 @@ void log_loss(const char *file, const char *format, ...) __attribute__((format(p
 /* The text of the first failure, or NULL; the number of losses and their texts. */
 const char *log_failure(void);
 size_t log_losses(const char *const **ret_texts);
+
+/*
+ * A figure of this run for --json: how long, how many. NAME is a static string
+ * with its unit ("frozen_us").
+ */
+void log_fact(const char *name, uint64_t value);
+
+struct log_fact {
+	const char *name;
+	uint64_t value;
+};
+size_t log_facts(const struct log_fact **ret_facts);
 
 /* Forget the failure: a step was tried, failed and has an alternative. */
 void log_forget(void);

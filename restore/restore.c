@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
@@ -109,6 +110,7 @@ static void restore_done(struct restore *r)
 int restore_run(const struct restore_options *opt, int *ret_status)
 {
 	struct restore r = { .opt = opt };
+	uint64_t begun = clock_ns();
 	int ret = run_stages(&r);
 	pid_t root;
 
@@ -116,6 +118,7 @@ int restore_run(const struct restore_options *opt, int *ret_status)
 		restore_rollback(&r);
 	else
 		ret = write_pidfile(&r);
+	log_fact("total_us", (clock_ns() - begun) / 1000);
 	root = r.root;
 	restore_done(&r);
 	*ret_status = 0;
