@@ -1,0 +1,186 @@
+/*
+ * What a dump and a restore of nearly nothing cost, and how it grows: an idle
+ * process, threads, mappings. Time of crtool as a whole process, as a shell
+ * sees it, and the time that the target stood still (--json, frozen_us); medians.
+ *
+ * The goals are those of an idle machine; the ratio column compares with the
+ * cost of starting crtool at all (crtool version), measured in the same run.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS_MAX 31
+
+extern char **environ;
+static char crtool[4096], images[64], out[64];
+
+static double now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* Run crtool with ARGS, output into OUT; its time in ms. */
+static double run(char *const args[])
+{
+	posix_spawn_file_actions_t files;
+	double begun = now_ms();
+	int status;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (posix_spawn(&pid, crtool, &files, NULL, args, environ) ||
+	    waitpid(pid, &status, 0) != pid || status) {
+		fprintf(stderr, "bench: crtool %s failed\n", args[1]);
+		exit(1);
+	}
+	posix_spawn_file_actions_destroy(&files);
+	return now_ms() - begun;
+}
+
+static double fact(const char *name)
+{
+	char text[4096] = "", *at;
+	int fd = open(out, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	at = n > 0 ? strstr(text, name) : NULL;
+	return at ? strtod(at + strlen(name) + 2, NULL) / 1e3 : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *v, int n)
+{
+	qsort(v, (size_t)n, sizeof(*v), compare);
+	return v[n / 2];
+}
+
+/* ---- targets ---- */
+
+static void *sleeper(void *arg)
+{
+	for (;;)
+		pause();
+}
+
+static void become(int threads, int mappings)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
+	for (int i = 1; i < threads; i++)
+		if (pthread_create(&thread, &attr, sleeper, NULL))
+			_exit(1);
+	for (int i = 0; i < mappings; i++) {
+		/* no two neighbours alike, so that they stay apart */
+		char *p = mmap(NULL, 4096, i % 2 ? PROT_READ | PROT_WRITE : PROT_READ,
+		               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			_exit(1);
+		if (i % 2)
+			*p = 1;
+	}
+}
+
+static pid_t start(int threads, int mappings)
+{
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		exit(1);
+	pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		setsid();
+		dup2(null, 0), dup2(null, 1), dup2(null, 2);
+		close(null);
+		close(ready[0]);
+		become(threads, mappings);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
+		exit(1);
+	close(ready[0]);
+	return pid;
+}
+
+static void measure(const char *name, int threads, int mappings, int rounds, double base,
+                    double goal_dump, double goal_frozen, double goal_restore)
+{
+	double dump[ROUNDS_MAX], frozen[ROUNDS_MAX], restore[ROUNDS_MAX];
+	pid_t pid = start(threads, mappings);
+	char number[16], command[128];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	snprintf(command, sizeof(command), "rm -rf %s", images);
+	for (int i = 0; i < rounds; i++) {
+		char *const save[] = { crtool, "dump", "--json", "-t", number, "-D", images, NULL };
+		char *const back[] = { crtool, "restore", "--json", "-d", "-D", images, NULL };
+
+		dump[i] = run(save);
+		frozen[i] = fact("\"frozen_us\"");
+		waitpid(pid, NULL, WNOHANG);
+		restore[i] = run(back);
+		if (system(command))
+			exit(1);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	printf("%-16s dump %7.2f ms (goal %5.1f), frozen %7.2f ms (goal %5.1f), restore %7.2f ms "
+	       "(goal %5.1f); start of crtool %.2f ms\n",
+	       name, median(dump, rounds), goal_dump, median(frozen, rounds), goal_frozen,
+	       median(restore, rounds), goal_restore, base);
+}
+
+int main(void)
+{
+	const char *build = getenv("B");
+	double base[ROUNDS_MAX];
+	char *const version[] = { crtool, "version", NULL };
+
+	snprintf(crtool, sizeof(crtool), "%s/crtool", build ? build : "build");
+	snprintf(images, sizeof(images), "/dev/shm/crtool-bench-%d", getpid());
+	snprintf(out, sizeof(out), "/dev/shm/crtool-bench-%d.out", getpid());
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
+	for (int i = 0; i < 15; i++)
+		base[i] = run(version);
+	measure("idle", 1, 0, 21, median(base, 15), 5, 1, 5);
+	measure("100 threads", 100, 0, 9, base[7], 0, 3, 0);
+	measure("1000 threads", 1000, 0, 7, base[7], 0, 30, 0);
+	measure("10000 mappings", 1, 10000, 5, base[7], 200, 200, 200);
+	measure("60000 mappings", 1, 60000, 3, base[7], 1200, 1200, 1200);
+	unlink(out);
+	return 0;
+}
