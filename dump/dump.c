@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "dump/shmem.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -44,7 +45,7 @@ static const struct stage {
 	{ "freeze", freeze_tree },                        /* from here on the target stands still */
 	{ "clocks", note_clocks }, { "gather", gather_tasks }, /* what is seen from outside */
 	{ "ask", ask_tasks },                                  /* what only it can see */
-	{ "take", take_answers },  { "files", dump_files },    { "memory", dump_memory },
+	{ "take", take_answers },  { "files", dump_files },    { "pages", dump_pages },
 	{ "resume", resume_tree },                      /* with -R it runs again from here on */
 	{ "seal", seal_images },   { "end", end_tree }, /* without -R it is gone from here on */
 };
@@ -69,6 +70,7 @@ static void dump_done(struct dump *d)
 {
 	unfreeze_tree(d);
 	files_done(d);
+	shmems_done(d);
 	tasks_done(d);
 	image_writer_free(d->out);
 	if (d->made_dir && !d->sealed)

@@ -102,6 +102,12 @@ struct task {
 	struct parasite parasite;     /* the injected memory, undone by parasite_cure() */
 };
 
+/* Shared memory that belongs to no file system (dump/shmem.h). */
+struct shmems {
+	ARRAY(struct shmem *) list; /* by id */
+	void *tree;
+};
+
 struct dump {
 	const struct dump_options *opt;
 	int dirfd;
@@ -113,6 +119,7 @@ struct dump {
 	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	void *pipe_tree;          /* files.c: inodes of pipes and fifos */
+	struct shmems shmems;
 	Img__Manifest *manifest;
 	bool frozen;
 	size_t obstacles;                /* printed by dump_obstacle() */
@@ -235,7 +242,7 @@ int gather_tasks(struct dump *d); /* gather.c: status, maps, fds while frozen */
 int ask_tasks(struct dump *d);    /* ask.c: inject, run the scripts, cure */
 int take_answers(struct dump *d); /* take.c: records of all aspects, tasks, threads */
 int dump_files(struct dump *d);   /* files.c: records of all open files */
-int dump_memory(struct dump *d);  /* pages.c: pages of all tasks into pages files */
+int dump_pages(struct dump *d);   /* pages.c: pages of all tasks into pages files */
 int resume_tree(struct dump *d);  /* freeze.c: with -R the tree runs on */
 int seal_images(struct dump *d);  /* seal.c: manifest */
 int end_tree(struct dump *d);     /* freeze.c: kill, or leave stopped */

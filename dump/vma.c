@@ -17,7 +17,7 @@
 #define PAGE     ((uint64_t)4096)
 
 /* Most mappings have no name: they share this one. */
-static char no_name[] = "";
+static const char no_name[] = "";
 
 static int vma_add(const struct map_line *line, void *arg)
 {
@@ -35,7 +35,7 @@ static int vma_add(const struct map_line *line, void *arg)
 		           .ino = line->ino,
 		           .flags = line->flags,
 		           .pkey = line->pkey,
-		           .name = no_name };
+		           .name = (char *)no_name };
 	if (!line->len)
 		return 0;
 	v->name = strndup(line->name, line->len);

@@ -12,6 +12,7 @@
 
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "restore/memory.h"
 #include "restore/restore.h"
 
 #define VDSO_SCAN 4096
@@ -82,13 +83,16 @@ static void let_go(struct rtask *t)
 int commit(struct restore *r)
 {
 	int64_t offset = syscall_offset();
+	int ret;
 
 	array_each (t, &r->tasks) {
-		int ret = t->role == ROLE_TASK ? set_task(r, t, offset) : 0;
-
+		ret = t->role == ROLE_TASK ? set_task(r, t, offset) : 0;
 		if (ret < 0)
 			return ret;
 	}
+	ret = memory_commit(r);
+	if (ret < 0)
+		return ret;
 	deadline_arm(0);
 	array_each (t, &r->tasks)
 		if (t->role == ROLE_TASK)

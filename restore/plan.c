@@ -231,6 +231,17 @@ static size_t arena_size(const struct restore *r)
 	return (size + 0xfffff) & ~(size_t)0xfffff;
 }
 
+static bool is_free(const struct restore *r, uint64_t base, size_t size)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_memory, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (memory_overlaps(rec[i].msg, base, base + size))
+			return false;
+	return true;
+}
+
 int place_arena(struct restore *r)
 {
 	size_t size = arena_size(r);
@@ -239,7 +250,7 @@ int place_arena(struct restore *r)
 	for (uint64_t i = 0; i < ARENA_TRIES; i++) {
 		uint64_t base = ARENA_LOWEST + i * step, at;
 
-		if (base + size > ARENA_HIGHEST)
+		if (base + size > ARENA_HIGHEST || !is_free(r, base, size))
 			continue;
 		if (arena_init_shared(&r->arena, base, size) < 0)
 			continue;

@@ -3,6 +3,7 @@
  * to the end of "commit" everything that was forked dies with a failure.
  */
 #include "restore/restore.h"
+#include "restore/shmem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +103,7 @@ static void restore_done(struct restore *r)
 	}
 	free(r->by_pid);
 	free(r->helpers);
+	shmem_done(r);
 	pool_done(r);
 	arena_done(&r->arena);
 	images_free(r->images);

@@ -79,6 +79,7 @@ struct restore {
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
 	struct pool *pool; /* descriptors that all tasks inherit */
+	struct shmem *shmem; /* restore/shmem.c: by index of its record */
 	pid_t root;        /* forked by us, not yet reaped; 0: none */
 };
 

@@ -1,0 +1,312 @@
+/*
+ * The address space of a task, dump half: its mappings, and what the kernel
+ * keeps of it as a whole. The pages themselves are the work of pages.c.
+ *
+ * Nearly all is read from outside; the program is asked for its brk, which
+ * nothing else shows exactly, for what prctl(2) tells of the caller only, and
+ * whether mlockall(MCL_FUTURE) holds: a fresh page of the arena is
+ * locked then (MADV_DONTNEED refuses it) and present without having been
+ * touched (unless MCL_ONFAULT).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "dump/dump.h"
+#include "dump/memory_map.h"
+#include "dump/pages_scan.h"
+#include "dump/shmem.h"
+#include "images/hash.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68
+#endif
+#define VDSO_MAX (256u << 10)
+#define PAGE     UINT64_C(4096)
+
+static int refuse(const struct task *t, const struct vma *v, const char *why)
+{
+	return fail(-ENOTSUP, "%s: mapping %" PRIx64 "-%" PRIx64 " (%s): %s", task_name(t),
+	            v->start, v->end, *v->name ? v->name : "anonymous", why);
+}
+
+/* The file of V, checked by its room when it is seen for the first time. */
+static int look_file(struct dump *d, struct task *t, const struct vma *v)
+{
+	size_t known = d->files.n;
+	const struct file *f;
+	uint32_t id;
+	int r = files_add_mapped(d, t, v, &id);
+
+	if (r < 0 || d->files.n == known)
+		return r;
+	f = &d->files.v[id - 1];
+	if (!f->room)
+		return refuse(t, v, "a mapping of this kind of file is not supported");
+	return f->room->check ? f->room->check(d, f) : 0;
+}
+
+static int memory_look(struct dump *d, struct task *t)
+{
+	array_each (v, &t->vmas) {
+		const char *why = vma_obstacle(v);
+		int r = why ? refuse(t, v, why) : 0;
+
+		if (r == 0 && vma_class(v) == VMA_FILE)
+			r = look_file(d, t, v);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The order of the calls. */
+enum { ASK_BRK, ASK_THP, ASK_MERGE, ASK_MDWE, ASK_MMAP, ASK_MINCORE, ASK_DONTNEED };
+
+static int memory_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	uint64_t page = (script_alloc(s, 2 * PAGE) + PAGE - 1) & ~(PAGE - 1);
+
+	ret->at = script_alloc(s, 1);
+	ret->first = script_call(s, SYS_brk, 0);
+	script_ask(s, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	script_ask(s, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	script_ask(s, SYS_prctl, PR_GET_MDWE, 0, 0, 0, 0);
+	script_call(s, SYS_mmap, page, PAGE, PROT_READ | PROT_WRITE,
+	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	script_call(s, SYS_mincore, page, PAGE, ret->at);
+	script_ask(s, SYS_madvise, page, PAGE, MADV_DONTNEED);
+	return 0;
+}
+
+/* Absent features answer with an error: then there is nothing to carry. */
+static uint32_t answer(const struct script *s, const struct ask *ask, size_t i)
+{
+	int64_t r = script_result(s, ask->first + i);
+
+	return r < 0 ? 0 : (uint32_t)r;
+}
+
+static void take_answers_of(const struct script *s, const struct ask *ask, Img__Memory *msg)
+{
+	const unsigned char *present = script_at(s, ask->at);
+
+	msg->brk = (uint64_t)script_result(s, ask->first + ASK_BRK);
+	msg->thp_disable = answer(s, ask, ASK_THP);
+	msg->memory_merge = answer(s, ask, ASK_MERGE);
+	msg->mdwe = answer(s, ask, ASK_MDWE);
+	if (script_result(s, ask->first + ASK_DONTNEED) == -EINVAL)
+		msg->mlock_future = (uint32_t)MCL_FUTURE |
+		                    (present && *present & 1 ? 0 : (uint32_t)MCL_ONFAULT);
+}
+
+static int take_stat(const struct task *t, Img__Memory *msg)
+{
+	struct proc_stat st;
+	int r = stat_read(t->proc, "stat", &st);
+
+	if (r < 0)
+		return fail(r, "%s: read stat", task_name(t));
+	msg->start_code = st.field[STAT_STARTCODE];
+	msg->end_code = st.field[STAT_ENDCODE];
+	msg->start_data = st.field[STAT_START_DATA];
+	msg->end_data = st.field[STAT_END_DATA];
+	msg->start_brk = st.field[STAT_START_BRK];
+	msg->start_stack = st.field[STAT_STARTSTACK];
+	msg->arg_start = st.field[STAT_ARG_START];
+	msg->arg_end = st.field[STAT_ARG_END];
+	msg->env_start = st.field[STAT_ENV_START];
+	msg->env_end = st.field[STAT_ENV_END];
+	return 0;
+}
+
+/* The file that /proc/PID/exe leads to is mapped: that one's id. */
+static int take_exe(struct dump *d, struct task *t, Img__Memory *msg)
+{
+	auto_free char *exe = NULL;
+	int r = link_read(t->proc, "exe", &exe);
+
+	if (r < 0)
+		return fail(r, "%s: read the link exe", task_name(t));
+	array_each (v, &t->vmas)
+		if (!v->shared && !strcmp(v->name, exe) && vma_class(v) == VMA_FILE)
+			return files_add_mapped(d, t, v, &msg->exe);
+	return fail(-ENOTSUP,
+	            "%s: its executable %s is not mapped any more, not supported by this version",
+	            task_name(t), exe);
+}
+
+static int take_vdso(struct task *t, Img__Memory *msg)
+{
+	const struct vma *v = vmas_vdso(t);
+	auto_free void *code = NULL;
+	int r;
+
+	if (!v)
+		return 0;
+	if (v->end - v->start > VDSO_MAX)
+		return refuse(t, v, "a vDSO of this size is not known");
+	code = malloc(v->end - v->start);
+	if (!code)
+		return -ENOMEM;
+	r = pread_full(t->mem, code, v->end - v->start, (off_t)v->start);
+	if (r < 0)
+		return fail(r, "%s: read its vDSO", task_name(t));
+	msg->vdso_hash = XXH3_64bits(code, v->end - v->start);
+	return 0;
+}
+
+static int take_coredump_filter(const struct task *t, Img__Memory *msg)
+{
+	auto_free char *text = NULL;
+	ssize_t n = file_read(t->proc, "coredump_filter", &text);
+
+	/* A kernel without core dumps has no filter. */
+	if (n < 0)
+		return n == -ENOENT ? 0 : fail((int)n, "%s: read coredump_filter", task_name(t));
+	msg->coredump_filter = (uint32_t)strtoul(text, NULL, 16);
+	return 0;
+}
+
+/* The object of a mapping, and the size of its huge pages. */
+static int take_object(struct dump *d, struct task *t, const struct vma *v, Img__Vma *msg)
+{
+	const struct shmem *m;
+	uint64_t huge;
+	int r;
+
+	if (msg->type == IMG__VMA__TYPE__FILE)
+		return files_add_mapped(d, t, v, &msg->object);
+	if (msg->type != IMG__VMA__TYPE__SHMEM && !(v->flags & VMF(ht)))
+		return 0;
+	/* Private huge pages have an inode of their own, too. */
+	r = shmem_of_vma(d, t, v, &m);
+	if (r < 0)
+		return r;
+	huge = shmem_huge_page(m);
+	if (huge)
+		msg->map |= (uint32_t)__builtin_ctzll(huge) << 26; /* MAP_HUGE_SHIFT */
+	if (msg->type == IMG__VMA__TYPE__SHMEM)
+		msg->object = m->id;
+	return 0;
+}
+
+static int take_vma(struct dump *d, struct task *t, const struct vma *v, Img__Vma *msg)
+{
+	const char *why = vma_obstacle(v);
+	int r;
+
+	/* What look saw may have changed until the freeze. */
+	if (why)
+		return refuse(t, v, why);
+	r = vma_message(v, msg);
+	return r < 0 ? r : take_object(d, t, v, msg);
+}
+
+struct vma_list {
+	Img__Vma *msgs;
+	Img__Vma **list;
+	size_t n;
+};
+
+static void vma_list_done(struct vma_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		vma_message_done(&l->msgs[i]);
+	free(l->msgs);
+	free(l->list);
+}
+
+static int take_vmas(struct dump *d, struct task *t, struct vma_list *l)
+{
+	l->msgs = calloc(t->vmas.n + 1, sizeof(*l->msgs));
+	l->list = calloc(t->vmas.n + 1, sizeof(*l->list));
+	if (!l->msgs || !l->list)
+		return -ENOMEM;
+	array_each (v, &t->vmas) {
+		int r;
+
+		if (vma_class(v) == VMA_KERNEL)
+			continue;
+		l->list[l->n] = &l->msgs[l->n];
+		r = take_vma(d, t, v, &l->msgs[l->n++]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A flag of a newer kernel may mean anything: it is let go, and said. */
+static void take_losses(const struct task *t)
+{
+	array_each (v, &t->vmas) {
+		if (!(v->flags & VMF_UNKNOWN) || vma_class(v) == VMA_KERNEL)
+			continue;
+		lose("%s: mapping %" PRIx64 "-%" PRIx64 " and maybe others: a flag in smaps that "
+		     "this version does not know",
+		     task_name(t), v->start, v->end);
+		return;
+	}
+}
+
+static int take_message(struct dump *d, struct task *t, Img__Memory *msg)
+{
+	int r = take_stat(t, msg);
+
+	if (r == 0)
+		r = take_exe(d, t, msg);
+	if (r == 0)
+		r = take_vdso(t, msg);
+	if (r == 0)
+		r = take_coredump_filter(t, msg);
+	return r;
+}
+
+static int memory_take(struct dump *d, struct thread *th, const struct script *s,
+                       const struct ask *ask)
+{
+	auto_(vma_list_done) struct vma_list vmas = {};
+	auto_(guards_done) struct guards guards = {};
+	auto_free char *auxv = NULL;
+	Img__Memory msg = IMG__MEMORY__INIT;
+	struct task *t = th->task;
+	ssize_t size = file_read(t->proc, "auxv", &auxv);
+	int r;
+
+	if (size < 0)
+		return fail((int)size, "%s: read auxv", task_name(t));
+	r = take_message(d, t, &msg);
+	if (r == 0)
+		r = take_vmas(d, t, &vmas);
+	if (r == 0)
+		r = guards_read(t, &guards);
+	if (r < 0)
+		return r;
+	take_answers_of(s, ask, &msg);
+	take_losses(t);
+	msg.auxv = (ProtobufCBinaryData){ (size_t)size, (uint8_t *)auxv };
+	msg.n_vmas = vmas.n;
+	msg.vmas = vmas.list;
+	msg.n_guard_start = guards.start.n;
+	msg.guard_start = guards.start.v;
+	msg.n_guard_size = guards.size.n;
+	msg.guard_size = guards.size.v;
+	return image_put(d->out, KIND_memory, (uint32_t)t->pid, &msg.base);
+}
+
+const struct dump_aspect dump_memory = {
+	.scope = SCOPE_PROCESS,
+	.look = memory_look,
+	.ask = memory_ask,
+	.take = memory_take,
+};

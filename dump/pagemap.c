@@ -1,0 +1,127 @@
+/*
+ * PAGEMAP_SCAN walks the page tables of a whole range in one call, holes cost
+ * nothing. Without it every entry of /proc/PID/pagemap is read.
+ *
+ * Traps: WRITTEN is set for pages that do not exist, and SWAPPED for guard
+ * regions and for write-protection markers of userfaultfd: neither says that
+ * there is data. Asking for FILE costs a look at every page, so that is done
+ * for mappings of files only.
+ */
+#include "dump/pagemap.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#ifndef PAGEMAP_SCAN
+struct pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN    _IOWR('f', 16, struct pm_scan_arg)
+#define PAGE_IS_FILE    (1 << 2)
+#define PAGE_IS_PRESENT (1 << 3)
+#define PAGE_IS_SWAPPED (1 << 4)
+#define PAGE_IS_PFNZERO (1 << 5)
+#endif
+#ifndef PAGE_IS_GUARD
+#define PAGE_IS_GUARD (1 << 8) /* Linux 6.15 */
+#endif
+
+/* An entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
+#define PM_PRESENT (UINT64_C(1) << 63)
+#define PM_SWAPPED (UINT64_C(1) << 62)
+#define PM_FILE    (UINT64_C(1) << 61)
+#define PM_GUARD   (UINT64_C(1) << 58)
+
+#define PAGE    UINT64_C(4096)
+#define ENTRIES 4096
+
+static int scan(int pagemap, struct pm_scan_arg *arg)
+{
+	int n;
+
+	do
+		n = ioctl(pagemap, PAGEMAP_SCAN, arg);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static void set_query(struct pm_scan_arg *arg, enum pagemap_query query, uint64_t guard)
+{
+	/* A category that is the same for all that is found, so that neighbours become one region. */
+	arg->return_mask = PAGE_IS_PFNZERO;
+	if (query == PAGEMAP_GUARD) {
+		arg->category_mask = guard;
+		return;
+	}
+	arg->category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+	arg->category_inverted = PAGE_IS_PFNZERO | guard;
+	if (query == PAGEMAP_FILE)
+		arg->category_inverted |= PAGE_IS_FILE;
+	arg->category_mask = arg->category_inverted;
+}
+
+static bool entry_matches(uint64_t e, enum pagemap_query query)
+{
+	if (query == PAGEMAP_GUARD || e & PM_GUARD)
+		return query == PAGEMAP_GUARD && e & PM_GUARD;
+	if (query == PAGEMAP_FILE && e & PM_FILE)
+		return false;
+	return e & (PM_PRESENT | PM_SWAPPED);
+}
+
+static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
+                        struct page_region *ret, size_t max)
+{
+	uint64_t entries[ENTRIES];
+	size_t n = 0;
+
+	while (*at < end) {
+		uint64_t want = (end - *at) / PAGE;
+		ssize_t got = pread(pagemap, entries, (want < ENTRIES ? want : ENTRIES) * 8,
+		                    (off_t)(*at / PAGE * 8));
+
+		if (got <= 0)
+			return got < 0 ? -errno : -EPROTO;
+		for (ssize_t i = 0; i < got / 8; i++, *at += PAGE) {
+			if (!entry_matches(entries[i], query))
+				continue;
+			if (n && ret[n - 1].end == *at) {
+				ret[n - 1].end += PAGE;
+				continue;
+			}
+			if (n == max)
+				return (int)n;
+			ret[n++] = (struct page_region){ *at, *at + PAGE, 0 };
+		}
+	}
+	return (int)n;
+}
+
+int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
+                 struct page_region *ret, size_t max)
+{
+	uint64_t guard = PAGE_IS_GUARD;
+	int n;
+
+	for (;;) {
+		struct pm_scan_arg arg = { .size = sizeof(arg),
+			                   .start = *at,
+			                   .end = end,
+			                   .vec = (uintptr_t)ret,
+			                   .vec_len = max };
+
+		set_query(&arg, query, guard);
+		n = scan(pagemap, &arg);
+		if (n >= 0)
+			*at = arg.walk_end;
+		if (n != -EINVAL || !guard || query == PAGEMAP_GUARD)
+			break;
+		guard = 0; /* a kernel before 6.15 */
+	}
+	if (n == -ENOTTY || (n == -EINVAL && query == PAGEMAP_GUARD))
+		return find_by_read(pagemap, query, at, end, ret, max);
+	return n;
+}

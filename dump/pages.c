@@ -1,0 +1,256 @@
+/*
+ * The pages of all tasks, copied by up to four threads, each into its own page
+ * file: one file does not scale, writers wait for each other at its inode.
+ * Threads are started only when there is more than a little to do.
+ *
+ * Everybody takes the next unit from the one scan, so the work spreads evenly
+ * whatever the layout, and nothing is kept in memory but what is at hand.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+#include "dump/dump.h"
+#include "dump/pages_copy.h"
+#include "dump/pages_scan.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/shmem.pb-c.h"
+
+#define COPIERS 4
+#define ENOUGH  (8u << 20) /* bytes from which on threads pay */
+
+/* Runs of an object, until its record is written. */
+struct object_runs {
+	const struct shmem *m;
+	Img__Pages msg;
+};
+
+struct pages {
+	struct dump *d;
+	pthread_mutex_t lock; /* of everything here and the image writer, but page files */
+	struct scan scan;
+	uint64_t taken; /* bytes handed out */
+	int error;
+	ARRAY(struct object_runs) runs;
+};
+
+static size_t cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (size_t)CPU_COUNT(&set) < COPIERS ? (size_t)CPU_COUNT(&set) : COPIERS;
+}
+
+static int create_file(void *arg, struct pages_file **ret)
+{
+	struct pages *p = arg;
+	int r;
+
+	pthread_mutex_lock(&p->lock);
+	r = image_add_pages(p->d->out, ret);
+	pthread_mutex_unlock(&p->lock);
+	return r;
+}
+
+/* A copy of MSG for the record of an object. */
+static int keep_runs(struct pages *p, const struct shmem *m, const Img__Pages *msg)
+{
+	struct object_runs *o = array_add(&p->runs);
+
+	if (!o)
+		return -ENOMEM;
+	o->m = m;
+	o->msg = *msg;
+	o->msg.start = malloc(msg->n_start * sizeof(*msg->start));
+	o->msg.count = malloc(msg->n_count * sizeof(*msg->count));
+	if (!o->msg.start || !o->msg.count)
+		return -ENOMEM;
+	memcpy(o->msg.start, msg->start, msg->n_start * sizeof(*msg->start));
+	memcpy(o->msg.count, msg->count, msg->n_count * sizeof(*msg->count));
+	return 0;
+}
+
+static int put_runs(void *arg, struct task *t, const struct shmem *m, const Img__Pages *msg)
+{
+	struct pages *p = arg;
+	int r;
+
+	pthread_mutex_lock(&p->lock);
+	r = t ? image_put(p->d->out, KIND_pages, (uint32_t)t->pid, &msg->base)
+	      : keep_runs(p, m, msg);
+	pthread_mutex_unlock(&p->lock);
+	return r;
+}
+
+/* Take the next unit: 1; 0 when there is none, or somebody failed. */
+static int take_unit(struct pages *p, struct unit *u)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&p->lock);
+	if (!p->error)
+		r = scan_next(&p->scan, u);
+	if (r > 0)
+		p->taken += u->bytes;
+	pthread_mutex_unlock(&p->lock);
+	return r;
+}
+
+static void set_error(struct pages *p, int r)
+{
+	pthread_mutex_lock(&p->lock);
+	if (r < 0 && !p->error)
+		p->error = r;
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* Copy units until none is left, or (UNTIL) that many bytes are taken. 1: there may be more. */
+static int copy_units(struct pages *p, struct copier *c, uint64_t until)
+{
+	auto_free struct unit *u = malloc(sizeof(*u));
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	while ((r = take_unit(p, u)) > 0) {
+		r = copier_unit(c, u);
+		if (r < 0)
+			return r;
+		if (until && p->taken >= until)
+			return 1;
+	}
+	return r;
+}
+
+static void copier_setup(struct copier *c, struct pages *p)
+{
+	*c = (struct copier){ .create = create_file, .put = put_runs, .arg = p };
+}
+
+static void *copier_thread(void *arg)
+{
+	struct pages *p = arg;
+	auto_(copier_done) struct copier c = {};
+	int r;
+
+	copier_setup(&c, p);
+	r = copier_init(&c);
+	if (r == 0)
+		r = copy_units(p, &c, 0);
+	if (r == 0)
+		r = copier_finish(&c);
+	set_error(p, r);
+	return NULL;
+}
+
+/* Signals are for the first thread. */
+static size_t start_threads(struct pages *p, pthread_t threads[COPIERS])
+{
+	size_t want = cpus(), n = 0;
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (n + 1 < want && pthread_create(&threads[n], NULL, copier_thread, p) == 0)
+		n++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return n;
+}
+
+static int copy_all(struct pages *p)
+{
+	auto_(copier_done) struct copier c = {};
+	pthread_t threads[COPIERS];
+	size_t n = 0;
+	int r;
+
+	copier_setup(&c, p);
+	r = copier_init(&c);
+	if (r == 0)
+		r = copy_units(p, &c, ENOUGH);
+	if (r > 0) {
+		n = start_threads(p, threads);
+		r = copy_units(p, &c, 0);
+	}
+	if (r == 0)
+		r = copier_finish(&c);
+	set_error(p, r);
+	for (size_t i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	return p->error;
+}
+
+static int by_object(const void *a, const void *b)
+{
+	const struct object_runs *x = a, *y = b;
+
+	return x->m->id < y->m->id ? -1 : x->m->id > y->m->id;
+}
+
+/* The record of M; its runs are the N at FIRST. */
+static int put_object(struct pages *p, const struct shmem *m, struct object_runs *first, size_t n)
+{
+	Img__Shmem msg = IMG__SHMEM__INIT;
+	auto_free Img__Pages **list = calloc(n + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		list[i] = &first[i].msg;
+	msg.id = m->id;
+	msg.memfd = m->memfd;
+	msg.name = m->name;
+	msg.size = (uint64_t)m->st.st_size;
+	msg.mode = m->st.st_mode & 07777;
+	msg.uid = m->st.st_uid;
+	msg.gid = m->st.st_gid;
+	msg.seals = m->seals;
+	msg.huge_page_size = shmem_huge_page(m);
+	msg.n_pages = n;
+	msg.pages = list;
+	return image_put(p->d->out, KIND_shmem, m->id, &msg.base);
+}
+
+static int put_objects(struct pages *p)
+{
+	size_t next = 0;
+
+	if (p->runs.n)
+		qsort(p->runs.v, p->runs.n, sizeof(*p->runs.v), by_object);
+	array_each (m, &p->d->shmems.list) {
+		size_t first = next;
+		int r;
+
+		while (next < p->runs.n && p->runs.v[next].m == *m)
+			next++;
+		r = put_object(p, *m, p->runs.v + first, next - first);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void pages_done(struct pages *p)
+{
+	array_each (o, &p->runs) {
+		free(o->msg.start);
+		free(o->msg.count);
+	}
+	array_done(&p->runs);
+	scan_done(&p->scan);
+}
+
+int dump_pages(struct dump *d)
+{
+	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
+	int r = scan_init(&p.scan, d);
+
+	if (r == 0)
+		r = copy_all(&p);
+	return r < 0 ? r : put_objects(&p);
+}

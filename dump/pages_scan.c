@@ -1,0 +1,263 @@
+/*
+ * Pages are looked up in groups of neighbouring mappings of the same sort with
+ * one system call, and handed out cut at the borders of mappings, since what
+ * is to be done with a page is a matter of its mapping.
+ *
+ * Objects of shared memory are read through their file, SEEK_DATA after
+ * SEEK_HOLE: page tables do not tell of shared pages that are swapped out.
+ */
+#include "dump/pages_scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "dump/memory_map.h"
+#include "dump/pagemap.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define REGIONS 2048
+
+int scan_init(struct scan *s, struct dump *d)
+{
+	*s = (struct scan){ .d = d, .pagemap = -1 };
+	s->region = calloc(REGIONS, sizeof(*s->region));
+	return s->region ? 0 : -ENOMEM;
+}
+
+void scan_done(struct scan *s)
+{
+	if (s->pagemap >= 0)
+		close(s->pagemap);
+	free(s->region);
+}
+
+static struct task *scan_task(const struct scan *s)
+{
+	return s->task < s->d->tasks.n ? &s->d->tasks.v[s->task] : NULL;
+}
+
+static bool is_file(const struct vma *v)
+{
+	return vma_class(v) != VMA_ANON;
+}
+
+/* The next group of mappings of this task. False: it has no more. */
+static bool next_group(struct scan *s, const struct task *t)
+{
+	size_t i = s->group_end;
+
+	while (i < t->vmas.n && !vma_has_pages(&t->vmas.v[i]))
+		i++;
+	if (i == t->vmas.n)
+		return false;
+	s->vma = i;
+	s->at = t->vmas.v[i].start;
+	while (i < t->vmas.n && vma_has_pages(&t->vmas.v[i]) &&
+	       is_file(&t->vmas.v[i]) == is_file(&t->vmas.v[s->vma]))
+		s->end = t->vmas.v[i++].end;
+	s->group_end = i;
+	return true;
+}
+
+static int find_regions(struct scan *s, const struct task *t)
+{
+	enum pagemap_query query = is_file(&t->vmas.v[s->vma]) ? PAGEMAP_FILE : PAGEMAP_ANON;
+	int n = pagemap_find(s->pagemap, query, &s->at, s->end, s->region, REGIONS);
+
+	if (n < 0)
+		return fail(n, "%s: look for its pages", task_name(t));
+	s->n = (size_t)n;
+	s->next = 0;
+	return 0;
+}
+
+static int open_pagemap(struct scan *s, const struct task *t)
+{
+	if (s->pagemap >= 0)
+		return 0;
+	s->pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	return s->pagemap < 0 ? fail(-errno, "%s: open pagemap", task_name(t)) : 0;
+}
+
+/* Have a region at hand: 1; 0 at the end of the task. */
+static int have_region(struct scan *s, const struct task *t)
+{
+	int r = open_pagemap(s, t);
+
+	while (r == 0 && s->next == s->n) {
+		if (s->at >= s->end && !next_group(s, t))
+			return 0;
+		r = find_regions(s, t);
+	}
+	return r < 0 ? r : 1;
+}
+
+/* As much of RUN as there is room for in U; what is left of it stays in RUN. */
+static void unit_take(struct unit *u, struct run *run)
+{
+	struct run *slot = &u->runs[u->n++];
+	uint64_t room = UNIT_BYTES - u->bytes;
+
+	*slot = *run;
+	if (slot->size > room)
+		slot->size = room;
+	u->bytes += slot->size;
+	run->start += slot->size;
+	run->size -= slot->size;
+}
+
+static bool unit_full(const struct unit *u)
+{
+	return u->n == UNIT_RUNS || u->bytes == UNIT_BYTES;
+}
+
+/* The piece of the first region that lies in one mapping. */
+static struct run first_piece(struct scan *s, const struct task *t)
+{
+	const struct page_region *r = &s->region[s->next];
+	const struct vma *v;
+	uint64_t end;
+
+	while (t->vmas.v[s->vma].end <= r->start)
+		s->vma++;
+	v = &t->vmas.v[s->vma];
+	end = r->end < v->end ? r->end : v->end;
+	return (struct run){ .start = r->start,
+		             .size = end - r->start,
+		             .keep_zeros = is_file(v),
+		             .by_mem = !(v->prot & PROT_READ) };
+}
+
+static int task_next(struct scan *s, struct task *t, struct unit *u)
+{
+	u->task = t;
+	while (!unit_full(u)) {
+		int r = have_region(s, t);
+		struct run run;
+
+		if (r <= 0)
+			return r < 0 ? r : u->n > 0;
+		run = first_piece(s, t);
+		unit_take(u, &run);
+		s->region[s->next].start = run.start;
+		if (run.start == s->region[s->next].end)
+			s->next++;
+	}
+	return 1;
+}
+
+/* The data of OBJECT from s->at on: 1; 0 when there is none. */
+static int have_data(struct scan *s, const struct shmem *m)
+{
+	off_t data, hole;
+
+	if (s->at < s->end)
+		return 1;
+	if (s->at >= (uint64_t)m->st.st_size)
+		return 0;
+	if (shmem_huge_page(m)) { /* hugetlbfs knows no holes */
+		s->end = (uint64_t)m->st.st_size;
+		return 1;
+	}
+	data = lseek(m->fd, (off_t)s->at, SEEK_DATA);
+	if (data < 0 && errno == ENXIO)
+		return 0;
+	hole = data < 0 ? -1 : lseek(m->fd, data, SEEK_HOLE);
+	if (hole < 0)
+		return fail(-errno, "shared memory %u (%s): look for its data", m->id, m->name);
+	s->at = (uint64_t)data & ~(uint64_t)4095;
+	s->end = ((uint64_t)hole + 4095) & ~(uint64_t)4095;
+	return 1;
+}
+
+static int object_next(struct scan *s, const struct shmem *m, struct unit *u)
+{
+	u->m = m;
+	while (!unit_full(u)) {
+		int r = have_data(s, m);
+		struct run run = { .start = s->at, .size = s->end - s->at };
+
+		if (r <= 0)
+			return r < 0 ? r : u->n > 0;
+		unit_take(u, &run);
+		s->at = run.start;
+	}
+	return 1;
+}
+
+/* Nothing of the last source shall be seen in the next one. */
+static void scan_reset(struct scan *s)
+{
+	if (s->pagemap >= 0)
+		close(s->pagemap);
+	s->pagemap = -1;
+	s->at = s->end = 0;
+	s->next = s->n = s->vma = s->group_end = 0;
+}
+
+int scan_next(struct scan *s, struct unit *u)
+{
+	struct task *t;
+
+	for (; (t = scan_task(s)); s->task++) {
+		int r;
+
+		u->task = NULL, u->m = NULL, u->n = 0, u->bytes = 0;
+		r = t->state == TASK_ZOMBIE ? 0 : task_next(s, t, u);
+		if (r)
+			return r;
+		scan_reset(s);
+	}
+	for (; s->object < s->d->shmems.list.n; s->object++) {
+		int r;
+
+		u->task = NULL, u->m = NULL, u->n = 0, u->bytes = 0;
+		r = object_next(s, s->d->shmems.list.v[s->object], u);
+		if (r)
+			return r;
+		scan_reset(s);
+	}
+	return 0;
+}
+
+static int guards_add(struct guards *g, const struct page_region *r)
+{
+	uint64_t *start = array_add(&g->start), *size = array_add(&g->size);
+
+	if (!start || !size)
+		return -ENOMEM;
+	*start = r->start;
+	*size = r->end - r->start;
+	return 0;
+}
+
+int guards_read(struct task *t, struct guards *ret)
+{
+	auto_(scan_done) struct scan s = { .pagemap = -1 };
+	int r = scan_init(&s, NULL);
+
+	for (size_t i = 0; r == 0 && i < t->vmas.n; i++) {
+		uint64_t at = t->vmas.v[i].start, end = t->vmas.v[i].end;
+
+		if (!(t->vmas.v[i].flags & VMF(gu)))
+			continue;
+		r = open_pagemap(&s, t);
+		while (r == 0 && at < end) {
+			int n = pagemap_find(s.pagemap, PAGEMAP_GUARD, &at, end, s.region, REGIONS);
+
+			r = n < 0 ? fail(n, "%s: look for its guard regions", task_name(t)) : 0;
+			for (int k = 0; r == 0 && k < n; k++)
+				r = guards_add(ret, &s.region[k]);
+		}
+	}
+	return r;
+}
+
+void guards_done(struct guards *g)
+{
+	array_done(&g->start);
+	array_done(&g->size);
+}

@@ -1,0 +1,53 @@
+/*
+ * Which pages of a dump have to be stored, as a stream of small pieces: memory
+ * needed does not depend on the size of the targets.
+ */
+#pragma once
+
+#include "dump/dump.h"
+#include "dump/shmem.h"
+
+struct page_region; /* of linux/fs.h */
+
+#define UNIT_BYTES (4u << 20)
+#define UNIT_RUNS  512u
+
+/* A run of pages that lie in one mapping or shared object. */
+struct run {
+	uint64_t start, size;
+	bool keep_zeros; /* below is a file: zeros differ from it */
+	bool by_mem;     /* readable through /proc/PID/mem only (PROT_NONE) */
+};
+
+/* Work for one copying thread: pages of one task or one object. */
+struct unit {
+	struct task *task;     /* or NULL */
+	const struct shmem *m; /* or NULL */
+	struct run runs[UNIT_RUNS];
+	size_t n;
+	uint64_t bytes;
+};
+
+struct scan {
+	struct dump *d;
+	size_t task, object;        /* now at */
+	int pagemap;                /* of the task; -1 */
+	size_t vma;                 /* the mapping at the front of what was scanned */
+	size_t group_end;           /* behind the last mapping of this scan */
+	uint64_t at, end;           /* still to be scanned; for an object: of its file */
+	struct page_region *region; /* found, ... */
+	size_t next, n;             /* ... not yet handed out */
+};
+
+int scan_init(struct scan *s, struct dump *d);
+void scan_done(struct scan *s);
+
+/* The next unit: 1, 0 when there is none any more, or -errno explained. */
+int scan_next(struct scan *s, struct unit *ret);
+
+/* Guard regions (MADV_GUARD_INSTALL) of T, by address. */
+struct guards {
+	ARRAY(uint64_t) start, size;
+};
+int guards_read(struct task *t, struct guards *ret);
+void guards_done(struct guards *g);

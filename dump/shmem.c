@@ -1,0 +1,156 @@
+/*
+ * An object is opened through /proc/PID/map_files, or taken from a descriptor:
+ * the target need not have it open. What it is called shows in the link alone,
+ * maps escapes newlines.
+ */
+#include "dump/shmem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <search.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+#define HUGETLBFS_MAGIC 0x958458f6
+#define MEMFD           "/memfd:"
+#define DELETED         " (deleted)"
+
+static int shmem_compare(const void *a, const void *b)
+{
+	const struct shmem *x = a, *y = b;
+
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return x->dev == y->dev ? 0 : x->dev < y->dev ? -1 : 1;
+}
+
+static void shmem_free(struct shmem *m)
+{
+	closep(&m->fd);
+	free(m->name);
+	free(m);
+}
+
+/* "/memfd:name (deleted)" */
+static char *memfd_name(const char *link)
+{
+	size_t len = strlen(link), head = strlen(MEMFD), tail = strlen(DELETED);
+
+	if (strncmp(link, MEMFD, head) != 0 || len < head + tail)
+		return NULL;
+	return strndup(link + head, len - head - tail);
+}
+
+/* What the descriptor tells. */
+static int shmem_look(struct shmem *m, const char *link)
+{
+	int seals;
+
+	if (fstat(m->fd, &m->st) < 0)
+		return -errno;
+	m->memfd = !strncmp(link, MEMFD, strlen(MEMFD));
+	m->name = m->memfd ? memfd_name(link) : strdup("");
+	if (!m->name)
+		return -ENOMEM;
+	seals = m->memfd ? fcntl(m->fd, F_GET_SEALS) : 0;
+	if (seals < 0)
+		return -errno;
+	m->seals = (uint32_t)seals;
+	return 0;
+}
+
+static struct shmem *shmem_find(const struct dump *d, dev_t dev, uint64_t ino)
+{
+	struct shmem key = { .dev = dev, .ino = ino };
+	struct shmem **found = tfind(&key, &d->shmems.tree, shmem_compare);
+
+	return found ? *found : NULL;
+}
+
+/* A new object behind FD (consumed), whose link is LINK. */
+static int shmem_add(struct dump *d, dev_t dev, uint64_t ino, int fd, const char *link,
+                     const struct shmem **ret)
+{
+	struct shmem **slot = array_add(&d->shmems.list);
+	struct shmem *m = slot ? calloc(1, sizeof(*m)) : NULL;
+	int r;
+
+	if (!m) {
+		if (slot)
+			d->shmems.list.n--;
+		close(fd);
+		return -ENOMEM;
+	}
+	*slot = m;
+	*m = (struct shmem){ .id = (uint32_t)d->shmems.list.n, .dev = dev, .ino = ino, .fd = fd };
+	r = shmem_look(m, link);
+	if (r < 0)
+		return r;
+	if (!tsearch(m, &d->shmems.tree, shmem_compare))
+		return -ENOMEM;
+	*ret = m;
+	return 0;
+}
+
+int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,
+                 const struct shmem **ret)
+{
+	auto_free char *link = NULL;
+	char name[64];
+	int fd, r;
+
+	*ret = shmem_find(d, v->dev, v->ino);
+	if (*ret)
+		return 0;
+	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
+	r = link_read(t->proc, name, &link);
+	if (r == 0) {
+		fd = openat(t->proc, name, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? -errno : shmem_add(d, v->dev, v->ino, fd, link, ret);
+	}
+	if (r < 0)
+		return fail(r, "%s: mapping %" PRIx64 "-%" PRIx64 " (%s): open it", task_name(t),
+		            v->start, v->end, v->name);
+	return 0;
+}
+
+int shmem_of_file(struct dump *d, const struct file *f, const struct shmem **ret)
+{
+	char name[32];
+	int fd, r;
+
+	*ret = shmem_find(d, f->st.st_dev, f->st.st_ino);
+	if (*ret)
+		return 0;
+	snprintf(name, sizeof(name), "fd/%d", f->fd);
+	fd = openat(f->task->proc, name, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : shmem_add(d, f->st.st_dev, f->st.st_ino, fd, f->link, ret);
+	if (r < 0)
+		return fail(r, "%s: fd %d: %s: open it", task_name(f->task), f->fd, f->link);
+	return 0;
+}
+
+uint64_t shmem_huge_page(const struct shmem *m)
+{
+	struct statfs fs;
+
+	return fstatfs(m->fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : 0;
+}
+
+static void nothing(void *p)
+{
+}
+
+void shmems_done(struct dump *d)
+{
+	tdestroy(d->shmems.tree, nothing);
+	array_each (m, &d->shmems.list)
+		shmem_free(*m);
+	array_done(&d->shmems.list);
+	d->shmems = (struct shmems){};
+}

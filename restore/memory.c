@@ -1,0 +1,176 @@
+/*
+ * The address space of a task, restore half. The task starts as a copy of
+ * crtool: everything of that but the arena is unmapped first, then the mappings
+ * of the checkpoint take its place.
+ *
+ * The rseq area that the copy has inherited lies in memory that is about to
+ * go: it is unregistered first, or the kernel would kill the task at the next
+ * preemption. PR_SET_MM_MAP comes when the old executable is gone (EBUSY);
+ * what cannot be taken back comes last: mseal, MDWE.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "parasite/arch/arch.h"
+#include "restore/memory.h"
+#include "restore/shmem.h"
+
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#endif
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+#define RSEQ_UNREGISTER 1u  /* RSEQ_FLAG_UNREGISTER */
+#define RSEQ_MIN        32u /* what glibc registers at least */
+
+static void emit_rseq_off(struct script *s)
+{
+	uint64_t area = (uint64_t)(uintptr_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset;
+	uint32_t size = __rseq_size < RSEQ_MIN ? RSEQ_MIN : __rseq_size;
+
+	if (__rseq_size)
+		script_ask(s, SYS_rseq, area, size, RSEQ_UNREGISTER, RSEQ_SIG);
+}
+
+static void emit_clear(struct restore *r, struct script *s)
+{
+	uint64_t end = r->arena.base + r->arena.size;
+
+	emit_rseq_off(s);
+	script_call(s, SYS_munmap, 0, r->arena.base);
+	script_call(s, SYS_munmap, end, ARCH_USER_END - end);
+}
+
+/* Switches of the whole address space, before there is anything in it. */
+static void emit_switches(const Img__Memory *m, struct script *s)
+{
+	if (m->thp_disable)
+		script_call(s, SYS_prctl, PR_SET_THP_DISABLE, 1, m->thp_disable & 2, 0, 0);
+	if (m->memory_merge)
+		script_call(s, SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
+}
+
+static int emit_mm(struct restore *r, const Img__Memory *m, struct script *s)
+{
+	int exe = pool_file(r, m->exe);
+	struct prctl_mm_map map = {
+		.start_code = m->start_code,
+		.end_code = m->end_code,
+		.start_data = m->start_data,
+		.end_data = m->end_data,
+		.start_brk = m->start_brk,
+		.brk = m->brk,
+		.start_stack = m->start_stack,
+		.arg_start = m->arg_start,
+		.arg_end = m->arg_end,
+		.env_start = m->env_start,
+		.env_end = m->env_end,
+		.auxv_size = (uint32_t)m->auxv.len,
+		.exe_fd = (uint32_t)exe,
+	};
+
+	if (exe < 0)
+		return exe;
+	if (m->auxv.len)
+		map.auxv = (void *)script_put(s, m->auxv.data, m->auxv.len);
+	script_call(s, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, script_put(s, &map, sizeof(map)),
+	            sizeof(map), 0);
+	return 0;
+}
+
+static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMessage *msg,
+                        struct script *s)
+{
+	const Img__Memory *m = (const Img__Memory *)msg;
+	uint32_t pid = (uint32_t)th->task->pid;
+	auto_free uint8_t *marks = NULL;
+	int e = memory_marks(r, pid, m, &marks);
+
+	if (e < 0)
+		return e;
+	emit_clear(r, s);
+	emit_switches(m, s);
+	e = memory_map(r, m, marks, s);
+	if (e == 0)
+		e = emit_mm(r, m, s);
+	if (e == 0)
+		e = memory_fill(r, pid, s);
+	if (e < 0)
+		return e;
+	memory_settle(m, marks, s);
+	for (size_t i = 0; i < m->n_vmas; i++)
+		if (m->vmas[i]->type == IMG__VMA__TYPE__VDSO)
+			th->task->vdso = m->vmas[i]->start;
+	return 0;
+}
+
+static int memory_last(struct restore *r, struct rthread *th, const ProtobufCMessage *msg,
+                       struct script *s)
+{
+	const Img__Memory *m = (const Img__Memory *)msg;
+
+	for (size_t i = 0; i < m->n_vmas; i++)
+		if (m->vmas[i]->traits & IMG__VMA__TRAIT__SEALED)
+			script_call(s, SYS_mseal, m->vmas[i]->start, m->vmas[i]->size, 0);
+	if (m->mlock_future)
+		script_call(s, SYS_mlockall, m->mlock_future);
+	if (m->mdwe)
+		script_call(s, SYS_prctl, PR_SET_MDWE, m->mdwe, 0, 0, 0);
+	return 0;
+}
+
+bool memory_overlaps(const ProtobufCMessage *memory, uint64_t start, uint64_t end)
+{
+	const Img__Memory *m = (const Img__Memory *)memory;
+
+	for (size_t i = 0; i < m->n_vmas; i++)
+		if (m->vmas[i]->start < end && start < m->vmas[i]->start + m->vmas[i]->size)
+			return true;
+	return false;
+}
+
+/* The task could not open its own /proc: that is the coordinator's. */
+static int set_coredump_filter(const struct rtask *t, const Img__Memory *m)
+{
+	char path[48], text[16];
+	int e;
+
+	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", t->pid);
+	snprintf(text, sizeof(text), "0x%x", m->coredump_filter);
+	e = file_write(AT_FDCWD, path, text);
+	if (e == -ENOENT)
+		return 0; /* a kernel without core dumps */
+	return e < 0 ? fail(e, "%s: set its coredump_filter", rtask_name(t)) : 0;
+}
+
+int memory_commit(struct restore *r)
+{
+	array_each (t, &r->tasks) {
+		const Img__Memory *m =
+			(const Img__Memory *)aspect_record(r, KIND_memory, (uint32_t)t->pid);
+		int e = m ? set_coredump_filter(t, m) : 0;
+
+		if (e < 0)
+			return e;
+	}
+	return shmem_seal(r);
+}
+
+const struct restore_aspect restore_memory = {
+	.check = memory_check,
+	.emit[PHASE_BUILD] = memory_build,
+	.emit[PHASE_LAST] = memory_last,
+};

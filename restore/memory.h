@@ -1,0 +1,35 @@
+/* The parts of the aspect memory, restore half. */
+#pragma once
+
+#include "images/pages.h"
+#include "proto/memory.pb-c.h"
+#include "restore/restore.h"
+
+/* Marks of a mapping. */
+enum vma_mark {
+	MARK_FILLED = 1,  /* pages of the checkpoint go into it */
+	MARK_GUARDED = 2, /* it has guard regions */
+};
+
+/* Refuse hostile content (memory_check.c). */
+int memory_check(struct restore *r, uint32_t owner, const ProtobufCMessage *msg);
+
+/* The marks of all mappings of PID, checked on the way; freed by the caller (memory_check.c). */
+int memory_marks(struct restore *r, uint32_t pid, const Img__Memory *m, uint8_t **ret);
+
+/* Is that prot, with MARK, not the one that it can be filled with? */
+static inline bool vma_needs_write(const Img__Vma *v, uint8_t mark)
+{
+	return mark & MARK_FILLED && (v->prot & 3) != 3;
+}
+
+/* All mappings, ready to be filled (memory_map.c). */
+int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, struct script *s);
+/* Protection, advice, locks, once they are full. */
+void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s);
+
+/* Pages of PID into its mappings (memory_fill.c). */
+int memory_fill(struct restore *r, uint32_t pid, struct script *s);
+
+/* What is done from outside when all tasks stand at the end of their scripts (memory.c). Explained. */
+int memory_commit(struct restore *r);

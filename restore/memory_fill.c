@@ -1,0 +1,170 @@
+/*
+ * Content: the task reads its own pages, many runs with one preadv(2), each
+ * page touched once. Where there is much to read, threads of the task share
+ * the work; they are gone before the threads of the checkpoint are made, whose
+ * numbers they may have borne.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "restore/memory.h"
+
+#define FILLERS 4
+#define ENOUGH  (8u << 20) /* bytes from which on threads pay */
+#define VECTOR  1024u      /* IOV_MAX */
+
+/* An OP_VECTOR that is being collected. */
+struct vector {
+	struct script *s;
+	int fd;
+	uint64_t offset, next; /* in the file: where it starts, where the next run must */
+	struct iovec iov[VECTOR];
+	size_t n;
+};
+
+static void vector_flush(struct vector *v)
+{
+	uint64_t at;
+
+	if (!v->n)
+		return;
+	at = script_put(v->s, v->iov, v->n * sizeof(*v->iov));
+	script_op(v->s, OP_VECTOR, EXPECT_SUCCESS, 0, SYS_preadv,
+	          (const uint64_t[6]){ (uint64_t)v->fd, at, v->n, v->offset });
+	v->n = 0;
+}
+
+static void vector_add(struct vector *v, int fd, uint64_t start, uint64_t size, uint64_t offset)
+{
+	if (v->n && (v->n == VECTOR || v->fd != fd || v->next != offset))
+		vector_flush(v);
+	if (!v->n) {
+		v->fd = fd;
+		v->offset = offset;
+	}
+	v->iov[v->n++] = (struct iovec){ (void *)start, size };
+	v->next = offset + size;
+}
+
+/* All runs of a task, one after the other, in whatever pieces are wanted. */
+struct supply {
+	struct restore *r;
+	const struct record *rec;
+	size_t nrec, at;
+	struct page_iter it;
+	struct page_run run; /* what is left of the current one */
+	bool open;
+};
+
+static bool supply_next(struct supply *p)
+{
+	while (!p->run.size) {
+		if (p->open && pages_next(&p->it, &p->run))
+			return true;
+		if (p->open)
+			p->at++;
+		p->open = p->at < p->nrec;
+		if (!p->open)
+			return false;
+		p->it = pages_iter(p->r->images, (const Img__Pages *)p->rec[p->at].msg);
+	}
+	return true;
+}
+
+/* The next SIZE bytes of the supply into the script S. */
+static void emit_part(struct supply *p, uint64_t size, struct script *s)
+{
+	struct vector v = { .s = s };
+
+	while (size && supply_next(p)) {
+		const Img__Pages *msg = (const Img__Pages *)p->rec[p->at].msg;
+		uint64_t n = p->run.size < size ? p->run.size : size;
+
+		vector_add(&v, p->r->images->pages[msg->file], p->run.start, n, p->run.offset);
+		p->run.start += n;
+		p->run.offset += n;
+		p->run.size -= n;
+		size -= n;
+	}
+	vector_flush(&v);
+}
+
+static unsigned cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return CPU_COUNT(&set) < FILLERS ? (unsigned)CPU_COUNT(&set) : FILLERS;
+}
+
+/*
+ * A thread that reads its part and is gone. The kernel clears the word at
+ * *RET_ALIVE and wakes who waits for it when the thread ends.
+ */
+static int emit_filler(struct supply *p, uint64_t size, struct script *s, uint64_t *ret_alive)
+{
+	auto_(script_done) struct script own = {};
+	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+		                            CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID,
+		                   .stack_size = ARENA_STACK };
+	uint32_t alive = 1;
+	int e;
+
+	script_init(&own, s->arena);
+	own.room = s->room;
+	e = script_head(&own);
+	if (e < 0)
+		return e;
+	emit_part(p, size, &own);
+	script_call(&own, SYS_exit, 0);
+	e = script_finish(&own, (uint64_t)(uintptr_t)p->r->shared, 0, NULL, 0);
+	if (e < 0)
+		return e;
+	*ret_alive = script_put(s, &alive, sizeof(alive));
+	args.stack = own.stack - ARENA_STACK;
+	args.child_tid = *ret_alive;
+	script_op(s, OP_CLONE, EXPECT_SUCCESS, 0, SYS_clone3,
+	          (const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own.head });
+	return 0;
+}
+
+/* The first call may find it gone already; the second must. */
+static void emit_wait(uint64_t alive, struct script *s)
+{
+	static const struct timespec now;
+
+	script_ask(s, SYS_futex, alive, FUTEX_WAIT, 1, 0);
+	script_want(s, -EAGAIN, SYS_futex, alive, FUTEX_WAIT, 1,
+	            script_put(s, &now, sizeof(now)));
+}
+
+int memory_fill(struct restore *r, uint32_t pid, struct script *s)
+{
+	struct supply p = { .r = r };
+	uint64_t alive[FILLERS], bytes = 0, part;
+	unsigned n = 0, fillers;
+
+	p.rec = images_find(r->images, KIND_pages, pid, &p.nrec);
+	for (size_t i = 0; i < p.nrec; i++)
+		bytes += pages_bytes(r->images, (const Img__Pages *)p.rec[i].msg);
+	fillers = bytes < ENOUGH ? 1 : cpus();
+	part = (bytes / fillers + 4095) & ~UINT64_C(4095);
+	while (n + 1 < fillers) {
+		int e = emit_filler(&p, part, s, &alive[n++]);
+
+		if (e < 0)
+			return e;
+	}
+	emit_part(&p, UINT64_MAX, s);
+	for (unsigned i = 0; i < n; i++)
+		emit_wait(alive[i], s);
+	return 0;
+}

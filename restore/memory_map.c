@@ -1,0 +1,138 @@
+/*
+ * Mappings, restore half. Everything is mapped before anything is filled;
+ * what may not be written to is writable until it is full. Advice that matters
+ * for the filling (huge pages) comes before it, all other after.
+ */
+#include <errno.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "lib/log.h"
+#include "parasite/arch/arch.h"
+#include "restore/memory.h"
+#include "restore/shmem.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA           0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+static int vma_fd(struct restore *r, const Img__Vma *v)
+{
+	bool shared = (v->map & MAP_TYPE) == MAP_SHARED || (v->map & MAP_TYPE) == MAP_SHARED_VALIDATE;
+
+	if (v->type == IMG__VMA__TYPE__FILE)
+		return pool_file(r, v->object);
+	if (v->type == IMG__VMA__TYPE__SHMEM)
+		return shmem_get(r, v->object, !shared || v->traits & IMG__VMA__TRAIT__WRITE);
+	return -1;
+}
+
+static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, struct script *s)
+{
+	uint32_t prot = vma_needs_write(v, mark) ? PROT_READ | PROT_WRITE : v->prot;
+	int fd = vma_fd(r, v);
+
+	if (fd < 0 && v->type != IMG__VMA__TYPE__ANON)
+		return fd;
+	script_want(s, v->start, SYS_mmap, v->start, v->size, prot, v->map | MAP_FIXED_NOREPLACE,
+	            (int64_t)fd, v->offset);
+	if (v->traits & IMG__VMA__TRAIT__HUGEPAGE)
+		script_ask(s, SYS_madvise, v->start, v->size, MADV_HUGEPAGE);
+	if (v->traits & IMG__VMA__TRAIT__NOHUGEPAGE)
+		script_ask(s, SYS_madvise, v->start, v->size, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+/* It must come first: there must be no other vDSO, and its place must be free. */
+static void map_vdso(const Img__Memory *m, struct script *s)
+{
+	for (size_t i = 0; i < m->n_vmas; i++) {
+		uint64_t args[6];
+		uint32_t nr;
+
+		if (m->vmas[i]->type <= IMG__VMA__TYPE__SHMEM)
+			continue;
+		nr = arch_vdso_call(m->vmas[i]->start, args);
+		script_op(s, OP_CALL, EXPECT_SUCCESS, 0, nr, args);
+		return;
+	}
+}
+
+int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, struct script *s)
+{
+	map_vdso(m, s);
+	for (size_t i = 0; i < m->n_vmas; i++) {
+		int e;
+
+		if (m->vmas[i]->type > IMG__VMA__TYPE__SHMEM)
+			continue;
+		e = map_one(r, m->vmas[i], marks[i], s);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+/*
+ * Advice of madvise(2); what a kernel may be built without is asked for only:
+ * it changes what memory costs, not what it holds.
+ */
+static const struct {
+	uint32_t trait;
+	int advice;
+	bool needed;
+} advices[] = {
+	{ IMG__VMA__TRAIT__DONTFORK, MADV_DONTFORK, true },
+	{ IMG__VMA__TRAIT__WIPEONFORK, MADV_WIPEONFORK, true },
+	{ IMG__VMA__TRAIT__DONTDUMP, MADV_DONTDUMP, true },
+	{ IMG__VMA__TRAIT__SEQUENTIAL, MADV_SEQUENTIAL, true },
+	{ IMG__VMA__TRAIT__RANDOM, MADV_RANDOM, true },
+	{ IMG__VMA__TRAIT__MERGEABLE, MADV_MERGEABLE, false },
+};
+
+static void settle_one(const Img__Memory *m, const Img__Vma *v, uint8_t mark, struct script *s)
+{
+	if (vma_needs_write(v, mark))
+		script_call(s, SYS_mprotect, v->start, v->size, v->prot);
+	for (size_t i = 0; v->traits && i < ARRAY_SIZE(advices); i++)
+		if (v->traits & advices[i].trait)
+			script_expect(s, advices[i].needed ? EXPECT_SUCCESS : EXPECT_ANY, 0,
+			              SYS_madvise, v->start, v->size, advices[i].advice);
+	/* PR_SET_MEMORY_MERGE has advised all of it. */
+	if (m->memory_merge && !(v->traits & IMG__VMA__TRAIT__MERGEABLE))
+		script_ask(s, SYS_madvise, v->start, v->size, MADV_UNMERGEABLE);
+	if (*v->name)
+		script_ask(s, SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, v->start, v->size,
+		           script_string(s, v->name));
+}
+
+/* The lock holds although not every page can be had at once (guards, PROT_NONE). */
+static void lock_one(const Img__Vma *v, uint8_t mark, struct script *s)
+{
+	bool all = v->prot && !(mark & MARK_GUARDED);
+
+	if (v->traits & IMG__VMA__TRAIT__LOCKED)
+		script_expect(s, all ? EXPECT_SUCCESS : EXPECT_ANY, 0, SYS_mlock2, v->start,
+		              v->size,
+		              v->traits & IMG__VMA__TRAIT__ONFAULT ? MLOCK_ONFAULT : 0);
+}
+
+void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s)
+{
+	for (size_t i = 0; i < m->n_vmas; i++)
+		if (m->vmas[i]->type <= IMG__VMA__TYPE__SHMEM)
+			settle_one(m, m->vmas[i], marks[i], s);
+	/* Locked memory takes no guards any more. */
+	for (size_t i = 0; i < m->n_guard_start; i++)
+		script_call(s, SYS_madvise, m->guard_start[i], m->guard_size[i],
+		            MADV_GUARD_INSTALL);
+	for (size_t i = 0; i < m->n_vmas; i++)
+		if (m->vmas[i]->type <= IMG__VMA__TYPE__SHMEM)
+			lock_one(m->vmas[i], marks[i], s);
+}
