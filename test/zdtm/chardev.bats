@@ -1,0 +1,5 @@
+load lib/zdtm
+
+@test "null, zero, full, random and urandom are what they were" {
+	zdtm chardev
+}

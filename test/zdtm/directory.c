@@ -1,0 +1,60 @@
+/* A directory is read on from where it was. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+#define FILES 300
+
+static int seen[FILES], dots;
+
+/* Read one small buffer of entries; 0 at the end. */
+static long read_some(int fd)
+{
+	char buf[256];
+	long n = syscall(SYS_getdents64, fd, buf, sizeof(buf));
+
+	check(n >= 0);
+	for (long at = 0; at < n;) {
+		struct dirent64 *de = (struct dirent64 *)(buf + at);
+		int i = -1;
+
+		at += de->d_reclen;
+		if (de->d_name[0] == '.')
+			dots++;
+		else
+			check(sscanf(de->d_name, "%d", &i) == 1 && i >= 0 && i < FILES &&
+			      !seen[i]++);
+	}
+	return n;
+}
+
+int main(void)
+{
+	char name[32];
+	int fd;
+
+	check(mkdir("d", 0700) == 0);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "d/%d", i);
+		check(mknod(name, S_IFREG | 0600, 0) == 0);
+	}
+	fd = open("d", O_RDONLY | O_DIRECTORY);
+	check(fd >= 0);
+	for (int i = 0; i < 5; i++)
+		check(read_some(fd) > 0);
+
+	zdtm_park();
+
+	while (read_some(fd) > 0)
+		continue;
+	for (int i = 0; i < FILES; i++)
+		check(seen[i] == 1);
+	check(dots == 2);
+	return zdtm_pass();
+}

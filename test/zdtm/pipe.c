@@ -1,0 +1,152 @@
+/*
+ * Pipes: content, capacity, flags of both ends. With an argument: "packet": in
+ * packets, "full": full, "eof": all writers closed, "broken": all readers closed,
+ * "reopened": ends opened by way of /proc. "stdin": its stdin is one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static int p[2];
+static char buf[65536];
+
+static int readable(void)
+{
+	int n;
+
+	check(ioctl(p[0], FIONREAD, &n) == 0);
+	return n;
+}
+
+static int content(void)
+{
+	check(pipe2(p, O_CLOEXEC) == 0);
+	check(fcntl(p[1], F_SETPIPE_SZ, 262144) == 262144);
+	check(fcntl(p[0], F_SETFL, O_NONBLOCK) == 0);
+	check(write(p[1], "one", 3) == 3 && write(p[1], "two", 3) == 3);
+
+	zdtm_park();
+
+	check(fcntl(p[0], F_GETPIPE_SZ) == 262144);
+	check(fcntl(p[0], F_GETFL) == (O_RDONLY | O_NONBLOCK) && fcntl(p[1], F_GETFL) == O_WRONLY);
+	check(write(p[1], "3", 1) == 1);
+	check(read(p[0], buf, sizeof(buf)) == 7 && !memcmp(buf, "onetwo3", 7));
+	check(read(p[0], buf, 1) < 0 && errno == EAGAIN);
+	return zdtm_pass();
+}
+
+static int packet(void)
+{
+	check(pipe2(p, O_DIRECT) == 0);
+	for (int i = 1; i <= 5; i++)
+		check(write(p[1], buf, (size_t)i * 800) == i * 800);
+
+	zdtm_park();
+
+	check(fcntl(p[1], F_GETFL) == (O_WRONLY | O_DIRECT));
+	for (int i = 1; i <= 5; i++)
+		check(read(p[0], buf, sizeof(buf)) == i * 800);
+	check(readable() == 0);
+	return zdtm_pass();
+}
+
+static int full(void)
+{
+	check(pipe2(p, O_NONBLOCK) == 0);
+	for (int i = 0; i < 16; i++) {
+		memset(buf, i, 4096);
+		check(write(p[1], buf, 4096) == 4096);
+	}
+	check(write(p[1], buf, 1) < 0 && errno == EAGAIN);
+
+	zdtm_park();
+
+	check(write(p[1], buf, 1) < 0 && errno == EAGAIN);
+	check(read(p[0], buf, sizeof(buf)) == sizeof(buf));
+	for (int i = 0; i < 65536; i++)
+		check(buf[i] == i / 4096);
+	return zdtm_pass();
+}
+
+static int eof(void)
+{
+	check(pipe(p) == 0);
+	check(write(p[1], "rest", 4) == 4 && close(p[1]) == 0);
+
+	zdtm_park();
+
+	check(read(p[0], buf, sizeof(buf)) == 4 && !memcmp(buf, "rest", 4));
+	check(read(p[0], buf, 1) == 0);
+	return zdtm_pass();
+}
+
+static int broken(void)
+{
+	struct pollfd poll_for = {};
+
+	check(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	check(pipe(p) == 0 && close(p[0]) == 0);
+
+	zdtm_park();
+
+	poll_for.fd = p[1];
+	check(poll(&poll_for, 1, 0) == 1 && (poll_for.revents & POLLERR));
+	check(write(p[1], "x", 1) < 0 && errno == EPIPE);
+	return zdtm_pass();
+}
+
+static int reopened(void)
+{
+	char path[32];
+	int both, reader, flags;
+
+	check(pipe(p) == 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
+	both = open(path, O_RDWR);
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	flags = fcntl(both, F_GETFL);
+	check(both >= 0 && reader >= 0 && close(p[1]) == 0);
+	check(write(both, "x", 1) == 1);
+
+	zdtm_park();
+
+	check(fcntl(both, F_GETFL) == flags && fcntl(p[0], F_GETFL) == O_RDONLY);
+	check(read(reader, buf, 2) == 1 && write(both, "yz", 2) == 2);
+	check(read(p[0], buf, 1) == 1 && read(both, buf, 1) == 1 && readable() == 0);
+	return zdtm_pass();
+}
+
+static int standard_input(void)
+{
+	zdtm_park();
+	check(read(STDIN_FILENO, buf, sizeof(buf)) == 6 && !memcmp(buf, "hello\n", 6));
+	return zdtm_pass();
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} variants[] = {
+	{ "content", content },
+	{ "packet", packet },
+	{ "full", full },
+	{ "eof", eof },
+	{ "broken", broken },
+	{ "reopened", reopened },
+	{ "stdin", standard_input },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(variants) / sizeof(variants[0]); i++)
+		if (!strcmp(argv[1], variants[i].name))
+			return variants[i].run();
+	return content();
+}

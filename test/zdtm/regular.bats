@@ -1,0 +1,69 @@
+load lib/zdtm
+
+@test "a regular file keeps its offset" {
+	zdtm regular
+}
+
+@test "status flags of a regular file stay: append, direct, sync, noatime, nonblock, nofollow, path" {
+	local flag
+
+	for flag in append direct sync dsync noatime nonblock nofollow path; do
+		echo "--- $flag"
+		park regular "$flag"
+		dump_and_restore
+		release
+	done
+}
+
+refused() {
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"$1"* ]] || explain "it said: $output"
+	running "$pid"
+}
+
+@test "a deleted file is refused by name, the program runs on" {
+	park regular
+	rm "$dir/file"
+	refused "fd 3: $dir/file (deleted)"
+}
+
+@test "a replaced file is refused by name" {
+	park regular
+	cp "$dir/file" "$dir/new"
+	mv "$dir/new" "$dir/file"
+	refused "fd 3: $dir/file (deleted)"
+}
+
+# dumped: dump it to $to, which is not restored yet.
+dumped() {
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+}
+
+restore_refused() {
+	run -4 crtool restore -d -D "$to"
+	[[ $output == *"$1"* ]] || explain "it said: $output"
+	gone "$pid"
+}
+
+@test "a file that grew, shrank, was written to, replaced or lost since the dump is told" {
+	local to
+
+	park regular
+	cp -p "$dir/file" "$dir/copy"
+	dumped
+	echo more >>"$dir/file"
+	restore_refused "file $dir/file: grew by 5 bytes since the dump"
+	truncate -s 7 "$dir/file"
+	restore_refused "file $dir/file: shrank by 3 bytes since the dump"
+	echo 012345678 >"$dir/file"
+	restore_refused "file $dir/file: was written to since the dump"
+	cp -p "$dir/copy" "$dir/new"
+	mv "$dir/new" "$dir/file"
+	restore_refused "file $dir/file: was replaced by another since the dump"
+	rm "$dir/file"
+	run crtool restore -d -D "$to"
+	[ "$status" -ne 0 ]
+	[[ $output == *"file $dir/file: No such file or directory"* ]]
+}

@@ -1,0 +1,56 @@
+/* Timers of timerfd: periodic, one-shot, a date, unread ticks, disarmed. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static int timer(int clock, int flags, time_t value, time_t interval)
+{
+	struct itimerspec its = { { interval, 0 }, { value, 0 } };
+	int fd = timerfd_create(clock, TFD_NONBLOCK);
+
+	check(fd >= 0);
+	check(timerfd_settime(fd, flags, &its, NULL) == 0);
+	return fd;
+}
+
+static struct itimerspec left(int fd)
+{
+	struct itimerspec its;
+
+	check(timerfd_gettime(fd, &its) == 0);
+	return its;
+}
+
+int main(void)
+{
+	struct itimerspec fast = { { 0, 1000000 }, { 0, 1000000 } };
+	time_t date = time(NULL) + 1000;
+	int once = timer(CLOCK_MONOTONIC, 0, 500, 0);
+	int again = timer(CLOCK_BOOTTIME, TFD_TIMER_ABSTIME, 1, 300);
+	int at = timer(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, date, 0);
+	int off = timer(CLOCK_MONOTONIC, 0, 0, 0), ticking = timer(CLOCK_MONOTONIC, 0, 0, 0);
+	struct timespec now;
+	uint64_t v;
+
+	check(timerfd_settime(ticking, 0, &fast, NULL) == 0);
+	for (int i = 0; i < 5; i++)
+		zdtm_nap();
+
+	zdtm_park();
+
+	check(left(once).it_value.tv_sec > 400 && left(once).it_value.tv_sec < 500);
+	check(left(again).it_interval.tv_sec == 300 && left(again).it_value.tv_sec < 300);
+	check(read(again, &v, sizeof(v)) == sizeof(v) && v >= 1);
+	check(clock_gettime(CLOCK_REALTIME, &now) == 0);
+	check(now.tv_sec + left(at).it_value.tv_sec - date >= -1);
+	check(now.tv_sec + left(at).it_value.tv_sec - date <= 1);
+	check(left(off).it_value.tv_sec == 0 && read(off, &v, sizeof(v)) < 0);
+	check(read(ticking, &v, sizeof(v)) == sizeof(v) && v >= 5);
+	check(fcntl(ticking, F_SETFL, 0) == 0 && read(ticking, &v, sizeof(v)) == sizeof(v));
+	check(left(ticking).it_interval.tv_nsec == 1000000);
+	return zdtm_pass();
+}
