@@ -21,18 +21,32 @@ load lib/zdtm
 	zdtm pipe reopened
 }
 
-# start_fed: the victim's stdin is a pipe that somebody outside holds.
+# The victim's stdin is a pipe that somebody outside writes to.
 start_fed() {
 	fresh_dir
-	mkfifo "$BATS_TEST_TMPDIR/unused"
-	start bash -c 'sleep 1000 | exec "$1" stdin' sh "$BUILD/test/zdtm/pipe"
+	# shellcheck disable=SC2016
+	start bash -c 'sleep 1000 | setsid "$0" stdin' "$BUILD/test/zdtm/pipe"
 	within 20 test -e "$dir/parked"
-	pid=$(pgrep -s "$pid" -x pipe)
+	for pid in $(pgrep -x pipe); do
+		[ "$(readlink "/proc/$pid/cwd")" != "$dir" ] || return 0
+	done
+	return 1
 }
 
 @test "a pipe from outside is refused by name, with the remedy" {
 	start_fed
-	run -4 crtool dump -j -t "$pid" -D "$(images)" 3>&-
-	echo "$output"
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"fd 0: pipe:"*"writing end of this pipe is outside of the tree"*"-j"* ]]
 	running "$pid"
+}
+
+@test "with -j a pipe from outside becomes what crtool has there" {
+	local to
+
+	start_fed
+	to=$(images)
+	crtool dump -j -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	echo hello | crtool restore -j -d -D "$to"
+	release
 }

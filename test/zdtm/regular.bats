@@ -24,14 +24,14 @@ refused() {
 @test "a deleted file is refused by name, the program runs on" {
 	park regular
 	rm "$dir/file"
-	refused "fd 3: $dir/file (deleted)"
+	refused "fd 4: $dir/file (deleted)"
 }
 
 @test "a replaced file is refused by name" {
 	park regular
 	cp "$dir/file" "$dir/new"
 	mv "$dir/new" "$dir/file"
-	refused "fd 3: $dir/file (deleted)"
+	refused "fd 4: $dir/file (deleted)"
 }
 
 # dumped: dump it to $to, which is not restored yet.
