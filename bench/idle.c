@@ -34,7 +34,7 @@ static double now_ms(void)
 }
 
 /* Run crtool with ARGS, output into OUT; its time in ms. */
-static double run(char *const args[])
+static double run(const char *const args[])
 {
 	posix_spawn_file_actions_t files;
 	double begun = now_ms();
@@ -43,7 +43,7 @@ static double run(char *const args[])
 
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	if (posix_spawn(&pid, crtool, &files, NULL, args, environ) ||
+	if (posix_spawn(&pid, crtool, &files, NULL, (char *const *)args, environ) ||
 	    waitpid(pid, &status, 0) != pid || status) {
 		fprintf(stderr, "bench: crtool %s failed\n", args[1]);
 		exit(1);
@@ -82,6 +82,7 @@ static void *sleeper(void *arg)
 {
 	for (;;)
 		pause();
+	return NULL;
 }
 
 static void become(int threads, int mappings)
@@ -146,8 +147,11 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 	snprintf(number, sizeof(number), "%d", pid);
 	snprintf(command, sizeof(command), "rm -rf %s", images);
 	for (int i = 0; i < rounds; i++) {
-		char *const save[] = { crtool, "dump", "--json", "-t", number, "-D", images, NULL };
-		char *const back[] = { crtool, "restore", "--json", "-d", "-D", images, NULL };
+		const char *const save[] = { crtool, "dump", "--json", "-t",
+			                     number, "-D",   images,   NULL };
+		const char *const back[] = {
+			crtool, "restore", "--json", "-d", "-D", images, NULL
+		};
 
 		dump[i] = run(save);
 		frozen[i] = fact("\"frozen_us\"");
@@ -168,7 +172,7 @@ int main(void)
 {
 	const char *build = getenv("B");
 	double base[ROUNDS_MAX];
-	char *const version[] = { crtool, "version", NULL };
+	const char *const version[] = { crtool, "version", NULL };
 
 	snprintf(crtool, sizeof(crtool), "%s/crtool", build ? build : "build");
 	snprintf(images, sizeof(images), "/dev/shm/crtool-bench-%d", getpid());
