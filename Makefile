@@ -67,7 +67,7 @@ tests: all $(ZDTM) $(UNIT) $(FUZZ) ## build all that `make test` runs
 test: ## install what is missing, build and run the tests; T=name runs the matching ones
 	scripts/install-deps
 	$(MAKE) -j$$(nproc) tests
-	B=$(B) scripts/run-tests $(T)
+	B=$(B) scripts/run-tests "$(T)"
 
 check: test
 

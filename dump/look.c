@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -134,6 +135,9 @@ static int check_session(const struct dump *d, const struct task *t)
 		if (other->pid == t->sid)
 			return 0;
 	if (d->opt->shell_job)
+		return 0;
+	/* A session whose leader is gone is made again, but the root has nobody to inherit it from. */
+	if (t->parent && kill(t->sid, 0) < 0 && errno == ESRCH)
 		return 0;
 	name_pid((uint64_t)t->sid, name, sizeof(name));
 	return fail(-ENOTSUP,

@@ -15,7 +15,8 @@ static uint64_t features_used(const struct restore *r)
 
 	array_each (t, &r->tasks)
 		array_each (th, &t->threads)
-			used |= arch_xstate_used(th->img->xstate.data, th->img->xstate.len);
+			if (th->img)
+				used |= arch_xstate_used(th->img->xstate.data, th->img->xstate.len);
 	return used;
 }
 
