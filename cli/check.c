@@ -73,7 +73,9 @@ static int check_kernel(const struct options *o)
 
 static int check_tree(const struct options *o)
 {
-	struct dump_options opt = { .tree = o->tree, .dir = ".", .timeout_ms = o->timeout_ms, .all = true };
+	struct dump_options opt = {
+		.tree = o->tree, .dir = ".", .timeout_ms = o->timeout_ms, .all = true
+	};
 	int r = dump_check(&opt);
 
 	if (r < 0)
