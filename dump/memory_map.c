@@ -154,6 +154,8 @@ static uint32_t traits(const struct vma *v)
 	};
 	uint32_t set = v->shared && v->flags & VMF(mw) ? IMG__VMA__TRAIT__WRITE : 0;
 
+	if (!v->shared && !(v->prot & PROT_WRITE) && v->flags & VMF(ac))
+		set |= IMG__VMA__TRAIT__ACCOUNTED;
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (v->flags & table[i].flag)
 			set |= table[i].trait;

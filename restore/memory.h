@@ -17,10 +17,10 @@ int memory_check(struct restore *r, uint32_t owner, const ProtobufCMessage *msg)
 /* The marks of all mappings of PID, checked on the way; freed by the caller (memory_check.c). */
 int memory_marks(struct restore *r, uint32_t pid, const Img__Memory *m, uint8_t **ret);
 
-/* Is that prot, with MARK, not the one that it can be filled with? */
+/* Must it be writable at first: to be filled, or for memory to be reserved for it? */
 static inline bool vma_needs_write(const Img__Vma *v, uint8_t mark)
 {
-	return mark & MARK_FILLED && (v->prot & 3) != 3;
+	return (mark & MARK_FILLED || v->traits & IMG__VMA__TRAIT__ACCOUNTED) && (v->prot & 3) != 3;
 }
 
 /* All mappings, ready to be filled (memory_map.c). */

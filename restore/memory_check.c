@@ -19,10 +19,10 @@
 #endif
 #define MAP_TYPE_BITS 0x0f
 #define MAP_HUGE_BITS (0x3fu << 26)
-#define MAP_KNOWN                                                                           \
+#define MAP_KNOWN                                                                                 \
 	(MAP_TYPE_BITS | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE | MAP_HUGETLB | 0x80000u | \
 	 MAP_HUGE_BITS)
-#define TRAITS_KNOWN (IMG__VMA__TRAIT__WRITE * 2u - 1u)
+#define TRAITS_KNOWN (IMG__VMA__TRAIT__ACCOUNTED * 2u - 1u)
 #define NAME_LIMIT   80 /* ANON_VMA_NAME_MAX_LEN */
 #define AUXV_MAX     1024
 #define PAGE_BITS    UINT64_C(4095)
@@ -64,8 +64,7 @@ static int check_flags(uint32_t pid, const Img__Vma *v)
 	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE &&
 	    type != MAP_DROPPABLE)
 		return vma_fail(pid, v, "neither private nor shared");
-	if (anonymous != (v->type == IMG__VMA__TYPE__ANON) ||
-	    (anonymous && !vma_is_private(v)))
+	if (anonymous != (v->type == IMG__VMA__TYPE__ANON) || (anonymous && !vma_is_private(v)))
 		return vma_fail(pid, v, "flags that do not fit its kind");
 	if (strlen(v->name) > NAME_LIMIT)
 		return vma_fail(pid, v, "too long a name");
@@ -143,9 +142,8 @@ static int mark(uint32_t pid, const Img__Memory *m, uint64_t start, uint64_t siz
 
 		if (!v || v->start > start || v->type > IMG__VMA__TYPE__SHMEM ||
 		    (flag == MARK_FILLED && !vma_is_private(v)))
-			return fail(-EBADMSG,
-			            "task %u: pages at %" PRIx64 ", where they cannot be", pid,
-			            start);
+			return fail(-EBADMSG, "task %u: pages at %" PRIx64 ", where they cannot be",
+			            pid, start);
 		n = v->start + v->size - start;
 		marks[i++] |= flag;
 		start += n < size ? n : size;

@@ -131,8 +131,9 @@ static int emit_filler(struct supply *p, uint64_t size, struct script *s, uint64
 	*ret_alive = script_put(s, &alive, sizeof(alive));
 	args.stack = own.stack - ARENA_STACK;
 	args.child_tid = *ret_alive;
-	script_op(s, OP_CLONE, EXPECT_SUCCESS, 0, SYS_clone3,
-	          (const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own.head });
+	script_op(
+		s, OP_CLONE, EXPECT_SUCCESS, 0, SYS_clone3,
+		(const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own.head });
 	return 0;
 }
 
@@ -142,8 +143,7 @@ static void emit_wait(uint64_t alive, struct script *s)
 	static const struct timespec now;
 
 	script_ask(s, SYS_futex, alive, FUTEX_WAIT, 1, 0);
-	script_want(s, -EAGAIN, SYS_futex, alive, FUTEX_WAIT, 1,
-	            script_put(s, &now, sizeof(now)));
+	script_want(s, -EAGAIN, SYS_futex, alive, FUTEX_WAIT, 1, script_put(s, &now, sizeof(now)));
 }
 
 int memory_fill(struct restore *r, uint32_t pid, struct script *s)

@@ -24,7 +24,8 @@
 
 static int vma_fd(struct restore *r, const Img__Vma *v)
 {
-	bool shared = (v->map & MAP_TYPE) == MAP_SHARED || (v->map & MAP_TYPE) == MAP_SHARED_VALIDATE;
+	bool shared =
+		(v->map & MAP_TYPE) == MAP_SHARED || (v->map & MAP_TYPE) == MAP_SHARED_VALIDATE;
 
 	if (v->type == IMG__VMA__TYPE__FILE)
 		return pool_file(r, v->object);
@@ -119,8 +120,7 @@ static void lock_one(const Img__Vma *v, uint8_t mark, struct script *s)
 
 	if (v->traits & IMG__VMA__TRAIT__LOCKED)
 		script_expect(s, all ? EXPECT_SUCCESS : EXPECT_ANY, 0, SYS_mlock2, v->start,
-		              v->size,
-		              v->traits & IMG__VMA__TRAIT__ONFAULT ? MLOCK_ONFAULT : 0);
+		              v->size, v->traits & IMG__VMA__TRAIT__ONFAULT ? MLOCK_ONFAULT : 0);
 }
 
 void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s)

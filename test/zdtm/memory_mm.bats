@@ -1,0 +1,4 @@
+load lib/zdtm
+
+@test "executable, auxv, arguments, environment, brk and the vDSO stay" { zdtm memory_mm; }
+@test "THP-disable, KSM, MDWE, mlockall and the core dump filter stay" { zdtm memory_mm all; }
