@@ -121,12 +121,12 @@ static pid_t start(int threads, int mappings)
 
 		setsid();
 		dup2(null, 0), dup2(null, 1), dup2(null, 2);
-		close(null);
-		close(ready[0]);
+		dup2(ready[1], 3);
+		close_range(4, ~0u, 0);
 		become(threads, mappings);
-		if (write(ready[1], "x", 1) != 1)
+		if (write(3, "x", 1) != 1)
 			_exit(1);
-		close(ready[1]);
+		close(3);
 		for (;;)
 			pause();
 	}

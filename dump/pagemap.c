@@ -115,8 +115,13 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 
 		set_query(&arg, query, guard);
 		n = scan(pagemap, &arg);
+		/*
+		 * Not walk_end: past 512 regions it is left where the kernel's own
+		 * buffer was full, although the walk went on to the end
+		 * (fs/proc/task_mmu.c, do_pagemap_scan(), seen on 6.18).
+		 */
 		if (n >= 0)
-			*at = arg.walk_end;
+			*at = (size_t)n < max ? end : ret[n - 1].end;
 		if (n != -EINVAL || !guard || query == PAGEMAP_GUARD)
 			break;
 		guard = 0; /* a kernel before 6.15 */
