@@ -53,10 +53,10 @@ static const struct stage {
 static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
-		int r;
+		uint64_t begun = clock_ns();
+		int r = stages[i].run(d);
 
-		debug("stage %s", stages[i].name);
-		r = stages[i].run(d);
+		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
 		if (r < 0)
 			return log_failure() ? r : fail(r, "%s", stages[i].name);
 		if (d->opt->fail_at && !strcmp(d->opt->fail_at, stages[i].name))

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -57,12 +58,14 @@ static const struct stage {
 static int run_stages(struct restore *r)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+		uint64_t begun;
 		int ret;
 
 		if (stages[i].acts && r->opt->explain)
 			continue;
-		debug("stage %s", stages[i].name);
+		begun = clock_ns();
 		ret = stages[i].run(r);
+		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
 		if (ret < 0)
 			return log_failure() ? ret : fail(ret, "%s", stages[i].name);
 		if (r->opt->fail_at && !strcmp(r->opt->fail_at, stages[i].name) &&
