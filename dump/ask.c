@@ -18,12 +18,25 @@
 #define ARENA_TASK       (1024 * 1024) /* asked once per process */
 #define ARENA_PER_THREAD (16 * 1024)   /* asked per thread, besides its stack */
 
+/* A thread that is still on its way out of a dump whose crtool was killed needs the old door. */
+static int check_door_is_free(const struct task *t)
+{
+	array_each (th, &t->threads)
+		if (arch_ip(&th->tracee.regs) - t->door < ARCH_DOOR_SIZE)
+			return fail(
+				-EBUSY,
+				"%s: thread %d is still leaving a dump that was killed; try again",
+				task_name(t), th->tid);
+	return 0;
+}
+
 static int find_syscall(struct task *t)
 {
 	const struct vma *vdso = vmas_vdso(t);
 	static char code[VDSO_MAX];
 	struct iovec local = { code, sizeof(code) }, remote;
 	ssize_t n, at;
+	size_t door;
 
 	if (!vdso)
 		return fail(-ENOTSUP, "%s: has no vDSO, not supported by this version",
@@ -37,7 +50,8 @@ static int find_syscall(struct task *t)
 		return fail(-ENOTSUP, "%s: its vDSO holds no system call instruction",
 		            task_name(t));
 	t->syscall_insn = vdso->start + (uint64_t)at;
-	return 0;
+	t->door = arch_door_place(code, (size_t)n, &door) ? vdso->start + door : 0;
+	return t->door ? check_door_is_free(t) : 0;
 }
 
 /* What th->asks[dump_naspects] is for: the clear_child_tid of every thread. */
@@ -80,6 +94,9 @@ static int finish_script(struct thread *th)
 	status_u64(th->status, "SigPnd", 16, &pending);
 	status_u64(th->status, "ShdPnd", 16, &shared);
 	arch_leave_from(&leave, &th->tracee.regs, th->tracee.sigmask);
+	/* Alone in the arena: it unmaps it, too. */
+	if (th->task->door && th->task->threads.n == 1)
+		leave.door = arch_door_undo(th->task->door);
 	return script_finish(&th->script, 0, parasite_signal(caught, pending | shared), &leave,
 	                     sizeof(leave));
 }
@@ -88,8 +105,10 @@ static int build_scripts(struct dump *d, struct task *t)
 {
 	size_t size = ARENA_TASK + t->threads.n * (ARENA_PER_THREAD + ARENA_STACK);
 	uint64_t base = vmas_gap(t, size);
-	int r;
+	int r = find_syscall(t);
 
+	if (r < 0)
+		return r;
 	if (!base)
 		return fail(-ENOTSUP, "%s: no free %zu KiB in its address space", task_name(t),
 		            size / 1024);
@@ -109,11 +128,8 @@ static int build_scripts(struct dump *d, struct task *t)
 static int inject(struct task *t)
 {
 	struct tracee *host = &t->threads.v[0].tracee;
-	int r = find_syscall(t);
+	int r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door);
 
-	if (r < 0)
-		return r;
-	r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn);
 	if (r < 0)
 		return fail(r, "%s: map the arena into it", task_name(t));
 	return 0;
@@ -152,7 +168,7 @@ static int finish(struct task *t)
 
 	array_each (th, &t->threads) {
 		r = parasite_finish(&t->parasite, &th->tracee, &th->script);
-		if (r == 0)
+		if (r == 0 && &th->tracee != t->parasite.host)
 			r = tracee_put_back(&th->tracee);
 		if (r < 0)
 			return fail(r, "%s: wait for the script of thread %d", task_name(t),
@@ -162,8 +178,6 @@ static int finish(struct task *t)
 	if (r < 0)
 		return fail(r, "%s: read the answers", task_name(t));
 	r = parasite_cure(&t->parasite);
-	if (r == 0)
-		r = tracee_put_back(&t->threads.v[0].tracee);
 	if (r < 0)
 		return fail(r, "%s: unmap the arena", task_name(t));
 	array_each (th, &t->threads) {

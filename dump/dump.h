@@ -97,7 +97,8 @@ struct task {
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */
-	uint64_t syscall_insn;        /* a system call instruction in its vDSO */
+	uint64_t syscall_insn;        /* a system call instruction in its vDSO ... */
+	uint64_t door;                /* ... and room for a door; 0: none */
 	struct arena arena;           /* scripts of all its threads */
 	struct parasite parasite;     /* the injected memory, undone by parasite_cure() */
 };

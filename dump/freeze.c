@@ -290,15 +290,27 @@ int end_tree(struct dump *d)
 	return first;
 }
 
+/* No thread runs in the arena any more, but for the host, which unmaps it. */
+static int empty_arena(struct task *t)
+{
+	array_each (th, &t->threads) {
+		int r = 0;
+
+		if (th->tracee.stopped)
+			r = &th->tracee == t->parasite.host ? tracee_halt(&th->tracee)
+			                                    : tracee_put_back(&th->tracee);
+		if (r < 0 && r != -ESRCH)
+			return r;
+	}
+	return 0;
+}
+
 void unfreeze_tree(struct dump *d)
 {
 	if (!d->frozen)
 		return;
 	array_each (t, &d->tasks) {
-		array_each (th, &t->threads)
-			if (th->tracee.stopped)
-				tracee_put_back(&th->tracee);
-		if (parasite_cure(&t->parasite) < 0)
+		if (empty_arena(t) < 0 || parasite_cure(&t->parasite) < 0)
 			warn("%s: cannot unmap the arena, leaving %zu KiB behind", task_name(t),
 			     t->arena.size / 1024);
 		array_each (th, &t->threads)

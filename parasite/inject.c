@@ -3,9 +3,11 @@
  * memory that is writable and executable (PR_SET_MDWE): the blob's page r-x,
  * filled through /proc/PID/mem, the rest rw-.
  *
- * Only mmap and munmap run outside of the arena, on a system call instruction
- * of the program's own vDSO; everything else runs in the blob, which can always
- * go on by itself.
+ * Only the calls that map and unmap run outside of the arena, in a door in the
+ * program's own vDSO (parasite/arch), through which a thread comes back by itself
+ * should the tracer die; everything else runs in the blob, which can do so, too.
+ * Registers are set before anything else is changed: from then on it is undone by
+ * those registers. A vDSO without room for a door has a system call instruction.
  */
 #include "parasite/inject.h"
 
@@ -28,6 +30,14 @@ static int hold_dispatch(struct tracee *t)
 	return t->dispatch.mode ? tracee_set_dispatch(t, &(struct dispatch){}) : 0;
 }
 
+static int hold_signals(struct tracee *t)
+{
+	int r = t->held ? 0 : tracee_set_mask(t, ALL_SIGNALS);
+
+	t->held = r == 0;
+	return r;
+}
+
 /* Go on to the next entry or exit of a system call; traps of a group-stop are passed over. */
 static int step_syscall(struct tracee *t)
 {
@@ -36,6 +46,7 @@ static int step_syscall(struct tracee *t)
 
 		if (ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL) < 0)
 			return -errno;
+		t->running = true;
 		r = tracee_wait(t, &status);
 		if (r < 0)
 			return r;
@@ -59,9 +70,9 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
 	t->changed = true;
 	r = hold_dispatch(t);
 	if (r == 0)
-		r = tracee_set_mask(t, ALL_SIGNALS);
-	if (r == 0)
 		r = arch_regs_set(t->tid, &regs);
+	if (r == 0)
+		r = hold_signals(t);
 	if (r == 0)
 		r = step_syscall(t); /* entry */
 	if (r == 0)
@@ -74,44 +85,76 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
 	return 0;
 }
 
-static int remote_mmap(struct parasite *p, uint64_t at, size_t size, int prot)
+static int remote_call(struct parasite *p, uint64_t insn, uint32_t nr, const uint64_t args[6])
 {
-	const uint64_t args[6] = { at,
-		                   size,
-		                   (uint64_t)prot,
-		                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-		                           MAP_FIXED_NOREPLACE,
-		                   (uint64_t)-1,
-		                   0 };
 	int64_t result;
-	int r = tracee_syscall(p->host, p->syscall_insn, SYS_mmap, args, &result);
+	int r = tracee_syscall(p->host, insn, nr, args, &result);
 
 	if (r < 0)
 		return r;
 	return result < 0 && result >= -4095 ? (int)result : 0;
 }
 
-static int remote_munmap(struct parasite *p)
+/* All of it as the blob needs it, then the rest as the scripts do: never writable and executable. */
+static int map_arena(struct parasite *p)
+{
+	const uint64_t insn = p->door ? p->door : p->syscall_insn;
+	const uint64_t all[6] = { p->arena->base,
+		                  p->arena->size,
+		                  PROT_READ | PROT_EXEC,
+		                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+		                  (uint64_t)-1,
+		                  0 };
+	const uint64_t rest[6] = { p->arena->base + ARENA_BLOB, p->arena->size - ARENA_BLOB,
+		                   PROT_READ | PROT_WRITE };
+	int r = remote_call(p, insn, SYS_mmap, all);
+
+	return r < 0 ? r : remote_call(p, insn, SYS_mprotect, rest);
+}
+
+static uint64_t undo_insn(const struct parasite *p)
+{
+	return p->door ? arch_door_undo(p->door) : p->syscall_insn;
+}
+
+static int unmap_arena(struct parasite *p)
 {
 	const uint64_t args[6] = { p->arena->base, p->arena->size };
-	int64_t result;
-	int r = tracee_syscall(p->host, p->syscall_insn, SYS_munmap, args, &result);
 
-	return r < 0 ? r : (int)result;
+	return remote_call(p, undo_insn(p), SYS_munmap, args);
+}
+
+/* Where /proc/PID/mem does not write into code there is none. */
+static void open_door(struct parasite *p, uint64_t at)
+{
+	char code[ARCH_DOOR_SIZE];
+	struct arch_leave leave;
+
+	arch_leave_from(&leave, &p->host->regs, p->host->sigmask);
+	arch_door_build(code, &leave, p->arena->base, p->arena->size);
+	if (at && pwrite_full(p->mem, code, sizeof(code), (off_t)at) == 0)
+		p->door = at;
+}
+
+static void close_door(struct parasite *p)
+{
+	static const char zeros[ARCH_DOOR_SIZE];
+
+	if (p->door)
+		pwrite_full(p->mem, zeros, sizeof(zeros), (off_t)p->door);
+	p->door = 0;
 }
 
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-                    uint64_t syscall_insn)
+                    uint64_t syscall_insn, uint64_t door)
 {
 	int r;
 
 	*p = (struct parasite){
 		.host = host, .arena = arena, .mem = mem, .syscall_insn = syscall_insn
 	};
-	r = remote_mmap(p, arena->base, ARENA_BLOB, PROT_READ | PROT_EXEC);
-	if (r == 0)
-		r = remote_mmap(p, arena->base + ARENA_BLOB, arena->size - ARENA_BLOB,
-		                PROT_READ | PROT_WRITE);
+	open_door(p, door);
+	r = map_arena(p);
 	if (r == 0)
 		r = pwrite_full(mem, arena->local, arena->used, (off_t)arena->base);
 	if (r < 0)
@@ -132,8 +175,10 @@ int parasite_start(struct parasite *p, struct tracee *t, const struct script *s)
 		r = arch_regs_set(t->tid, &regs);
 	if (r == 0)
 		r = tracee_set_mask(t, ALL_SIGNALS & ~SIGNAL(head->signal));
+	t->held = false;
 	if (r == 0 && ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
 		r = -errno;
+	t->running = r == 0;
 	return r;
 }
 
@@ -168,23 +213,37 @@ int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s
 		}
 		if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
 			return -errno;
+		t->running = true;
 	}
 }
 
+/* The results are safe, and so is the host, which need not go through the blob any more. */
 int parasite_collect(struct parasite *p)
 {
+	struct arch_regs regs = p->host->regs;
+	int r = 0;
+
+	if (p->door) {
+		arch_regs_for_syscall(&regs, undo_insn(p), SYS_munmap, (const uint64_t[6]){});
+		r = arch_regs_set(p->host->tid, &regs);
+	}
+	if (r < 0)
+		return r;
 	return pread_full(p->mem, p->arena->local, p->arena->used, (off_t)p->arena->base);
 }
 
 int parasite_cure(struct parasite *p)
 {
-	int r;
+	int r, put;
 
 	if (!p->host)
 		return 0;
-	r = remote_munmap(p);
+	r = unmap_arena(p);
+	put = tracee_put_back(p->host);
+	if (put == 0)
+		close_door(p);
 	p->host = NULL;
-	return r;
+	return r < 0 ? r : put;
 }
 
 uint32_t parasite_signal(uint64_t caught, uint64_t pending)

@@ -32,6 +32,8 @@ struct tracee {
 	uint64_t sigmask;         /* likewise */
 	struct dispatch dispatch; /* likewise; off while scripts run */
 	bool changed;             /* registers or mask must still be put back */
+	bool held;                /* all signals are blocked */
+	bool running;             /* in a script or a call of ours, not yet waited for */
 	bool suspend_seccomp;     /* PTRACE_O_SUSPEND_SECCOMP is in force */
 	int pending_stop;         /* SIGSTOP came while scripts ran: raised again at the release */
 	siginfo_t late_signal;    /* so did this one */
@@ -58,7 +60,10 @@ int tracee_set_mask(struct tracee *t, uint64_t mask);
 /* The same for system call user dispatch; kernels without it (before 6.4) have none to set. */
 int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch);
 
-/* Registers and mask back to those in *t. Idempotent. */
+/* Stop it again, wherever in a script it is; idempotent. */
+int tracee_halt(struct tracee *t);
+
+/* Registers and mask back to those in *t, wherever it is. Idempotent. */
 int tracee_put_back(struct tracee *t);
 
 /* Put back and detach: it runs on, or stays in its group-stop. Idempotent. */
@@ -71,6 +76,7 @@ struct parasite {
 	struct arena *arena;
 	int mem;               /* /proc/PID/mem, borrowed */
 	uint64_t syscall_insn; /* address of a system call instruction in the target */
+	uint64_t door;         /* a better one (arch_door_build()), once it is there; 0: none */
 };
 
 /*
@@ -81,9 +87,12 @@ struct parasite {
 int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t args[6],
                    int64_t *ret_result);
 
-/* Map ARENA (fully built) into the address space of HOST and copy it there. */
+/*
+ * Map ARENA (fully built) into the address space of HOST and copy it there. From
+ * here to parasite_start() the host stands in the door at DOOR, if that is not 0.
+ */
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-                    uint64_t syscall_insn);
+                    uint64_t syscall_insn, uint64_t door);
 
 /* Start SCRIPT (finished, in the arena) in the stopped thread T; does not wait. */
 int parasite_start(struct parasite *p, struct tracee *t, const struct script *s);
@@ -91,10 +100,13 @@ int parasite_start(struct parasite *p, struct tracee *t, const struct script *s)
 /* Wait until it stands at OP_STOP. Its registers are put back by tracee_put_back(). */
 int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s);
 
-/* Copy the results back into the local arena. */
+/*
+ * Copy the results back into the local arena; all threads but the host are put
+ * back. From here to parasite_cure() the host stands in the door again.
+ */
 int parasite_collect(struct parasite *p);
 
-/* Unmap the arena. Idempotent. The host's registers are put back by tracee_put_back(). */
+/* Unmap the arena and put the host back; no thread may be in it. Idempotent. */
 int parasite_cure(struct parasite *p);
 
 /*

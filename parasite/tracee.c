@@ -61,6 +61,7 @@ int tracee_wait(struct tracee *t, int *ret_status)
 		}
 		if (pid < 0)
 			return -errno;
+		t->running = false;
 		if (WIFSTOPPED(*ret_status))
 			return 0;
 		t->seized = false;
@@ -139,7 +140,9 @@ int tracee_wait_stop(struct tracee *t)
 		if (EVENT(status) == PTRACE_EVENT_STOP) {
 			if (is_group_stop(status))
 				t->stop_signal = WSTOPSIG(status);
-			return tracee_take(t);
+			r = tracee_take(t);
+			/* Now, not at the release: no tracer's death may show what we hide. */
+			return r < 0 ? r : tracee_put_back(t);
 		}
 		/* A signal on its way to the program: let it through, the stop follows. */
 		if (ptrace(PTRACE_CONT, t->tid, NULL, EVENT(status) ? 0 : WSTOPSIG(status)) < 0 &&
@@ -161,6 +164,25 @@ int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch)
 	return 0;
 }
 
+int tracee_halt(struct tracee *t)
+{
+	siginfo_t si;
+	int status, r;
+
+	if (!t->running)
+		return 0;
+	r = tracee_interrupt(t);
+	if (r == 0)
+		r = tracee_wait(t, &status);
+	if (r < 0 || EVENT(status) || WSTOPSIG(status) & 0x80)
+		return r;
+	if (WSTOPSIG(status) == SIGSTOP)
+		t->pending_stop = SIGSTOP;
+	else if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) == 0 && si.si_code != SI_TKILL)
+		t->late_signal = si;
+	return 0;
+}
+
 /* The mask first: with the blob's registers, its own way out would set it too. */
 int tracee_put_back(struct tracee *t)
 {
@@ -168,7 +190,11 @@ int tracee_put_back(struct tracee *t)
 
 	if (!t->changed)
 		return 0;
+	r = tracee_halt(t);
+	if (r < 0)
+		return r;
 	r = tracee_set_mask(t, t->sigmask);
+	t->held = false;
 	if (r == 0)
 		r = arch_regs_set(t->tid, &t->regs);
 	if (r == 0 && t->dispatch.mode)

@@ -24,7 +24,6 @@ uint64_t blob_main(struct script_head *h);
 
 #define CALL(nr, ...) blob_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
 #define ERROR_MAX     4095
-#define SIG_SETMASK   2
 
 static int is_error(long r)
 {
@@ -192,7 +191,5 @@ uint64_t blob_main(struct script_head *h)
 		h->at = h->count;
 	if (!h->leave)
 		CALL(__NR_exit_group, 1);
-	CALL(__NR_rt_sigprocmask, SIG_SETMASK, h->leave + offsetof(struct arch_leave, sigmask), 0,
-	     sizeof(uint64_t));
 	return h->leave;
 }

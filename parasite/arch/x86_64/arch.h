@@ -19,6 +19,7 @@ struct arch_regs {
 struct arch_leave {
 	struct user_regs_struct gp;
 	uint64_t sigmask;
+	uint64_t door; /* where to go for it, arch_door_undo(); 0: iretq */
 };
 
 /* Largest extended state that NT_X86_XSTATE may have (with AMX: 11008 today). */
@@ -81,6 +82,24 @@ uint64_t arch_xfeatures(void);
 size_t arch_cpu_features(uint32_t *words, size_t max);
 /* The name of the first feature of WANT that HAVE lacks, or NULL. */
 const char *arch_cpu_feature_missing(const uint32_t *want, const uint32_t *have, size_t n);
+
+/* ---- the door (door.c) ---- */
+
+#define ARCH_DOOR_SIZE 512
+
+/*
+ * Bytes for executable memory of a program: the system call instruction at their
+ * beginning leads, for a thread that nobody traces any more, through an munmap
+ * of SIZE bytes at BASE (unless the call failed) to LEAVE.
+ */
+void arch_door_build(char buf[ARCH_DOOR_SIZE], const struct arch_leave *leave, uint64_t base,
+                     uint64_t size);
+
+/* Where a thread goes in for the munmap, which needs no arguments there, and LEAVE. */
+uint64_t arch_door_undo(uint64_t door);
+
+/* Where a door may be in SIZE bytes of vDSO CODE: they hold nothing, or an old door. */
+bool arch_door_place(const void *code, size_t size, size_t *ret_offset);
 
 /* ---- memory (vdso.c) ---- */
 

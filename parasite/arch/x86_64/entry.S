@@ -1,6 +1,6 @@
 /*
  * The blob's first instruction, its way out, and what C cannot say.
- * Offsets are those of struct user_regs_struct (sys/user.h).
+ * Offsets are those of struct arch_leave, which begins with struct user_regs_struct.
  */
 #define R15 0
 #define R14 8
@@ -22,6 +22,8 @@
 #define EFLAGS 144
 #define RSP 152
 #define SS  160
+#define SIGMASK 216
+#define DOOR 224
 
 	.section .text.entry, "ax"
 	.globl blob_entry
@@ -30,19 +32,30 @@ blob_entry:
 	andq	$-16, %rsp
 	call	blob_main
 	/*
-	 * rax: struct arch_leave *. The iret frame goes to our own stack, so that
-	 * a signal handler that runs in between overwrites nothing.
+	 * rax: struct arch_leave *. Signals come as soon as the mask is set: they
+	 * must find the stack of the thread, and overwrite nothing of ours.
 	 */
+	cmpq	$0, DOOR(%rax)
+	jne	4f
 	pushq	SS(%rax)
 	pushq	RSP(%rax)
 	pushq	EFLAGS(%rax)
 	pushq	CS(%rax)
 	pushq	RIP(%rax)
+	movq	%rsp, %rbp	/* an iret frame */
+	movq	%rax, %rbx
+	movq	RSP(%rbx), %rsp
+	movl	$14, %eax	/* rt_sigprocmask(SIG_SETMASK, ...) */
+	movl	$2, %edi
+	leaq	SIGMASK(%rbx), %rsi
+	xorl	%edx, %edx
+	movl	$8, %r10d
+	syscall
+	movq	%rbx, %rax
 	movq	R15(%rax), %r15
 	movq	R14(%rax), %r14
 	movq	R13(%rax), %r13
 	movq	R12(%rax), %r12
-	movq	RBP(%rax), %rbp
 	movq	RBX(%rax), %rbx
 	movq	R11(%rax), %r11
 	movq	R10(%rax), %r10
@@ -52,8 +65,12 @@ blob_entry:
 	movq	RDX(%rax), %rdx
 	movq	RSI(%rax), %rsi
 	movq	RDI(%rax), %rdi
+	movq	%rbp, %rsp
+	movq	RBP(%rax), %rbp
 	movq	RAX(%rax), %rax
 	iretq
+4:	movq	RSP(%rax), %rsp
+	jmpq	*DOOR(%rax)
 
 	.text
 /* long blob_syscall(long nr, const uint64_t args[6]) */

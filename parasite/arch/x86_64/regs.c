@@ -165,8 +165,7 @@ void arch_leave_from(struct arch_leave *leave, const struct arch_regs *regs, uin
 {
 	long nr;
 
-	leave->gp = regs->gp;
-	leave->sigmask = sigmask;
+	*leave = (struct arch_leave){ .gp = regs->gp, .sigmask = sigmask };
 	if (!arch_in_syscall(regs, &nr))
 		return;
 	switch ((long)regs->gp.rax) {
