@@ -59,7 +59,7 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
 # ---- targets ----
 
-.PHONY: all tests test check lint bench demo install clean help
+.PHONY: all tests test check test-fault lint bench demo install clean help
 
 all: $(B)/crtool ## build the tool: build/crtool
 tests: all $(ZDTM) $(UNIT) $(FUZZ) ## build all that `make test` runs
@@ -70,6 +70,11 @@ test: ## install what is missing, build and run the tests; T=name runs the match
 	B=$(B) scripts/run-tests "$(T)"
 
 check: test
+
+test-fault: ## interfere at every single point, where `make test` takes some of them
+	scripts/install-deps
+	$(MAKE) -j$$(nproc) tests
+	B=$(B) FAULT_STEP=1 BATS_TEST_TIMEOUT=7200 scripts/run-tests test/fault/
 
 lint: ## gcc and clang with -Werror, formatting, rooms, layers, scripts
 	scripts/lint

@@ -1,0 +1,156 @@
+/*
+ * at N WHAT COMMAND...: run COMMAND and interfere when it is about to make its
+ * Nth system call, counted over all of its threads and children from its exec:
+ *
+ *	at 17 KILL crtool dump ...     a signal by name or number
+ *	at 17 =ENOSPC crtool dump ...  the call is not made and fails
+ *	at 17 -                        nothing, for the count
+ *
+ * The exit code is that of COMMAND, 128 + signal if one ended it. With a path
+ * in $AT_LOG the number of calls and the name of the Nth go there, as
+ * "made 301, ioctl at 17".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OPTIONS                                                                                 \
+	(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | \
+	 PTRACE_O_TRACEVFORK)
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+#define MAX_PID      (1 << 22)
+
+static long at, made, nr_at = -1;
+static int signal_at, errno_at;
+static pid_t command;
+static unsigned char inside[MAX_PID];  /* between entry and exit of a call */
+static unsigned char failing[MAX_PID]; /* its call is to fail */
+
+static const struct {
+	const char *name;
+	int value;
+} names[] = {
+	{ "KILL", SIGKILL },   { "TERM", SIGTERM },   { "INT", SIGINT },     { "HUP", SIGHUP },
+	{ "=ENOSPC", ENOSPC }, { "=EDQUOT", EDQUOT }, { "=EIO", EIO },       { "=EMFILE", EMFILE },
+	{ "=ENOMEM", ENOMEM }, { "=EINTR", EINTR },   { "=EAGAIN", EAGAIN }, { "=ESRCH", ESRCH },
+};
+
+static int number_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(names[i].name, name))
+			return names[i].value;
+	return atoi(name + (*name == '='));
+}
+
+/* Fail or interrupt the call that T is about to make. */
+static void interfere(pid_t t)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, t, NULL, &regs) == 0)
+		nr_at = (long)regs.orig_rax;
+	if (signal_at)
+		kill(command, signal_at);
+	if (!errno_at)
+		return;
+	regs.orig_rax = (unsigned long)-1;
+	ptrace(PTRACE_SETREGS, t, NULL, &regs);
+	failing[t] = 1;
+}
+
+static void leave_failed(pid_t t)
+{
+	struct user_regs_struct regs;
+
+	failing[t] = 0;
+	if (ptrace(PTRACE_GETREGS, t, NULL, &regs) < 0)
+		return;
+	regs.rax = (unsigned long)-errno_at;
+	ptrace(PTRACE_SETREGS, t, NULL, &regs);
+}
+
+static void syscall_stop(pid_t t)
+{
+	inside[t] = !inside[t];
+	if (inside[t] && ++made == at)
+		interfere(t);
+	else if (!inside[t] && failing[t])
+		leave_failed(t);
+}
+
+/* One stop of T; the signal to go on with. */
+static int stopped(pid_t t, int status)
+{
+	int sig = WSTOPSIG(status);
+
+	if (sig == SYSCALL_STOP) {
+		syscall_stop(t);
+		return 0;
+	}
+	if (status >> 16 || sig == SIGSTOP || (sig == SIGTRAP && !made))
+		return 0;
+	return sig;
+}
+
+static int watch(void)
+{
+	int status;
+	pid_t t;
+
+	while ((t = waitpid(-1, &status, __WALL)) > 0) {
+		if (WIFSTOPPED(status))
+			ptrace(PTRACE_SYSCALL, t, NULL, (long)stopped(t, status));
+		else if (t == command)
+			break;
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void tell(void)
+{
+	const char *path = getenv("AT_LOG");
+	FILE *log = path ? fopen(path, "w") : NULL;
+
+	if (!log)
+		return;
+	fprintf(log, "made %ld, %ld at %ld\n", made, nr_at, at);
+	fclose(log);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (argc < 4)
+		return 2;
+	at = atol(argv[1]);
+	if (*argv[2] == '=')
+		errno_at = number_of(argv[2]);
+	else if (*argv[2] != '-')
+		signal_at = number_of(argv[2]);
+	command = fork();
+	if (command == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		execv(argv[3], argv + 3);
+		_exit(127);
+	}
+	if (command < 0 || waitpid(command, &status, 0) != command ||
+	    ptrace(PTRACE_SETOPTIONS, command, NULL, OPTIONS) < 0)
+		return 2;
+	/* Its exec ends with a call on the way out: counted from there. */
+	inside[command] = 0;
+	made = -1;
+	ptrace(PTRACE_SYSCALL, command, NULL, NULL);
+	status = watch();
+	tell();
+	return status;
+}

@@ -1,0 +1,83 @@
+# Interfering with crtool at each system call that it makes.
+#
+#	load ../zdtm/lib/zdtm
+#	load lib/points
+#
+#	victim=(fault/steady compute)
+#	points KILL                  # dump -R, killed at each call (or at some of them, see below)
+#
+# Each point has a victim of its own. FAULT_STEP=7 takes every 7th point only,
+# from a place that FAULT_SEED (printed) decides; `make test-fault` takes all.
+
+victim=()
+FAULT_STEP=${FAULT_STEP:-7}
+FAULT_SEED=${FAULT_SEED:-$((RANDOM % FAULT_STEP))}
+
+# Run crtool under test/fault/at: interfere N WHAT args..., the status in $status.
+interfere() {
+	local n=$1 what=$2
+
+	shift 2
+	status=0
+	AT_LOG=$BATS_TEST_TMPDIR/at "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
+		>"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- || status=$?
+}
+
+# How many system calls does it make?
+count_calls() {
+	local made
+
+	interfere 0 - "$@"
+	read -r _ made _ <"$BATS_TEST_TMPDIR/at"
+	echo "${made%,}"
+}
+
+# Who is traced or stopped, and how much is mapped in how many pieces; what else there is to see the victim checks itself.
+traits() {
+	grep -hE '^(TracerPid|State:.[tT])' /proc/"$pid"/task/*/status 2>/dev/null
+	echo "descriptors" /proc/"$pid"/fd/*
+}
+
+# What of the images may be left: anything, if it is tolerated; nothing, if crtool could clean up.
+left_over() {
+	[ "$1" != KILL ] || return 0
+	[ ! -e "$to" ] || echo "leaves $(cd "$to" && echo *)"
+}
+
+# harm N WHAT: one point; prints what is wrong afterwards, if anything is.
+harm() {
+	local before to=$BATS_TEST_TMPDIR/to after
+
+	zdtm_count=$1 # a directory of its own, though in a subshell
+	rm -rf "$to"
+	park "${victim[@]}"
+	before=$(traits)
+	interfere "$1" "$2" dump -R -t "$pid" -D "$to"
+	[ "$status" != 0 ] || [ -e "$to/manifest.img" ] || echo "says that it did it, but no manifest"
+	left_over "$2"
+	for _ in {1..50}; do
+		after=$(traits)
+		[ "$before" != "$after" ] || break
+		sleep 0.01
+	done
+	[ "$before" = "$after" ] || diff <(echo "$before") <(echo "$after") | grep '^[<>]' | head -n 4
+	release
+	zdtm_teardown
+}
+
+# points WHAT: every point (see FAULT_STEP); fails if any did harm.
+points() {
+	local what=$1 n calls said bad=0 tried=0
+
+	park "${victim[@]}"
+	calls=$(count_calls dump -R -t "$pid" -D "$BATS_TEST_TMPDIR/count")
+	zdtm_teardown
+	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
+		tried=$((tried + 1))
+		said=$(harm "$n" "$what" 2>/dev/null) && [ -z "$said" ] && continue
+		bad=$((bad + 1))
+		echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
+	done
+	echo "$tried of $calls points of ${victim[*]} with $what, $bad harmed (FAULT_SEED=$FAULT_SEED)"
+	((tried > 0 && bad == 0))
+}
