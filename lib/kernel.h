@@ -26,5 +26,16 @@ static inline uint64_t signal_bit(int sig)
 	return UINT64_C(1) << (sig - 1);
 }
 
+/* sched_setattr(2); libc has it since glibc 2.41. */
+struct kernel_sched_attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline,
+		period; /* SCHED_DEADLINE; runtime: the slice of others (6.12) */
+	uint32_t util_min, util_max;
+};
+
 /* Does this process have the capability in effect? */
 bool own_capability(int cap);

@@ -1,0 +1,105 @@
+/*
+ * Scheduling of a thread, dump half: policy, affinity and I/O priority are read
+ * from outside by tid; timer slack and NUMA policy are known to the thread alone.
+ *
+ * The slice of a normal thread is shown even where the kernel chose it; that
+ * one is crtool's slice too, and is not kept.
+ */
+#include <errno.h>
+#include <linux/ioprio.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "lib/kernel.h"
+#include "lib/log.h"
+#include "proto/sched.pb-c.h"
+
+#define CPU_BYTES 1024 /* NR_CPUS is 8192 at most */
+#define MAX_NODES 1024 /* MAX_NUMNODES, likewise */
+
+enum { ASK_SLACK, ASK_MEMPOLICY };
+
+struct answers {
+	int mode;
+	unsigned char nodes[MAX_NODES / 8];
+};
+
+static int sched_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	ret->at = script_alloc(s, sizeof(struct answers));
+	ret->first = script_call(s, SYS_prctl, PR_GET_TIMERSLACK);
+	/* A kernel without CONFIG_NUMA says ENOSYS. */
+	script_ask(s, SYS_get_mempolicy, ret->at + offsetof(struct answers, mode),
+	           ret->at + offsetof(struct answers, nodes), MAX_NODES + 1, 0, 0);
+	return 0;
+}
+
+static bool is_fair(uint32_t policy)
+{
+	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
+}
+
+static int take_attr(const struct thread *th, Img__Sched *msg)
+{
+	struct kernel_sched_attr attr = {}, own = {};
+
+	if (syscall(SYS_sched_getattr, th->tid, &attr, sizeof(attr), 0) < 0 ||
+	    syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0) < 0)
+		return fail(-errno, "%s: thread %d: sched_getattr", task_name(th->task), th->tid);
+	if (is_fair(attr.policy) && attr.runtime == own.runtime)
+		attr.runtime = 0;
+	msg->policy = attr.policy;
+	msg->flags = attr.flags;
+	msg->nice = attr.nice;
+	msg->priority = attr.priority;
+	msg->runtime = attr.runtime;
+	msg->deadline = attr.deadline;
+	msg->period = attr.period;
+	msg->util_min = attr.util_min;
+	msg->util_max = attr.util_max;
+	return 0;
+}
+
+static ProtobufCBinaryData cut_zeros(unsigned char *data, size_t len)
+{
+	while (len && !data[len - 1])
+		len--;
+	return (ProtobufCBinaryData){ len, data };
+}
+
+static int sched_take(struct dump *d, struct thread *th, const struct script *s,
+                      const struct ask *ask)
+{
+	struct answers *answers = script_at(s, ask->at);
+	unsigned char cpus[CPU_BYTES];
+	Img__Sched msg = IMG__SCHED__INIT;
+	int r = take_attr(th, &msg);
+	long n;
+
+	if (r < 0)
+		return r;
+	n = syscall(SYS_sched_getaffinity, th->tid, sizeof(cpus), cpus);
+	if (n < 0)
+		return fail(-errno, "%s: thread %d: sched_getaffinity", task_name(th->task),
+		            th->tid);
+	msg.affinity = cut_zeros(cpus, (size_t)n);
+	n = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, th->tid);
+	if (n < 0)
+		return fail(-errno, "%s: thread %d: ioprio_get", task_name(th->task), th->tid);
+	msg.ioprio = (uint32_t)n;
+	msg.timer_slack = (uint64_t)script_result(s, ask->first + ASK_SLACK);
+	if (script_result(s, ask->first + ASK_MEMPOLICY) == 0) {
+		msg.mempolicy = (uint32_t)answers->mode;
+		msg.nodes = cut_zeros(answers->nodes, sizeof(answers->nodes));
+	}
+	return image_put(d->out, KIND_sched, (uint32_t)th->tid, &msg.base);
+}
+
+const struct dump_aspect dump_sched = {
+	.scope = SCOPE_THREAD,
+	.ask = sched_ask,
+	.take = sched_take,
+};
