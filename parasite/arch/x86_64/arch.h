@@ -113,3 +113,22 @@ bool arch_door_place(const void *code, size_t size, size_t *ret_offset);
 uint32_t arch_vdso_call(uint64_t at, uint64_t ret_args[6]);
 /* Leave everything behind and run the blob at ENTRY; for a child that was just forked. */
 __attribute__((noreturn)) void arch_enter_blob(uint64_t entry, uint64_t head, uint64_t stack);
+
+/* ---- what arch_prctl(2) keeps ---- */
+
+struct script;
+
+/* Append the question whether the thread may execute cpuid: the result is 1, 0, or -errno. */
+size_t arch_cpuid_ask(struct script *s);
+/* Append the call that forbids it. */
+void arch_cpuid_forbid(struct script *s);
+
+/*
+ * Append the question for the XFEATUREs that the process may use; the answer
+ * goes to 8 bytes at AT, the result is an error where there are none to ask for.
+ */
+void arch_xcomp_ask(struct script *s, uint64_t at);
+/* Those that crtool may use, and every process that it forks. */
+uint64_t arch_xcomp_own(void);
+/* Append the calls that permit those of WANT. */
+void arch_xcomp_permit(struct script *s, uint64_t want);
