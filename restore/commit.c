@@ -61,10 +61,28 @@ static int set_thread(struct rthread *th)
 	               : 0;
 }
 
+static int finish_aspect(struct restore *r, struct rtask *t,
+                         const struct restore_aspect_entry *entry)
+{
+	array_each (th, &t->threads) {
+		const ProtobufCMessage *msg = aspect_record(r, entry->kind, (uint32_t)th->tid);
+		int ret = msg ? entry->aspect->finish(r, th, msg) : 0;
+
+		if (ret < 0)
+			return fail(ret, "%s: %s", rtask_name(t), entry->name);
+	}
+	return 0;
+}
+
 static int set_task(struct restore *r, struct rtask *t, int64_t offset)
 {
-	int ret = unmap_arena(r, t, offset);
+	int ret = 0;
 
+	for (size_t i = 0; ret == 0 && i < restore_naspects; i++)
+		if (restore_aspects[i].aspect->finish)
+			ret = finish_aspect(r, t, &restore_aspects[i]);
+	if (ret == 0)
+		ret = unmap_arena(r, t, offset);
 	array_each (th, &t->threads)
 		if (ret == 0)
 			ret = set_thread(th);

@@ -125,6 +125,11 @@ struct restore_aspect {
 	 */
 	int (*emit[PHASES])(struct restore *r, struct rthread *th, const ProtobufCMessage *msg,
 	                    struct script *s);
+	/*
+	 * Optional: what only another process can do (files of /proc/PID). By the
+	 * coordinator, when all scripts have been run and before anybody is let go.
+	 */
+	int (*finish)(struct restore *r, struct rthread *th, const ProtobufCMessage *msg);
 };
 
 struct restore_aspect_entry {

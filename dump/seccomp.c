@@ -1,0 +1,221 @@
+/*
+ * seccomp, dump half. PTRACE_SECCOMP_GET_FILTER shows the chain of a thread,
+ * index 0 being the oldest filter; a tracer that runs under seccomp itself may
+ * not look (EACCES). Threads mostly have equal chains, so that each program is
+ * stored once, at the leader, in whose turn all threads are taken.
+ *
+ * SECCOMP_FILTER_FLAG_SPEC_ALLOW is not shown; what it decides is (prctl.c). A
+ * filter that asks a supervisor (SECCOMP_RET_USER_NOTIF) is refused: the
+ * listener is a descriptor that cannot be made again.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/ptrace.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/seccomp.pb-c.h"
+
+struct program {
+	struct sock_filter *insns;
+	size_t n;
+	bool log;
+};
+
+struct chain {
+	ARRAY(uint32_t) filters; /* indices of programs */
+};
+
+struct programs {
+	ARRAY(struct program) list;
+};
+
+static void programs_done(struct programs *p)
+{
+	array_each (prog, &p->list)
+		free(prog->insns);
+	array_done(&p->list);
+}
+
+static void chain_done(struct chain *c)
+{
+	array_done(&c->filters);
+}
+
+static uint64_t seccomp_mode(const struct thread *th)
+{
+	uint64_t mode = 0;
+
+	status_u64(th->status, "Seccomp", 10, &mode);
+	return mode;
+}
+
+static bool asks_supervisor(const struct program *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (BPF_CLASS(p->insns[i].code) == BPF_RET && BPF_RVAL(p->insns[i].code) == BPF_K &&
+		    (p->insns[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
+			return true;
+	return false;
+}
+
+/* The index of PROG, which is copied when it is new; GUESS is looked at first. */
+static int programs_find(struct programs *all, const struct program *prog, size_t guess)
+{
+	size_t size = prog->n * sizeof(*prog->insns);
+	struct program *p;
+
+	for (size_t i = 0; i < all->list.n; i++) {
+		size_t at = (guess + i) % all->list.n;
+
+		p = &all->list.v[at];
+		if (p->n == prog->n && p->log == prog->log && !memcmp(p->insns, prog->insns, size))
+			return (int)at;
+	}
+	p = array_add(&all->list);
+	if (!p)
+		return -ENOMEM;
+	*p = *prog;
+	p->insns = malloc(size);
+	if (!p->insns)
+		return -ENOMEM;
+	memcpy(p->insns, prog->insns, size);
+	return (int)(all->list.n - 1);
+}
+
+/* Filter number AT of the thread: 1, or 0 behind the last one. */
+static int filter_read(const struct thread *th, uint64_t at, struct program *ret)
+{
+	struct __ptrace_seccomp_metadata meta = { .filter_off = at };
+	long n = ptrace(PTRACE_SECCOMP_GET_FILTER, th->tid, at, ret->insns);
+
+	if (n < 0 && errno == ENOENT)
+		return 0;
+	if (n < 0 && errno == EACCES)
+		return fail(
+			-EACCES,
+			"%s: thread %d: its seccomp filters may be read only with CAP_SYS_ADMIN "
+			"and by a crtool that runs under no filter itself",
+			task_name(th->task), th->tid);
+	if (n < 0 || ptrace(PTRACE_SECCOMP_GET_METADATA, th->tid, sizeof(meta), &meta) < 0)
+		return fail(-errno, "%s: thread %d: read its seccomp filter %llu",
+		            task_name(th->task), th->tid, (unsigned long long)at);
+	ret->n = (size_t)n;
+	ret->log = meta.flags & SECCOMP_FILTER_FLAG_LOG;
+	return 1;
+}
+
+static int chain_read(const struct thread *th, struct programs *all, struct chain *ret)
+{
+	struct sock_filter insns[BPF_MAXINSNS];
+	struct program prog = { .insns = insns };
+
+	for (uint64_t at = 0;; at++) {
+		int i, r = filter_read(th, at, &prog);
+		uint32_t *p;
+
+		if (r <= 0)
+			return r;
+		if (asks_supervisor(&prog))
+			return fail(-ENOTSUP,
+			            "%s: thread %d: a seccomp filter that asks a supervisor "
+			            "(SECCOMP_RET_USER_NOTIF) cannot be saved",
+			            task_name(th->task), th->tid);
+		i = programs_find(all, &prog, at);
+		p = i < 0 ? NULL : array_add(&ret->filters);
+		if (!p)
+			return -ENOMEM;
+		*p = (uint32_t)i;
+	}
+}
+
+static int put(struct dump *d, const struct thread *th, const struct chain *chain,
+               Img__Seccomp *msg)
+{
+	msg->mode = (uint32_t)seccomp_mode(th);
+	msg->chain = chain->filters.v;
+	msg->n_chain = chain->filters.n;
+	return image_put(d->out, KIND_seccomp, (uint32_t)th->tid, &msg->base);
+}
+
+/* The record of the leader, with all programs. */
+static int put_leader(struct dump *d, const struct thread *th, const struct chain *chain,
+                      const struct programs *all, bool shared)
+{
+	Img__Seccomp msg = IMG__SECCOMP__INIT;
+	auto_free Img__Seccomp__Filter *filters = calloc(all->list.n + 1, sizeof(*filters));
+	auto_free Img__Seccomp__Filter **list = calloc(all->list.n + 1, sizeof(*list));
+
+	if (!filters || !list)
+		return -ENOMEM;
+	for (size_t i = 0; i < all->list.n; i++) {
+		const struct program *p = &all->list.v[i];
+
+		img__seccomp__filter__init(&filters[i]);
+		filters[i].program.data = (uint8_t *)p->insns;
+		filters[i].program.len = p->n * sizeof(*p->insns);
+		filters[i].log = p->log;
+		list[i] = &filters[i];
+	}
+	msg.n_filters = all->list.n;
+	msg.filters = list;
+	msg.shared = shared;
+	return put(d, th, chain, &msg);
+}
+
+static bool same_chain(const struct chain *a, const struct chain *b)
+{
+	return a->filters.n == b->filters.n &&
+	       (!a->filters.n ||
+	        !memcmp(a->filters.v, b->filters.v, a->filters.n * sizeof(*a->filters.v)));
+}
+
+/* All threads but the leader; *SHARED stays true if all of them have its chain. */
+static int take_others(struct dump *d, const struct task *t, struct programs *all,
+                       const struct chain *leader, bool *shared)
+{
+	for (size_t i = 1; i < t->threads.n; i++) {
+		const struct thread *th = &t->threads.v[i];
+		auto_(chain_done) struct chain chain = {};
+		Img__Seccomp msg = IMG__SECCOMP__INIT;
+		int r = 0;
+
+		if (seccomp_mode(th) == SECCOMP_MODE_FILTER)
+			r = chain_read(th, all, &chain);
+		*shared &= same_chain(&chain, leader);
+		if (r == 0 && seccomp_mode(th))
+			r = put(d, th, &chain, &msg);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int seccomp_take(struct dump *d, struct thread *th, const struct script *s,
+                        const struct ask *ask)
+{
+	auto_(programs_done) struct programs all = {};
+	auto_(chain_done) struct chain chain = {};
+	bool shared = true, any = false;
+	int r = 0;
+
+	array_each (other, &th->task->threads)
+		any |= seccomp_mode(other) != SECCOMP_MODE_DISABLED;
+	if (!any)
+		return 0;
+	if (seccomp_mode(th) == SECCOMP_MODE_FILTER)
+		r = chain_read(th, &all, &chain);
+	if (r == 0)
+		r = take_others(d, th->task, &all, &chain, &shared);
+	if (r == 0)
+		r = put_leader(d, th, &chain, &all, shared);
+	return r < 0 ? fail(r, "%s: seccomp", task_name(th->task)) : 0;
+}
+
+const struct dump_aspect dump_seccomp = {
+	.scope = SCOPE_PROCESS,
+	.take = seccomp_take,
+};

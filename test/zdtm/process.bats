@@ -1,0 +1,12 @@
+load lib/zdtm
+
+@test "subreaper, membarrier, oom_score_adj and autogroup are kept" { zdtm process; }
+
+@test "a crtool with a higher oom_score_adj restores the lower one of a task" {
+	park process
+	images=$(images)
+	crtool dump -t "$pid" -D "$images"
+	within 5 gone "$pid"
+	bash -c "echo 500 >/proc/self/oom_score_adj; '$BUILD/crtool' restore -d -D '$images'"
+	release
+}

@@ -1,0 +1,63 @@
+/* Child subreaper, membarrier registrations, oom_score_adj and autogroup. */
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+#define GET_REGISTRATIONS (1 << 9)
+
+static long registrations(void)
+{
+	return syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	check(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
+}
+
+static void expect_end(const char *path, const char *end)
+{
+	char text[128];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	check(n > 0 && close(fd) == 0);
+	text[n] = '\0';
+	check((size_t)n >= strlen(end) && !strcmp(text + n - strlen(end), end));
+}
+
+int main(void)
+{
+	bool autogroup = access("/proc/self/autogroup", F_OK) == 0;
+	int subreaper = 0;
+	long before;
+
+	check(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	check(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+	before = registrations();
+	write_file("/proc/self/oom_score_adj", "321");
+	if (autogroup)
+		write_file("/proc/self/autogroup", "7");
+
+	zdtm_park();
+
+	check(prctl(PR_GET_CHILD_SUBREAPER, &subreaper) == 0 && subreaper == 1);
+	check(registrations() == before);
+	check(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+	expect_end("/proc/self/oom_score_adj", "321\n");
+	if (autogroup)
+		expect_end("/proc/self/autogroup", " nice 7\n");
+	return zdtm_pass();
+}

@@ -1,0 +1,16 @@
+load lib/zdtm
+
+@test "threads with one chain of filters share it again" { zdtm seccomp shared; }
+
+@test "a thread keeps a filter of its own" { zdtm seccomp own; }
+
+@test "a thread in strict mode stays there" { zdtm seccomp_strict; }
+
+@test "a filter that asks a supervisor is refused by name" {
+	park seccomp notify
+	run crtool dump -t "$pid" -D "$(images)"
+	[ "$status" -ne 0 ]
+	[[ $output == *"seccomp"* ]]
+	running "$pid"
+	release
+}
