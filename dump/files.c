@@ -6,9 +6,9 @@
  * that is equal by kcmp(2): a descriptor costs five system calls (readlink,
  * fstatat, open, read and close of fdinfo), and the logarithm of its look-alikes.
  *
- * While the task runs, a descriptor may be gone before it was looked at, and a
- * description may move between two looks and be taken for two: what is
- * gathered then serves for refusing alone, and is gathered anew once frozen.
+ * While the task runs, a descriptor may be gone before it was looked at: what is
+ * gathered then serves for refusing alone, for which look-alikes are the same,
+ * and is gathered anew once frozen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,8 @@ struct fd_node {
 		uint64_t dev, ino, pos, id;
 		uint32_t flags, mnt_id;
 	} key;
-	pid_t pid; /* of a live thread, for kcmp */
+	bool alike; /* what shows the same is the same */
+	pid_t pid;  /* of a live thread, for kcmp */
 	int fd;
 	size_t file; /* index in d->files */
 	pid_t seen;  /* the task whose descriptor it was last */
@@ -64,7 +65,7 @@ static int fd_node_compare(const void *a, const void *b)
 	int *error = x->error ? x->error : y->error;
 	int r = memcmp(&x->key, &y->key, sizeof(x->key));
 
-	if (r || (x->pid == y->pid && x->fd == y->fd))
+	if (r || x->alike || (x->pid == y->pid && x->fd == y->fd))
 		return r;
 	r = (int)syscall(SYS_kcmp, x->pid, y->pid, KCMP_FILE, x->fd, y->fd);
 	if (r < 0 && error)
@@ -138,12 +139,14 @@ static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **r
 
 	if (!node)
 		return -ENOMEM;
-	/* All anonymous inodes are one; an eventfd has a number of its own. */
-	fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id);
+	/* All anonymous inodes are one, only their names differ; an eventfd has a number of its own. */
+	if (!fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id))
+		id = strlen(f->link) > 12 ? (uint64_t)f->link[12] << 32 : 0; /* anon_inode:[x */
 	*node = (struct fd_node){
 		.key = { f->st.st_dev, f->st.st_ino, f->pos, id, f->flags, f->mnt_id },
 		.pid = task_tid(f->task),
 		.fd = f->fd,
+		.alike = !d->frozen,
 		.file = SIZE_MAX,
 		.error = &error,
 	};

@@ -78,32 +78,45 @@ static ssize_t table_find(const Img__Fds *fds, uint32_t fd)
 	return fds && low < fds->n_fd && fds->fd[low] == fd ? (ssize_t)low : -1;
 }
 
+static void add_emit(int epoll, const Img__Epoll__Target *t, struct script *s)
+{
+	struct epoll_event event = { .events = t->events, .data.u64 = t->data };
+
+	script_call(s, __NR_epoll_ctl, epoll, EPOLL_CTL_ADD, t->tfd,
+	            script_put(s, &event, sizeof(event)));
+}
+
+/* The number means another file by now, or none. */
+static int moved_emit(struct restore *r, int epoll, const Img__Fds *fds, ssize_t at,
+                      const Img__Epoll__Target *t, struct script *s)
+{
+	int number = pool_file(r, t->file), spare = pool_spare(r);
+
+	if (number < 0 || spare < 0)
+		return number < 0 ? number : spare;
+	if (number == (int)t->tfd) {
+		add_emit(epoll, t, s); /* it waits there for another process */
+		return 0;
+	}
+	if (at >= 0)
+		script_call(s, __NR_dup3, t->tfd, spare, O_CLOEXEC);
+	script_call(s, __NR_dup3, number, t->tfd, O_CLOEXEC);
+	add_emit(epoll, t, s);
+	if (at >= 0)
+		script_call(s, __NR_dup3, spare, t->tfd, fds->cloexec[at] ? O_CLOEXEC : 0);
+	else
+		script_call(s, __NR_close, t->tfd);
+	return 0;
+}
+
 static int target_emit(struct restore *r, int epoll, const Img__Fds *fds,
                        const Img__Epoll__Target *t, struct script *s)
 {
-	struct epoll_event event = { .events = t->events, .data.u64 = t->data };
 	ssize_t at = table_find(fds, t->tfd);
-	bool moved = at < 0 || fds->file[at] != t->file;
-	int number;
 
-	if (moved) {
-		number = pool_file(r, t->file);
-		if (number < 0)
-			return number;
-		script_call(s, __NR_dup3, number, t->tfd, O_CLOEXEC);
-	}
-	script_call(s, __NR_epoll_ctl, epoll, EPOLL_CTL_ADD, t->tfd,
-	            script_put(s, &event, sizeof(event)));
-	if (!moved)
-		return 0;
-	if (at < 0) {
-		script_call(s, __NR_close, t->tfd);
-		return 0;
-	}
-	number = pool_file(r, fds->file[at]);
-	if (number < 0)
-		return number;
-	script_call(s, __NR_dup3, number, t->tfd, fds->cloexec[at] ? O_CLOEXEC : 0);
+	if (at < 0 || fds->file[at] != t->file)
+		return moved_emit(r, epoll, fds, at, t, s);
+	add_emit(epoll, t, s);
 	return 0;
 }
 

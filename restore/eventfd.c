@@ -12,8 +12,7 @@
 static int eventfd_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Eventfd *msg = (const Img__Eventfd *)base;
-	auto_close int fd =
-		eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | (msg->semaphore ? EFD_SEMAPHORE : 0));
+	auto_close int fd = eventfd(0, EFD_CLOEXEC | (msg->semaphore ? EFD_SEMAPHORE : 0));
 	int e;
 
 	if (fd < 0)

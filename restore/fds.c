@@ -1,6 +1,7 @@
 /*
  * The descriptor table, restore half. Every descriptor is a dup3(2) from the
- * pool, whose numbers are nobody's, so their order does not matter. The rest -
+ * pool, whose numbers are in nobody's way, so their order does not matter; many
+ * wait at their number already. The rest -
  * the pool, what crtool has open itself - is closed when the process is built
  * (PHASE_THREAD): what is built after the descriptors may still need the pool.
  *
@@ -42,8 +43,12 @@ static int emit_dup(struct restore *r, struct rthread *th, const Img__Fds *msg, 
 
 		if (number < 0)
 			return number;
-		script_want(s, msg->fd[i], __NR_dup3, number, msg->fd[i],
-		            msg->cloexec[i] ? O_CLOEXEC : 0);
+		if (number != (int)msg->fd[i])
+			script_want(s, msg->fd[i], __NR_dup3, number, msg->fd[i],
+			            msg->cloexec[i] ? O_CLOEXEC : 0);
+		else if (msg->cloexec[i] != pool_cloexec(r, msg->file[i]))
+			script_call(s, __NR_fcntl, number, F_SETFD,
+			            msg->cloexec[i] ? FD_CLOEXEC : 0);
 	}
 	return 0;
 }

@@ -43,12 +43,17 @@ static int content_write(int fd, const Img__Pipe *msg)
 	const uint8_t *data = msg->content.data;
 	int r = 0;
 
-	if (!msg->n_packets)
-		return msg->content.len ? write_full(fd, data, msg->content.len) : 0;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK | O_DIRECT) < 0)
+	if (!msg->content.len)
+		return 0;
+	/* More than there is room for must not make us wait. */
+	if (fcntl(fd, F_SETFL, O_NONBLOCK | (msg->n_packets ? O_DIRECT : 0)) < 0)
 		return -errno;
+	if (!msg->n_packets)
+		r = write_full(fd, data, msg->content.len);
 	for (size_t i = 0; r == 0 && i < msg->n_packets; data += msg->packets[i++])
 		r = write_full(fd, data, msg->packets[i]);
+	if (fcntl(fd, F_SETFL, 0) < 0)
+		return -errno;
 	return r;
 }
 
@@ -91,7 +96,7 @@ static int pipe_make(struct restore *r, const Img__File *file, const Img__Pipe *
 	auto_close int reads = -1, writes = -1, own = -1;
 	int p[2], e;
 
-	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(p, O_CLOEXEC) < 0)
 		return fail(-errno, "pipe %u: create", file->id);
 	reads = p[0], writes = p[1];
 	e = pipe_set_up(file, msg, writes);

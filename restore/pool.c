@@ -1,11 +1,13 @@
 /*
  * The pool: every open file description is made once, by the coordinator, and
- * waits at a number that no task of the tree uses; the tasks inherit all of
- * them by fork and take what is theirs with dup3(2). No number of a task is
- * ever in the way of one of the pool, so there is no order to respect.
+ * waits at a number that is in nobody's way; the tasks inherit all of them by
+ * fork and take what is theirs with dup3(2), in any order.
  *
- * Numbers above all of the tree's are taken first; if the limit does not leave
- * enough of them, gaps are used.
+ * In nobody's way are
+ * - the very number where its first user wants it, when all tasks that use that
+ *   number use it for the same file: then there is nothing left to do for it
+ * - numbers that no task uses: those above all of the tree's first; if the limit
+ *   does not leave enough of them, the gaps
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,21 +22,27 @@
 #include "proto/fds.pb-c.h"
 #include "restore/restore.h"
 
+#define STDIO_FDS 3
+#define MANY      UINT32_MAX /* a number that is used for different files */
+
 struct slot {
 	int number; /* in the pool; -1: not open yet */
 	int left;   /* by pool_leave(); -1: nothing */
 	bool opening;
+	bool cloexec;     /* FD_CLOEXEC of its number in the pool */
 	uint32_t pid, fd; /* where it is first used; pid 0: by no descriptor */
 };
 
 struct pool {
 	struct slot *slots; /* by index of the record among those of kind file */
 	size_t nslots;
-	uint8_t *used; /* by number: 1 when a task uses it */
-	uint32_t nused;
+	uint32_t
+		*users; /* by number: 0, index of the slot + 1 that all tasks use it for, or MANY */
+	uint32_t nusers;
 	uint32_t next;  /* the next number to try */
 	uint32_t limit; /* RLIMIT_NOFILE */
 	bool wrapped;   /* the numbers above all are used up */
+	int spare;      /* pool_spare(); -1: none yet */
 	ARRAY(int) numbers;
 	bool same_boot;
 };
@@ -67,7 +75,7 @@ static uint32_t raise_limit(void)
 
 static bool number_used(const struct pool *p, uint32_t number)
 {
-	return number < p->nused && p->used[number];
+	return number < p->nusers && p->users[number];
 }
 
 /* FD at the lowest free number from p->next on that no task uses. -EMFILE: there is none. */
@@ -81,7 +89,7 @@ static int number_take(struct pool *p, int fd)
 		number = fcntl(fd, F_DUPFD_CLOEXEC, p->next);
 		if (number < 0 && (errno == EMFILE || errno == EINVAL) && !p->wrapped) {
 			p->wrapped = true;
-			p->next = 3;
+			p->next = STDIO_FDS;
 			continue;
 		}
 		if (number < 0)
@@ -93,12 +101,26 @@ static int number_take(struct pool *p, int fd)
 	}
 }
 
+static int number_note(struct pool *p, int number)
+{
+	int *at = array_add(&p->numbers);
+
+	if (!at) {
+		close(number);
+		return -ENOMEM;
+	}
+	*at = number;
+	return number;
+}
+
 int pool_add(struct restore *r, int fd)
 {
 	auto_close int old = fd;
-	int number = number_take(r->pool, old);
-	int *slot = number < 0 ? NULL : array_add(&r->pool->numbers);
+	int number;
 
+	if (old >= STDIO_FDS && !number_used(r->pool, (uint32_t)old))
+		return number_note(r->pool, take_fd(&old));
+	number = number_take(r->pool, old);
 	if (number == -EMFILE)
 		return fail(number,
 		            "%zu descriptors opened for the tree, no number left for one more: "
@@ -106,12 +128,38 @@ int pool_add(struct restore *r, int fd)
 		            r->pool->numbers.n, r->pool->limit);
 	if (number < 0)
 		return fail(number, "move a descriptor");
-	if (!slot) {
-		close(number);
-		return -ENOMEM;
+	return number_note(r->pool, number);
+}
+
+/* FD, consumed, at the number that SLOT's first user wants, if that is in nobody's way. -EBUSY: it is. */
+static int place_in_use(struct pool *p, const struct slot *slot, int *fd)
+{
+	int number = (int)slot->fd;
+
+	if (!slot->pid || p->users[number] != (uint32_t)(slot - p->slots) + 1)
+		return -EBUSY;
+	if (*fd == number) {
+		if (!slot->cloexec && fcntl(number, F_SETFD, 0) < 0)
+			return -errno;
+		return number_note(p, take_fd(fd));
 	}
-	*slot = number;
-	return number;
+	number = fcntl(*fd, slot->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, number);
+	if (number == (int)slot->fd)
+		return number_note(p, number);
+	if (number >= 0)
+		close(number); /* crtool itself has that one */
+	return -EBUSY;
+}
+
+int pool_spare(struct restore *r)
+{
+	int fd;
+
+	if (r->pool->spare >= 0)
+		return r->pool->spare;
+	fd = open("/", O_PATH | O_CLOEXEC);
+	r->pool->spare = fd < 0 ? fail(-errno, "open /") : pool_add(r, fd);
+	return r->pool->spare;
 }
 
 /* ---- what the tables of the tasks say ---- */
@@ -123,13 +171,20 @@ static int note_table(struct restore *r, uint32_t pid, const Img__Fds *fds)
 	for (size_t i = 0; i < fds->n_fd; i++) {
 		struct slot *slot = slot_of(r, fds->file[i]);
 
-		if (!slot || fds->fd[i] >= p->nused)
+		uint32_t *user;
+
+		if (!slot || fds->fd[i] >= p->nusers)
 			return fail(-EBADMSG, "task %u: fd %u: there is no file %u", pid,
 			            fds->fd[i], fds->file[i]);
-		p->used[fds->fd[i]] = 1;
+		user = &p->users[fds->fd[i]];
+		if (!*user)
+			*user = (uint32_t)(slot - p->slots) + 1;
+		else if (*user != (uint32_t)(slot - p->slots) + 1)
+			*user = MANY;
 		if (slot->pid)
 			continue;
 		slot->pid = pid;
+		slot->cloexec = fds->cloexec[i];
 		slot->fd = fds->fd[i];
 	}
 	return 0;
@@ -150,11 +205,11 @@ static int table_size(struct restore *r, const struct record *recs, size_t n)
 				"task %u: fd %u: crtool may only use numbers below %u; raise the "
 				"hard limit of RLIMIT_NOFILE (ulimit -Hn)",
 				recs[i].owner, last, p->limit);
-		if (last >= p->nused)
-			p->nused = last + 1;
+		if (last >= p->nusers)
+			p->nusers = last + 1;
 	}
-	p->used = calloc(p->nused + 1, 1);
-	return p->used ? 0 : -ENOMEM;
+	p->users = calloc(p->nusers + 1, sizeof(*p->users));
+	return p->users ? 0 : -ENOMEM;
 }
 
 static bool text_is(const char *path, const char *want)
@@ -177,6 +232,7 @@ int pool_init(struct restore *r)
 	if (!p)
 		return -ENOMEM;
 	r->pool = p;
+	p->spare = -1;
 	images_kind(r->images, KIND_file, &p->nslots);
 	p->slots = calloc(p->nslots + 1, sizeof(*p->slots));
 	if (!p->slots)
@@ -189,8 +245,28 @@ int pool_init(struct restore *r)
 	e = table_size(r, recs, n);
 	for (size_t i = 0; e == 0 && i < n; i++)
 		e = note_table(r, recs[i].owner, (const Img__Fds *)recs[i].msg);
-	p->next = p->nused > 3 ? p->nused : 3;
+	p->next = p->nusers > STDIO_FDS ? p->nusers : STDIO_FDS;
 	return e;
+}
+
+static int number_compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Runs of numbers go with one call. */
+static void numbers_close(struct pool *p)
+{
+	const int *v = p->numbers.v;
+
+	if (v)
+		qsort(p->numbers.v, p->numbers.n, sizeof(*p->numbers.v), number_compare);
+	for (size_t i = 0, n; i < p->numbers.n; i += n) {
+		for (n = 1; i + n < p->numbers.n && v[i + n] == v[i + n - 1] + 1;)
+			n++;
+		close_range((unsigned)v[i], (unsigned)v[i + n - 1], 0);
+	}
+	array_done(&p->numbers);
 }
 
 void pool_done(struct restore *r)
@@ -199,13 +275,11 @@ void pool_done(struct restore *r)
 
 	if (!p)
 		return;
-	array_each (number, &p->numbers)
-		close(*number);
-	array_done(&p->numbers);
+	numbers_close(p);
 	for (size_t i = 0; p->slots && i < p->nslots; i++)
 		closep(&p->slots[i].left);
 	free(p->slots);
-	free(p->used);
+	free(p->users);
 	free(p);
 	r->pool = NULL;
 }
@@ -216,7 +290,7 @@ static int slot_open(struct restore *r, struct slot *slot, const Img__File *file
 {
 	const struct restore_kind *kind = restore_kind_of(file->kind);
 	const ProtobufCMessage *msg = images_one(r->images, (enum record_kind)file->kind, file->id);
-	int fd;
+	auto_close int fd = -1;
 
 	if (!kind || !msg)
 		return fail(-EBADMSG, "file %u: there is nothing known of its kind %u", file->id,
@@ -226,7 +300,9 @@ static int slot_open(struct restore *r, struct slot *slot, const Img__File *file
 	slot->opening = false;
 	if (fd < 0)
 		return fd;
-	slot->number = pool_add(r, fd);
+	slot->number = place_in_use(r->pool, slot, &fd);
+	if (slot->number == -EBUSY)
+		slot->number = pool_add(r, take_fd(&fd));
 	return slot->number;
 }
 
@@ -241,6 +317,11 @@ int pool_file(struct restore *r, uint32_t file_id)
 	if (slot->number >= 0)
 		return slot->number;
 	return slot_open(r, slot, (const Img__File *)images_one(r->images, KIND_file, file_id));
+}
+
+bool pool_cloexec(const struct restore *r, uint32_t file_id)
+{
+	return slot_of(r, file_id)->cloexec;
 }
 
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd)
@@ -277,6 +358,8 @@ int pool_set_flags(int fd, const Img__File *file)
 {
 	uint32_t flags = file->flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME);
 
+	if (!flags)
+		return 0;
 	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
 }
 

@@ -143,14 +143,21 @@ extern const size_t restore_naspects;
 /* ---- the pool of descriptors (pool.c) ---- */
 
 /*
- * Descriptors that the coordinator opened, at numbers that no task uses, so
- * that every task can dup3() from them and close the rest.
+ * Descriptors that the coordinator opened, at numbers that are in nobody's way,
+ * so that every task can dup3() from them and close the rest.
  */
 int pool_init(struct restore *r);
-/* Move FD to a pool number; FD is consumed. The number or -errno. */
+/* Move FD to a number that no task uses; FD is consumed. The number or -errno, explained. */
 int pool_add(struct restore *r, int fd);
-/* The pool number of a file id: opened on first use by its kind. -errno explained. */
+/*
+ * The pool number of a file id: opened on first use by its kind. It may be the
+ * number where tasks want it. -errno explained.
+ */
 int pool_file(struct restore *r, uint32_t file_id);
+/* FD_CLOEXEC at a pool number that is one of a task. */
+bool pool_cloexec(const struct restore *r, uint32_t file_id);
+/* A number that no task uses, for the moment of a call. -errno explained. */
+int pool_spare(struct restore *r);
 /* Where a file id is first used: the task and number that its kind's emit() is called for. */
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd);
 /*
@@ -161,7 +168,10 @@ int pool_leave(struct restore *r, uint32_t file_id, int fd);
 int pool_take(struct restore *r, uint32_t file_id);
 void pool_done(struct restore *r);
 
-/* The flags of FILE that fcntl(2) can set (F_SETFL), O_ASYNC excepted: restore/fds.c does that. -errno. */
+/*
+ * Set those flags of FILE that fcntl(2) can set on FD, which has none of them:
+ * all but O_ASYNC, which comes after the owner (fds.c). -errno.
+ */
 int pool_set_flags(int fd, const Img__File *file);
 
 /* Was the checkpoint made on this machine since it was booted? Then inode numbers still mean something. */
