@@ -17,6 +17,8 @@
 #include "dump/pages_scan.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
+#include "lib/progress.h"
 #include "proto/shmem.pb-c.h"
 
 #define COPIERS 4
@@ -121,6 +123,7 @@ static int copy_units(struct pages *p, struct copier *c, uint64_t until)
 		r = copier_unit(c, u);
 		if (r < 0)
 			return r;
+		progress_set(__atomic_load_n(&p->taken, __ATOMIC_RELAXED) >> 20);
 		if (until && p->taken >= until)
 			return 1;
 	}
@@ -245,12 +248,31 @@ static void pages_done(struct pages *p)
 	scan_done(&p->scan);
 }
 
+/* About what there is to copy: shared memory counts for each task that has it mapped. */
+static uint64_t resident_mib(const struct dump *d)
+{
+	uint64_t sum = 0;
+
+	array_each (t, &d->tasks) {
+		uint64_t anon = 0, shmem = 0;
+
+		if (!t->threads.n)
+			continue;
+		status_u64(t->threads.v[0].status, "RssAnon", 10, &anon);
+		status_u64(t->threads.v[0].status, "RssShmem", 10, &shmem);
+		sum += anon + shmem;
+	}
+	return sum >> 10;
+}
+
 int dump_pages(struct dump *d)
 {
 	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
 	int r = scan_init(&p.scan, d);
 
+	progress_begin("dump", resident_mib(d), "MiB");
 	if (r == 0)
 		r = copy_all(&p);
+	progress_end();
 	return r < 0 ? r : put_objects(&p);
 }

@@ -24,6 +24,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
+#include "lib/progress.h"
 #include "restore/restore.h"
 
 #define GLANCE_NS 20000000 /* between looks whether the tree still lives */
@@ -113,6 +114,31 @@ static int look_after(struct restore *r)
 	return 0;
 }
 
+/* What is resident of the tree, in MiB: its memory is what takes long. */
+static void show_progress(const struct restore *r)
+{
+	uint64_t pages = 0;
+
+	array_each (t, &r->tasks) {
+		auto_free char *statm = NULL;
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/%d/statm", t->pid);
+		if (file_read(AT_FDCWD, path, &statm) > 0 && strchr(statm, ' '))
+			pages += strtoull(strchr(statm, ' '), NULL, 10);
+	}
+	progress_set(pages * r->images->manifest->page_size >> 20);
+}
+
+static uint64_t stored_mib(const struct restore *r)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 1; i < r->images->manifest->n_files; i++)
+		sum += r->images->manifest->files[i]->size;
+	return sum >> 20;
+}
+
 static int wait_barrier(struct restore *r, enum barrier n)
 {
 	const struct timespec glance = { .tv_nsec = GLANCE_NS };
@@ -123,6 +149,8 @@ static int wait_barrier(struct restore *r, enum barrier n)
 
 		if (ret < 0)
 			return ret;
+		if (progress_wanted())
+			show_progress(r);
 		syscall(SYS_futex, word, FUTEX_WAIT, here, &glance, NULL, 0);
 	}
 	return __atomic_load_n(&r->shared->failed, __ATOMIC_SEQ_CST) ? explain_failure(r) : 0;
@@ -211,6 +239,7 @@ int run_scripts(struct restore *r)
 {
 	int ret;
 
+	progress_begin("restore", stored_mib(r), "MiB");
 	deadline_arm(r->opt->timeout_ms);
 	/* What falls off the tree while it is made falls to us, so that a roll-back finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -228,6 +257,7 @@ int run_scripts(struct restore *r)
 		ret = each_target(r, tracee_interrupt);
 	if (ret == 0)
 		ret = each_target(r, tracee_wait_stop);
+	progress_end();
 	return ret;
 }
 
