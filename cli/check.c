@@ -81,8 +81,8 @@ static int check_tree(const struct options *o)
 	if (r < 0)
 		return r;
 	if (r > 0)
-		return log_failure() ? -ENOTSUP
-		                     : fail(-ENOTSUP, "task %d: cannot be saved", (int)o->tree);
+		return fail(-ENOTSUP, "task %d: cannot be saved: %d obstacle%s", (int)o->tree, r,
+		            r == 1 ? "" : "s");
 	if (o->json)
 		report_json(json_object_new_array());
 	else

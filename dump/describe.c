@@ -78,7 +78,7 @@ static void socket_describe(const struct file *f, char *buf, size_t size)
 		socket_option(fd, SO_ACCEPTCONN) > 0 ? ", listening on "
 		: *a                                 ? ", "
 						     : "",
-		a, peer_len != sizeof(peer) ? ", connected to " : "", b);
+		a, *b ? ", connected to " : "", b);
 }
 
 const char *file_describe(const struct file *f)

@@ -123,7 +123,7 @@ struct dump {
 	struct shmems shmems;
 	Img__Manifest *manifest;
 	bool frozen;
-	size_t obstacles;                /* printed by dump_obstacle() */
+	size_t obstacles;                /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 };
 
@@ -134,8 +134,8 @@ const char *task_name(const struct task *t);
 pid_t task_tid(const struct task *t);
 
 /*
- * R, or with opt->all 0 for an explained -ENOTSUP: it is printed and counted
- * in d->obstacles, so that all of them are seen at once.
+ * R, or with opt->all 0 for an explained -ENOTSUP: it goes to the report of
+ * what is not carried and is counted, so that all of them are seen at once.
  */
 int dump_obstacle(struct dump *d, int r);
 
@@ -254,5 +254,5 @@ void unfreeze_tree(struct dump *d);
 /* The whole dump. 0 or -errno, explained. */
 int dump_run(const struct dump_options *opt);
 
-/* `crtool check -t PID`: the look stage alone. 0, the number of obstacles printed (opt->all), or -errno explained. */
+/* `crtool check -t PID`: the look stage alone. 0, the number of obstacles (opt->all), or -errno explained. */
 int dump_check(const struct dump_options *opt);

@@ -67,7 +67,7 @@ int dump_obstacle(struct dump *d, int r)
 {
 	if (r != -ENOTSUP || !d->opt->all || !log_failure())
 		return r;
-	printf("%s\n", log_failure());
+	lose("%s", log_failure());
 	log_forget();
 	d->obstacles++;
 	return 0;

@@ -16,7 +16,10 @@ static int chardev_open(struct restore *r, const Img__File *file, const Protobuf
 
 	/* What waits at the path may be any device: look before opening it. */
 	if (stat(msg->path, &st) < 0)
-		return fail(-errno, "device %s", msg->path);
+		return errno == ENOENT
+		               ? fail(-ENOTSUP, "device %s: is gone since the dump; put it back",
+		                      msg->path)
+		               : fail(-errno, "device %s", msg->path);
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != msg->rdev)
 		return fail(-ENOTSUP, "device %s: is another file since the dump", msg->path);
 	fd = open(msg->path, (int)file->flags | O_CLOEXEC | O_NOCTTY);

@@ -34,7 +34,10 @@ static int directory_open(struct restore *r, const Img__File *file, const Protob
 	int e;
 
 	if (fd < 0)
-		return fail(-errno, "directory %s", msg->path);
+		return errno == ENOENT
+		               ? fail(-ENOTSUP, "directory %s: is gone since the dump; put it back",
+		                      msg->path)
+		               : fail(-errno, "directory %s", msg->path);
 	e = compare(r, msg, fd);
 	if (e < 0)
 		return e;

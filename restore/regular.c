@@ -82,6 +82,13 @@ static int compare(const struct restore *r, const Img__File *file, const Img__Re
 	return 0;
 }
 
+static int missing(int r, const char *path)
+{
+	if (r != -ENOENT && r != -ENOTDIR)
+		return fail(r, "file %s", path);
+	return fail(-ENOTSUP, "file %s: is gone since the dump; put it back", path);
+}
+
 static int regular_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Regular *msg = (const Img__Regular *)base;
@@ -94,7 +101,7 @@ static int regular_open(struct restore *r, const Img__File *file, const Protobuf
 		flags &= ~O_TMPFILE;
 	/* Before the open(2): that of a fifo or a device in its place might wait or do harm. */
 	if (fstatat(AT_FDCWD, msg->path, &st, S_ISLNK(msg->mode) ? AT_SYMLINK_NOFOLLOW : 0) < 0)
-		return fail(-errno, "file %s", msg->path);
+		return missing(-errno, msg->path);
 	e = compare(r, file, msg, &st);
 	if (e < 0)
 		return e;
