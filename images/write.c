@@ -4,8 +4,9 @@
  * manifest is written under a temporary name and renamed when all the rest is
  * there. Whatever ends before that removes the files again.
  *
- * state.img is created first, exclusively: it is the lock between two dumps
- * into the same directory. Its records gather in memory and go out in chunks,
+ * Only one writes at a time: the directory is locked with flock(2), which ends
+ * with the writer even if that is killed; its files without a manifest are then
+ * removed by the next. state.img is created first, exclusively. Its records gather in memory and go out in chunks,
  * so that the whole dump of a small process costs one write(2).
  */
 #define _GNU_SOURCE
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "images/format.h"
@@ -42,6 +44,7 @@ struct pages_file {
 
 struct image_writer {
 	int dirfd; /* the caller's */
+	int lock;  /* ours, for the lock of the directory */
 	unsigned mode;
 	struct image_file state;
 	uint8_t *buf; /* records that are not written yet */
@@ -111,24 +114,68 @@ static void file_done(struct image_file *f, bool keep)
 	file_hash_done(&f->hash);
 }
 
-/* -EEXIST: a checkpoint is there; -ENOTEMPTY: anything else is. */
-static int directory_check(const struct image_writer *w)
+/* What a writer leaves behind that was killed. */
+static bool is_leftover(const char *name)
+{
+	unsigned n;
+	int len = 0;
+
+	return !strcmp(name, STATE_FILE) || !strcmp(name, MANIFEST_TMP) ||
+	       (sscanf(name, PAGES_FILE "%n", &n, &len) == 1 && len && !name[len]);
+}
+
+/*
+ * One writer for a directory; where there are no locks, nothing is taken for a
+ * leftover.
+ */
+static int directory_lock(struct image_writer *w, bool *ret_locked)
+{
+	w->lock = openat(w->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret_locked = flock(w->lock, LOCK_EX | LOCK_NB) == 0;
+	if (!*ret_locked && errno == EWOULDBLOCK)
+		return writer_fail(w, -EBUSY, STATE_FILE,
+		                   "another crtool writes into the directory");
+	return 0;
+}
+
+static int remove_leftovers(const struct image_writer *w, DIR *dir)
+{
+	struct dirent *entry;
+
+	rewinddir(dir);
+	while ((entry = readdir(dir)))
+		if (is_leftover(entry->d_name) && unlinkat(w->dirfd, entry->d_name, 0) < 0)
+			return writer_fail(w, -errno, entry->d_name, "remove what was left");
+	return 0;
+}
+
+/* -EEXIST: a checkpoint is there; -ENOTEMPTY: anything else is; -EBUSY: another writer. */
+static int directory_check(struct image_writer *w)
 {
 	auto_close int fd = openat(w->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	bool locked, leftovers = false;
+	int r;
 
 	if (!dir)
 		return writer_fail(w, -errno, ".", "open");
 	fd = -1; /* dir owns it */
+	r = directory_lock(w, &locked);
+	if (r < 0)
+		return r;
 	if (!faccessat(w->dirfd, MANIFEST_FILE, F_OK, AT_SYMLINK_NOFOLLOW))
 		return writer_fail(w, -EEXIST, MANIFEST_FILE,
 		                   "the directory holds a checkpoint already, give another one");
-	while ((entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+	while ((entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (!locked || !is_leftover(entry->d_name))
 			return writer_fail(w, -ENOTEMPTY, entry->d_name,
 			                   "the directory is in use, give an empty one");
-	return 0;
+		leftovers = true;
+	}
+	return leftovers ? remove_leftovers(w, dir) : 0;
 }
 
 static int writer_start(struct image_writer *w)
@@ -155,6 +202,7 @@ int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret)
 	if (!w)
 		return -ENOMEM;
 	w->dirfd = dirfd;
+	w->lock = -1;
 	w->mode = mode;
 	w->state.fd = -1;
 	r = writer_start(w);
@@ -177,6 +225,7 @@ void image_writer_free(struct image_writer *w)
 	}
 	array_done(&w->pages);
 	file_done(&w->state, w->sealed);
+	closep(&w->lock);
 	free(w->buf);
 	free(w);
 }

@@ -62,7 +62,8 @@ void log_say(enum log_level level, const char *file, const char *format, ...)
 /* These errors only say that the message speaks for itself. */
 static bool speaks_for_itself(int r)
 {
-	return r == -ENOTSUP || r == -EBADMSG || r == -EINVAL || r == -ETIMEDOUT || r == -ECANCELED;
+	return r == -ENOTSUP || r == -EBADMSG || r == -EINVAL || r == -ETIMEDOUT ||
+	       r == -ECANCELED || r == -EBUSY;
 }
 
 int log_fail(int r, const char *file, const char *format, ...)

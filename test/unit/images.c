@@ -267,16 +267,55 @@ TEST(a_checkpoint_is_not_overwritten)
 	place_free(&p);
 }
 
-TEST(a_directory_in_use_is_refused_by_the_name_of_an_entry)
+TEST(a_directory_into_which_somebody_writes_is_refused)
 {
 	struct place p = place_new();
 	struct image_writer *w, *second;
 
 	check(!image_writer_new(p.fd, 0600, &w));
-	check(image_writer_new(p.fd, 0600, &second) == -ENOTEMPTY);
-	check(strstr(log_failure(), "state.img"));
+	check(image_writer_new(p.fd, 0600, &second) == -EBUSY);
+	check(strstr(log_failure(), "another crtool writes"));
 	check(exists(&p, "state.img"));
 	image_writer_free(w);
+	place_free(&p);
+}
+
+static void touch(const struct place *p, const char *name)
+{
+	int fd = openat(p->fd, name, O_WRONLY | O_CREAT, 0600);
+
+	check(fd >= 0);
+	close(fd);
+}
+
+TEST(what_a_killed_writer_left_is_removed_by_the_next)
+{
+	struct place p = place_new();
+	struct image_writer *w;
+
+	touch(&p, "state.img");
+	touch(&p, "pages-0.img");
+	touch(&p, "pages-17.img");
+	touch(&p, "manifest.img.tmp");
+	check(!image_writer_new(p.fd, 0600, &w));
+	check(!exists(&p, "pages-0.img") && !exists(&p, "pages-17.img"));
+	check(!exists(&p, "manifest.img.tmp"));
+	image_writer_free(w);
+	place_free(&p);
+}
+
+TEST(nothing_is_removed_from_a_directory_that_holds_other_files)
+{
+	struct place p = place_new();
+	struct image_writer *w;
+
+	touch(&p, "pages-0.img");
+	touch(&p, "pages-0.img.mine");
+	check(image_writer_new(p.fd, 0600, &w) == -ENOTEMPTY);
+	check(strstr(log_failure(), "pages-0.img.mine"));
+	check(exists(&p, "pages-0.img") && exists(&p, "pages-0.img.mine"));
+	check(unlinkat(p.fd, "pages-0.img", 0) == 0);
+	check(unlinkat(p.fd, "pages-0.img.mine", 0) == 0);
 	place_free(&p);
 }
 
