@@ -43,11 +43,13 @@ static enum exit_code exit_code_of(int r)
 		return EXIT_RIGHTS;
 	case EBADMSG:
 	case ENOENT:
+	case ENOTDIR:
 		return EXIT_BAD_IMAGES;
 	case ENOSPC:
 	case EDQUOT:
 	case EIO:
 	case EROFS:
+	case EFBIG:
 		return EXIT_STORAGE;
 	case EEXIST:
 	case EBUSY:

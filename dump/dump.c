@@ -50,6 +50,15 @@ static const struct stage {
 	{ "seal", seal_images },   { "end", end_tree }, /* without -R it is gone from here on */
 };
 
+/* A typing error in a test must not pass for a success. */
+static int check_fail_at(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++)
+		if (!name || !strcmp(stages[i].name, name))
+			return 0;
+	return fail(-EINVAL, "dump: --fail-at: there is no stage '%s'", name);
+}
+
 static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -98,8 +107,10 @@ int dump_run(const struct dump_options *opt)
 	Img__Manifest manifest = IMG__MANIFEST__INIT;
 	struct dump d = { .opt = opt, .dirfd = -1, .manifest = &manifest };
 	uint64_t begun = clock_ns();
-	int r = run_stages(&d);
+	int r = check_fail_at(opt->fail_at);
 
+	if (r == 0)
+		r = run_stages(&d);
 	if (r == 0)
 		note_facts(&d, begun);
 	dump_done(&d);

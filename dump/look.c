@@ -54,6 +54,20 @@ static int check_not_ancestor(pid_t tree)
 	return 0;
 }
 
+static int check_is_process(pid_t pid)
+{
+	auto_free char *status = NULL;
+	uint64_t tgid = 0;
+	char path[32], name[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (file_read(AT_FDCWD, path, &status) <= 0 || !status_u64(status, "Tgid", 10, &tgid) ||
+	    tgid == (uint64_t)pid)
+		return 0; /* or there is none: told by task_add() */
+	name_pid(tgid, name, sizeof(name));
+	return fail(-EINVAL, "task %d: is a thread of process %s; give that", pid, name);
+}
+
 static int check_kind_of_task(const struct task *t)
 {
 	struct proc_stat st;
@@ -205,6 +219,8 @@ int look_tree(struct dump *d)
 	pid_t pid = d->opt->tree;
 	int r = check_not_ancestor(pid);
 
+	if (r == 0)
+		r = check_is_process(pid);
 	if (r < 0)
 		return r;
 	r = task_add(d, pid, SIZE_MAX);

@@ -55,6 +55,15 @@ static const struct stage {
 	{ "commit", true, commit },   /* from here on it runs */
 };
 
+/* A typing error in a test must not pass for a success. */
+static int check_fail_at(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++)
+		if (!name || !strcmp(stages[i].name, name))
+			return 0;
+	return fail(-EINVAL, "restore: --fail-at: there is no stage '%s'", name);
+}
+
 static int run_stages(struct restore *r)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -116,9 +125,11 @@ int restore_run(const struct restore_options *opt, int *ret_status)
 {
 	struct restore r = { .opt = opt };
 	uint64_t begun = clock_ns();
-	int ret = run_stages(&r);
+	int ret = check_fail_at(opt->fail_at);
 	pid_t root;
 
+	if (ret == 0)
+		ret = run_stages(&r);
 	if (ret < 0)
 		restore_rollback(&r);
 	else

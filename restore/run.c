@@ -40,13 +40,13 @@ static int explain_taken(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	if (file_read(AT_FDCWD, path, &status) < 0)
-		return fail(-EEXIST, "pid %d is in use", pid);
+		return fail(-EBUSY, "pid %d is in use", pid);
 	name = key_value(status, "Name", &len);
 	status_u64(status, "Tgid", 10, &tgid);
 	if (tgid != (uint64_t)pid)
-		return fail(-EEXIST, "pid %d is in use by a thread of task %d (%.*s)", pid,
+		return fail(-EBUSY, "pid %d is in use by a thread of task %d (%.*s)", pid,
 		            (int)tgid, (int)len, name);
-	return fail(-EEXIST, "pid %d is in use by task %d (%.*s)", pid, pid, (int)len, name);
+	return fail(-EBUSY, "pid %d is in use by task %d (%.*s)", pid, pid, (int)len, name);
 }
 
 static int explain_op(const struct rthread *th, int error)
