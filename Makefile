@@ -97,7 +97,7 @@ clean: ## remove build/
 	rm -rf build $(B)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 	@echo "  with CC=clang, WERROR=1, SAN=1 (ASan and UBSan), CFLAGS=, V=1"
 
 # ---- generated ----

@@ -38,10 +38,16 @@ traits() {
 	echo "descriptors" /proc/"$pid"/fd/*
 }
 
-# What of the images may be left: anything, if it is tolerated; nothing, if crtool could clean up.
+# What may be left of the images: if crtool was killed, anything that the next
+# dump tolerates; else a whole checkpoint or nothing.
 left_over() {
-	[ "$1" != KILL ] || return 0
-	[ ! -e "$to" ] || echo "leaves $(cd "$to" && echo *)"
+	if [ -e "$to/manifest.img" ]; then
+		crtool show -D "$to" >/dev/null || echo "leaves a checkpoint that is not whole"
+	elif [ "$1" = KILL ]; then
+		crtool dump -R -t "$pid" -D "$to" || echo "leaves what the next dump does not like"
+	elif [ -e "$to" ]; then
+		echo "leaves $(cd "$to" && echo *)"
+	fi
 }
 
 # harm N WHAT: one point; prints what is wrong afterwards, if anything is.
@@ -54,13 +60,13 @@ harm() {
 	before=$(traits)
 	interfere "$1" "$2" dump -R -t "$pid" -D "$to"
 	[ "$status" != 0 ] || [ -e "$to/manifest.img" ] || echo "says that it did it, but no manifest"
-	left_over "$2"
 	for _ in {1..50}; do
 		after=$(traits)
 		[ "$before" != "$after" ] || break
 		sleep 0.01
 	done
 	[ "$before" = "$after" ] || diff <(echo "$before") <(echo "$after") | grep '^[<>]' | head -n 4
+	left_over "$2" 2>&1
 	release
 	zdtm_teardown
 }

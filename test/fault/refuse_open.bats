@@ -1,0 +1,55 @@
+# What a program has open or mapped and this version does not carry: refused by name.
+load ../zdtm/lib/zdtm
+load lib/refuse
+
+# odd NAME MESSAGE: a program that has NAME is refused with MESSAGE, and still has it afterwards.
+odd() {
+	fresh_dir
+	start "$BUILD/test/fault/odd" "$1"
+	within 20 parked_or_gone
+	[ -e "$dir/parked" ] || skip "this kernel has no $1"
+	refused 4 "task $pid (odd): $2"
+	release
+}
+
+# A descriptor of an anonymous inode that /proc calls $2.
+anonymous() {
+	odd "$1" "fd 3: anon_inode:$2 (anonymous inode): not supported by this version"
+}
+
+mapped() {
+	odd "$1" "mapping *-* ($2): $3"
+}
+
+@test "a packet socket is refused" {
+	odd socket-packet "fd 3: socket:[[]*] (packet socket): not supported by this version"
+}
+
+@test "a vsock socket is refused" {
+	odd socket-vsock "fd 3: socket:[[]*] (vsock stream): not supported by this version"
+}
+
+@test "a crypto socket is refused" {
+	odd socket-alg "fd 3: socket:[[]*] (crypto socket): not supported by this version"
+}
+
+@test "an io_uring is refused" { anonymous io_uring "[[]io_uring]"; }
+@test "a userfaultfd is refused" { anonymous userfaultfd "[[]userfaultfd]"; }
+@test "a performance counter is refused" { anonymous perf "[[]perf_event]"; }
+@test "a BPF map is refused" { anonymous bpf bpf-map; }
+@test "a fanotify group is refused" { anonymous fanotify "[[]fanotify]"; }
+@test "a Landlock ruleset is refused" { anonymous landlock "[[]landlock-ruleset]"; }
+@test "a file system context is refused" { anonymous fsopen "[[]fscontext]"; }
+@test "a seccomp listener is refused" { anonymous seccomp-notify "seccomp notify"; }
+
+@test "secret memory is refused" {
+	mapped memfd_secret "/secretmem (deleted)" "secret memory (memfd_secret) can be read by the program alone"
+}
+
+@test "a mapped io_uring is refused" {
+	mapped io_uring-mapping "anon_inode:[[]io_uring]" "io_uring is not supported by this version"
+}
+
+@test "a mapped performance counter is refused" {
+	mapped perf-mapping "anon_inode:[[]perf_event]" "performance events are not supported"
+}

@@ -1,0 +1,131 @@
+# Processes that cannot be saved: refused by name, before anything is stopped.
+load ../zdtm/lib/zdtm
+load lib/refuse
+
+@test "there is no such process" {
+	pid=4194000
+	refused 3 "task 4194000: No such process"
+}
+
+@test "crtool runs below the target" {
+	pid=$$
+	refused 2 "task $$: crtool itself runs below it; start crtool from outside of the tree"
+}
+
+@test "crtool itself" {
+	local to=$BATS_TEST_TMPDIR/to
+
+	# The shell becomes crtool and keeps its pid.
+	says 2 "task *: crtool itself runs below it; start crtool from outside of the tree" \
+		bash -c "exec '$BUILD/crtool' dump -t \$\$ -D '$to'"
+	[ ! -e "$to" ]
+}
+
+@test "a kernel thread" {
+	[ -e /proc/2 ] && [ ! -e /proc/2/exe ] || skip "no kernel threads in this pid namespace"
+	pid=2
+	refused 4 "task 2 (kthreadd): is a kernel thread"
+}
+
+@test "a zombie" {
+	local parent
+
+	fresh_dir
+	start bash -c 'true & echo $! >zombie; exec sleep 1000'
+	parent=$pid
+	within 5 test -s "$dir/zombie"
+	read -r pid <"$dir/zombie"
+	within 5 grep -q '^State:.Z' "/proc/$pid/status"
+	refused 4 "task $pid (bash): is a zombie, there is nothing left to save; its parent $parent has not waited for it"
+	kill "$parent"
+}
+
+@test "a thread of a process" {
+	local process
+
+	park fault/steady sleep 1
+	process=$pid
+	for pid in "/proc/$process/task/"*; do
+		pid=${pid##*/}
+		[ "$pid" = "$process" ] || break
+	done
+	refused 2 "task $pid: is a thread of process $process (steady); give that"
+	pid=$process
+	release
+}
+
+@test "a process that strace traces" {
+	local target
+
+	[ -n "$(command -v strace)" ] || skip "no strace"
+	park park
+	target=$pid
+	strace -o /dev/null -p "$target" 3>&- 4>&- 2>/dev/null &
+	within 5 grep -q '^TracerPid:.[1-9]' "/proc/$target/status"
+	says 8 "task $pid (park): is being traced by $! (strace); let that detach first" \
+		crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/to"
+	kill "$!"
+	wait "$!" || true
+	untraced
+	release
+}
+
+@test "a process in another network namespace" {
+	park_in "unshare --net"
+	refused 4 "task $pid (park): lives in another net namespace than crtool, not supported by this version; run crtool inside of it"
+	release
+}
+
+@test "a process in another user namespace" {
+	park_in "unshare --user"
+	refused 4 "task $pid (park): lives in another user namespace than crtool, not supported by this version; run crtool inside of it"
+	release
+}
+
+# park_in COMMAND: park, started by it.
+park_in() {
+	fresh_dir
+	# shellcheck disable=SC2086 # words
+	start $1 "$BUILD/test/zdtm/park"
+	within 20 parked_or_gone
+	[ -e "$dir/parked" ] || skip "no $1 here"
+}
+
+thirty_two_or_gone() {
+	! alive "$pid" || [ "$(<"/proc/$pid/comm")" = thirty-two ]
+}
+
+@test "a 32-bit program" {
+	local program=$BATS_TEST_TMPDIR/thirty-two
+
+	printf '.globl _start\n_start: movl $29, %%eax\n int $0x80\n jmp _start\n' | as --32 -o "$program.o" - &&
+		ld -m elf_i386 -o "$program" "$program.o" || skip "no 32-bit binutils"
+	fresh_dir
+	start "$program"
+	within 5 thirty_two_or_gone
+	alive "$pid" || skip "this kernel runs no 32-bit programs"
+	refused 4 "task $pid (thirty-two): is a 32-bit program, not supported by this version"
+	running "$pid"
+}
+
+@test "a process of another user, without CAP_SYS_PTRACE" {
+	local to
+
+	[ "$(id -u)" = 0 ] || skip "not root"
+	park park
+	to=$dir/images
+	says 5 "task $pid (park): *CAP_SYS_PTRACE*" \
+		setpriv --reuid=65534 --clear-groups "$BUILD/crtool" dump -t "$pid" -D "$to"
+	[ ! -e "$to" ]
+	untraced
+	release
+}
+
+@test "a part of a session, without -j" {
+	fresh_dir
+	start bash -c "'$BUILD/test/zdtm/park' & echo \$! >pid; wait"
+	within 20 parked_or_gone
+	read -r pid <"$dir/pid"
+	refused 4 "task $pid (park): belongs to the session of * (bash), which is not in the tree; -j saves it as a shell job"
+	release
+}
