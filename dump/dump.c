@@ -80,6 +80,7 @@ static void dump_done(struct dump *d)
 	unfreeze_tree(d);
 	files_done(d);
 	shmems_done(d);
+	array_done(&d->vdsos);
 	tasks_done(d);
 	image_writer_free(d->out);
 	if (d->made_dir && !d->sealed)

@@ -121,6 +121,7 @@ struct dump {
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	void *pipe_tree;          /* files.c: inodes of pipes and fifos */
 	struct shmems shmems;
+	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
 	Img__Manifest *manifest;
 	bool frozen;
 	size_t obstacles;                /* counted by dump_obstacle() */

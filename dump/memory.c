@@ -24,6 +24,7 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "proto/vdso.pb-c.h"
 
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66
@@ -146,7 +147,28 @@ static int take_exe(struct dump *d, struct task *t, Img__Memory *msg)
 	            task_name(t), exe);
 }
 
-static int take_vdso(struct task *t, Img__Memory *msg)
+/* All processes have the same one, as a rule. */
+static int put_vdso(struct dump *d, void *code, size_t size, uint32_t *ret_id)
+{
+	Img__Vdso msg = IMG__VDSO__INIT;
+	uint64_t hash = XXH3_64bits(code, size), *slot;
+
+	for (size_t i = 0; i < d->vdsos.n; i++) {
+		if (d->vdsos.v[i] != hash)
+			continue;
+		*ret_id = (uint32_t)i + 1;
+		return 0;
+	}
+	slot = array_add(&d->vdsos);
+	if (!slot)
+		return -ENOMEM;
+	*slot = hash;
+	*ret_id = msg.id = (uint32_t)d->vdsos.n;
+	msg.code = (ProtobufCBinaryData){ size, code };
+	return image_put(d->out, KIND_vdso, msg.id, &msg.base);
+}
+
+static int take_vdso(struct dump *d, struct task *t, Img__Memory *msg)
 {
 	const struct vma *v = vmas_vdso(t);
 	auto_free void *code = NULL;
@@ -162,8 +184,7 @@ static int take_vdso(struct task *t, Img__Memory *msg)
 	r = pread_full(t->mem, code, v->end - v->start, (off_t)v->start);
 	if (r < 0)
 		return fail(r, "%s: read its vDSO", task_name(t));
-	msg->vdso_hash = XXH3_64bits(code, v->end - v->start);
-	return 0;
+	return put_vdso(d, code, v->end - v->start, &msg->vdso);
 }
 
 static int take_coredump_filter(const struct task *t, Img__Memory *msg)
@@ -266,7 +287,7 @@ static int take_message(struct dump *d, struct task *t, Img__Memory *msg)
 	if (r == 0)
 		r = take_exe(d, t, msg);
 	if (r == 0)
-		r = take_vdso(t, msg);
+		r = take_vdso(d, t, msg);
 	if (r == 0)
 		r = take_coredump_filter(t, msg);
 	return r;

@@ -97,12 +97,16 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 	const Img__Memory *m = (const Img__Memory *)msg;
 	uint32_t pid = (uint32_t)th->task->pid;
 	auto_free uint8_t *marks = NULL;
+	struct vdso_plan vdso = {};
 	int e = memory_marks(r, pid, m, &marks);
 
+	if (e == 0)
+		e = vdso_plan(r, m, &vdso);
 	if (e < 0)
 		return e;
 	emit_clear(r, s);
 	emit_switches(m, s);
+	vdso_map(&vdso, s);
 	e = memory_map(r, m, marks, s);
 	if (e == 0)
 		e = emit_mm(r, m, s);
@@ -111,10 +115,8 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 	if (e < 0)
 		return e;
 	memory_settle(m, marks, s);
-	for (size_t i = 0; i < m->n_vmas; i++)
-		if (m->vmas[i]->type == IMG__VMA__TYPE__VDSO)
-			th->task->vdso = m->vmas[i]->start;
-	return 0;
+	th->task->vdso = vdso.code;
+	return vdso_settle(r, pid, m, &vdso, s);
 }
 
 static int memory_last(struct restore *r, struct rthread *th, const ProtobufCMessage *msg,

@@ -28,6 +28,22 @@ int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, st
 /* Protection, advice, locks, once they are full. */
 void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s);
 
+/* The vDSO of a task (memory_vdso.c). */
+struct vdso_plan {
+	uint64_t map;  /* where the kernel shall map its own: data first; 0: the task has none */
+	uint64_t code; /* where the code of that will be */
+	bool foreign;  /* the task's is another one, and stays as data that leads there */
+};
+
+/* The mappings of the vDSO are in order, with code that can be had. Explained. */
+int vdso_check(struct restore *r, uint32_t pid, const Img__Memory *m);
+int vdso_plan(struct restore *r, const Img__Memory *m, struct vdso_plan *ret);
+/* First of all mappings: the kernel's own. */
+void vdso_map(const struct vdso_plan *plan, struct script *s);
+/* Last of them: what is left of a foreign one. */
+int vdso_settle(struct restore *r, uint32_t pid, const Img__Memory *m, const struct vdso_plan *plan,
+                struct script *s);
+
 /* Pages of PID into its mappings (memory_fill.c). */
 int memory_fill(struct restore *r, uint32_t pid, struct script *s);
 

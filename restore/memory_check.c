@@ -92,28 +92,6 @@ static int check_vmas(struct restore *r, uint32_t pid, const Img__Memory *m)
 	return 0;
 }
 
-/* The data of the vDSO and then its code, without a gap. */
-static int check_vdso(struct restore *r, uint32_t pid, const Img__Memory *m)
-{
-	const Img__Vma *last = NULL;
-	bool seen = false;
-
-	for (size_t i = 0; i < m->n_vmas; i++) {
-		const Img__Vma *v = m->vmas[i];
-
-		if (v->type != IMG__VMA__TYPE__VVAR && v->type != IMG__VMA__TYPE__VDSO)
-			continue;
-		if (seen || (last && last->start + last->size != v->start))
-			return fail(-ENOTSUP,
-			            "task %u: it has moved parts of its vDSO, not supported by "
-			            "this version",
-			            pid);
-		last = v;
-		seen = v->type == IMG__VMA__TYPE__VDSO;
-	}
-	return last && !seen ? vma_fail(pid, last, "data of a vDSO without its code") : 0;
-}
-
 /* The first mapping that ends behind AT. */
 static size_t vma_find(const Img__Memory *m, uint64_t at)
 {
@@ -220,7 +198,7 @@ int memory_check(struct restore *r, uint32_t owner, const ProtobufCMessage *msg)
 		return fail(-EBADMSG, "task %u: its executable is not there", owner);
 	e = check_vmas(r, owner, m);
 	if (e == 0)
-		e = check_vdso(r, owner, m);
+		e = vdso_check(r, owner, m);
 	if (e == 0)
 		e = shmem_check(r);
 	return e < 0 ? e : memory_marks(r, owner, m, &marks);

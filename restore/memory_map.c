@@ -10,7 +10,6 @@
 #include <sys/syscall.h>
 
 #include "lib/log.h"
-#include "parasite/arch/arch.h"
 #include "restore/memory.h"
 #include "restore/shmem.h"
 
@@ -50,24 +49,8 @@ static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, struct sc
 	return 0;
 }
 
-/* It must come first: there must be no other vDSO, and its place must be free. */
-static void map_vdso(const Img__Memory *m, struct script *s)
-{
-	for (size_t i = 0; i < m->n_vmas; i++) {
-		uint64_t args[6];
-		uint32_t nr;
-
-		if (m->vmas[i]->type <= IMG__VMA__TYPE__SHMEM)
-			continue;
-		nr = arch_vdso_call(m->vmas[i]->start, args);
-		script_op(s, OP_CALL, EXPECT_SUCCESS, 0, nr, args);
-		return;
-	}
-}
-
 int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, struct script *s)
 {
-	map_vdso(m, s);
 	for (size_t i = 0; i < m->n_vmas; i++) {
 		int e;
 

@@ -132,3 +132,7 @@ void arch_xcomp_ask(struct script *s, uint64_t at);
 uint64_t arch_xcomp_own(void);
 /* Append the calls that permit those of WANT. */
 void arch_xcomp_permit(struct script *s, uint64_t want);
+
+/* A jump to the address TO, in a function whose registers are those of a caller. */
+#define ARCH_JUMP_SIZE 12
+void arch_put_jump(void *at, uint64_t to);

@@ -13,3 +13,12 @@ uint32_t arch_vdso_call(uint64_t at, uint64_t ret_args[6])
 	memcpy(ret_args, args, sizeof(args));
 	return SYS_arch_prctl;
 }
+
+/* movabs $to, %rax; jmp *%rax */
+void arch_put_jump(void *at, uint64_t to)
+{
+	unsigned char code[ARCH_JUMP_SIZE] = { 0x48, 0xb8, [10] = 0xff, [11] = 0xe0 };
+
+	memcpy(code + 2, &to, sizeof(to));
+	memcpy(at, code, sizeof(code));
+}

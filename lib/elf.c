@@ -1,0 +1,71 @@
+/*
+ * Symbols are found by the section headers, which a vDSO has: unlike the
+ * dynamic section they tell how many there are.
+ */
+#include "lib/elf.h"
+
+#include <elf.h>
+#include <string.h>
+
+/* SIZE bytes at OFFSET of the image, or NULL. */
+static const void *piece(const void *image, size_t size, uint64_t offset, uint64_t want)
+{
+	if (offset > size || want > size - offset || offset % 8)
+		return NULL;
+	return (const char *)image + offset;
+}
+
+static const Elf64_Shdr *sections(const void *image, size_t size, size_t *ret_n)
+{
+	const Elf64_Ehdr *head = piece(image, size, 0, sizeof(*head));
+
+	if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
+	    head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_shentsize != sizeof(Elf64_Shdr))
+		return NULL;
+	*ret_n = head->e_shnum;
+	return piece(image, size, head->e_shoff, *ret_n * sizeof(Elf64_Shdr));
+}
+
+/* The terminated string at AT of the string table. */
+static const char *string(const void *image, size_t size, const Elf64_Shdr *table, uint64_t at)
+{
+	const char *text = image;
+
+	if (table->sh_offset > size || table->sh_size > size - table->sh_offset ||
+	    at >= table->sh_size)
+		return NULL;
+	text += table->sh_offset + at;
+	return memchr(text, '\0', table->sh_size - at) ? text : NULL;
+}
+
+bool elf_symbol(const void *image, size_t size, size_t i, struct elf_symbol *ret)
+{
+	size_t n = 0;
+	const Elf64_Shdr *s = sections(image, size, &n), *dynsym = s;
+	const Elf64_Sym *symbols;
+
+	while (s && dynsym < s + n && dynsym->sh_type != SHT_DYNSYM)
+		dynsym++;
+	if (!s || dynsym == s + n || dynsym->sh_link >= n)
+		return false;
+	symbols = piece(image, size, dynsym->sh_offset, dynsym->sh_size);
+	for (size_t at = 0; symbols && at < dynsym->sh_size / sizeof(*symbols); at++) {
+		if (symbols[at].st_shndx == SHN_UNDEF || symbols[at].st_shndx >= SHN_LORESERVE)
+			continue;
+		if (i--)
+			continue;
+		*ret = (struct elf_symbol){ string(image, size, &s[dynsym->sh_link],
+			                           symbols[at].st_name),
+			                    symbols[at].st_value, symbols[at].st_size };
+		return ret->name != NULL;
+	}
+	return false;
+}
+
+bool elf_find(const void *image, size_t size, const char *name, struct elf_symbol *ret)
+{
+	for (size_t i = 0; elf_symbol(image, size, i, ret); i++)
+		if (!strcmp(ret->name, name))
+			return true;
+	return false;
+}

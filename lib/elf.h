@@ -1,0 +1,18 @@
+/* The dynamic symbols of an ELF64 image that lies in memory, such as a vDSO. Untrusted: every offset is checked. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct elf_symbol {
+	const char *name;
+	uint64_t value; /* address relative to the start of the image */
+	uint64_t size;
+};
+
+/* Symbol number I (from 0) that is defined in the image. False: there are fewer, or this is no such image. */
+bool elf_symbol(const void *image, size_t size, size_t i, struct elf_symbol *ret);
+
+/* The symbol NAME. */
+bool elf_find(const void *image, size_t size, const char *name, struct elf_symbol *ret);

@@ -1,0 +1,8 @@
+load lib/zdtm
+
+@test "the functions of the vDSO tell the time" { zdtm memory_vdso; }
+
+@test "on another kernel the old vDSO leads to the new one" {
+	export CRTOOL_TEST_VDSO=1
+	zdtm memory_vdso
+}
