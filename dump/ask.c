@@ -54,7 +54,6 @@ static int find_syscall(struct task *t)
 	return t->door ? check_door_is_free(t) : 0;
 }
 
-/* What th->asks[dump_naspects] is for: the clear_child_tid of every thread. */
 static int ask_thread(struct dump *d, struct thread *th)
 {
 	struct script *s = &th->script;
@@ -79,20 +78,26 @@ static int ask_thread(struct dump *d, struct thread *th)
 	}
 	own = &th->asks[dump_naspects];
 	s->room = "thread";
-	own->at = script_alloc(s, sizeof(uint64_t));
-	own->first = script_call(s, SYS_prctl, PR_GET_TID_ADDRESS, own->at);
+	own->at = script_alloc(s, sizeof(struct thread_answers));
+	own->first = script_call(s, SYS_prctl, PR_GET_TID_ADDRESS,
+	                         own->at + offsetof(struct thread_answers, tid_address));
+	script_call(s, SYS_get_robust_list, 0,
+	            own->at + offsetof(struct thread_answers, robust_list),
+	            own->at + offsetof(struct thread_answers, robust_size));
 	script_op(s, OP_STOP, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){});
 	return 0;
 }
 
 static int finish_script(struct thread *th)
 {
+	/* Of the process; one that is pending for this thread alone is met as tracee.late_signal. */
+	const char *status = th->task->threads.v[0].status;
 	uint64_t caught = 0, pending = 0, shared = 0;
 	struct arch_leave leave;
 
-	status_u64(th->status, "SigCgt", 16, &caught);
-	status_u64(th->status, "SigPnd", 16, &pending);
-	status_u64(th->status, "ShdPnd", 16, &shared);
+	status_u64(status, "SigCgt", 16, &caught);
+	status_u64(status, "SigPnd", 16, &pending);
+	status_u64(status, "ShdPnd", 16, &shared);
 	arch_leave_from(&leave, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
 	if (th->task->door && th->task->threads.n == 1)

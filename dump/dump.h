@@ -7,12 +7,14 @@
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "dump/census.h"
 #include "images/images.h"
 #include "lib/array.h"
 #include "lib/procfs.h"
@@ -109,6 +111,16 @@ struct shmems {
 	void *tree;
 };
 
+/* Readers of the status of all threads, gather.c. */
+struct statuses {
+	struct dump *d; /* NULL: none at work */
+	pthread_mutex_t lock;
+	size_t task, thread; /* next to be read */
+	pthread_t helpers[4];
+	size_t n;
+	int error;
+};
+
 struct dump {
 	const struct dump_options *opt;
 	int dirfd;
@@ -123,6 +135,8 @@ struct dump {
 	struct shmems shmems;
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
 	Img__Manifest *manifest;
+	struct census census; /* who lived when the tree was looked at */
+	struct statuses statuses;
 	bool frozen;
 	size_t obstacles;                /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
@@ -174,6 +188,11 @@ enum aspect_scope {
 struct ask {
 	uint64_t at;  /* address of the answers: room-defined struct */
 	size_t first; /* index of its first op */
+};
+
+/* What every thread is asked besides, at asks[dump_naspects]. */
+struct thread_answers {
+	uint64_t tid_address, robust_list, robust_size;
 };
 
 struct dump_aspect {
@@ -242,6 +261,8 @@ int freeze_tree(struct dump *d);  /* freeze.c: every thread stopped, none missed
 int note_clocks(struct dump *d);  /* seal.c: the time of the freeze */
 int gather_tasks(struct dump *d); /* gather.c: status, maps, fds while frozen */
 int ask_tasks(struct dump *d);    /* ask.c: inject, run the scripts, cure */
+/* gather.c: the status texts of all threads are there; until then only those of leaders are. */
+int gather_statuses(struct dump *d);
 int take_answers(struct dump *d); /* take.c: records of all aspects, tasks, threads */
 int dump_files(struct dump *d);   /* files.c: records of all open files */
 int dump_pages(struct dump *d);   /* pages.c: pages of all tasks into pages files */

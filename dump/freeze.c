@@ -102,6 +102,7 @@ static int wait_threads(struct task *t)
 /* One round over the tree. The number of tasks and threads that were new, or -errno. */
 static int freeze_round(struct dump *d)
 {
+	bool many = tasks_many_threads(d);
 	int new = 0;
 
 	for (size_t i = 0; i < d->tasks.n; i++) {
@@ -114,10 +115,17 @@ static int freeze_round(struct dump *d)
 	for (size_t i = 0; i < d->tasks.n; i++) {
 		int r = wait_threads(&d->tasks.v[i]);
 
-		if (r == 0)
+		if (r == 0 && !many)
 			r = task_find_children(d, i);
 		if (r < 0)
 			return r;
+		new += r;
+	}
+	if (many) {
+		int r = tasks_find_newborn(d);
+
+		if (r < 0)
+			return fail(r, "look for new children");
 		new += r;
 	}
 	return new;

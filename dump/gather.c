@@ -1,7 +1,14 @@
-/* Everything that /proc shows from outside, read again now that nothing moves. */
+/*
+ * Everything that /proc shows from outside, read again now that nothing moves.
+ *
+ * The status of a thread costs as much as all that ptrace does to it, and can be
+ * read by anybody: with many threads, helpers read it while the scripts run.
+ */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
@@ -9,7 +16,9 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 
-static int gather_thread(struct thread *th)
+#define STATUS_SHARE 64 /* threads for which a helper pays */
+
+static int read_status(struct thread *th)
 {
 	char path[48];
 	ssize_t len;
@@ -18,27 +27,83 @@ static int gather_thread(struct thread *th)
 	free(th->status);
 	th->status = NULL;
 	len = file_read(th->task->proc, path, &th->status);
-	if (len < 0)
-		return fail((int)len, "%s: read the status of thread %d", task_name(th->task),
-		            th->tid);
-	if (arch_regs_compat(&th->tracee.regs))
-		return fail(-ENOTSUP,
-		            "%s: thread %d runs 32-bit code, not supported by this version",
-		            task_name(th->task), th->tid);
-	return 0;
+	return len < 0 ? (int)len : 0;
+}
+
+/* ---- the status of many threads, by helpers of their own ---- */
+
+static struct thread *take_thread(struct statuses *s)
+{
+	struct thread *th = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->task < s->d->tasks.n && s->thread >= s->d->tasks.v[s->task].threads.n)
+		s->task++, s->thread = 0;
+	if (s->task < s->d->tasks.n)
+		th = &s->d->tasks.v[s->task].threads.v[s->thread++];
+	pthread_mutex_unlock(&s->lock);
+	return th;
+}
+
+static void *read_statuses(void *arg)
+{
+	struct statuses *s = arg;
+	struct thread *th;
+
+	while ((th = take_thread(s))) {
+		int r = th->status ? 0 : read_status(th);
+
+		if (r < 0)
+			fail(r, "%s: read the status of thread %d", task_name(th->task), th->tid);
+		if (r < 0)
+			__atomic_store_n(&s->error, r, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void start_helpers(struct dump *d)
+{
+	struct statuses *s = &d->statuses;
+	size_t threads = 0, want = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+
+	array_each (t, &d->tasks)
+		threads += t->threads.n;
+	want = want < threads / STATUS_SHARE ? want : threads / STATUS_SHARE;
+	s->d = d;
+	pthread_mutex_init(&s->lock, NULL);
+	while (s->n < want && s->n < ARRAY_SIZE(s->helpers) &&
+	       !pthread_create(&s->helpers[s->n], NULL, read_statuses, s))
+		s->n++;
+}
+
+int gather_statuses(struct dump *d)
+{
+	struct statuses *s = &d->statuses;
+
+	if (!s->d)
+		return 0;
+	read_statuses(s);
+	while (s->n > 0)
+		pthread_join(s->helpers[--s->n], NULL);
+	s->d = NULL;
+	pthread_mutex_destroy(&s->lock);
+	return s->error;
 }
 
 static int gather_task(struct dump *d, struct task *t)
 {
-	int r = 0;
+	int r;
 
 	if (t->state == TASK_ZOMBIE)
 		return 0;
 	array_each (th, &t->threads)
-		if (r == 0)
-			r = gather_thread(th);
+		if (arch_regs_compat(&th->tracee.regs))
+			return fail(-ENOTSUP,
+			            "%s: thread %d runs 32-bit code, not supported by this version",
+			            task_name(t), th->tid);
+	r = read_status(&t->threads.v[0]);
 	if (r < 0)
-		return r;
+		return fail(r, "%s: read its status", task_name(t));
 	if (t->mem < 0)
 		t->mem = openat(t->proc, "mem", O_RDWR | O_CLOEXEC);
 	if (t->mem < 0)
@@ -64,5 +129,6 @@ int gather_tasks(struct dump *d)
 		if (r < 0)
 			return r;
 	}
+	start_helpers(d);
 	return 0;
 }

@@ -223,6 +223,9 @@ int look_tree(struct dump *d)
 		r = check_is_process(pid);
 	if (r < 0)
 		return r;
+	r = census_take(&d->census); /* first: who is not in it is looked for again */
+	if (r < 0)
+		return fail(r, "read /proc");
 	r = task_add(d, pid, SIZE_MAX);
 	if (r < 0)
 		return fail(r, "task %d", pid);

@@ -10,7 +10,7 @@
 #include "dump/dump.h"
 #include "proto/prctl.pb-c.h"
 
-#define SPECULATIONS   3 /* PR_SPEC_STORE_BYPASS, _INDIRECT_BRANCH, _L1D_FLUSH */
+#define SPECULATIONS    3 /* PR_SPEC_STORE_BYPASS, _INDIRECT_BRANCH, _L1D_FLUSH */
 #define ASK_PERSONALITY 0xffffffffu
 
 enum { OP_PERSONALITY, OP_TSC, OP_CPUID, OP_MCE_KILL, OP_IO_FLUSHER, OP_SPECULATION };

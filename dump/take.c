@@ -72,11 +72,9 @@ static void take_name(const struct thread *th, char name[static 16])
 static int put_thread(struct dump *d, const struct thread *th)
 {
 	Img__Thread msg = IMG__THREAD__INIT;
-	const uint64_t *tid_address = script_at(&th->script, th->asks[dump_naspects].at);
+	const struct thread_answers *answers = script_at(&th->script, th->asks[dump_naspects].at);
 	static unsigned char xstate[ARCH_XSTATE_MAX];
 	struct arch_regs regs = th->tracee.regs;
-	void *robust = NULL;
-	size_t robust_size = 0;
 	char name[16];
 	ssize_t n = arch_xstate_get(th->tid, xstate, sizeof(xstate));
 
@@ -85,8 +83,6 @@ static int put_thread(struct dump *d, const struct thread *th)
 		            th->tid);
 	while (n > 0 && !xstate[n - 1])
 		n--;
-	if (syscall(SYS_get_robust_list, th->tid, &robust, &robust_size) < 0)
-		return fail(-errno, "%s: thread %d: get_robust_list", task_name(th->task), th->tid);
 	arch_restart_anew(&regs);
 	take_name(th, name);
 	take_rseq(th, &msg);
@@ -94,9 +90,9 @@ static int put_thread(struct dump *d, const struct thread *th)
 	msg.regs = (ProtobufCBinaryData){ sizeof(regs), (uint8_t *)&regs };
 	msg.xstate = (ProtobufCBinaryData){ (size_t)n, xstate };
 	msg.sigmask = th->tracee.sigmask;
-	msg.robust_list = (uint64_t)robust;
-	msg.robust_list_size = robust_size;
-	msg.tid_address = tid_address ? *tid_address : 0;
+	msg.robust_list = answers->robust_list;
+	msg.robust_list_size = answers->robust_size;
+	msg.tid_address = answers->tid_address;
 	msg.comm = name;
 	msg.dispatch_mode = th->tracee.dispatch.mode;
 	msg.dispatch_selector = th->tracee.dispatch.selector;

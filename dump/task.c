@@ -15,6 +15,8 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 
+#define MANY_THREADS 64
+
 const char *task_name(const struct task *t)
 {
 	static char names[4][48];
@@ -169,6 +171,56 @@ int task_find_children(struct dump *d, size_t at)
 	return added;
 }
 
+bool tasks_many_threads(const struct dump *d)
+{
+	size_t threads = 0;
+
+	array_each (t, &d->tasks)
+		threads += t->threads.n;
+	return threads > MANY_THREADS;
+}
+
+/* If WHO is a child of a task of the tree: add it, 1. */
+static int adopt(struct dump *d, const struct inhabitant *who)
+{
+	auto_close int proc = -1;
+	struct proc_stat st;
+	char path[32];
+	int r;
+
+	if (knows_task(d, who->pid))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d", who->pid);
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0 || stat_read(proc, "stat", &st) < 0)
+		return 0; /* gone again */
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		if (d->tasks.v[i].pid != (pid_t)st.field[STAT_PPID])
+			continue;
+		r = task_add(d, who->pid, i);
+		return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
+int tasks_find_newborn(struct dump *d)
+{
+	auto_(census_done) struct census now = {};
+	int r = census_take(&now), added = 0, round;
+
+	do {
+		round = 0;
+		for (size_t i = 0; r >= 0 && i < now.all.n; i++) {
+			if (census_knows(&d->census, &now.all.v[i]))
+				continue;
+			r = adopt(d, &now.all.v[i]);
+			round += r;
+		}
+		added += round;
+	} while (r >= 0 && round > 0); /* children of those that were just found */
+	return r < 0 ? r : added;
+}
+
 void tasks_relink(struct dump *d)
 {
 	array_each (t, &d->tasks) {
@@ -199,4 +251,5 @@ void tasks_done(struct dump *d)
 	array_each (t, &d->tasks)
 		task_done(t);
 	array_done(&d->tasks);
+	census_done(&d->census);
 }

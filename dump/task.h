@@ -19,6 +19,15 @@ int task_find_threads(struct task *t);
 /* Append children of T that are not known yet. Their number, or -errno. Moves d->tasks. */
 int task_find_children(struct dump *d, size_t at);
 
+/*
+ * The same for the whole tree, once it has been looked at: who has appeared on
+ * this system since then and belongs to it? For trees of many threads.
+ */
+int tasks_find_newborn(struct dump *d);
+
+/* More threads than are worth asking one by one? */
+bool tasks_many_threads(const struct dump *d);
+
 /* Pointers between tasks and threads are right again after the arrays have moved. */
 void tasks_relink(struct dump *d);
 
