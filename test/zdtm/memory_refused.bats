@@ -1,0 +1,19 @@
+load lib/zdtm
+
+# refused KIND WORDS: the dump ends before the freeze with these words; the victim runs on.
+refused() {
+	park memory_refused "$1"
+	run crtool dump -t "$pid" -D "$(images)"
+	echo "$output"
+	[ "$status" -eq 4 ]
+	[[ $output == *"task $pid (memory_refused):"*"$2"* ]]
+	running "$pid"
+	release
+}
+
+@test "secret memory is refused" { refused secret "secret memory"; }
+@test "SysV shared memory is refused" { refused sysv "SysV shared memory"; }
+@test "an AIO context is refused" { refused aio "AIO context"; }
+@test "io_uring is refused" { refused uring "io_uring"; }
+@test "memory registered with userfaultfd is refused" { refused uffd "userfaultfd"; }
+@test "a mapping of a deleted file is refused" { refused deleted "/gone (deleted)"; }
