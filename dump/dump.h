@@ -74,7 +74,7 @@ struct file {
 	uint32_t mnt_id;
 	uint32_t kind; /* record kind of the room that owns it */
 	const struct dump_kind *room;
-	/* Of a pipe or fifo: the first file id on the same inode, and the next one, 0 after the last. */
+	/* Of a pipe, fifo, socket: the first file id on the same inode, and the next one, 0 after the last. */
 	uint32_t first, next;
 };
 
@@ -127,11 +127,12 @@ struct dump {
 	bool made_dir; /* the image directory is our own work ... */
 	bool sealed;   /* ... and must stay */
 	struct image_writer *out;
-	ARRAY(struct task) tasks; /* the root first, parents before children */
-	ARRAY(struct file) files; /* by id, from 1 */
-	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
-	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
-	void *pipe_tree;          /* files.c: inodes of pipes and fifos */
+	ARRAY(struct task) tasks;      /* the root first, parents before children */
+	ARRAY(struct file) files;      /* by id, from 1 */
+	void *fd_tree;                 /* files.c: what is behind descriptors, for files_gather() */
+	void *map_tree;                /* files.c: what is mapped, for files_add_mapped() */
+	void *pipe_tree;               /* files.c: inodes of pipes, fifos and sockets */
+	struct unix_socks *unix_socks; /* sk_unix_diag.c: what the kernel lists */
 	struct shmems shmems;
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
 	Img__Manifest *manifest;
@@ -247,6 +248,9 @@ static inline struct file *file_of(struct dump *d, uint32_t id)
 {
 	return &d->files.v[id - 1];
 }
+
+/* The first file on the inode of a pipe, fifo or socket; NULL: the tree has none. */
+struct file *file_by_inode(struct dump *d, dev_t dev, ino_t ino);
 
 /* "socket:[123] (TCP, listening on 0.0.0.0:80)": what is known of a file, for messages; one static buffer. */
 const char *file_describe(const struct file *f);

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "dump/sk_unix_diag.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -189,6 +190,14 @@ static int pipe_link(struct dump *d, struct file *f)
 	return 0;
 }
 
+struct file *file_by_inode(struct dump *d, dev_t dev, ino_t ino)
+{
+	struct pipe_node key = { .dev = dev, .ino = ino }, **found;
+
+	found = tfind(&key, &d->pipe_tree, pipe_node_compare);
+	return found ? file_of(d, (*found)->first) : NULL;
+}
+
 /* Append F, which is consumed. */
 static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 {
@@ -201,7 +210,7 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	*at = *f;
 	f->link = f->fdinfo = NULL;
 	*ret_index = d->files.n - 1;
-	return S_ISFIFO(at->st.st_mode) ? pipe_link(d, at) : 0;
+	return S_ISFIFO(at->st.st_mode) || S_ISSOCK(at->st.st_mode) ? pipe_link(d, at) : 0;
 }
 
 /* The locks end the text (fs/proc/fd.c). */
@@ -368,6 +377,7 @@ void files_done(struct dump *d)
 	tdestroy(d->fd_tree, free);
 	tdestroy(d->map_tree, map_node_free);
 	tdestroy(d->pipe_tree, free);
+	unix_socks_free(d);
 	d->fd_tree = d->map_tree = d->pipe_tree = NULL;
 	array_each (f, &d->files)
 		file_done(f);
