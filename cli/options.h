@@ -32,7 +32,7 @@ struct options {
 	enum log_level level;
 	unsigned timeout_ms;
 	bool leave_running, leave_stopped, no_sync;
-	bool detach, explain, shell_job;
+	bool detach, explain, new_pidns, shell_job;
 	bool json, help;
 	bool accepted; /* something that is done anyway */
 };

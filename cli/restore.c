@@ -17,6 +17,7 @@ int command_restore(const struct options *o, int *ret_status)
 	struct restore_options opt = {
 		.dir = o->dir,
 		.detach = o->detach,
+		.new_pidns = o->new_pidns,
 		.shell_job = o->shell_job,
 		.explain = o->explain,
 		.timeout_ms = o->timeout_ms,

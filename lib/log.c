@@ -66,9 +66,22 @@ static bool speaks_for_itself(int r)
 	       r == -ECANCELED || r == -EBUSY;
 }
 
+/* Copying threads may fail at the same time: the first one is kept, main prints it last. Takes TEXT. */
+static void keep(char *text)
+{
+	char *none = NULL;
+
+	if (__atomic_compare_exchange_n(&failure, &none, text, false, __ATOMIC_ACQ_REL,
+	                                __ATOMIC_ACQUIRE))
+		return;
+	if (log_level >= LOG_INFO)
+		say("also: ", text);
+	free(text);
+}
+
 int log_fail(int r, const char *file, const char *format, ...)
 {
-	char *text = NULL, *whole = NULL, *none = NULL;
+	char *text = NULL, *whole = NULL;
 	va_list ap;
 
 	va_start(ap, format);
@@ -82,15 +95,17 @@ int log_fail(int r, const char *file, const char *format, ...)
 	else if (asprintf(&whole, "%s: %s", text, strerror(-r)) < 0)
 		whole = NULL;
 	free(text);
-	if (!whole)
-		return r;
-	/* Copying threads may fail at the same time: the first one is kept, main prints it last. */
-	if (__atomic_compare_exchange_n(&failure, &none, whole, false, __ATOMIC_ACQ_REL,
-	                                __ATOMIC_ACQUIRE))
-		return r;
-	if (log_level >= LOG_INFO)
-		say("also: ", whole);
-	free(whole);
+	if (whole)
+		keep(whole);
+	return r;
+}
+
+int log_relay(int r, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy)
+		keep(copy);
 	return r;
 }
 

@@ -28,6 +28,9 @@ void log_setup(enum log_level level, FILE *out);
 #define fail(r, ...) log_fail((r), __FILE__, __VA_ARGS__)
 int log_fail(int r, const char *file, const char *format, ...) LOG_PRINTF;
 
+/* A failure that another process has explained already, TEXT: kept as it is. */
+int log_relay(int r, const char *text);
+
 /* A warning says what happens instead: "..., ignoring". */
 #define warn(...)  log_say(LOG_WARN, __FILE__, __VA_ARGS__)
 #define info(...)  log_say(LOG_INFO, __FILE__, __VA_ARGS__)

@@ -15,6 +15,7 @@
 #include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "restore/pidns.h"
 
 int read_images(struct restore *r)
 {
@@ -85,19 +86,16 @@ static int run_stages(struct restore *r)
 	return 0;
 }
 
-static int write_pidfile(const struct restore *r)
+int pidfile_write(const char *path, pid_t pid)
 {
-	auto_close int fd = -1;
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	char text[16];
 
-	if (!r->opt->pidfile || r->opt->explain)
-		return 0;
-	fd = open(r->opt->pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(-errno,
-		            "pidfile %s: the tree runs, but its pid %d could not be written",
-		            r->opt->pidfile, r->root);
-	snprintf(text, sizeof(text), "%d\n", r->root);
+		            "pidfile %s: the tree runs, but its pid %d could not be written", path,
+		            pid);
+	snprintf(text, sizeof(text), "%d\n", pid);
 	return write_full(fd, text, strlen(text));
 }
 
@@ -121,7 +119,7 @@ static void restore_done(struct restore *r)
 	images_free(r->images);
 }
 
-int restore_run(const struct restore_options *opt, int *ret_status)
+static int restore_here(const struct restore_options *opt, int *ret_status)
 {
 	struct restore r = { .opt = opt };
 	uint64_t begun = clock_ns();
@@ -132,10 +130,12 @@ int restore_run(const struct restore_options *opt, int *ret_status)
 		ret = run_stages(&r);
 	if (ret < 0)
 		restore_rollback(&r);
-	else
-		ret = write_pidfile(&r);
+	else if (opt->pidfile && !opt->explain)
+		ret = pidfile_write(opt->pidfile, r.root);
 	log_fact("total_us", (clock_ns() - begun) / 1000);
 	root = r.root;
+	if (opt->ret_root)
+		*opt->ret_root = root;
 	restore_done(&r);
 	*ret_status = 0;
 	if (ret < 0 || opt->detach || opt->explain)
@@ -144,4 +144,11 @@ int restore_run(const struct restore_options *opt, int *ret_status)
 		if (errno != EINTR)
 			return fail(-errno, "wait for task %d", root);
 	return 0;
+}
+
+int restore_run(const struct restore_options *opt, int *ret_status)
+{
+	if (opt->new_pidns && !opt->explain)
+		return pidns_run(opt, ret_status, restore_here);
+	return restore_here(opt, ret_status);
 }

@@ -31,7 +31,9 @@ struct restore_options {
 	bool detach;     /* -d */
 	bool shell_job;  /* -j */
 	const char *pidfile;
-	bool explain; /* print the scripts, do nothing */
+	bool new_pidns;  /* in a pid namespace of its own */
+	pid_t *ret_root; /* NULL, or where the pid of the root is wanted */
+	bool explain;    /* print the scripts, do nothing */
 	unsigned timeout_ms;
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	enum file_policy file_policy;
@@ -78,9 +80,9 @@ struct restore {
 	struct rtask **by_pid;     /* the same, by number */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
-	struct pool *pool; /* descriptors that all tasks inherit */
+	struct pool *pool;   /* descriptors that all tasks inherit */
 	struct shmem *shmem; /* restore/shmem.c: by index of its record */
-	pid_t root;        /* forked by us, not yet reaped; 0: none */
+	pid_t root;          /* forked by us, not yet reaped; 0: none */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
@@ -200,6 +202,9 @@ int compile_scripts(struct restore *r); /* compile.c */
 int run_scripts(
 	struct restore *r);    /* run.c: fork, barriers; all stand at the end of their scripts */
 int commit(struct restore *r); /* commit.c: registers, detach */
+
+/* Write PID for those who want to know it. -errno, explained. */
+int pidfile_write(const char *path, pid_t pid);
 
 /* Kill everything that was forked (run.c). Idempotent. */
 void restore_rollback(struct restore *r);

@@ -44,9 +44,12 @@ static int explain_taken(pid_t pid)
 	name = key_value(status, "Name", &len);
 	status_u64(status, "Tgid", 10, &tgid);
 	if (tgid != (uint64_t)pid)
-		return fail(-EBUSY, "pid %d is in use by a thread of task %d (%.*s)", pid,
-		            (int)tgid, (int)len, name);
-	return fail(-EBUSY, "pid %d is in use by task %d (%.*s)", pid, pid, (int)len, name);
+		return fail(-EBUSY,
+		            "pid %d is in use by a thread of task %d (%.*s); --new-pidns restores "
+		            "beside it",
+		            pid, (int)tgid, (int)len, name);
+	return fail(-EBUSY, "pid %d is in use by task %d (%.*s); --new-pidns restores beside it",
+	            pid, pid, (int)len, name);
 }
 
 static int explain_op(const struct rthread *th, int error)
