@@ -7,5 +7,5 @@ load ../zdtm/lib/zdtm
 
 @test "show of a directory that is not there: 6" {
 	run -6 --separate-stderr crtool show -D "$BATS_TEST_TMPDIR/none" --json
-	[[ $output == '{"result":"error","code":6,"error":"'*'","not_carried":[]}' ]]
+	[[ $output == '{"result":"error","code":6,"error":"'*'","not_carried":[],"facts":{}}' ]]
 }
