@@ -65,6 +65,7 @@ static int memory_look(struct dump *d, struct task *t)
 
 		if (r == 0 && vma_class(v) == VMA_FILE)
 			r = look_file(d, t, v);
+		r = dump_obstacle(d, r);
 		if (r < 0)
 			return r;
 	}

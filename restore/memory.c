@@ -111,7 +111,7 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 	if (e == 0)
 		e = emit_mm(r, m, s);
 	if (e == 0)
-		e = memory_fill(r, pid, s);
+		e = memory_fill(r, th->task, s);
 	if (e < 0)
 		return e;
 	memory_settle(m, marks, s);

@@ -44,8 +44,8 @@ void vdso_map(const struct vdso_plan *plan, struct script *s);
 int vdso_settle(struct restore *r, uint32_t pid, const Img__Memory *m, const struct vdso_plan *plan,
                 struct script *s);
 
-/* Pages of PID into its mappings (memory_fill.c). */
-int memory_fill(struct restore *r, uint32_t pid, struct script *s);
+/* Its pages into its mappings (memory_fill.c). */
+int memory_fill(struct restore *r, struct rtask *t, struct script *s);
 
 /* What is done from outside when all tasks stand at the end of their scripts (memory.c). Explained. */
 int memory_commit(struct restore *r);

@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "restore/memory.h"
 
@@ -109,31 +108,34 @@ static unsigned cpus(void)
  * A thread that reads its part and is gone. The kernel clears the word at
  * *RET_ALIVE and wakes who waits for it when the thread ends.
  */
-static int emit_filler(struct supply *p, uint64_t size, struct script *s, uint64_t *ret_alive)
+static int emit_filler(struct supply *p, struct rtask *t, uint64_t size, struct script *s,
+                       uint64_t *ret_alive)
 {
-	auto_(script_done) struct script own = {};
+	struct script *own = array_add(&t->fillers);
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
 		                            CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID,
 		                   .stack_size = ARENA_STACK };
 	uint32_t alive = 1;
 	int e;
 
-	script_init(&own, s->arena);
-	own.room = s->room;
-	e = script_head(&own);
+	if (!own)
+		return -ENOMEM;
+	script_init(own, s->arena);
+	own->room = s->room;
+	e = script_head(own);
 	if (e < 0)
 		return e;
-	emit_part(p, size, &own);
-	script_call(&own, SYS_exit, 0);
-	e = script_finish(&own, (uint64_t)(uintptr_t)p->r->shared, 0, NULL, 0);
+	emit_part(p, size, own);
+	script_call(own, SYS_exit, 0);
+	e = script_finish(own, (uint64_t)p->r->shared, 0, NULL, 0);
 	if (e < 0)
 		return e;
 	*ret_alive = script_put(s, &alive, sizeof(alive));
-	args.stack = own.stack - ARENA_STACK;
+	args.stack = own->stack - ARENA_STACK;
 	args.child_tid = *ret_alive;
 	script_op(
 		s, OP_CLONE, EXPECT_SUCCESS, 0, SYS_clone3,
-		(const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own.head });
+		(const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own->head });
 	return 0;
 }
 
@@ -146,19 +148,28 @@ static void emit_wait(uint64_t alive, struct script *s)
 	script_want(s, -EAGAIN, SYS_futex, alive, FUTEX_WAIT, 1, script_put(s, &now, sizeof(now)));
 }
 
-int memory_fill(struct restore *r, uint32_t pid, struct script *s)
+/* Their numbers are the kernel's choice: no other task may need one while they live. */
+static bool may_share(const struct restore *r, const struct rtask *t)
+{
+	array_each (other, &r->tasks)
+		if (other != t && other->threads.n > 1)
+			return false;
+	return true;
+}
+
+int memory_fill(struct restore *r, struct rtask *t, struct script *s)
 {
 	struct supply p = { .r = r };
 	uint64_t alive[FILLERS], bytes = 0, part;
 	unsigned n = 0, fillers;
 
-	p.rec = images_find(r->images, KIND_pages, pid, &p.nrec);
+	p.rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &p.nrec);
 	for (size_t i = 0; i < p.nrec; i++)
 		bytes += pages_bytes(r->images, (const Img__Pages *)p.rec[i].msg);
-	fillers = bytes < ENOUGH ? 1 : cpus();
+	fillers = bytes >= ENOUGH && may_share(r, t) ? cpus() : 1;
 	part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 	while (n + 1 < fillers) {
-		int e = emit_filler(&p, part, s, &alive[n++]);
+		int e = emit_filler(&p, t, part, s, &alive[n++]);
 
 		if (e < 0)
 			return e;

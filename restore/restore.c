@@ -105,6 +105,9 @@ static void restore_done(struct restore *r)
 		array_each (th, &t->threads)
 			script_done(&th->script);
 		array_done(&t->threads);
+		array_each (filler, &t->fillers)
+			script_done(filler);
+		array_done(&t->fillers);
 	}
 	array_done(&r->tasks);
 	for (size_t i = 0; i < r->nhelpers; i++) {

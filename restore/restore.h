@@ -69,6 +69,7 @@ struct rtask {
 	ARRAY(struct rthread)
 	threads;       /* the leader first; one without a record for zombies and helpers */
 	uint64_t vdso; /* where its vDSO code will be; 0: none */
+	ARRAY(struct script) fillers; /* of threads that only read pages (memory_fill.c) */
 };
 
 struct restore {

@@ -73,6 +73,11 @@ static int explain_failure(struct restore *r)
 		array_each (th, &t->threads)
 			if (script_error(&th->script))
 				return explain_op(th, script_error(&th->script));
+	array_each (t, &r->tasks)
+		array_each (filler, &t->fillers)
+			if (script_error(filler))
+				return fail(script_error(filler), "%s: read its pages",
+				            rtask_name(t));
 	for (size_t i = 0; i < r->nhelpers; i++)
 		if (script_error(&r->helpers[i].threads.v[0].script))
 			return explain_op(r->helpers[i].threads.v,
