@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ enum exit_code {
 	EXIT_STORAGE,
 	EXIT_CONFLICT,
 	EXIT_TIMEOUT,
+	EXIT_INTERRUPTED,
 };
 
 static enum exit_code exit_code_of(int r)
@@ -57,6 +59,8 @@ static enum exit_code exit_code_of(int r)
 		return EXIT_CONFLICT;
 	case ETIMEDOUT:
 		return EXIT_TIMEOUT;
+	case EINTR:
+		return EXIT_INTERRUPTED;
 	default:
 		return EXIT_INTERNAL;
 	}
@@ -164,6 +168,7 @@ int main(int argc, char **argv)
 	int status = 0;
 	int r = options_parse(argc, argv, &o);
 
+	signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error like others, not the end */
 	for (int i = 1; r < 0 && i < argc; i++)
 		o.json |= !strcmp(argv[i], "--json");
 	if (r == 0 && o.help)

@@ -59,6 +59,16 @@ static int check_fail_at(const char *name)
 	return fail(-EINVAL, "dump: --fail-at: there is no stage '%s'", name);
 }
 
+/* Whatever the stage said: that is why. Once it is sealed, the dump goes on to its end. */
+static int explain_interrupt(const struct dump *d, int r)
+{
+	if (!interrupted() || d->sealed)
+		return r;
+	log_forget();
+	return fail(-EINTR, "interrupted by signal %d (%s), nothing was saved", interrupted(),
+	            strsignal(interrupted()));
+}
+
 static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -66,6 +76,7 @@ static int run_stages(struct dump *d)
 		int r = stages[i].run(d);
 
 		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
+		r = explain_interrupt(d, r);
 		if (r < 0)
 			return log_failure() ? r : fail(r, "%s", stages[i].name);
 		if (d->opt->fail_at && !strcmp(d->opt->fail_at, stages[i].name))
@@ -111,6 +122,7 @@ int dump_run(const struct dump_options *opt)
 	uint64_t begun = clock_ns();
 	int r = check_fail_at(opt->fail_at);
 
+	interrupts_catch();
 	if (r == 0)
 		r = run_stages(&d);
 	if (r == 0)

@@ -317,6 +317,7 @@ void unfreeze_tree(struct dump *d)
 {
 	if (!d->frozen)
 		return;
+	interrupts_forgive(d->opt->timeout_ms);
 	array_each (t, &d->tasks) {
 		if (empty_arena(t) < 0 || parasite_cure(&t->parasite) < 0)
 			warn("%s: cannot unmap the arena, leaving %zu KiB behind", task_name(t),
@@ -324,5 +325,6 @@ void unfreeze_tree(struct dump *d)
 		array_each (th, &t->threads)
 			tracee_release(&th->tracee);
 	}
+	deadline_arm(0);
 	unfrozen(d);
 }

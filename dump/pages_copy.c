@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
@@ -200,6 +201,8 @@ int copier_unit(struct copier *c, const struct unit *u)
 	while (r == 0 && (next < u->n || rest.size)) {
 		size_t n = 0, size = 0;
 
+		if (interrupted())
+			return -EINTR;
 		for (; n < UNIT_RUNS && size < BUFFER; n++) {
 			if (!rest.size && next == u->n)
 				break;

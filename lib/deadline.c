@@ -10,7 +10,13 @@
 #include <sys/time.h>
 #include <time.h>
 
-static uint64_t deadline_at;
+#include "lib/array.h"
+
+static volatile uint64_t deadline_at;
+static volatile sig_atomic_t interrupt; /* the signal that came */
+static volatile sig_atomic_t forgiven;
+
+static const int interrupts[] = { SIGINT, SIGTERM, SIGHUP };
 
 uint64_t clock_ns(void)
 {
@@ -24,20 +30,71 @@ static void on_alarm(int sig)
 {
 }
 
-void deadline_arm(unsigned ms)
+static void ring(unsigned ms)
 {
-	struct sigaction sa = { .sa_handler = on_alarm }; /* no SA_RESTART */
-	struct itimerval it = {
+	const struct itimerval it = {
 		.it_interval.tv_usec = ms ? 20000 : 0,
 		.it_value = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 },
 	};
+	struct sigaction sa = { .sa_handler = on_alarm }; /* no SA_RESTART */
 
-	deadline_at = ms ? clock_ns() + (uint64_t)ms * 1000000u : 0;
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &it, NULL);
 }
 
+/* Waits are interrupted by the timer alone, again and again: this one signal may come before the wait. */
+static void on_interrupt(int sig)
+{
+	interrupt = sig;
+	deadline_at = 1;
+	ring(1);
+}
+
+void interrupts_catch(void)
+{
+	const struct sigaction sa = { .sa_handler = on_interrupt,
+		                      .sa_flags = SA_RESTART | (int)SA_RESETHAND };
+
+	for (size_t i = 0; i < ARRAY_SIZE(interrupts); i++) {
+		struct sigaction old;
+
+		if (sigaction(interrupts[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(interrupts[i], &sa, NULL);
+	}
+}
+
+void interrupts_let(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(interrupts); i++) {
+		struct sigaction old;
+
+		if (sigaction(interrupts[i], NULL, &old) == 0 && old.sa_handler == on_interrupt)
+			signal(interrupts[i], SIG_DFL);
+	}
+}
+
+int interrupted(void)
+{
+	return interrupt;
+}
+
+void interrupts_forgive(unsigned ms)
+{
+	forgiven = 1;
+	deadline_arm(ms);
+}
+
+void deadline_arm(unsigned ms)
+{
+	deadline_at = ms ? clock_ns() + (uint64_t)ms * 1000000u : 0;
+	ring(ms);
+	if (interrupt && !forgiven)
+		on_interrupt(interrupt);
+}
+
 bool deadline_passed(void)
 {
-	return deadline_at && clock_ns() >= deadline_at;
+	uint64_t at = deadline_at;
+
+	return at && clock_ns() >= at;
 }

@@ -10,6 +10,19 @@
 /* CLOCK_MONOTONIC in ns. */
 uint64_t clock_ns(void);
 
+/*
+ * SIGINT, SIGTERM and SIGHUP (unless ignored) become a deadline that has passed; the
+ * second one ends the process. Undone by interrupts_let().
+ */
+void interrupts_catch(void);
+void interrupts_let(void);
+
+/* The signal that came, or 0. */
+int interrupted(void);
+
+/* It is known, and is being rolled back: waits have time again, MS milliseconds. */
+void interrupts_forgive(unsigned ms);
+
 /* Arm: waits of this process return EINTR from MS milliseconds on. 0 disarms. */
 void deadline_arm(unsigned ms);
 

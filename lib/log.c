@@ -63,7 +63,7 @@ void log_say(enum log_level level, const char *file, const char *format, ...)
 static bool speaks_for_itself(int r)
 {
 	return r == -ENOTSUP || r == -EBADMSG || r == -EINVAL || r == -ETIMEDOUT ||
-	       r == -ECANCELED || r == -EBUSY;
+	       r == -ECANCELED || r == -EBUSY || r == -EINTR;
 }
 
 /* Copying threads may fail at the same time: the first one is kept, main prints it last. Takes TEXT. */

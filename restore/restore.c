@@ -65,6 +65,16 @@ static int check_fail_at(const char *name)
 	return fail(-EINVAL, "restore: --fail-at: there is no stage '%s'", name);
 }
 
+/* Whatever the stage said: that is why. Once it runs, it runs. */
+static int explain_interrupt(size_t stage, int ret)
+{
+	if (!interrupted() || (ret == 0 && stage == ARRAY_SIZE(stages) - 1))
+		return ret;
+	log_forget();
+	return fail(-EINTR, "interrupted by signal %d (%s), nothing was restored", interrupted(),
+	            strsignal(interrupted()));
+}
+
 static int run_stages(struct restore *r)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -76,6 +86,7 @@ static int run_stages(struct restore *r)
 		begun = clock_ns();
 		ret = stages[i].run(r);
 		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
+		ret = explain_interrupt(i, ret);
 		if (ret < 0)
 			return log_failure() ? ret : fail(ret, "%s", stages[i].name);
 		if (r->opt->fail_at && !strcmp(r->opt->fail_at, stages[i].name) &&
@@ -129,8 +140,10 @@ static int restore_here(const struct restore_options *opt, int *ret_status)
 	int ret = check_fail_at(opt->fail_at);
 	pid_t root;
 
+	interrupts_catch();
 	if (ret == 0)
 		ret = run_stages(&r);
+	interrupts_let();
 	if (ret < 0)
 		restore_rollback(&r);
 	else if (opt->pidfile && !opt->explain)

@@ -194,17 +194,16 @@ static int fork_root(struct restore *r)
 	long pid;
 	int error;
 
-	/* What is ignored here would stay ignored there. */
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGALRM && sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
-
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	error = errno;
-	if (pid == 0)
+	if (pid == 0) {
+		/* CLONE_CLEAR_SIGHAND leaves ignored what is ignored here. */
+		for (int sig = 1; sig < NSIG; sig++)
+			signal(sig, SIG_DFL);
 		arch_enter_blob(r->arena.base, s->head, s->stack);
+	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return explain_clone(tid, error);
