@@ -85,7 +85,7 @@ static void sleeps(struct life *l)
 /* Long ones, so that every dump finds it in the same call. */
 static void sleeps_long(struct life *l)
 {
-	struct timespec ts = { .tv_nsec = 300000000 };
+	struct timespec ts = { .tv_nsec = 60000000 };
 
 	check(nanosleep(&ts, NULL) == 0);
 }
