@@ -2,6 +2,7 @@
 #include "test/unit/unit.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -22,10 +23,9 @@ static void setup(void)
 	shared = arena_at(&arena, arena_alloc(&arena, sizeof(*shared)));
 }
 
-/* Run S in a child to its end; the wait status. */
-static int run(struct script *s)
+/* Run S in a child. */
+static pid_t start(struct script *s)
 {
-	int status;
 	pid_t pid;
 
 	check(script_finish(s, (uint64_t)shared, 0, NULL, 0) == 0);
@@ -33,8 +33,21 @@ static int run(struct script *s)
 	check(pid >= 0);
 	if (pid == 0)
 		arch_enter_blob(arena.base, s->head, s->stack);
+	return pid;
+}
+
+static int end(pid_t pid)
+{
+	int status;
+
 	check(waitpid(pid, &status, 0) == pid);
 	return status;
+}
+
+/* To its end; the wait status. */
+static int run(struct script *s)
+{
+	return end(start(s));
 }
 
 TEST(arena_hands_out_aligned_memory_until_it_is_full)
@@ -124,6 +137,7 @@ TEST(a_cloned_thread_runs_its_own_script_and_meets_the_other_at_the_barrier)
 	struct script s, child;
 	struct clone_args args = {};
 	uint64_t word;
+	pid_t pid;
 
 	setup();
 	script_init(&child, &arena);
@@ -131,7 +145,6 @@ TEST(a_cloned_thread_runs_its_own_script_and_meets_the_other_at_the_barrier)
 	script_init(&s, &arena);
 	word = script_alloc(&s, 64);
 	shared->expected[0] = 2;
-	shared->stage = 1; /* open already */
 	args.flags =
 		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 	args.stack = child.stack - ARENA_STACK;
@@ -145,7 +158,12 @@ TEST(a_cloned_thread_runs_its_own_script_and_meets_the_other_at_the_barrier)
 	script_call(&child, SYS_getrandom, word, 8, 0);
 	script_call(&child, SYS_exit_group, 5);
 	check(script_finish(&child, (uint64_t)shared, 0, NULL, 0) == 0);
-	check(WEXITSTATUS(run(&s)) == 5 || shared->arrived[0] == 1);
+	pid = start(&s);
+	while (__atomic_load_n(&shared->arrived[0], __ATOMIC_SEQ_CST) < 2)
+		usleep(1000);
+	__atomic_store_n(&shared->stage, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &shared->stage, FUTEX_WAKE, 2, NULL, NULL, 0);
+	check(WEXITSTATUS(end(pid)) == 5);
 	check(script_result(&child, 1) == 8);
 	check(shared->arrived[0] == 2);
 	script_done(&s);
@@ -196,8 +214,19 @@ TEST(scripts_print_like_strace)
 	script_want(&s, 41, SYS_set_tid_address, 0x7f0000001000);
 	script_call(&s, SYS_getpid);
 	script_op(&s, OP_BARRIER, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ 2 });
+	script_call(&s, SYS_mmap, 0x10000, 8192, PROT_READ | PROT_WRITE,
+	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	script_call(&s, SYS_prctl, 1 /* PR_SET_PDEATHSIG */, SIGKILL);
+	script_call(&s, SYS_rt_sigaction, SIGUSR1, 0x1000, 0, 8);
+	op_format(&s.ops.v[4], &s, text, sizeof(text));
+	check(!strcmp(text, "mmap(0x10000, 0x2000, PROT_READ|PROT_WRITE, "
+	                    "MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0)"));
+	op_format(&s.ops.v[5], &s, text, sizeof(text));
+	check(!strcmp(text, "prctl(PR_SET_PDEATHSIG, 9)"));
+	op_format(&s.ops.v[6], &s, text, sizeof(text));
+	check(!strcmp(text, "rt_sigaction(SIGUSR1, 0x1000, 0, 8)"));
 	op_format(&s.ops.v[0], &s, text, sizeof(text));
-	check(!strcmp(text, "openat(-100, \"/etc\", 0, 0)"));
+	check(!strcmp(text, "openat(AT_FDCWD, \"/etc\", 0, 0)"));
 	op_format(&s.ops.v[1], &s, text, sizeof(text));
 	check(!strcmp(text, "set_tid_address(0x7f0000001000) = 41"));
 	op_format(&s.ops.v[2], &s, text, sizeof(text));
