@@ -41,13 +41,21 @@ static const struct stage {
 	const char *name;
 	int (*run)(struct dump *d);
 } stages[] = {
-	{ "images", open_images },     { "look", look_tree }, /* refuse what cannot be saved */
-	{ "freeze", freeze_tree }, /* from here on the target stands still */
-	{ "clocks", note_clocks },     { "gather", gather_tasks }, /* what is seen from outside */
-	{ "ask", ask_tasks },                                      /* what only it can see */
-	{ "status", gather_statuses }, { "take", take_answers },   { "files", dump_files },
-	{ "pages", dump_pages },       { "resume", resume_tree }, /* with -R it runs again from here on */
-	{ "seal", seal_images },       { "end", end_tree }, /* without -R it is gone from here on */
+	/* clang-format off */
+	{ "images", open_images },
+	{ "look", look_tree },         /* refuse what cannot be saved */
+	{ "freeze", freeze_tree },     /* from here on the target stands still */
+	{ "clocks", note_clocks },
+	{ "gather", gather_tasks },    /* what is seen from outside */
+	{ "ask", ask_tasks },          /* what only it can see */
+	{ "status", gather_statuses },
+	{ "take", take_answers },
+	{ "files", dump_files },
+	{ "pages", dump_pages },
+	{ "resume", resume_tree },     /* with -R it runs again from here on */
+	{ "seal", seal_images },
+	{ "end", end_tree },           /* without -R it is gone from here on */
+	/* clang-format on */
 };
 
 /* A typing error in a test must not pass for a success. */
