@@ -1,0 +1,113 @@
+#!/bin/bash
+# What descriptors cost: system calls of crtool per descriptor (what is beyond those
+# for a process that has none), and times, by kind and number. The calls are the
+# design and have a limit; the time follows from them.
+#
+#   bench/fds.sh [KIND NUMBER]...
+set -u
+crtool=$PWD/${B:-build}/crtool
+work=$(mktemp -d)
+over=0 pid=''
+trap '[ -z "$pid" ] || kill -KILL "$pid"; rm -rf "$work"' EXIT
+chmod 700 "$work"
+
+# Most calls per descriptor: dump (look, gather, record), restore.
+declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="75 10" [dup]="12 1" [epoll]="17 6")
+
+# shellcheck disable=SC2016
+victim='
+import os, resource, select, signal, socket, sys
+kind, n = sys.argv[1], int(sys.argv[2])
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+keep = [select.epoll()] if kind == "epoll" else []
+made = 0
+while made < n:
+    if kind == "file":
+        os.open("file%d" % made, os.O_RDWR | os.O_CREAT)
+    elif kind == "dup":
+        os.dup(0)
+    elif kind in ("event", "epoll"):
+        fd = os.eventfd(made)
+        if keep: keep[0].register(fd, select.EPOLLIN)
+    elif kind == "pipe":
+        os.write(os.pipe()[1], b"content")
+        made += 1
+    elif kind == "socket":
+        pair = socket.socketpair()
+        pair[0].send(b"content")
+        keep += pair
+        made += 1
+    made += 1
+open("ready", "w").close()
+while True: signal.pause()
+'
+
+start() {
+	mkdir -p "$work/run" "$work/images"
+	(
+		cd "$work/run" || exit 1
+		for fd in /proc/self/fd/*; do
+			fd=${fd##*/}
+			[ "$fd" -lt 3 ] || eval "exec $fd>&-"
+		done
+		exec setsid /usr/bin/python3 -c "$victim" "$1" "$2" </dev/null >out 2>&1
+	) &
+	pid=$!
+	until [ -e "$work/run/ready" ]; do
+		kill -0 "$pid" 2>/dev/null || return 1
+		sleep 0.01
+	done
+}
+
+stop() {
+	kill -KILL "$pid"
+	while [ -e "/proc/$pid" ] && ! grep -qs '^State:.Z' "/proc/$pid/status"; do sleep 0.01; done
+	wait "$pid" 2>/dev/null
+	pid=''
+	rm -rf "$work/run" "$work/images"
+}
+
+# calls COMMAND...: how many system calls it makes.
+calls() {
+	strace -qq -c -o "$work/calls" "$@" >/dev/null || return 1
+	awk '$NF == "total" { print $4 }' "$work/calls"
+}
+
+# measure KIND NUMBER: sets dump_calls, restore_calls, frozen_us, restore_ms.
+measure() {
+	local begun
+
+	start "$1" "$2" || return 1
+	dump_calls=$(calls "$crtool" dump -R --no-sync -t "$pid" -D "$work/images") || return 1
+	rm -f "$work/images"/*
+	frozen_us=$("$crtool" dump --json --no-sync -t "$pid" -D "$work/images" |
+		grep -o '"frozen_us":[0-9]*' | cut -d: -f2)
+	wait "$pid" 2>/dev/null
+	restore_calls=$(calls "$crtool" restore -d -D "$work/images") || return 1
+	kill -KILL "$pid"
+	while [ -e "/proc/$pid" ]; do sleep 0.01; done
+	begun=$(date +%s%N)
+	"$crtool" restore -d -D "$work/images" || return 1
+	restore_ms=$((($(date +%s%N) - begun) / 1000000))
+	stop
+}
+
+if ! command -v strace >/dev/null; then
+	echo "skipped: there is no strace"
+	exit 0
+fi
+[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000
+measure none 0 || exit 1
+base_dump=$dump_calls base_restore=$restore_calls
+printf '%-8s %7s %18s %18s %10s %12s\n' kind number "dump calls each" "restore calls each" "frozen ms" "restore ms"
+while [ $# -gt 1 ]; do
+	measure "$1" "$2" || { echo "bench: $1 $2 failed" && exit 1; }
+	read -r limit_dump limit_restore <<<"${most[$1]}"
+	awk -v kind="$1" -v n="$2" -v d=$((dump_calls - base_dump)) -v r=$((restore_calls - base_restore)) \
+		-v ld="$limit_dump" -v lr="$limit_restore" -v f="$frozen_us" -v ms="$restore_ms" 'BEGIN {
+		printf "%-8s %7d %8.1f (max %3d) %8.1f (max %3d) %10.1f %12d\n", kind, n, d / n, ld, r / n, lr, f / 1000, ms
+		exit d / n > ld || r / n > lr }' || over=1
+	shift 2
+done
+exit $over
