@@ -1,5 +1,5 @@
 /*
- * Anonymous pipes, dump half. The ends that the tree has open are known from
+ * Pipes and fifos, dump half. The ends that the tree has open are known from
  * the inode. The content is copied with tee(2) from a stolen descriptor, which
  * consumes nothing; what comes out of the copy in one read(2) is one packet when
  * the pipe is in packet mode (O_DIRECT).
@@ -26,7 +26,12 @@
 
 static bool pipe_owns(const struct file *f)
 {
-	return S_ISFIFO(f->st.st_mode) && !(f->flags & O_PATH) && !strncmp(f->link, "pipe:[", 6);
+	return S_ISFIFO(f->st.st_mode) && !(f->flags & O_PATH);
+}
+
+static bool is_fifo(const struct file *f)
+{
+	return f->link[0] == '/';
 }
 
 static bool end_reads(const struct file *f)
@@ -45,6 +50,26 @@ static bool end_plain(const struct file *f, int mode)
 	return (f->flags & (O_ACCMODE | 0100000)) == (uint32_t)mode;
 }
 
+/*
+ * poll(2) shows no hang-up to a reader of a fifo that never had a writer. tee(2)
+ * from an empty one gives 0 without writers and EAGAIN with some. 1, 0 or -errno;
+ * -ENODATA: it is not empty.
+ */
+static int empty_has_writers(int fd)
+{
+	auto_close int r = -1, w = -1;
+	int p[2];
+	ssize_t n;
+
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	r = p[0], w = p[1];
+	n = tee(fd, w, 1, SPLICE_F_NONBLOCK);
+	if (n < 0)
+		return errno == EAGAIN ? 1 : -errno;
+	return n ? -ENODATA : 0;
+}
+
 /* Is there an end of the other sort outside? F is one of those in the tree. 1, 0 or -errno. */
 static int pipe_open_outside(const struct file *f)
 {
@@ -53,6 +78,12 @@ static int pipe_open_outside(const struct file *f)
 
 	if (fd < 0)
 		return fd;
+	if (is_fifo(f) && end_reads(f)) {
+		int r = empty_has_writers(fd);
+
+		if (r != -ENODATA)
+			return r;
+	}
 	if (poll(&p, 1, 0) < 0)
 		return -errno;
 	return !(p.revents & (end_reads(f) ? POLLHUP : POLLERR));
@@ -74,15 +105,27 @@ static int pipe_is_half(struct dump *d, const struct file *f)
 
 static bool may_inherit(const struct dump *d, const struct file *f)
 {
-	return d->opt->shell_job && f->fd < STDIO_FDS;
+	return d->opt->shell_job && f->fd < STDIO_FDS && !is_fifo(f);
+}
+
+static int fifo_check(const struct file *f)
+{
+	struct stat st;
+
+	if (stat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s: the path leads to this fifo no more: not supported by this version",
+	            file_name(f));
 }
 
 static int pipe_check(struct dump *d, const struct file *f)
 {
 	int r;
 
-	if (f->id != f->first)
-		return 0;
+	r = is_fifo(f) ? fifo_check(f) : 0;
+	if (r < 0 || f->id != f->first)
+		return r;
 	r = pipe_is_half(d, f);
 	if (r < 0)
 		return fail(r, "%s: look for its other end", file_name(f));
@@ -91,7 +134,8 @@ static int pipe_check(struct dump *d, const struct file *f)
 		            "%s: the %s end of this pipe is outside of the tree: not supported by "
 		            "this version%s",
 		            file_name(f), end_reads(f) ? "writing" : "reading",
-		            f->fd < STDIO_FDS ? "; -j restores it as that of crtool" : "");
+		            f->fd < STDIO_FDS && !is_fifo(f) ? "; -j restores it as that of crtool"
+		                                             : "");
 	return 0;
 }
 
@@ -212,6 +256,10 @@ static int pipe_dump(struct dump *d, const struct file *f)
 	Img__Pipe msg = IMG__PIPE__INIT;
 	int r = 0;
 
+	if (is_fifo(f)) {
+		msg.path = f->link;
+		msg.ino = f->st.st_ino;
+	}
 	if (f->id != f->first) {
 		msg.of = f->first;
 		return image_put(d->out, KIND_pipe, f->id, &msg.base);

@@ -1,8 +1,11 @@
 /*
- * Anonymous pipes, restore half. One pipe2(2) makes both ends: those files that
+ * Pipes and fifos, restore half. One pipe2(2) makes both ends: those files that
  * are as pipe2 makes them are the ends themselves; what is left was opened by
  * way of /proc and is opened so again. The content is written before anybody
  * can read, packet by packet where it was in packets.
+ *
+ * A fifo is opened by its path, once more for both directions meanwhile: opening
+ * one direction may fail or wait otherwise.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +26,8 @@ static int pipe_check(struct restore *r, const Img__File *file, const ProtobufCM
 {
 	const Img__Pipe *msg = (const Img__Pipe *)base;
 	uint64_t sum = 0;
-	bool bad = msg->content.len > msg->capacity || (msg->inherited && msg->number >= STDIO_FDS);
+	bool bad = msg->content.len > msg->capacity || (*msg->path && *msg->path != '/') ||
+	           (msg->inherited && msg->number >= STDIO_FDS);
 
 	for (size_t i = 0; i < msg->n_packets; i++) {
 		bad |= !msg->packets[i] || msg->packets[i] > PACKET_SIZE;
@@ -70,6 +74,8 @@ static int pipe_set_up(const Img__File *file, const Img__Pipe *msg, int fd)
 	r = content_write(fd, msg);
 	if (r < 0)
 		return fail(r, "pipe %u: write %zu bytes of content", file->id, msg->content.len);
+	if (*msg->path)
+		return 0; /* the owner and mode are those of the file */
 	if (fstat(fd, &st) < 0)
 		return fail(-errno, "pipe %u: fstat", file->id);
 	if ((st.st_uid != msg->uid || st.st_gid != msg->gid) && fchown(fd, msg->uid, msg->gid) < 0)
@@ -79,6 +85,47 @@ static int pipe_set_up(const Img__File *file, const Img__Pipe *msg, int fd)
 	return 0;
 }
 
+/* The fifo, open in both directions: without waiting, and so that nobody else waits. */
+static int fifo_open(const struct restore *r, const Img__Pipe *msg)
+{
+	auto_close int fd = open(msg->path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno != ENOENT)
+		return fail(-errno, "fifo %s", msg->path);
+	if (fd < 0)
+		return fail(-ENOTSUP, "fifo %s: is gone since the dump; put it back", msg->path);
+	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) ||
+	    (pool_same_boot(r) && st.st_ino != msg->ino))
+		return fail(-ENOTSUP, "fifo %s: was replaced by another file since the dump",
+		            msg->path);
+	return take_fd(&fd);
+}
+
+/* The direction of FILE, of a fifo that is open in both. */
+static int fifo_end(const Img__File *file, const Img__Pipe *msg)
+{
+	auto_close int fd =
+		open(msg->path, (int)(file->flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0)
+		return fail(-errno, "fifo %s", msg->path);
+	return take_fd(&fd);
+}
+
+/* The first file of a fifo brings its content, too. */
+static int fifo_make(struct restore *r, const Img__File *file, const Img__Pipe *msg)
+{
+	auto_close int both = -1;
+	int e = msg->of ? pool_file(r, msg->of) : 0;
+
+	if (e < 0)
+		return e;
+	both = fifo_open(r, msg);
+	e = both < 0 || msg->of ? both : pipe_set_up(file, msg, both);
+	return e < 0 ? e : fifo_end(file, msg);
+}
+
 /* A new description of the pipe that FD belongs to. */
 static int end_reopen(const Img__File *file, int fd)
 {
@@ -86,7 +133,7 @@ static int end_reopen(const Img__File *file, int fd)
 	int new;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	new = open(path, (int)(file->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC);
+	new = open(path, (int)(file->flags & O_ACCMODE) | O_CLOEXEC);
 	return new < 0 ? fail(-errno, "pipe %u: open it again", file->id) : new;
 }
 
@@ -141,7 +188,9 @@ static int pipe_open(struct restore *r, const Img__File *file, const ProtobufCMe
 
 	if (msg->inherited)
 		return pipe_inherit(file, msg);
-	if (!msg->of) {
+	if (*msg->path) {
+		fd = fifo_make(r, file, msg);
+	} else if (!msg->of) {
 		fd = pipe_make(r, file, msg);
 	} else {
 		int first = pool_file(r, msg->of);

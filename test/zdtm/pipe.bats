@@ -50,3 +50,22 @@ start_fed() {
 	echo hello | crtool restore -j -d -D "$to"
 	release
 }
+
+@test "a fifo keeps its content and ends; one that only has a reader, too" {
+	zdtm pipe fifo
+	zdtm pipe half_fifo
+}
+
+@test "a fifo that somebody outside writes to is refused" {
+	park pipe half_fifo
+	sleep 1000 3>&- >"$dir/fifo" &
+	# shellcheck disable=SC2016
+	within 5 test -n "$(readlink /proc/$!/fd/1)"
+	within 5 refused
+	kill $!
+}
+
+refused() {
+	run crtool dump -R -t "$pid" -D "$(images)"
+	[ "$status" = 4 ] && [[ $output == *"fd 3: $dir/fifo: the writing end"* ]]
+}

@@ -2,6 +2,7 @@
  * Pipes: content, capacity, flags of both ends. With an argument: "packet": in
  * packets, "full": full, "eof": all writers closed, "broken": all readers closed,
  * "reopened": ends opened by way of /proc. "stdin": its stdin is one.
+ * "fifo", "half_fifo": with a name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -130,6 +132,41 @@ static int standard_input(void)
 	return zdtm_pass();
 }
 
+static int fifo(void)
+{
+	int reader, writer;
+
+	check(mkfifo("fifo", 0600) == 0);
+	reader = open("fifo", O_RDONLY | O_NONBLOCK);
+	writer = open("fifo", O_WRONLY);
+	check(reader >= 0 && writer >= 0 && write(writer, "content", 7) == 7);
+
+	zdtm_park();
+
+	check(fcntl(reader, F_GETFL) & O_NONBLOCK && !(fcntl(writer, F_GETFL) & O_NONBLOCK));
+	check(read(reader, buf, sizeof(buf)) == 7 && !memcmp(buf, "content", 7));
+	check(read(reader, buf, 1) < 0 && errno == EAGAIN);
+	check(write(writer, "more", 4) == 4 && close(writer) == 0);
+	writer = open("fifo", O_WRONLY);
+	check(read(reader, buf, sizeof(buf)) == 4 && write(writer, "x", 1) == 1);
+	return zdtm_pass();
+}
+
+static int half_fifo(void)
+{
+	int reader;
+
+	check(mkfifo("fifo", 0600) == 0);
+	reader = open("fifo", O_RDONLY | O_NONBLOCK);
+	check(reader >= 0);
+
+	zdtm_park();
+
+	check(read(reader, buf, 1) == 0);
+	check(write(open("fifo", O_WRONLY), "x", 1) == 1 && read(reader, buf, 1) == 1);
+	return zdtm_pass();
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -141,6 +178,8 @@ static const struct {
 	{ "broken", broken },
 	{ "reopened", reopened },
 	{ "stdin", standard_input },
+	{ "fifo", fifo },
+	{ "half_fifo", half_fifo },
 };
 
 int main(int argc, char **argv)
