@@ -32,9 +32,9 @@ static int open_images(struct dump *d)
 		return fail(
 			r, "%s: holds a checkpoint or other files already; give an empty directory",
 			d->opt->dir);
-	if (r < 0)
-		return fail(r, "%s: create the images", d->opt->dir);
-	return 0;
+	if (r == 0)
+		r = image_add_pages(d->out, &d->pages);
+	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
 }
 
 static const struct stage {

@@ -127,6 +127,7 @@ struct dump {
 	bool made_dir; /* the image directory is our own work ... */
 	bool sealed;   /* ... and must stay */
 	struct image_writer *out;
+	struct pages_file *pages; /* the first page file, made before the freeze: that takes time */
 	ARRAY(struct task) tasks;      /* the root first, parents before children */
 	ARRAY(struct file) files;      /* by id, from 1 */
 	void *fd_tree;                 /* files.c: what is behind descriptors, for files_gather() */

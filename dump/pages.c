@@ -173,6 +173,7 @@ static int copy_all(struct pages *p)
 	int r;
 
 	copier_setup(&c, p);
+	c.file = p->d->pages;
 	r = copier_init(&c);
 	if (r == 0)
 		r = copy_units(p, &c, ENOUGH);
