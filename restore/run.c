@@ -180,6 +180,27 @@ static int explain_clone(pid_t pid, int error)
 	return fail(-error, "fork as pid %d", pid);
 }
 
+/*
+ * A number becomes free a moment after its last owner has left /proc, as the
+ * target of a dump just has: nobody to be seen there is worth a few tries.
+ */
+static long clone_root(struct clone_args *args)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	char path[32];
+	long pid;
+
+	snprintf(path, sizeof(path), "/proc/%d", *(const pid_t *)args->set_tid);
+	for (int i = 0; i < 200; i++) {
+		pid = syscall(SYS_clone3, args, sizeof(*args));
+		if (pid >= 0 || errno != EEXIST || access(path, F_OK) == 0)
+			break;
+		nanosleep(&moment, NULL);
+		errno = EEXIST;
+	}
+	return pid;
+}
+
 /* Its signals stay blocked until it is the target; handlers of ours are none of its business. */
 static int fork_root(struct restore *r)
 {
@@ -196,7 +217,7 @@ static int fork_root(struct restore *r)
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	pid = syscall(SYS_clone3, &args, sizeof(args));
+	pid = clone_root(&args);
 	error = errno;
 	if (pid == 0) {
 		/* CLONE_CLEAR_SIGHAND leaves ignored what is ignored here. */
