@@ -1,0 +1,50 @@
+/* Watches keep their numbers, paths and masks. "pending": an event waits to be read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static char buf[4096] __attribute__((aligned(8)));
+
+/* The next event is EVENT on WD. */
+static void next(int fd, int wd, uint32_t event)
+{
+	struct inotify_event *e = (struct inotify_event *)buf;
+
+	check(read(fd, buf, sizeof(buf)) >= (ssize_t)sizeof(*e));
+	check(e->wd == wd && (e->mask & event));
+}
+
+int main(int argc, char **argv)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), gone, dir, file;
+
+	check(mkdir("d", 0700) == 0 && mkdir("gone", 0700) == 0);
+	check(mknod("file", S_IFREG | 0600, 0) == 0);
+	gone = inotify_add_watch(fd, "gone", IN_CREATE);
+	dir = inotify_add_watch(fd, "d", IN_CREATE | IN_ONLYDIR);
+	check(inotify_rm_watch(fd, gone) == 0);
+	file = inotify_add_watch(fd, "file", IN_ATTRIB | IN_ONESHOT);
+	check(gone == 1 && dir == 2 && file == 3);
+	next(fd, gone, IN_IGNORED);
+	if (argc > 1)
+		check(mknod("d/x", S_IFREG | 0600, 0) == 0);
+
+	zdtm_park();
+
+	if (argc > 1)
+		return zdtm_pass();
+	check(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(mknod("d/new", S_IFREG | 0600, 0) == 0);
+	next(fd, dir, IN_CREATE);
+	check(chmod("file", 0644) == 0 && chmod("file", 0600) == 0);
+	next(fd, file, IN_ATTRIB);
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(inotify_add_watch(fd, "gone", IN_CREATE) == 4);
+	return zdtm_pass();
+}
