@@ -171,7 +171,10 @@ static int finish(struct task *t)
 {
 	int r = 0;
 
-	array_each (th, &t->threads) {
+	/* the leader last, as in wait_threads() */
+	for (size_t i = t->threads.n; i-- > 0;) {
+		struct thread *th = &t->threads.v[i];
+
 		r = parasite_finish(&t->parasite, &th->tracee, &th->script);
 		if (r == 0 && &th->tracee != t->parasite.host)
 			r = tracee_put_back(&th->tracee);

@@ -77,6 +77,20 @@ static int explain_interrupt(const struct dump *d, int r)
 	            strsignal(interrupted()));
 }
 
+/* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
+static int explain_death(const struct dump *d, int r)
+{
+	if (r >= 0)
+		return r;
+	array_each (t, &d->tasks) {
+		if (t->state == TASK_ZOMBIE || !task_has_ended(t))
+			continue;
+		log_forget();
+		return fail(-ESRCH, "%s: ended while it was being dumped", task_name(t));
+	}
+	return r;
+}
+
 static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
@@ -84,7 +98,7 @@ static int run_stages(struct dump *d)
 		int r = stages[i].run(d);
 
 		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
-		r = explain_interrupt(d, r);
+		r = explain_interrupt(d, explain_death(d, r));
 		if (r < 0)
 			return log_failure() ? r : fail(r, "%s", stages[i].name);
 		if (d->opt->fail_at && !strcmp(d->opt->fail_at, stages[i].name))

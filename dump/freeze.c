@@ -77,24 +77,43 @@ static int explain_timeout(const struct task *t, pid_t tid)
 	            task_name(t), tid, wchan && *wchan ? wchan : "?");
 }
 
+/* A leader that has exited while other threads live is not reported before they are gone. */
+static bool is_dead_leader(const struct task *t, const struct thread *th)
+{
+	struct proc_stat st;
+
+	return th->tid == t->pid && t->threads.n > 1 && stat_read(t->proc, "stat", &st) == 0 &&
+	       st.state == 'Z' && st.field[STAT_NUM_THREADS] > 1;
+}
+
+static int wait_thread(struct task *t, struct thread *th)
+{
+	int r = is_dead_leader(t, th) ? -ESRCH : tracee_wait_stop(&th->tracee);
+
+	if (r == -ESRCH)
+		th->exited = true;
+	else if (r == -ETIMEDOUT)
+		return explain_timeout(t, th->tid);
+	else if (r < 0)
+		return fail(r, "%s: stop thread %d", task_name(t), th->tid);
+	if (r == 0 && th->tracee.stop_signal) {
+		t->state = TASK_STOPPED;
+		t->stop_signal = th->tracee.stop_signal;
+	}
+	return 0;
+}
+
+/* The leader last: if the task is killed, its end is reported when we know that of the others. */
 static int wait_threads(struct task *t)
 {
-	array_each (th, &t->threads) {
-		int r;
+	for (size_t i = t->threads.n; i-- > 0;) {
+		struct thread *th = &t->threads.v[i];
+		int r = 0;
 
-		if (th->exited || th->tracee.stopped || t->state == TASK_ZOMBIE)
-			continue;
-		r = tracee_wait_stop(&th->tracee);
-		if (r == -ESRCH)
-			th->exited = true;
-		else if (r == -ETIMEDOUT)
-			return explain_timeout(t, th->tid);
-		else if (r < 0)
-			return fail(r, "%s: stop thread %d", task_name(t), th->tid);
-		if (r == 0 && th->tracee.stop_signal) {
-			t->state = TASK_STOPPED;
-			t->stop_signal = th->tracee.stop_signal;
-		}
+		if (!th->exited && !th->tracee.stopped && t->state != TASK_ZOMBIE)
+			r = wait_thread(t, th);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -301,12 +320,13 @@ int end_tree(struct dump *d)
 /* No thread runs in the arena any more, but for the host, which unmaps it. */
 static int empty_arena(struct task *t)
 {
-	array_each (th, &t->threads) {
+	for (size_t i = t->threads.n; i-- > 0;) {
+		struct tracee *tracee = &t->threads.v[i].tracee;
 		int r = 0;
 
-		if (th->tracee.stopped)
-			r = &th->tracee == t->parasite.host ? tracee_halt(&th->tracee)
-			                                    : tracee_put_back(&th->tracee);
+		if (tracee->stopped)
+			r = tracee == t->parasite.host ? tracee_halt(tracee)
+			                               : tracee_put_back(tracee);
 		if (r < 0 && r != -ESRCH)
 			return r;
 	}
@@ -322,8 +342,8 @@ void unfreeze_tree(struct dump *d)
 		if (empty_arena(t) < 0 || parasite_cure(&t->parasite) < 0)
 			warn("%s: cannot unmap the arena, leaving %zu KiB behind", task_name(t),
 			     t->arena.size / 1024);
-		array_each (th, &t->threads)
-			tracee_release(&th->tracee);
+		for (size_t i = t->threads.n; i-- > 0;)
+			tracee_release(&t->threads.v[i].tracee);
 	}
 	deadline_arm(0);
 	unfrozen(d);

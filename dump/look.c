@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 
+#define LOOKS      20         /* at a tree that changes all the time */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 /* "41 (gdb)" for a pid that is only mentioned. */
@@ -214,16 +215,11 @@ static int look_resources(struct dump *d, struct task *t)
 	return r;
 }
 
-int look_tree(struct dump *d)
+static int find_tasks(struct dump *d)
 {
 	pid_t pid = d->opt->tree;
-	int r = check_not_ancestor(pid);
+	int r = census_take(&d->census); /* first: who is not in it is looked for again */
 
-	if (r == 0)
-		r = check_is_process(pid);
-	if (r < 0)
-		return r;
-	r = census_take(&d->census); /* first: who is not in it is looked for again */
 	if (r < 0)
 		return fail(r, "read /proc");
 	r = task_add(d, pid, SIZE_MAX);
@@ -231,15 +227,19 @@ int look_tree(struct dump *d)
 		return fail(r, "task %d", pid);
 	for (size_t i = 0; i < d->tasks.n; i++) {
 		r = task_find_threads(&d->tasks.v[i]);
-		if (r >= 0 && d->tasks.v[i].threads.n &&
-		    d->tasks.v[i].threads.v[0].tid != d->tasks.v[i].pid)
-			return fail(-EINVAL, "task %d: is a thread of another process", pid);
 		if (r >= 0)
 			r = task_find_children(d, i);
 		if (r < 0)
 			return fail(r, "%s: find its threads and children",
 			            task_name(&d->tasks.v[i]));
 	}
+	return 0;
+}
+
+static int look_once(struct dump *d)
+{
+	int r = find_tasks(d);
+
 	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
 		r = look_task(d, &d->tasks.v[i]);
 	/* A pipe of one task may end in another: all of them before any check. */
@@ -248,4 +248,33 @@ int look_tree(struct dump *d)
 	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
 		r = look_resources(d, &d->tasks.v[i]);
 	return r < 0 ? r : 0;
+}
+
+/* Somebody ended under our eyes, and it was not the root: what was seen is worth nothing. */
+static bool has_changed(const struct dump *d)
+{
+	if (!d->tasks.n || task_has_ended(&d->tasks.v[0]))
+		return false;
+	array_each (t, &d->tasks)
+		if (task_has_ended(t))
+			return true;
+	return false;
+}
+
+int look_tree(struct dump *d)
+{
+	int r = check_not_ancestor(d->opt->tree);
+
+	if (r == 0)
+		r = check_is_process(d->opt->tree);
+	if (r < 0)
+		return r;
+	r = look_once(d);
+	for (int again = 0; r < 0 && again < LOOKS && has_changed(d); again++) {
+		files_done(d);
+		tasks_done(d);
+		log_forget();
+		r = look_once(d);
+	}
+	return r;
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -45,27 +46,46 @@ int task_refresh(struct task *t)
 	return 0;
 }
 
+static int task_open(struct task *t)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", t->pid);
+	t->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (t->proc < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	t->pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
+	if (t->pidfd < 0)
+		return -errno;
+	return task_refresh(t);
+}
+
 int task_add(struct dump *d, pid_t pid, size_t parent)
 {
 	struct task *t = array_add(&d->tasks);
-	char path[32];
 	int r;
 
 	if (!t)
 		return -ENOMEM;
 	*t = (struct task){ .pid = pid, .parent_at = parent, .proc = -1, .pidfd = -1, .mem = -1 };
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	t->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (t->proc < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (t->pidfd < 0)
-		return -errno;
-	r = task_refresh(t);
-	if (r < 0)
+	r = task_open(t);
+	if (r < 0) {
+		task_done(t);
+		d->tasks.n--;
 		return r;
+	}
 	tasks_relink(d);
 	return 0;
+}
+
+bool task_has_ended(const struct task *t)
+{
+	struct pollfd p = { .fd = t->pidfd, .events = POLLIN };
+	struct proc_stat st;
+
+	if (t->state == TASK_ZOMBIE) /* and reaped? */
+		return stat_read(t->proc, "stat", &st) < 0;
+	return poll(&p, 1, 0) > 0;
 }
 
 /*
@@ -142,9 +162,9 @@ static int add_children(struct dump *d, size_t at, const char *list)
 		if (pid <= 0 || knows_task(d, pid))
 			continue;
 		r = task_add(d, pid, at);
-		if (r < 0)
+		if (r < 0 && r != -ESRCH)
 			return r;
-		added++;
+		added += r == 0;
 	}
 	return added;
 }
@@ -198,7 +218,7 @@ static int adopt(struct dump *d, const struct inhabitant *who)
 		if (d->tasks.v[i].pid != (pid_t)st.field[STAT_PPID])
 			continue;
 		r = task_add(d, who->pid, i);
-		return r < 0 ? r : 1;
+		return r == -ESRCH ? 0 : r < 0 ? r : 1;
 	}
 	return 0;
 }

@@ -13,6 +13,9 @@ int task_add(struct dump *d, pid_t pid, size_t parent);
 /* What stat says of it by now. -ESRCH: it is gone. */
 int task_refresh(struct task *t);
 
+/* Has it ended since it was seen alive, or was it reaped since it was seen as a zombie? */
+bool task_has_ended(const struct task *t);
+
 /* Append threads of T that are not known yet, the leader first. Their number, or -errno. */
 int task_find_threads(struct task *t);
 

@@ -59,8 +59,11 @@ int tracee_wait(struct tracee *t, int *ret_status)
 				return -ETIMEDOUT;
 			continue;
 		}
+		if (pid < 0 && errno == ECHILD)
+			t->seized =
+				false; /* it ended in an exec of another thread, or we were told already */
 		if (pid < 0)
-			return -errno;
+			return errno == ECHILD ? -ESRCH : -errno;
 		t->running = false;
 		if (WIFSTOPPED(*ret_status))
 			return 0;
