@@ -1,6 +1,6 @@
 /*
  * at N WHAT COMMAND...: run COMMAND and interfere when it is about to make its
- * Nth system call, counted over all of its threads and children from its exec:
+ * Nth system call, counted over all of its threads from its exec:
  *
  *	at 17 KILL crtool dump ...     a signal by name or number
  *	at 17 =ENOSPC crtool dump ...  the call is not made and fails
@@ -21,9 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OPTIONS                                                                                 \
-	(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | \
-	 PTRACE_O_TRACEVFORK)
+/* Not its children: those of a restore have another tracer. */
+#define OPTIONS      (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE)
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define MAX_PID      (1 << 22)
 

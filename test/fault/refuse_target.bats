@@ -31,12 +31,12 @@ load lib/refuse
 	local parent
 
 	fresh_dir
-	start bash -c 'true & echo $! >zombie; exec sleep 1000'
+	start bash -c 'sleep 0.1 & echo $! >zombie; exec sleep 1000'
 	parent=$pid
 	within 5 test -s "$dir/zombie"
 	read -r pid <"$dir/zombie"
 	within 5 grep -q '^State:.Z' "/proc/$pid/status"
-	refused 4 "task $pid (bash): is a zombie, there is nothing left to save; its parent $parent has not waited for it"
+	refused 4 "task $pid (sleep): is a zombie, there is nothing left to save; its parent $parent has not waited for it"
 	kill "$parent"
 }
 

@@ -89,3 +89,47 @@ points() {
 	echo "$tried of $calls points of ${victim[*]} with $what, $bad harmed (FAULT_SEED=$FAULT_SEED)"
 	((tried > 0 && bad == 0))
 }
+
+# A checkpoint of the victim in $to; $calls of its restore.
+checkpoint() {
+	park "${victim[@]}"
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+}
+
+# What an interrupted restore must leave: nobody, or the whole program.
+all_or_nothing() {
+	within 2 gone_or_zombie && return
+	[ "$(grep -hE '^TracerPid:.[1-9]|^State:.[tT]' /proc/"$pid"/task/*/status)" = "" ] ||
+		echo "leaves $pid traced or stopped"
+	release || echo "leaves something that is not the program"
+}
+
+# restore_points WHAT: each point of a restore; nobody survives half-made, and the next restore works.
+restore_points() {
+	local what=$1 n calls said bad=0 tried=0 to whole=0
+
+	checkpoint
+	calls=$(count_calls restore -d -D "$to")
+	release
+	checkpoint
+	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
+		tried=$((tried + 1))
+		interfere "$n" "$what" restore -d -D "$to"
+		said=$(all_or_nothing 2>/dev/null)
+		if [ -n "$said" ]; then
+			bad=$((bad + 1))
+			echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
+			zdtm_teardown
+		fi
+		if [ -e "$dir/release" ]; then # it was whole
+			whole=$((whole + 1))
+			checkpoint
+		fi
+	done
+	crtool restore -d -D "$to"
+	release
+	echo "$tried of $calls points of restoring ${victim[*]} with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
+	((tried > 0 && bad == 0))
+}

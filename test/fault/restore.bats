@@ -1,0 +1,23 @@
+# A restore that is killed or ended at any system call of crtool: all or nothing.
+load ../zdtm/lib/zdtm
+load lib/points
+
+@test "killed at any call, a restore of one thread is all or nothing" {
+	victim=(fault/steady compute)
+	restore_points KILL
+}
+
+@test "killed at any call, a restore of five threads is all or nothing" {
+	victim=(fault/steady mix 5)
+	restore_points KILL
+}
+
+@test "killed at any call, a restore of a tree is all or nothing" {
+	victim=(fault/family)
+	restore_points KILL
+}
+
+@test "SIGTERM at any call of a restore: all or nothing" {
+	victim=(fault/steady mix 3)
+	restore_points TERM
+}

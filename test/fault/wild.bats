@@ -1,0 +1,79 @@
+# Targets that fork, clone, exec, end or are killed while they are being frozen.
+load ../zdtm/lib/zdtm
+load lib/refuse
+
+# Dumps of $pid, one after the other; whatever comes of each, nothing stays stopped or traced.
+many_dumps() {
+	local i code good=0 to=$BATS_TEST_TMPDIR/to
+
+	for ((i = 0; i < $1; i++)); do
+		code=0
+		crtool dump -R -t "$pid" -D "$to" 2>"$BATS_TEST_TMPDIR/said" || code=$?
+		[ "$code" -lt 128 ] || explain "crtool died: $code"
+		[ "$code" != 1 ] || explain "internal: $(<"$BATS_TEST_TMPDIR/said")"
+		[ "$code" != 0 ] || good=$((good + 1))
+		[ "$code" = 0 ] || [ ! -e "$to" ]
+		[ "$code" = 0 ] || tail -n 1 "$BATS_TEST_TMPDIR/said"
+		rm -rf "$to"
+	done
+	echo "$good of $1 dumps were whole"
+	((good > 0))
+}
+
+@test "a tree that forks all the time" {
+	park fault/wild fork
+	many_dumps 30
+	release
+}
+
+@test "threads that come and go all the time" {
+	park fault/wild threads
+	many_dumps 30
+	release
+}
+
+@test "a program that executes itself all the time" {
+	park fault/wild exec
+	many_dumps 30
+	release
+}
+
+@test "a program that waits for a vfork child" {
+	park fault/wild vfork
+	refused 4 "task * (wild): shares its memory with its parent, task $pid (wild), not supported by this version"
+	release
+}
+
+@test "a target that is killed while it is dumped" {
+	local n code
+
+	for n in 0 1 2 3 5 8 13 21; do
+		park fault/steady mix 5
+		{
+			sleep "0.00$n"
+			kill -KILL "$pid"
+		} &
+		code=0
+		crtool dump -R -t "$pid" -D "$dir/to" 2>"$dir/said" || code=$?
+		wait $!
+		echo "$n: $code: $(tail -n 1 "$dir/said")"
+		[[ $code =~ ^[034]$ ]]
+		[ "$code" = 0 ] || [ ! -e "$dir/to" ]
+		within 5 gone "$pid"
+	done
+}
+
+@test "a target that ends by itself while it is dumped" {
+	local code
+
+	for _ in {1..10}; do
+		fresh_dir
+		start "$BUILD/test/fault/wild" exit 20000
+		code=0
+		crtool dump -R -t "$pid" -D "$dir/to" 2>"$dir/said" || code=$?
+		echo "$code: $(tail -n 1 "$dir/said")"
+		[[ $code =~ ^[034]$ ]]
+		[ "$code" = 0 ] || [ ! -e "$dir/to" ]
+		within 10 gone_or_zombie
+	done
+}
