@@ -128,11 +128,11 @@ struct dump {
 	bool sealed;   /* ... and must stay */
 	struct image_writer *out;
 	struct pages_file *pages; /* the first page file, made before the freeze: that takes time */
-	ARRAY(struct task) tasks;      /* the root first, parents before children */
-	ARRAY(struct file) files;      /* by id, from 1 */
-	void *fd_tree;                 /* files.c: what is behind descriptors, for files_gather() */
-	void *map_tree;                /* files.c: what is mapped, for files_add_mapped() */
-	void *pipe_tree;               /* files.c: inodes of pipes, fifos and sockets */
+	ARRAY(struct task) tasks; /* the root first, parents before children */
+	ARRAY(struct file) files; /* by id, from 1 */
+	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
+	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
+	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
 	struct unix_socks *unix_socks; /* sk_unix_diag.c: what the kernel lists */
 	struct shmems shmems;
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
