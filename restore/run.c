@@ -29,20 +29,45 @@
 
 #define GLANCE_NS 20000000 /* between looks whether the tree still lives */
 
+/* The holder of PID as /proc shows it; NULL: there is none (any more). The caller frees. */
+static char *holder_status(pid_t pid)
+{
+	char *status = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return file_read(AT_FDCWD, path, &status) < 0 ? NULL : status;
+}
+
+static bool holder_is_zombie(const char *status)
+{
+	size_t len = 0;
+	const char *state = status ? key_value(status, "State", &len) : NULL;
+
+	return state && len && *state == 'Z';
+}
+
 /* Who has the number that we need? */
 static int explain_taken(pid_t pid)
 {
-	auto_free char *status = NULL;
-	char path[32];
-	uint64_t tgid = 0;
+	auto_free char *status = holder_status(pid);
+	uint64_t tgid = 0, ppid = 0;
 	size_t len = 0;
 	const char *name;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (file_read(AT_FDCWD, path, &status) < 0)
-		return fail(-EBUSY, "pid %d is in use", pid);
+	if (!status)
+		return fail(-EBUSY,
+		            "pid %d is in use as the number of a process group or session of "
+		            "others; --new-pidns restores beside it",
+		            pid);
 	name = key_value(status, "Name", &len);
 	status_u64(status, "Tgid", 10, &tgid);
+	status_u64(status, "PPid", 10, &ppid);
+	if (holder_is_zombie(status))
+		return fail(-EBUSY,
+		            "pid %d is in use by a zombie (%.*s) that its parent %d does not wait "
+		            "for; --new-pidns restores beside it",
+		            pid, (int)len, name, (int)ppid);
 	if (tgid != (uint64_t)pid)
 		return fail(-EBUSY,
 		            "pid %d is in use by a thread of task %d (%.*s); --new-pidns restores "
@@ -181,24 +206,29 @@ static int explain_clone(pid_t pid, int error)
 }
 
 /*
- * A number becomes free a moment after its last owner has left /proc, as the
- * target of a dump just has: nobody to be seen there is worth a few tries.
+ * A number becomes free a moment after its last owner has left /proc, and its
+ * last owner, the target of a dump, may wait there as a zombie for a parent that
+ * reaps when it comes round to it; or other zombies have it as their group.
+ * That gets two seconds; somebody who lives gets none.
  */
 static long clone_root(struct clone_args *args)
 {
-	const struct timespec moment = { .tv_nsec = 1000000 };
-	char path[32];
+	const pid_t tid = *(const pid_t *)args->set_tid;
 	long pid;
 
-	snprintf(path, sizeof(path), "/proc/%d", *(const pid_t *)args->set_tid);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 400 && !deadline_passed(); i++) {
+		auto_free char *status = NULL;
+
 		pid = syscall(SYS_clone3, args, sizeof(*args));
-		if (pid >= 0 || errno != EEXIST || access(path, F_OK) == 0)
+		if (pid >= 0 || errno != EEXIST)
+			return pid;
+		status = holder_status(tid);
+		if (status && !holder_is_zombie(status))
 			break;
-		nanosleep(&moment, NULL);
-		errno = EEXIST;
+		usleep(5000);
 	}
-	return pid;
+	errno = EEXIST;
+	return -1;
 }
 
 /* Its signals stay blocked until it is the target; handlers of ours are none of its business. */
