@@ -1,7 +1,7 @@
 load lib/zdtm
 
 # All that can be read of a task and that must be the same after a dump -R.
-picture() {
+snapshot() {
 	local tid
 
 	cat "/proc/$pid/maps"
@@ -17,11 +17,11 @@ untouched() {
 	local before
 
 	park untouched "$1"
-	before=$(picture | sed '/^State/d')
+	before=$(snapshot | sed '/^State/d')
 	dump_running
 	dump_running
 	within 5 running "$pid"
-	diff <(echo "$before") <(picture | sed '/^State/d')
+	diff <(echo "$before") <(snapshot | sed '/^State/d')
 	release
 }
 

@@ -11,12 +11,13 @@
 #	}
 #
 # Options for the modes below go into the arrays dump_with and restore_with.
+# Differences that a test is about go into accept, a regular expression.
 
 bats_require_minimum_version 1.5.0
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 BUILD=$ROOT/${B:-build}
-dump_with=() restore_with=()
+dump_with=() restore_with=() accept='^$'
 pid='' dir='' zdtm_count=0
 
 # The tool, without the descriptors of bats.
@@ -122,15 +123,23 @@ gone_or_zombie() {
 	! alive "$pid"
 }
 
+# All that can be read of the tree must be the same after the restore (test/fidelity).
 dump_and_restore() {
 	local to
 
 	to=$(images)
+	picture "$to.before"
 	crtool dump -t "$pid" -D "$to" "${dump_with[@]}"
 	within 5 gone "$pid" || explain "it is still there after the dump"
 	crtool restore -d -D "$to" "${restore_with[@]}"
 	alive "$pid" || explain "it is not there after the restore"
+	picture "$to.after"
+	diff <(grep -vE "$accept" "$to.before") <(grep -vE "$accept" "$to.after") || explain "it is not what it was"
 	rm -r "$to"
+}
+
+picture() {
+	"$ROOT/test/fidelity" "$pid" >"$1"
 }
 
 dump_and_restore_thrice() {
