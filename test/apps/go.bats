@@ -1,0 +1,27 @@
+load lib/apps
+
+setup_file() {
+	! command -v go >/dev/null || GOFLAGS=-mod=mod GO111MODULE=off GOCACHE=$BUILD/test/go-cache CGO_ENABLED=0 \
+		go build -o "$BATS_FILE_TMPDIR/busy" "$PROGRAMS/busy.go"
+}
+
+@test "go: goroutines, a ticker, an idle poller, a child; a static binary" {
+	needs go
+	begin() {
+		start "$BATS_FILE_TMPDIR/busy"
+		within 20 lines ticks 1
+	}
+	carry dump_and_restore_twice dump_running
+}
+
+@test "go: the compiler itself" {
+	needs go
+	begin() {
+		start env GO111MODULE=off GOCACHE="$dir/cache" CGO_ENABLED=0 go build -o out "$PROGRAMS/busy.go"
+		within 30 compgen -G "$dir/cache/0*/*" >/dev/null
+	}
+	results() {
+		sha256sum <"$dir/out"
+	}
+	carry dump_and_restore
+}

@@ -1,0 +1,46 @@
+load lib/apps
+
+setup_file() {
+	seq 1 4000000 >"$BATS_FILE_TMPDIR/data"
+}
+
+# Its temporary files are made in $dir.
+has_temporary_files() {
+	compgen -G "$dir/sort*" >/dev/null
+}
+
+@test "sort with threads in memory" {
+	has_threads() {
+		compgen -G "/proc/$pid/task/*" | [ "$(wc -l)" -ge "$1" ]
+	}
+	begin() {
+		start sort --parallel=4 -S400M -r "$BATS_FILE_TMPDIR/data"
+		within 20 has_threads 2
+	}
+	carry dump_and_restore dump_running
+}
+
+@test "sort while it writes temporary files" {
+	begin() {
+		start sort -T. --parallel=2 -S8M -r "$BATS_FILE_TMPDIR/data"
+		within 20 has_temporary_files
+	}
+	carry dump_and_restore_twice dump_running
+}
+
+@test "sort while it merges temporary files" {
+	begin() {
+		start sort -T. --parallel=2 -S8M -r "$BATS_FILE_TMPDIR/data"
+		within 20 bytes out 4000000
+	}
+	carry dump_and_restore dump_running
+}
+
+@test "sort with compressed temporary files: gzip as its child" {
+	begin() {
+		start sort -T. --compress-program=gzip --parallel=2 -S8M -r "$BATS_FILE_TMPDIR/less"
+		within 20 children 1
+	}
+	head -n 1500000 "$BATS_FILE_TMPDIR/data" >"$BATS_FILE_TMPDIR/less"
+	carry dump_and_restore_twice dump_running
+}
