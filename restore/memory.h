@@ -14,6 +14,9 @@ enum vma_mark {
 /* Refuse hostile content (memory_check.c). */
 int memory_check(struct restore *r, uint32_t owner, const ProtobufCMessage *msg);
 
+/* memory_probe.c: report what of M this kernel cannot do, which changes nothing that the memory holds. */
+void memory_probe(uint32_t pid, const Img__Memory *m);
+
 /* The marks of all mappings of PID, checked on the way; freed by the caller (memory_check.c). */
 int memory_marks(struct restore *r, uint32_t pid, const Img__Memory *m, uint8_t **ret);
 

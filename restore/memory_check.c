@@ -201,5 +201,7 @@ int memory_check(struct restore *r, uint32_t owner, const ProtobufCMessage *msg)
 		e = vdso_check(r, owner, m);
 	if (e == 0)
 		e = shmem_check(r);
+	if (e == 0)
+		memory_probe(owner, m);
 	return e < 0 ? e : memory_marks(r, owner, m, &marks);
 }
