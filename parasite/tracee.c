@@ -72,6 +72,32 @@ int tracee_wait(struct tracee *t, int *ret_status)
 	}
 }
 
+/*
+ * The same, but the stop stays unread: once a signal-delivery-stop has been waited for, the
+ * death of the tracer takes the signal away (wait_task_stopped() clears its number).
+ */
+static int tracee_peek(struct tracee *t, int *ret_status)
+{
+	for (;;) {
+		siginfo_t si = {};
+
+		if (waitid(P_PID, (id_t)t->tid, &si, WSTOPPED | WEXITED | WNOWAIT | __WALL) < 0) {
+			if (errno == ECHILD)
+				t->seized = false;
+			if (errno != EINTR)
+				return errno == ECHILD ? -ESRCH : -errno;
+			if (deadline_passed())
+				return -ETIMEDOUT;
+			continue;
+		}
+		t->running = false;
+		if (si.si_code != CLD_TRAPPED && si.si_code != CLD_STOPPED)
+			return tracee_wait(t, ret_status); /* it has ended */
+		*ret_status = si.si_status << 8 | 0x7f;
+		return 0;
+	}
+}
+
 static bool is_group_stop(int status)
 {
 	int sig = WSTOPSIG(status);
@@ -136,7 +162,7 @@ int tracee_take(struct tracee *t)
 int tracee_wait_stop(struct tracee *t)
 {
 	for (;;) {
-		int status, r = tracee_wait(t, &status);
+		int status, r = tracee_peek(t, &status);
 
 		if (r < 0)
 			return r;

@@ -11,10 +11,10 @@
 #include "parasite/arch/x86_64/arch.h"
 
 /* arch/x86/include/uapi/asm/prctl.h */
-#define ARCH_GET_CPUID       0x1011
-#define ARCH_SET_CPUID       0x1012
-#define ARCH_GET_XCOMP_PERM  0x1022
-#define ARCH_REQ_XCOMP_PERM  0x1023
+#define ARCH_GET_CPUID      0x1011
+#define ARCH_SET_CPUID      0x1012
+#define ARCH_GET_XCOMP_PERM 0x1022
+#define ARCH_REQ_XCOMP_PERM 0x1023
 
 size_t arch_cpuid_ask(struct script *s)
 {
