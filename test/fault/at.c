@@ -7,8 +7,8 @@
  *	at 17 -                        nothing, for the count
  *
  * The exit code is that of COMMAND, 128 + signal if one ended it. With a path
- * in $AT_LOG the number of calls and the name of the Nth go there, as
- * "made 301, ioctl at 17".
+ * in $AT_LOG the number of calls and the Nth with its first argument go there, as
+ * "made 301, 16(0x3) at 17".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define MAX_PID      (1 << 22)
 
-static long at, made, nr_at = -1;
+static long at, made, nr_at = -1, arg_at;
 static int signal_at, errno_at;
 static pid_t command;
 static unsigned char inside[MAX_PID];  /* between entry and exit of a call */
@@ -55,7 +55,7 @@ static void interfere(pid_t t)
 	struct user_regs_struct regs;
 
 	if (ptrace(PTRACE_GETREGS, t, NULL, &regs) == 0)
-		nr_at = (long)regs.orig_rax;
+		nr_at = (long)regs.orig_rax, arg_at = (long)regs.rdi;
 	if (signal_at)
 		kill(command, signal_at);
 	if (!errno_at)
@@ -120,7 +120,7 @@ static void tell(void)
 
 	if (!log)
 		return;
-	fprintf(log, "made %ld, %ld at %ld\n", made, nr_at, at);
+	fprintf(log, "made %ld, %ld(%#lx) at %ld\n", made, nr_at, arg_at, at);
 	fclose(log);
 }
 

@@ -26,3 +26,8 @@ load lib/points
 	victim=(fault/steady mix 5)
 	points KILL
 }
+
+@test "killed at any call, a tree runs on" {
+	victim=(fault/family)
+	points KILL
+}

@@ -50,6 +50,11 @@ left_over() {
 	fi
 }
 
+# A line for the log even if all is well.
+tell() {
+	echo "# $1" >&3
+}
+
 # harm N WHAT: one point; prints what is wrong afterwards, if anything is.
 harm() {
 	local before to=$BATS_TEST_TMPDIR/to after
@@ -57,6 +62,7 @@ harm() {
 	zdtm_count=$1 # a directory of its own, though in a subshell
 	rm -rf "$to"
 	park "${victim[@]}"
+	sleep 0.01 # until its last file is closed
 	before=$(traits)
 	interfere "$1" "$2" dump -R -t "$pid" -D "$to"
 	# 10, or 128 + signal from before crtool caught it
@@ -86,7 +92,7 @@ points() {
 		bad=$((bad + 1))
 		echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
 	done
-	echo "$tried of $calls points of ${victim[*]} with $what, $bad harmed (FAULT_SEED=$FAULT_SEED)"
+	tell "$tried of $calls points of ${victim[*]} with $what, $bad harmed (FAULT_SEED=$FAULT_SEED)"
 	((tried > 0 && bad == 0))
 }
 
@@ -130,6 +136,6 @@ restore_points() {
 	done
 	crtool restore -d -D "$to"
 	release
-	echo "$tried of $calls points of restoring ${victim[*]} with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
+	tell "$tried of $calls points of restoring ${victim[*]} with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
 	((tried > 0 && bad == 0))
 }

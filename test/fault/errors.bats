@@ -1,0 +1,29 @@
+# Each system call of a dump fails once: whatever comes of it, the target runs
+# on, and there is a whole checkpoint or none.
+load ../zdtm/lib/zdtm
+load lib/points
+
+@test "no memory, at any call of a dump" {
+	victim=(fault/steady compute)
+	points '=ENOMEM'
+}
+
+@test "no space, at any call of a dump" {
+	victim=(fault/steady mix 2)
+	points '=ENOSPC'
+}
+
+@test "an input or output error, at any call of a dump" {
+	victim=(fault/steady handle)
+	points '=EIO'
+}
+
+@test "too many open files, at any call of a dump" {
+	victim=(fault/steady sleep)
+	points '=EMFILE'
+}
+
+@test "no such process, at any call of a dump" {
+	victim=(fault/family)
+	points '=ESRCH'
+}
