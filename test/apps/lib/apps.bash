@@ -14,6 +14,7 @@
 # shellcheck source=test/zdtm/lib/zdtm.bash
 source "$(dirname "${BASH_SOURCE[0]}")/../../zdtm/lib/zdtm.bash"
 
+busy=yes
 PROGRAMS=$ROOT/test/apps/programs
 
 # needs COMMAND...: skip the test if one is not installed.
