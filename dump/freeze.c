@@ -210,6 +210,7 @@ static int settle_tree(struct dump *d)
 		r = settle_task(&d->tasks.v[i]);
 		if (r == -ESRCH && i > 0) {
 			task_done(&d->tasks.v[i]);
+			r = 0;
 			continue;
 		}
 		if (r < 0)

@@ -161,6 +161,13 @@ static int check_session(const struct dump *d, const struct task *t)
 	            task_name(t), name);
 }
 
+#define VFORK_TRIES 1000 /* ms */
+
+static bool same_table(const struct task *t, int type)
+{
+	return syscall(SYS_kcmp, t->pid, t->parent->pid, type, 0, 0) == 0;
+}
+
 /* clone(2) without CLONE_THREAD can share what a fork copies; vfork(2) does so for a while. */
 static int check_own_tables(const struct task *t)
 {
@@ -172,12 +179,18 @@ static int check_own_tables(const struct task *t)
 		       { KCMP_FS, "working directory" },
 		       { KCMP_SIGHAND, "signal handlers" } };
 
-	for (size_t i = 0; t->parent && i < ARRAY_SIZE(tables); i++)
-		if (syscall(SYS_kcmp, t->pid, t->parent->pid, tables[i].type, 0, 0) == 0)
+	for (size_t i = 0; t->parent && i < ARRAY_SIZE(tables); i++) {
+		int tries = VFORK_TRIES;
+
+		/* vfork(2) shares until the child has called exec or exit, which is soon. */
+		while (same_table(t, tables[i].type) && --tries > 0)
+			usleep(1000);
+		if (!tries)
 			return fail(-ENOTSUP,
 			            "%s: shares its %s with its parent, %s, not supported by this "
 			            "version",
 			            task_name(t), tables[i].what, task_name(t->parent));
+	}
 	return 0;
 }
 
@@ -201,11 +214,8 @@ static int look_task(struct dump *d, struct task *t)
 
 static int look_resources(struct dump *d, struct task *t)
 {
-	int r;
+	int r = vmas_read(t);
 
-	if (t->state == TASK_ZOMBIE)
-		return 0;
-	r = vmas_read(t);
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
 	r = files_check(d, t);
@@ -236,17 +246,34 @@ static int find_tasks(struct dump *d)
 	return 0;
 }
 
+/* STEP over all tasks. One that ends meanwhile takes its obstacles with it; the freeze finds what it left. */
+static int look_each(struct dump *d, int (*step)(struct dump *d, struct task *t))
+{
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		struct task *t = &d->tasks.v[i];
+		int r = t->state == TASK_ZOMBIE && t->parent ? 0 : step(d, t);
+
+		if (r >= 0)
+			continue;
+		if (!t->parent || !task_has_ended(t))
+			return r;
+		log_forget();
+		t->state = TASK_ZOMBIE;
+	}
+	return 0;
+}
+
 static int look_once(struct dump *d)
 {
 	int r = find_tasks(d);
 
-	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
-		r = look_task(d, &d->tasks.v[i]);
+	if (r >= 0)
+		r = look_each(d, look_task);
 	/* A pipe of one task may end in another: all of them before any check. */
-	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
-		r = d->tasks.v[i].state == TASK_ZOMBIE ? 0 : files_gather(d, &d->tasks.v[i]);
-	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
-		r = look_resources(d, &d->tasks.v[i]);
+	if (r >= 0)
+		r = look_each(d, files_gather);
+	if (r >= 0)
+		r = look_each(d, look_resources);
 	return r < 0 ? r : 0;
 }
 
