@@ -8,11 +8,11 @@ db.execute(f"pragma journal_mode={sys.argv[1]}")
 db.execute("pragma cache_size=10")  # so that it writes before it commits
 db.execute("create table entries (n integer primary key, text)")
 db.execute("begin immediate")
-for n in range(2000):
+for n in range(4000):
     db.execute("insert into entries values (?, ?)", (n, "x" * (n % 300)))
     if n % 100 == 99:
         print(n, flush=True)
-        time.sleep(0.05)
+        time.sleep(0.1)
 db.execute("commit")
 print(db.execute("select count(*), sum(n), sum(length(text)) from entries").fetchone())
 print(db.execute("pragma integrity_check").fetchone())
