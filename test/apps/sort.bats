@@ -11,7 +11,7 @@ has_temporary_files() {
 
 @test "sort with threads in memory" {
 	has_threads() {
-		compgen -G "/proc/$pid/task/*" | [ "$(wc -l)" -ge "$1" ]
+		[ "$(compgen -G "/proc/$pid/task/*" | wc -l)" -ge "$1" ]
 	}
 	begin() {
 		start sort --parallel=4 -S400M -r "$BATS_FILE_TMPDIR/data"
