@@ -27,6 +27,7 @@ struct options {
 	const char *work_dir; /* NULL: the current directory */
 	const char *log_file;
 	const char *pidfile;
+	const char *file_policy;
 	const char *fail_at;
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;

@@ -1,4 +1,6 @@
 /* crtool restore */
+#include <errno.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "cli/options.h"
@@ -9,6 +11,23 @@
 static int exit_status(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int file_policy(const char *name, enum file_policy *ret)
+{
+	static const char *const names[] = {
+		[FILES_EXACT] = "exact", [FILES_APPEND] = "append", [FILES_ANY] = "any"
+	};
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(name, names[i])) {
+			*ret = (enum file_policy)i;
+			return 0;
+		}
+	}
+	if (name)
+		return fail(-EINVAL, "--file-policy %s: is none of exact, append, any", name);
+	return 0;
 }
 
 int command_restore(const struct options *o, int *ret_status)
@@ -24,7 +43,11 @@ int command_restore(const struct options *o, int *ret_status)
 		.fail_at = o->fail_at,
 	};
 	int status = 0;
-	int r = o->pidfile ? options_path(o, o->pidfile, &pidfile) : 0;
+	int r = file_policy(o->file_policy, &opt.file_policy);
+
+	if (r < 0)
+		return r;
+	r = o->pidfile ? options_path(o, o->pidfile, &pidfile) : 0;
 
 	if (r < 0)
 		return r;
