@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 #include "restore/restore.h"
@@ -98,12 +99,17 @@ static void emit_forks(const struct rtask *t, struct script *s, bool before_sets
 			           exit_signal(c));
 }
 
-/* The death of the one that forked us is ours, until the coordinator has seized us. */
+/*
+ * The death of the parent is ours, until the coordinator has seized us; if it
+ * died before we could say so, we have another parent by now.
+ */
 static void emit_start(struct rtask *t, struct script *s)
 {
 	s->room = "tree";
-	if (!t->orphan)
+	if (!t->orphan) {
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+		script_want(s, t->parent ? t->parent->pid : getpid(), SYS_getppid);
+	}
 	if (t->reaps)
 		script_call(s, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
 	emit_forks(t, s, true);
