@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "dump/shmem.h"
 #include "dump/task.h"
@@ -77,12 +78,24 @@ static int explain_interrupt(const struct dump *d, int r)
 	            strsignal(interrupted()));
 }
 
+static void take_death(struct tracee *t)
+{
+	siginfo_t si = {};
+
+	if (t->seized && waitid(P_PID, (id_t)t->tid, &si, WEXITED | WNOHANG | __WALL) == 0 &&
+	    si.si_pid == t->tid)
+		t->seized = t->stopped = t->running = false;
+}
+
 /* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
 static int explain_death(const struct dump *d, int r)
 {
 	if (r >= 0)
 		return r;
 	array_each (t, &d->tasks) {
+		/* A leader ends when its tracer has taken the news of all other threads. */
+		for (size_t i = 1; i < t->threads.n; i++)
+			take_death(&t->threads.v[i].tracee);
 		if (t->state == TASK_ZOMBIE || !task_has_ended(t))
 			continue;
 		log_forget();

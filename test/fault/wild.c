@@ -5,7 +5,7 @@
  *	threads   threads that come and go, all the time
  *	exec      the program executes itself again and again
  *	exit      it ends by itself, soon
- *	vfork     a child that keeps its vfork parent waiting for a second
+ *	vfork     a child that keeps its vfork parent waiting for three seconds
  */
 #include <pthread.h>
 #include <signal.h>
@@ -53,7 +53,7 @@ static void vforks(void)
 	pid_t pid = vfork();
 
 	if (pid == 0) {
-		sleep(1);
+		sleep(3);
 		_exit(0);
 	}
 	check(waitpid(pid, NULL, 0) == pid);
