@@ -26,18 +26,31 @@ static int compare(const struct restore *r, const Img__Directory *msg, int fd)
 	            msg->path);
 }
 
+/* Flags as they were: one that was opened without O_DIRECTORY has none. What is no directory now may not even be opened. */
+static int open_path(const char *path, int flags)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	fd = open(path, (flags & ~O_ASYNC) | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int directory_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Directory *msg = (const Img__Directory *)base;
-	auto_close int fd =
-		open(msg->path, ((int)file->flags & ~O_ASYNC) | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = open_path(msg->path, (int)file->flags);
 	int e;
 
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return fail(-ENOTSUP, "directory %s: is gone since the dump; put it back",
+		            msg->path);
 	if (fd < 0)
-		return errno == ENOENT
-		               ? fail(-ENOTSUP, "directory %s: is gone since the dump; put it back",
-		                      msg->path)
-		               : fail(-errno, "directory %s", msg->path);
+		return fail(fd, "directory %s", msg->path);
 	e = compare(r, msg, fd);
 	if (e < 0)
 		return e;

@@ -37,7 +37,7 @@ static long read_some(int fd)
 int main(void)
 {
 	char name[32];
-	int fd;
+	int fd, plain, flags;
 
 	check(mkdir("d", 0700) == 0);
 	for (int i = 0; i < FILES; i++) {
@@ -46,11 +46,16 @@ int main(void)
 	}
 	fd = open("d", O_RDONLY | O_DIRECTORY);
 	check(fd >= 0);
+	plain = open("d", O_RDONLY);
+	flags = fcntl(plain, F_GETFL);
+	check(!(flags & O_DIRECTORY));
 	for (int i = 0; i < 5; i++)
 		check(read_some(fd) > 0);
 
 	zdtm_park();
 
+	check(fcntl(plain, F_GETFL) == flags);
+	check(fcntl(fd, F_GETFL) & O_DIRECTORY);
 	while (read_some(fd) > 0)
 		continue;
 	for (int i = 0; i < FILES; i++)
