@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "dump/dump.h"
 #include "dump/task.h"
@@ -19,6 +20,8 @@
 #include "lib/procfs.h"
 
 #define LOOKS      20         /* at a tree that changes all the time */
+#define GLANCES    7          /* until what is in the way is believed */
+#define GLANCE_NS  1000000    /* from the first to the second; then twice as long each time */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 /* "41 (gdb)" for a pid that is only mentioned. */
@@ -288,16 +291,32 @@ static bool has_changed(const struct dump *d)
 	return false;
 }
 
+/*
+ * A tree that runs is never seen as a whole: while we read on, a child is
+ * forked that has the other end of a pipe, or shares its parent's memory until
+ * it has called execve(2); descriptors are closed and go elsewhere. What is in
+ * the way is believed when something was there several times in a row.
+ */
+static bool may_pass(const struct dump *d, int *glances)
+{
+	const struct timespec moment = { .tv_nsec = GLANCE_NS << *glances };
+
+	if (!d->tasks.n || task_has_ended(&d->tasks.v[0]) || ++*glances == GLANCES)
+		return false;
+	nanosleep(&moment, NULL);
+	return true;
+}
+
 int look_tree(struct dump *d)
 {
-	int r = check_not_ancestor(d->opt->tree);
+	int r = check_not_ancestor(d->opt->tree), glances = 0;
 
 	if (r == 0)
 		r = check_is_process(d->opt->tree);
 	if (r < 0)
 		return r;
 	r = look_once(d);
-	for (int again = 0; r < 0 && again < LOOKS && has_changed(d); again++) {
+	for (int i = 0; r < 0 && i < LOOKS && (has_changed(d) || may_pass(d, &glances)); i++) {
 		files_done(d);
 		tasks_done(d);
 		log_forget();

@@ -34,7 +34,7 @@ int task_refresh(struct task *t)
 	int r = stat_read(t->proc, "stat", &st);
 
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? -ESRCH : r;
 	snprintf(t->comm, sizeof(t->comm), "%.15s", st.comm);
 	t->ppid = (pid_t)st.field[STAT_PPID];
 	t->pgid = (pid_t)st.field[STAT_PGRP];
