@@ -44,10 +44,13 @@ static int seize_threads(struct task *t)
 {
 	int found = t->state == TASK_ZOMBIE ? 0 : task_find_threads(t);
 
-	if (found == -ESRCH || found == -ENOENT)
-		return 0; /* settle_tree() finds out */
-	if (found < 0)
+	if (found < 0 && found != -ESRCH && found != -ENOENT)
 		return fail(found, "%s: list its threads", task_name(t));
+	if (found < 0) { /* it is gone: settle_tree() finds out */
+		array_each (th, &t->threads)
+			th->exited |= !th->tracee.tid;
+		return 0;
+	}
 	array_each (th, &t->threads) {
 		int r;
 
