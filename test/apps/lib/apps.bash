@@ -93,11 +93,6 @@ carry() {
 	done
 }
 
-# They do not stand still for test/fidelity: what they come to is what counts.
-picture() {
-	: >"$1"
-}
-
 dump_and_restore_twice() {
 	dump_and_restore
 	dump_and_restore
