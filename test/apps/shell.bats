@@ -1,5 +1,15 @@
 load lib/apps
 
+many_times() {
+	local i
+
+	for i in {1..5}; do
+		dump_and_restore
+		dump_running
+		dump_running
+	done
+}
+
 @test "a pipeline of five processes in mid-stream" {
 	begin() {
 		start bash -c 'seq 1 3000000 | tee numbers | tr 1 2 | sed s/3/45/ | sha256sum'
@@ -34,28 +44,19 @@ load lib/apps
 
 @test "xargs -P: many short processes" {
 	begin() {
-		start bash -c 'seq 1 300 | xargs -P 4 -n 1 sh -c "echo \$((\$1 * \$1)); sleep 0.01" -'
+		start bash -c 'seq 1 600 | xargs -P 4 -n 1 sh -c "echo \$((\$1 * \$1)); sleep 0.01" -'
 		within 20 lines out 40
 	}
 	results() {
 		sort -n "$dir/out" | cksum
 	}
-	carry dump_and_restore_twice dump_running
+	carry many_times
 }
 
 @test "a program that starts others all the time, many times" {
 	begin() {
 		start python3 "$PROGRAMS/spawn.py" 1500
 		within 20 lines out 2
-	}
-	many_times() {
-		local i
-
-		for i in {1..5}; do
-			dump_and_restore
-			dump_running
-			dump_running
-		done
 	}
 	carry many_times
 }
