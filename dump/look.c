@@ -164,8 +164,6 @@ static int check_session(const struct dump *d, const struct task *t)
 	            task_name(t), name);
 }
 
-#define VFORK_TRIES 1000 /* ms */
-
 static bool same_table(const struct task *t, int type)
 {
 	return syscall(SYS_kcmp, t->pid, t->parent->pid, type, 0, 0) == 0;
@@ -182,18 +180,12 @@ static int check_own_tables(const struct task *t)
 		       { KCMP_FS, "working directory" },
 		       { KCMP_SIGHAND, "signal handlers" } };
 
-	for (size_t i = 0; t->parent && i < ARRAY_SIZE(tables); i++) {
-		int tries = VFORK_TRIES;
-
-		/* vfork(2) shares until the child has called exec or exit, which is soon. */
-		while (same_table(t, tables[i].type) && --tries > 0)
-			usleep(1000);
-		if (!tries)
+	for (size_t i = 0; t->parent && i < ARRAY_SIZE(tables); i++)
+		if (same_table(t, tables[i].type))
 			return fail(-ENOTSUP,
 			            "%s: shares its %s with its parent, %s, not supported by this "
 			            "version",
 			            task_name(t), tables[i].what, task_name(t->parent));
-	}
 	return 0;
 }
 

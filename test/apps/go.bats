@@ -13,15 +13,3 @@ setup_file() {
 	}
 	carry dump_and_restore_twice dump_running
 }
-
-@test "go: the compiler itself" {
-	needs go
-	begin() {
-		start env GO111MODULE=off GOCACHE="$dir/cache" CGO_ENABLED=0 go build -o out "$PROGRAMS/busy.go"
-		within 30 compgen -G "$dir/cache/0*/*" >/dev/null
-	}
-	results() {
-		sha256sum <"$dir/out"
-	}
-	carry dump_and_restore
-}
