@@ -1,8 +1,13 @@
 /*
  * Credentials of a thread, dump half: status shows ids and capabilities; what
  * prctl(2) keeps beside them is asked inside.
+ *
+ * Keyrings of a thread or process hold secrets that the kernel does not give
+ * back: they are reported as lost. That of the session will be crtool's (asking
+ * for it would make one).
  */
 #include <errno.h>
+#include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -12,7 +17,7 @@
 #include "lib/procstate.h"
 #include "proto/creds.pb-c.h"
 
-enum { ASK_SECUREBITS, ASK_DUMPABLE, ASK_PDEATHSIG };
+enum { ASK_SECUREBITS, ASK_DUMPABLE, ASK_PDEATHSIG, ASK_THREAD_KEYRING, ASK_PROCESS_KEYRING };
 
 #define SUID_DUMP_ROOT 2 /* include/linux/sched/coredump.h */
 
@@ -22,6 +27,8 @@ static int creds_ask(struct dump *d, struct thread *th, struct script *s, struct
 	ret->first = script_call(s, SYS_prctl, PR_GET_SECUREBITS);
 	script_call(s, SYS_prctl, PR_GET_DUMPABLE);
 	script_call(s, SYS_prctl, PR_GET_PDEATHSIG, ret->at);
+	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0);
+	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
 	return 0;
 }
 
@@ -54,6 +61,21 @@ static void take_answers_of(Img__Creds *msg, const struct script *s, const struc
 	msg->pdeathsig = (uint32_t)*pdeathsig;
 }
 
+static void report_losses(const struct thread *th, const Img__Creds *msg, const struct script *s,
+                          const struct ask *ask)
+{
+	bool leader = th->tid == th->task->pid;
+
+	if (msg->dumpable == SUID_DUMP_ROOT && leader)
+		lose("%s: dumpable is 2 (fs.suid_dumpable), which no program may set; "
+		     "it will be 0",
+		     task_name(th->task));
+	if (script_result(s, ask->first + ASK_THREAD_KEYRING) > 0)
+		lose("%s: thread %d: its keyring", task_name(th->task), th->tid);
+	if (script_result(s, ask->first + ASK_PROCESS_KEYRING) > 0 && leader)
+		lose("%s: its process keyring", task_name(th->task));
+}
+
 static int creds_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
@@ -77,10 +99,7 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	msg.ambient = c.ambient;
 	msg.no_new_privs = c.no_new_privs;
 	take_answers_of(&msg, s, ask);
-	if (msg.dumpable == SUID_DUMP_ROOT && th->tid == th->task->pid)
-		lose("%s: dumpable is 2 (fs.suid_dumpable), which no program may set; "
-		     "it will be 0",
-		     task_name(th->task));
+	report_losses(th, &msg, s, ask);
 	return image_put(d->out, KIND_creds, (uint32_t)th->tid, &msg.base);
 }
 

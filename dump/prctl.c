@@ -1,19 +1,41 @@
 /*
  * Switches of a thread, dump half: only the thread itself is told.
  *
- * PR_GET_IO_FLUSHER needs CAP_SYS_RESOURCE as PR_SET_IO_FLUSHER does: where the
- * thread may not ask, it is taken for none.
+ * PR_GET_IO_FLUSHER needs CAP_SYS_RESOURCE as PR_SET_IO_FLUSHER does. Where the
+ * thread may not ask, its flags in stat tell; restoring it needs the same
+ * capability, so that it is only reported.
  */
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "lib/kernel.h"
+#include "lib/log.h"
 #include "proto/prctl.pb-c.h"
 
 #define SPECULATIONS    3 /* PR_SPEC_STORE_BYPASS, _INDIRECT_BRANCH, _L1D_FLUSH */
 #define ASK_PERSONALITY 0xffffffffu
 
 enum { OP_PERSONALITY, OP_TSC, OP_CPUID, OP_MCE_KILL, OP_IO_FLUSHER, OP_SPECULATION };
+
+/* include/linux/sched.h: PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE (kernel/sys.c: PR_IO_FLUSHER) */
+#define PR_IO_FLUSHER 0x00180000
+
+static int prctl_look(struct dump *d, struct task *t)
+{
+	struct proc_stat st;
+	int r = stat_read(t->proc, "stat", &st);
+
+	if (r < 0)
+		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
+	if ((st.field[STAT_FLAGS] & PR_IO_FLUSHER) == PR_IO_FLUSHER &&
+	    !own_capability(CAP_SYS_RESOURCE))
+		lose("%s: is an I/O flusher (PR_SET_IO_FLUSHER), which only CAP_SYS_RESOURCE may "
+		     "set again",
+		     task_name(t));
+	return 0;
+}
 
 static int prctl_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
@@ -60,6 +82,7 @@ static int prctl_take(struct dump *d, struct thread *th, const struct script *s,
 
 const struct dump_aspect dump_prctl = {
 	.scope = SCOPE_THREAD,
+	.look = prctl_look,
 	.ask = prctl_ask,
 	.take = prctl_take,
 };

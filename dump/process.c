@@ -20,13 +20,22 @@
 #define MEMBARRIER_CMD_GET_REGISTRATIONS (1 << 9)
 #endif
 
-enum { OP_SUBREAPER, OP_MEMBARRIER };
+#ifndef PR_TIMER_CREATE_RESTORE_IDS /* 6.15 */
+#define PR_TIMER_CREATE_RESTORE_IDS     77
+#define PR_TIMER_CREATE_RESTORE_IDS_GET 2
+#endif
+
+enum { OP_SUBREAPER, OP_MEMBARRIER, OP_TIMER_IDS, OP_LDT };
+
+#define LDT_SCRATCH 16
 
 static int process_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	ret->at = script_alloc(s, sizeof(int));
 	ret->first = script_call(s, SYS_prctl, PR_GET_CHILD_SUBREAPER, ret->at);
 	script_ask(s, SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
+	script_ask(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET);
+	arch_ldt_ask(s, script_alloc(s, LDT_SCRATCH));
 	return 0;
 }
 
@@ -67,13 +76,21 @@ static int process_take(struct dump *d, struct thread *th, const struct script *
 	const int *subreaper = script_at(s, ask->at);
 	int64_t membarrier = script_result(s, ask->first + OP_MEMBARRIER);
 	Img__Process msg = IMG__PROCESS__INIT;
-	int r = take_oom(th->task, &msg);
+	int r;
+
+	if (script_result(s, ask->first + OP_LDT) > 0)
+		return fail(-ENOTSUP,
+		            "%s: has a local descriptor table (modify_ldt), not supported by this "
+		            "version",
+		            task_name(th->task));
+	r = take_oom(th->task, &msg);
 
 	if (r == 0)
 		r = take_autogroup(th->task, &msg);
 	if (r < 0)
 		return r;
 	msg.child_subreaper = *subreaper;
+	msg.timer_ids = script_result(s, ask->first + OP_TIMER_IDS) == 1;
 	msg.membarrier = membarrier > 0 ? (uint32_t)membarrier : 0;
 	return image_put(d->out, KIND_process, (uint32_t)th->task->pid, &msg.base);
 }

@@ -5,6 +5,9 @@
  * as for a kill(2) by nobody, and so do we. Signals that came while a script
  * ran in the thread stand in its tracee, and come first.
  *
+ * SIGSTOP cannot wait in a queue that nobody stops for: one that comes while
+ * the task is frozen is reported, and stops a target that runs on.
+ *
  * The signal of a POSIX timer is carried as an entry of its own; the overrun
  * that the kernel would add at its delivery cannot be seen, see timer.c.
  */
@@ -27,12 +30,15 @@ struct queue {
 
 static int queue_add(struct queue *q, const siginfo_t *si)
 {
-	siginfo_t *p = array_add(&q->infos);
+	siginfo_t *p;
 
+	q->seen |= signal_bit(si->si_signo);
+	if (si->si_signo == SIGSTOP)
+		return 0;
+	p = array_add(&q->infos);
 	if (!p)
 		return -ENOMEM;
 	*p = *si;
-	q->seen |= signal_bit(si->si_signo);
 	return 0;
 }
 
@@ -127,6 +133,9 @@ static int sigpending_take(struct dump *d, struct thread *th, const struct scrip
 		r = queue_read(&own, th, "SigPnd", 0);
 	if (r == 0 && th->tid == th->task->pid)
 		r = queue_read(&shared, th, "ShdPnd", PTRACE_PEEKSIGINFO_SHARED);
+	if (th->tracee.pending_stop || (own.seen | shared.seen) & signal_bit(SIGSTOP))
+		lose("%s: thread %d: SIGSTOP came while it was frozen; it will not be stopped",
+		     task_name(th->task), th->tid);
 	if (r == 0)
 		r = put_queues(d, th, &own, &shared);
 	return r < 0 ? fail(r, "%s: pending signals of thread %d", task_name(th->task), th->tid)

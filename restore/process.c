@@ -18,6 +18,10 @@
 #include "proto/process.pb-c.h"
 #include "restore/restore.h"
 
+#ifndef PR_TIMER_CREATE_RESTORE_IDS
+#define PR_TIMER_CREATE_RESTORE_IDS 77 /* 6.15 */
+#endif
+
 #define OOM_MAX 1000 /* OOM_SCORE_ADJ_MAX */
 
 static int proc_write(pid_t pid, const char *file, int value)
@@ -74,8 +78,12 @@ static int process_build(struct restore *r, struct rthread *th, const ProtobufCM
 static int process_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                         struct script *s)
 {
-	if (((const Img__Process *)base)->child_subreaper)
+	const Img__Process *msg = (const Img__Process *)base;
+
+	if (msg->child_subreaper)
 		script_call(s, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+	if (msg->timer_ids)
+		script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, 1);
 	return 0;
 }
 

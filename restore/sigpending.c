@@ -32,7 +32,7 @@ static int check_infos(uint32_t owner, const ProtobufCBinaryData *infos, size_t 
 			return fail(-EBADMSG, "thread %u: pending signal of %zu bytes", owner,
 			            infos[i].len);
 		sig = signo(&infos[i]);
-		if (sig < 1 || sig > KERNEL_NSIG || sig == SIGKILL)
+		if (sig < 1 || sig > KERNEL_NSIG || sig == SIGKILL || sig == SIGSTOP)
 			return fail(-EBADMSG, "thread %u: pending signal %d", owner, sig);
 	}
 	return 0;

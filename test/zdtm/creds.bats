@@ -9,3 +9,11 @@ load lib/zdtm
 @test "capability sets, ambient and bounding too, and securebits are kept" { zdtm creds caps; }
 
 @test "a thread has its own rights" { zdtm creds thread; }
+
+@test "a process keyring is reported as lost" {
+	park creds keyring
+	run crtool dump -R -t "$pid" -D "$(images)"
+	[ "$status" = 0 ]
+	[[ $output == *"its process keyring"* ]]
+	release
+}

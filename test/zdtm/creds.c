@@ -1,8 +1,9 @@
 /*
  * Rights: "user" has other ids than root, "mixed" all ids different, "caps"
  * some capabilities, an ambient one among them, and locked securebits,
- * "thread" a thread with rights of its own.
+ * "thread" a thread with rights of its own, "keyring" a process keyring.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -90,6 +91,9 @@ static void set_up(const char *what, pthread_t *th)
 		become(1000, 1000, 1000);
 	else if (!strcmp(what, "mixed"))
 		become(1000, 0, 2000);
+	else if (!strcmp(what, "keyring"))
+		check(syscall(SYS_add_key, "user", "crtool", "secret", 6, -2) > 0 ||
+		      errno == ENOSYS);
 	else if (!strcmp(what, "caps"))
 		limit_caps();
 	else

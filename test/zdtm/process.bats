@@ -10,3 +10,12 @@ load lib/zdtm
 	bash -c "echo 500 >/proc/self/oom_score_adj; '$BUILD/crtool' restore -d -D '$images'"
 	release
 }
+
+@test "a local descriptor table is refused by name" {
+	park process ldt
+	run crtool dump -t "$pid" -D "$(images)"
+	[ "$status" -ne 0 ]
+	[[ $output == *"has a local descriptor table"* ]]
+	running "$pid"
+	release
+}

@@ -1,4 +1,8 @@
-/* Child subreaper, membarrier registrations, oom_score_adj and autogroup. */
+/*
+ * Child subreaper, membarrier registrations, oom_score_adj and autogroup; with
+ * an argument, a local descriptor table.
+ */
+#include <asm/ldt.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
@@ -11,6 +15,7 @@
 #include "zdtm.h"
 
 #define GET_REGISTRATIONS (1 << 9)
+#define TIMER_RESTORE_IDS 77
 
 static long registrations(void)
 {
@@ -35,12 +40,23 @@ static void expect_end(const char *path, const char *end)
 	check((size_t)n >= strlen(end) && !strcmp(text + n - strlen(end), end));
 }
 
-int main(void)
+/* Any entry makes a table. */
+static void make_ldt(void)
+{
+	const struct user_desc entry = { .limit = 1, .seg_32bit = 1 };
+
+	check(syscall(SYS_modify_ldt, 1, &entry, sizeof(entry)) == 0);
+}
+
+int main(int argc, char **argv)
 {
 	bool autogroup = access("/proc/self/autogroup", F_OK) == 0;
 	int subreaper = 0;
-	long before;
+	long before, timer_ids;
 
+	if (argc > 1)
+		make_ldt();
+	timer_ids = prctl(TIMER_RESTORE_IDS, 1, 0, 0, 0) == 0;
 	check(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	check(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0);
 	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
@@ -55,6 +71,7 @@ int main(void)
 
 	check(prctl(PR_GET_CHILD_SUBREAPER, &subreaper) == 0 && subreaper == 1);
 	check(registrations() == before);
+	check(!timer_ids || prctl(TIMER_RESTORE_IDS, 2, 0, 0, 0) == 1);
 	check(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
 	expect_end("/proc/self/oom_score_adj", "321\n");
 	if (autogroup)

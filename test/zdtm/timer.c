@@ -1,4 +1,7 @@
-/* POSIX timers: ids with gaps, all kinds of clocks and notification, what was left. */
+/*
+ * POSIX timers: ids with gaps, all kinds of clocks and notification, what was
+ * left. With an argument, one that cannot be saved.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +15,7 @@
 
 static pthread_barrier_t ready, go;
 static pid_t other;
+static int thread_cpu; /* timer on the CPU clock of the other thread */
 
 /* The raw call: libc keeps lists of its own. */
 static int create(clockid_t clock, int notify, int sig, long value, pid_t tid)
@@ -57,8 +61,12 @@ static void expect(int sig, int id, long value)
 static void *thread(void *arg)
 {
 	other = gettid();
+	thread_cpu =
+		create(CLOCK_THREAD_CPUTIME_ID, SIGEV_SIGNAL | SIGEV_THREAD_ID, SIGUSR2, 1, other);
+	arm(thread_cpu, 6000, 0, 0, 0);
 	pthread_barrier_wait(&ready);
 	pthread_barrier_wait(&go);
+	verify(thread_cpu, 6000, 0);
 	expect(SIGRTMIN + 2, *(int *)arg, 77);
 	return NULL;
 }
@@ -72,7 +80,7 @@ static void pend(int sig)
 	while (!sigismember(&set, sig));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	int real, gap, boot, cpu, own, none, tid, once, often;
 	struct itimerspec when;
@@ -96,6 +104,8 @@ int main(void)
 	once = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN, 78, 0);
 	often = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN + 1, 79, 0);
 	check(syscall(SYS_timer_delete, gap) == 0);
+	if (argc > 1) /* whose CPU time this one counts cannot be seen */
+		create(CLOCK_THREAD_CPUTIME_ID, SIGEV_SIGNAL, SIGUSR1, 0, 0);
 
 	arm(real, 1000, 0, 0, 0);
 	arm(boot, 2000, 0, 2001, 0);
@@ -115,6 +125,7 @@ int main(void)
 	verify(cpu, 3000, 0);
 	verify(own, 4000, 0);
 	verify(none, 5000, 5001);
+	verify(thread_cpu, 6000, 0);
 	expect(SIGRTMIN, once, 78);
 	for (int i = 0; i < 3; i++)
 		expect(SIGRTMIN + 1, often, 79);

@@ -123,6 +123,9 @@ size_t arch_cpuid_ask(struct script *s);
 /* Append the call that forbids it. */
 void arch_cpuid_forbid(struct script *s);
 
+/* Append the question for a local descriptor table; above 0 there is one. 16 bytes of scratch. */
+size_t arch_ldt_ask(struct script *s, uint64_t scratch);
+
 /*
  * Append the question for the XFEATUREs that the process may use; the answer
  * goes to 8 bytes at AT, the result is an error where there are none to ask for.

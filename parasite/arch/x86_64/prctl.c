@@ -1,5 +1,5 @@
 /*
- * arch_prctl(2). Faulting of cpuid belongs to a thread; the permission for
+ * arch_prctl(2) and modify_ldt(2). Faulting of cpuid belongs to a thread; the permission for
  * large register state (AMX) to a process, can only be asked for, never given
  * back, and is refused while any thread has too small an alternate stack.
  */
@@ -24,6 +24,12 @@ size_t arch_cpuid_ask(struct script *s)
 void arch_cpuid_forbid(struct script *s)
 {
 	script_call(s, SYS_arch_prctl, ARCH_SET_CPUID, 0);
+}
+
+/* func 0: read. Two entries are enough to see whether there are any. */
+size_t arch_ldt_ask(struct script *s, uint64_t scratch)
+{
+	return script_ask(s, SYS_modify_ldt, 0, scratch, 16);
 }
 
 void arch_xcomp_ask(struct script *s, uint64_t at)
