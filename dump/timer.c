@@ -95,56 +95,97 @@ static int timer_ask(struct dump *d, struct thread *th, struct script *s, struct
 	return 0;
 }
 
-/* The clock as timer_create() takes it: that of a thread by its tid. */
-static int resolve_clock(const struct task *t, const struct timer_text *text, int *ret)
-{
-	pid_t tid = t->pid;
-
-	*ret = text->clock;
-	if (text->clock != THREAD_CLOCK)
-		return 0;
-	if (text->notify & SIGEV_THREAD_ID)
-		tid = text->target; /* nobody else would want its CPU time */
-	else if (t->threads.n > 1)
-		return fail(-ENOTSUP,
-		            "%s: POSIX timer %d counts the CPU time of a thread, and the kernel "
-		            "does not tell of which one",
-		            task_name(t), text->id);
-	*ret = (int)(~(unsigned)tid << 3 | 6); /* MAKE_THREAD_CPUCLOCK(tid, CPUCLOCK_SCHED) */
-	return 0;
-}
-
 static uint64_t nanoseconds(const struct timespec *ts)
 {
 	return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
 }
 
-static int take_one(const struct task *t, const struct answer *a, int64_t overrun,
-                    Img__Timer__One *ret)
+/* A timer and the thread that must make it again; 0: the leader. */
+struct made {
+	uint32_t maker;
+	Img__Timer__One one;
+};
+
+static int by_maker(const void *a, const void *b)
 {
-	img__timer__one__init(ret);
-	ret->id = (uint32_t)a->text.id;
-	ret->signal = (uint32_t)a->text.signal;
-	ret->value = a->text.value;
-	ret->notify = (uint32_t)a->text.notify;
-	ret->target = a->text.notify & SIGEV_THREAD_ID ? (uint32_t)a->text.target : 0;
-	ret->left = nanoseconds(&a->time.it_value);
-	ret->interval = nanoseconds(&a->time.it_interval);
-	ret->overrun = overrun > 0 ? (uint32_t)overrun : 0;
+	const struct made *x = a, *y = b;
+
+	if (x->maker != y->maker)
+		return x->maker < y->maker ? -1 : 1;
+	return x->one.id < y->one.id ? -1 : x->one.id > y->one.id;
+}
+
+/*
+ * Who is told of a CPU clock of "the thread" is taken for that thread: who else
+ * would want to know?
+ */
+static int take_maker(const struct task *t, const struct timer_text *text, uint32_t *ret)
+{
+	*ret = 0;
+	if (text->clock != THREAD_CLOCK || t->threads.n == 1)
+		return 0;
+	if (!(text->notify & SIGEV_THREAD_ID))
+		return fail(-ENOTSUP,
+		            "%s: POSIX timer %d counts the CPU time of a thread, and the kernel "
+		            "does not tell of which one",
+		            task_name(t), text->id);
+	*ret = text->target == t->pid ? 0 : (uint32_t)text->target;
+	return 0;
+}
+
+static int take_one(const struct task *t, const struct answer *a, int64_t overrun, struct made *ret)
+{
+	Img__Timer__One *one = &ret->one;
+
+	img__timer__one__init(one);
+	one->id = (uint32_t)a->text.id;
+	one->clock = a->text.clock;
+	one->signal = (uint32_t)a->text.signal;
+	one->value = a->text.value;
+	one->notify = (uint32_t)a->text.notify;
+	one->target = a->text.notify & SIGEV_THREAD_ID ? (uint32_t)a->text.target : 0;
+	one->left = nanoseconds(&a->time.it_value);
+	one->interval = nanoseconds(&a->time.it_interval);
+	one->overrun = overrun > 0 ? (uint32_t)overrun : 0;
 	if (overrun > 0)
 		lose("%s: POSIX timer %d: timer_getoverrun() will answer 0 instead of %d until "
 		     "its next signal",
 		     task_name(t), a->text.id, (int)overrun);
-	return resolve_clock(t, &a->text, &ret->clock);
+	return take_maker(t, &a->text, &ret->maker);
+}
+
+/* One record per maker; the leader has one in any case, for it ends the choice of ids. */
+static int put_timers(struct dump *d, const struct task *t, struct made *made, size_t n)
+{
+	auto_free Img__Timer__One **list = calloc(n + 1, sizeof(*list));
+	uint32_t maker = 0;
+	size_t done = 0;
+
+	if (!list)
+		return -ENOMEM;
+	qsort(made, n, sizeof(*made), by_maker);
+	for (size_t i = 0; i < n; i++)
+		list[i] = &made[i].one;
+	do {
+		Img__Timer msg = IMG__TIMER__INIT;
+		int r;
+
+		msg.timers = list + done;
+		while (done < n && made[done].maker == maker)
+			done++, msg.n_timers++;
+		r = image_put(d->out, KIND_timer, maker ? maker : (uint32_t)t->pid, &msg.base);
+		if (r < 0)
+			return r;
+		maker = done < n ? made[done].maker : 0;
+	} while (done < n);
+	return 0;
 }
 
 static int timer_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
 	const struct answers *answers = script_at(s, ask->at);
-	Img__Timer msg = IMG__TIMER__INIT;
-	auto_free Img__Timer__One *timers = NULL;
-	auto_free Img__Timer__One **list = NULL;
+	auto_free struct made *made = NULL;
 
 	if (!answers)
 		return 0;
@@ -152,21 +193,17 @@ static int timer_take(struct dump *d, struct thread *th, const struct script *s,
 	if (answers->n > s->ops.n ||
 	    !script_at(s, ask->at + sizeof(*answers) + answers->n * sizeof(answers->timers[0]) - 1))
 		return fail(-EPROTO, "%s: answers about its timers changed", task_name(th->task));
-	timers = calloc(answers->n, sizeof(*timers));
-	list = calloc(answers->n, sizeof(*list));
-	if (!timers || !list)
+	made = calloc(answers->n + 1, sizeof(*made));
+	if (!made)
 		return -ENOMEM;
 	for (size_t i = 0; i < answers->n; i++) {
 		int64_t overrun = script_result(s, ask->first + 2 * i + 1);
-		int r = take_one(th->task, &answers->timers[i], overrun, &timers[i]);
+		int r = take_one(th->task, &answers->timers[i], overrun, &made[i]);
 
 		if (r < 0)
 			return r;
-		list[i] = &timers[i];
 	}
-	msg.n_timers = answers->n;
-	msg.timers = list;
-	return image_put(d->out, KIND_timer, (uint32_t)th->task->pid, &msg.base);
+	return put_timers(d, th->task, made, answers->n);
 }
 
 const struct dump_aspect dump_timer = {

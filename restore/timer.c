@@ -48,7 +48,8 @@ static int timer_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 			            t->id);
 		last = t;
 	}
-	if (last && last->id > COUNTED_IDS && !can_choose_ids())
+	if (last && (last->id > COUNTED_IDS || !images_one(r->images, KIND_task, owner)) &&
+	    !can_choose_ids())
 		return fail(-ENOTSUP,
 		            "task %u: POSIX timer %u: this kernel cannot create a timer of a "
 		            "chosen id (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15)",
@@ -83,6 +84,12 @@ static void count_up(uint32_t *next, uint32_t id, struct script *s)
 	++*next;
 }
 
+static void choose_ids(struct script *s, uint64_t on)
+{
+	script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, on);
+}
+
+/* The leader ends the choice of ids, when all other threads have made theirs. */
 static int timer_create_all(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                             struct script *s)
 {
@@ -91,17 +98,21 @@ static int timer_create_all(struct restore *r, struct rthread *th, const Protobu
 	uint32_t next = 0;
 
 	if (choose)
-		script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS,
-		            PR_TIMER_CREATE_RESTORE_IDS_ON);
+		choose_ids(s, PR_TIMER_CREATE_RESTORE_IDS_ON);
 	for (size_t i = 0; i < msg->n_timers; i++) {
 		if (!choose)
 			count_up(&next, msg->timers[i]->id, s);
 		create(msg->timers[i], s);
 	}
-	if (choose)
-		script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS,
-		            PR_TIMER_CREATE_RESTORE_IDS_OFF);
+	if (choose && th->tid == th->task->pid)
+		choose_ids(s, PR_TIMER_CREATE_RESTORE_IDS_OFF);
 	return 0;
+}
+
+static int timer_create_own(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                            struct script *s)
+{
+	return th->tid == th->task->pid ? 0 : timer_create_all(r, th, base, s);
 }
 
 static struct timespec time_of(uint64_t ns)
@@ -130,6 +141,7 @@ static int timer_arm_all(struct restore *r, struct rthread *th, const ProtobufCM
 
 const struct restore_aspect restore_timer = {
 	.check = timer_check,
+	.emit[PHASE_THREAD] = timer_create_own,
 	.emit[PHASE_PROCESS] = timer_create_all,
 	.emit[PHASE_LAST] = timer_arm_all,
 };
