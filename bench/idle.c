@@ -60,7 +60,7 @@ static double fact(const char *name)
 
 	close(fd);
 	at = n > 0 ? strstr(text, name) : NULL;
-	return at ? strtod(at + strlen(name) + 2, NULL) / 1e3 : 0;
+	return at ? strtod(at + strlen(name) + 1, NULL) / 1e3 : 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -74,6 +74,20 @@ static double median(double *v, int n)
 {
 	qsort(v, (size_t)n, sizeof(*v), compare);
 	return v[n / 2];
+}
+
+static pid_t target;
+
+/* Nothing stays behind, whatever failed. */
+static void clean(void)
+{
+	char command[128];
+
+	if (target > 0)
+		kill(target, SIGKILL);
+	snprintf(command, sizeof(command), "rm -rf %s %s", images, out);
+	if (system(command))
+		fprintf(stderr, "bench: %s stays behind\n", images);
 }
 
 /* ---- targets ---- */
@@ -141,7 +155,7 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
                     double goal_dump, double goal_frozen, double goal_restore)
 {
 	double dump[ROUNDS_MAX], frozen[ROUNDS_MAX], restore[ROUNDS_MAX];
-	pid_t pid = start(threads, mappings);
+	pid_t pid = target = start(threads, mappings);
 	char number[16], command[128];
 
 	snprintf(number, sizeof(number), "%d", pid);
@@ -162,6 +176,7 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+	target = 0;
 	printf("%-16s dump %7.2f ms (goal %5.1f), frozen %7.2f ms (goal %5.1f), restore %7.2f ms "
 	       "(goal %5.1f); start of crtool %.2f ms\n",
 	       name, median(dump, rounds), goal_dump, median(frozen, rounds), goal_frozen,
@@ -177,6 +192,7 @@ int main(void)
 	snprintf(crtool, sizeof(crtool), "%s/crtool", build ? build : "build");
 	snprintf(images, sizeof(images), "/dev/shm/crtool-bench-%d", getpid());
 	snprintf(out, sizeof(out), "/dev/shm/crtool-bench-%d.out", getpid());
+	atexit(clean);
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
 	for (int i = 0; i < 15; i++)
 		base[i] = run(version);
@@ -185,6 +201,5 @@ int main(void)
 	measure("1000 threads", 1000, 0, 7, base[7], 0, 30, 0);
 	measure("10000 mappings", 1, 10000, 5, base[7], 200, 200, 200);
 	measure("60000 mappings", 1, 60000, 3, base[7], 1200, 1200, 1200);
-	unlink(out);
 	return 0;
 }
