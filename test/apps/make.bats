@@ -5,7 +5,7 @@ setup_file() {
 	local i
 
 	mkdir "$BATS_FILE_TMPDIR/src"
-	cd "$BATS_FILE_TMPDIR/src"
+	cd "$BATS_FILE_TMPDIR/src" || return
 	for i in {1..16}; do
 		{
 			for f in {1..60}; do
