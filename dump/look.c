@@ -154,8 +154,8 @@ static int check_session(const struct dump *d, const struct task *t)
 			return 0;
 	if (d->opt->shell_job)
 		return 0;
-	/* A session whose leader is gone is made again, but the root has nobody to inherit it from. */
-	if (t->parent && kill(t->sid, 0) < 0 && errno == ESRCH)
+	/* A session whose leader is gone, as daemons have it, is made again. */
+	if (kill(t->sid, 0) < 0 && errno == ESRCH)
 		return 0;
 	name_pid((uint64_t)t->sid, name, sizeof(name));
 	return fail(-ENOTSUP,

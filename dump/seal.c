@@ -46,6 +46,7 @@ int seal_images(struct dump *d)
 	m->kernel = uts.release;
 	m->machine = uts.machine;
 	m->hostname = uts.nodename;
+	m->shell_job = d->opt->shell_job;
 	m->boot_id = boot_id ? boot_id : (char *)"";
 	m->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	m->xfeatures = arch_xfeatures();

@@ -231,6 +231,46 @@ static long clone_root(struct clone_args *args)
 	return -1;
 }
 
+/*
+ * A daemon whose session is led by nobody any more: somebody with the leader's
+ * number makes it, clones the root as his sibling and is gone. The pid of the
+ * root, 0 in the root, or -errno explained.
+ */
+static long clone_in_session(pid_t sid, struct clone_args *args)
+{
+	const pid_t tid = *(const pid_t *)args->set_tid;
+	struct clone_args leader = { .exit_signal = SIGCHLD,
+		                     .set_tid = (uint64_t)&sid,
+		                     .set_tid_size = 1 };
+	long pid = clone_root(&leader);
+	int status;
+
+	if (pid < 0)
+		return explain_clone(sid, errno);
+	if (pid == 0) {
+		args->flags |= CLONE_PARENT;
+		args->exit_signal = 0; /* the same as of this one */
+		setsid();
+		pid = clone_root(args);
+		if (pid == 0)
+			return 0;
+		_exit(pid < 0 ? errno : 0);
+	}
+	while (waitpid((pid_t)pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail(-errno, "wait for the leader of session %d", sid);
+	if (!WIFEXITED(status))
+		return fail(-ECANCELED, "the leader of session %d was killed", sid);
+	return WEXITSTATUS(status) ? explain_clone(tid, WEXITSTATUS(status)) : tid;
+}
+
+static long clone_alone(struct clone_args *args)
+{
+	long pid = clone_root(args);
+
+	return pid < 0 ? explain_clone(*(const pid_t *)args->set_tid, errno) : pid;
+}
+
 /* Its signals stay blocked until it is the target; handlers of ours are none of its business. */
 static int fork_root(struct restore *r)
 {
@@ -243,12 +283,11 @@ static int fork_root(struct restore *r)
 		                   .set_tid_size = 1 };
 	sigset_t all, old;
 	long pid;
-	int error;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	pid = clone_root(&args);
-	error = errno;
+	pid = t->sid != t->pid && !r->opt->shell_job ? clone_in_session(t->sid, &args)
+	                                             : clone_alone(&args);
 	if (pid == 0) {
 		/* CLONE_CLEAR_SIGHAND leaves ignored what is ignored here. */
 		for (int sig = 1; sig < NSIG; sig++)
@@ -257,7 +296,7 @@ static int fork_root(struct restore *r)
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
-		return explain_clone(tid, error);
+		return (int)pid;
 	r->root = (pid_t)pid;
 	return 0;
 }

@@ -11,7 +11,8 @@
  *	another's           a helper below somebody in that session forks it and
  *	                    ends: it falls to its parent, which is a subreaper
  *
- * A process group whose leader is gone is made by a helper of that pid, too.
+ * The root inherits the session of crtool (a shell job), or one that run.c makes
+ * for it. A process group whose leader is gone is made by a helper of that pid, too.
  */
 #include <errno.h>
 #include <signal.h>
@@ -106,10 +107,10 @@ static int plan_fork(struct restore *r, struct rtask *t)
 		return 0;
 	}
 	leader = rtask_find(r, t->sid);
-	if (!leader && !(r->opt->shell_job && t->sid == r->tasks.v[0].sid))
+	if (!leader && t->sid != r->tasks.v[0].sid)
 		leader = dead_leader(r, p, t->sid);
 	if (!leader)
-		leader = r->tasks.v; /* the session of the shell job, which the root is in */
+		leader = r->tasks.v; /* its session was there before it: run.c */
 	if (leader->parent == p && leader != r->tasks.v) {
 		fork_from(t, leader, true, false);
 		return 0;
@@ -148,6 +149,8 @@ static int plan_groups(struct restore *r)
 			continue;
 		if (r->opt->shell_job && t->pgid == r->tasks.v[0].pgid)
 			continue; /* the job's own group: crtool's */
+		if (!r->opt->shell_job && t->pgid == r->tasks.v[0].sid)
+			continue; /* that of the leader who made the root's session: run.c */
 		helper = add_helper(r, t->pgid, t->sid);
 		helper->pgid = t->pgid;
 		helper->parent = helper->forker = t->role == ROLE_ZOMBIE ? t->forker : t;
@@ -175,7 +178,7 @@ static int check_root(const struct restore *r)
 
 	if (root->role == ROLE_ZOMBIE)
 		return fail(-EBADMSG, "%s: the root of the tree is a zombie", rtask_name(root));
-	if (root->sid != root->pid && !r->opt->shell_job)
+	if (r->images->manifest->shell_job && root->sid != root->pid && !r->opt->shell_job)
 		return fail(-ENOTSUP,
 		            "%s: was saved as a shell job (-j) and must be restored as one: "
 		            "give -j",
