@@ -81,7 +81,7 @@ static pid_t target;
 /* Nothing stays behind, whatever failed. */
 static void clean(void)
 {
-	char command[128];
+	char command[256];
 
 	if (target > 0)
 		kill(target, SIGKILL);
