@@ -7,9 +7,11 @@
  * for it would make one).
  */
 #include <errno.h>
+#include <linux/landlock.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
@@ -61,6 +63,15 @@ static void take_answers_of(Img__Creds *msg, const struct script *s, const struc
 	msg->pdeathsig = (uint32_t)*pdeathsig;
 }
 
+/*
+ * landlock(7): nothing tells from outside whether a task is confined. Without
+ * CAP_SYS_ADMIN only one with no_new_privs can be.
+ */
+static bool has_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
 static void report_losses(const struct thread *th, const Img__Creds *msg, const struct script *s,
                           const struct ask *ask)
 {
@@ -74,6 +85,9 @@ static void report_losses(const struct thread *th, const Img__Creds *msg, const 
 		lose("%s: thread %d: its keyring", task_name(th->task), th->tid);
 	if (script_result(s, ask->first + ASK_PROCESS_KEYRING) > 0 && leader)
 		lose("%s: its process keyring", task_name(th->task));
+	if (msg->no_new_privs && leader && has_landlock())
+		lose("%s: a Landlock sandbox, if it is in one: no kernel shows that",
+		     task_name(th->task));
 }
 
 static int creds_take(struct dump *d, struct thread *th, const struct script *s,
