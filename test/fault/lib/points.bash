@@ -74,7 +74,12 @@ harm() {
 		sleep 0.01
 	done
 	[ "$before" = "$after" ] || diff <(echo "$before") <(echo "$after") | grep '^[<>]' | head -n 4
-	left_over "$2" 2>&1
+	# malloc(3) of glibc 2.36 itself falls over a brk(2), number 12, that fails once
+	if [ "$status" = 139 ] && grep -q ', 12(' "$BATS_TEST_TMPDIR/at"; then
+		left_over KILL 2>&1
+	else
+		left_over "$2" 2>&1
+	fi
 	release
 	zdtm_teardown
 }
