@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "dump/shmem.h"
 #include "dump/task.h"
@@ -88,20 +89,32 @@ static void take_death(struct tracee *t)
 }
 
 /* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
-static int explain_death(const struct dump *d, int r)
+static const struct task *find_dead(struct dump *d)
 {
-	if (r >= 0)
-		return r;
 	array_each (t, &d->tasks) {
 		/* A leader ends when its tracer has taken the news of all other threads. */
 		for (size_t i = 1; i < t->threads.n; i++)
 			take_death(&t->threads.v[i].tracee);
-		if (t->state == TASK_ZOMBIE || !task_has_ended(t))
-			continue;
-		log_forget();
-		return fail(-ESRCH, "%s: ended while it was being dumped", task_name(t));
+		if (t->state != TASK_ZOMBIE && task_has_ended(t))
+			return t;
 	}
-	return r;
+	return NULL;
+}
+
+static int explain_death(struct dump *d, int r)
+{
+	/* What was there a moment ago and is not: its owner may be about to go, thread by thread. */
+	int looks = r == -ENOENT || r == -ESRCH ? 20 : 1;
+	const struct task *dead = NULL;
+
+	if (r >= 0)
+		return r;
+	while (!(dead = find_dead(d)) && --looks > 0)
+		usleep(5000);
+	if (!dead)
+		return r;
+	log_forget();
+	return fail(-ESRCH, "%s: ended while it was being dumped", task_name(dead));
 }
 
 static int run_stages(struct dump *d)
