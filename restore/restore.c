@@ -126,6 +126,7 @@ static void restore_done(struct restore *r)
 		array_done(&r->helpers[i].threads);
 	}
 	free(r->by_pid);
+	free(r->strangers);
 	free(r->helpers);
 	shmem_done(r);
 	pool_done(r);

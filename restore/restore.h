@@ -83,6 +83,7 @@ struct restore {
 	size_t nhelpers;
 	struct pool *pool;   /* descriptors that all tasks inherit */
 	struct shmem *shmem; /* restore/shmem.c: by index of its record */
+	char *strangers;     /* children that we had before, as /proc lists them */
 	pid_t root;          /* forked by us, not yet reaped; 0: none */
 };
 

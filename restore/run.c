@@ -332,6 +332,15 @@ static int seize_all(struct restore *r)
 	return 0;
 }
 
+static char *list_children(void)
+{
+	char *list = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	return file_read(AT_FDCWD, path, &list) < 0 ? NULL : list;
+}
+
 int run_scripts(struct restore *r)
 {
 	int ret;
@@ -340,6 +349,7 @@ int run_scripts(struct restore *r)
 	deadline_arm(r->opt->timeout_ms);
 	/* What falls off the tree while it is made falls to us, so that a roll-back finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	r->strangers = list_children();
 	ret = fork_root(r);
 	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {
 		ret = wait_barrier(r, n);
@@ -358,17 +368,35 @@ int run_scripts(struct restore *r)
 	return ret;
 }
 
-/* All that we have left as children, by now: the tree and what fell off it. */
-static void kill_children(void)
+static bool lists(const char *list, pid_t pid)
 {
-	auto_free char *list = NULL;
-	char path[64];
+	for (char *end; list && *list; list = end) {
+		if ((pid_t)strtol(list, &end, 10) == pid)
+			return true;
+		if (end == list)
+			break;
+	}
+	return false;
+}
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	if (file_read(AT_FDCWD, path, &list) < 0)
-		return;
-	for (char *p = list, *end; (end = p, strtol(p, &end, 10)) && end != p; p = end)
-		kill((pid_t)strtol(p, NULL, 10), SIGKILL);
+/*
+ * All children that we have by now, the tree and what fell off it, but not those
+ * that we were started with (a shell that called exec has some). How many.
+ */
+static int kill_children(const struct restore *r)
+{
+	auto_free char *list = list_children();
+	int killed = 0;
+
+	for (char *p = list, *end; p && *p; p = end) {
+		pid_t pid = (pid_t)strtol(p, &end, 10);
+
+		if (end == p)
+			break;
+		if (!lists(r->strangers, pid) && kill(pid, SIGKILL) == 0)
+			killed++;
+	}
+	return killed;
 }
 
 void restore_rollback(struct restore *r)
@@ -376,9 +404,9 @@ void restore_rollback(struct restore *r)
 	if (r->root <= 0)
 		return;
 	deadline_arm(0);
-	do {
-		kill_children();
-		/* threads that we trace are reported one by one, processes that we forked when they are gone */
-	} while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR);
+	/* threads that we trace are reported one by one, processes that we forked when they are gone */
+	while (kill_children(r) > 0)
+		if (waitpid(-1, NULL, __WALL) < 0 && errno != EINTR)
+			break;
 	r->root = 0;
 }

@@ -107,3 +107,18 @@ fail_dump() {
 	says 2 "restore: --fail-at: there is no stage 'nowhere'" crtool restore --fail-at=nowhere
 	release
 }
+
+@test "a restore that fails leaves the children alone that crtool was started with" {
+	local to
+
+	park park
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	bash -c 'sleep 60 3>&- 4>&- & echo $! >"$1"; exec "$2" restore -d --fail-at run -D "$3"' - \
+		"$dir/other" "$BUILD/crtool" "$to" 3>&- 4>&- || true
+	alive "$(cat "$dir/other")"
+	gone "$pid"
+	crtool restore -d -D "$to"
+	release
+	kill "$(cat "$dir/other")"
+}
