@@ -163,7 +163,7 @@ static int log_open(const struct options *o, FILE **ret_log)
 
 int main(int argc, char **argv)
 {
-	struct options o = {};
+	auto_(options_done) struct options o = {};
 	auto_file FILE *log = NULL;
 	int status = 0;
 	int r = options_parse(argc, argv, &o);

@@ -16,7 +16,7 @@
 
 #include "lib/array.h"
 
-enum option_type { FLAG, STRING, PID, SECONDS, LEVEL };
+enum option_type { FLAG, STRING, WORDS, PID, SECONDS, LEVEL };
 
 struct option_def {
 	unsigned commands; /* a bit for each */
@@ -123,6 +123,16 @@ static int level_parse(const char *text, enum log_level *level)
 	return 0;
 }
 
+static int words_add(struct words *words, const char *text)
+{
+	const char **word = array_add(words);
+
+	if (!word)
+		return -ENOMEM;
+	*word = text;
+	return 0;
+}
+
 static int value_set(struct options *o, const struct option_def *def, const char *text)
 {
 	void *field = (char *)o + def->field;
@@ -135,6 +145,11 @@ static int value_set(struct options *o, const struct option_def *def, const char
 		break;
 	case STRING:
 		*(const char **)field = text;
+		break;
+	case WORDS:
+		r = words_add(field, text);
+		if (r < 0)
+			return r;
 		break;
 	case PID:
 		r = number_parse(text, 1, INT_MAX, &n);
@@ -200,32 +215,39 @@ static int command_find(const char *name, enum command_id *ret)
 	return fail(-EINVAL, "unknown command '%s'; see 'crtool help'", name);
 }
 
+void options_done(struct options *o)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(defs); i++)
+		if (defs[i].type == WORDS)
+			array_done((struct words *)(void *)((char *)o + defs[i].field));
+}
+
 int options_parse(int argc, char **argv, struct options *ret)
 {
-	struct options o = { .dir = ".", .level = LOG_WARN, .timeout_ms = 10000 };
+	struct options *o = ret;
 	struct option longs[ARRAY_SIZE(defs) + 1] = {};
 	char shorts[3 * ARRAY_SIZE(defs) + 2] = {};
 	int c, r;
 
+	*o = (struct options){ .dir = ".", .level = LOG_WARN, .timeout_ms = 10000 };
 	if (argc < 2)
 		return fail(-EINVAL, "no command given; see 'crtool help'");
-	r = command_find(argv[1], &o.command);
+	r = command_find(argv[1], &o->command);
 	if (r < 0)
 		return r;
-	getopt_tables(o.command, longs, shorts);
+	getopt_tables(o->command, longs, shorts);
 	opterr = 0;
 	optind = 2;
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		r = option_parse(&o, c, argv);
+		r = option_parse(o, c, argv);
 		if (r < 0)
 			return r;
 	}
-	if (o.command == COMMAND_help && optind < argc)
-		o.topic = argv[optind++];
+	if (o->command == COMMAND_help && optind < argc)
+		o->topic = argv[optind++];
 	if (optind < argc)
-		return fail(-EINVAL, "%s: '%s' is no option", commands[o.command].name,
+		return fail(-EINVAL, "%s: '%s' is no option", commands[o->command].name,
 		            argv[optind]);
-	*ret = o;
 	return 0;
 }
 

@@ -38,8 +38,9 @@ struct options {
 	bool accepted; /* something that is done anyway */
 };
 
-/* Fill *RET from the command line; -EINVAL, explained, when it makes no sense. */
+/* Fill *RET from the command line, for options_done() in any case; -EINVAL, explained, when it makes no sense. */
 int options_parse(int argc, char **argv, struct options *ret);
+void options_done(struct options *o);
 
 /* The usage of one command; of crtool itself when NAME is NULL. -EINVAL, explained: no such command. */
 int options_usage(const char *name, FILE *out);

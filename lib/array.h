@@ -45,3 +45,9 @@ static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
 
 /* for (each element pointer). The array must not grow in the loop. */
 #define array_each(p, a) for (__typeof__(*(a)->v) *p = (a)->v; (p) < (a)->v + (a)->n; (p)++)
+
+/* The values of an option that may be given more than once; the texts belong to the caller's argv. */
+struct words {
+	const char **v;
+	size_t n, cap;
+};
