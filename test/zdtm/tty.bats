@@ -4,7 +4,7 @@ load lib/zdtm
 park_job() {
 	fresh_dir
 	# shellcheck disable=SC2016
-	start script -qec "stty rows 24 cols 80; $BUILD/test/zdtm/tty <\$(tty) 2>>err & echo \$! >pid; wait" /dev/null
+	start script -qec "stty rows 24 cols 80; tty=\$(tty); $BUILD/test/zdtm/tty <\$tty 2>>err & echo \$! >pid; wait" /dev/null
 	within 20 test -e "$dir/parked"
 	pid=$(cat "$dir/pid")
 }
