@@ -38,13 +38,26 @@ traits() {
 	echo "descriptors" /proc/"$pid"/fd/*
 }
 
+# The next dump. A thread that a killed crtool has let go may still be on its way out: that is told, and over soon.
+dump_again() {
+	local said
+
+	for _ in {1..100}; do
+		said=$(crtool dump -R -t "$pid" -D "$to" 2>&1) && return
+		[[ $said == *"still leaving a dump"* ]] || break
+		sleep 0.02
+	done
+	echo "$said"
+	return 1
+}
+
 # What may be left of the images: if crtool was killed, anything that the next
 # dump tolerates; else a whole checkpoint or nothing.
 left_over() {
 	if [ -e "$to/manifest.img" ]; then
 		crtool show -D "$to" >/dev/null || echo "leaves a checkpoint that is not whole"
 	elif [ "$1" = KILL ]; then
-		crtool dump -R -t "$pid" -D "$to" || echo "leaves what the next dump does not like"
+		dump_again || echo "leaves what the next dump does not like"
 	elif [ -e "$to" ]; then
 		echo "leaves $(cd "$to" && echo *)"
 	fi
