@@ -39,7 +39,24 @@ static bool is_zombie(struct task *t)
 	return task_refresh(t) < 0 || t->state == TASK_ZOMBIE;
 }
 
-/* Seize and interrupt all threads that are not yet; those that go away meanwhile are forgotten. */
+/* One that goes away meanwhile is forgotten. */
+static int seize_thread(struct task *t, struct thread *th, bool stop)
+{
+	int r = 0;
+
+	if (th->exited || t->state == TASK_ZOMBIE)
+		return 0;
+	if (!th->tracee.tid)
+		r = tracee_seize(&th->tracee, th->tid, 0);
+	if (r == 0 && stop && !th->tracee.asked)
+		r = tracee_interrupt(&th->tracee);
+	if (r < 0 && r != -ESRCH && (r != -EPERM || !is_zombie(t)))
+		return explain_seize(t, th->tid, r);
+	th->exited = r < 0;
+	return 0;
+}
+
+/* Seize and interrupt all threads that are not yet. The number of those that are new. */
 static int seize_threads(struct task *t)
 {
 	int found = t->state == TASK_ZOMBIE ? 0 : task_find_threads(t);
@@ -52,19 +69,25 @@ static int seize_threads(struct task *t)
 		return 0;
 	}
 	array_each (th, &t->threads) {
-		int r;
+		int r = seize_thread(t, th, true);
 
-		if (th->tracee.tid || th->exited || t->state == TASK_ZOMBIE)
-			continue;
-		r = tracee_seize(&th->tracee, th->tid, 0);
-		if (r == 0)
-			r = tracee_interrupt(&th->tracee);
-		if (r == -ESRCH || (r == -EPERM && is_zombie(t)))
-			th->exited = true;
-		else if (r < 0)
-			return explain_seize(t, th->tid, r);
+		if (r < 0)
+			return r;
 	}
 	return found;
+}
+
+/* To be seized stops nobody, so that those who are known are before the first stands still. */
+static int seize_known(struct dump *d)
+{
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads) {
+			int r = seize_thread(t, th, false);
+
+			if (r < 0)
+				return r;
+		}
+	return 0;
 }
 
 static int explain_timeout(const struct task *t, pid_t tid)
@@ -236,11 +259,11 @@ int freeze_tree(struct dump *d)
 	int r;
 
 	deadline_arm(d->opt->timeout_ms);
-	d->frozen_at = clock_ns();
 	d->frozen = true;
-	do
-		r = freeze_round(d);
-	while (r > 0);
+	r = seize_known(d);
+	d->frozen_at = clock_ns();
+	while (r == 0 && (r = freeze_round(d)) > 0)
+		r = 0;
 	deadline_arm(0);
 	return r < 0 ? r : settle_tree(d);
 }

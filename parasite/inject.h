@@ -26,6 +26,7 @@ struct dispatch {
 struct tracee {
 	pid_t tid;
 	bool seized;
+	bool asked; /* to stop, by tracee_interrupt() */
 	bool stopped;
 	int stop_signal;          /* of a group-stop found at the seizure; 0: it was running */
 	struct arch_regs regs;    /* at the stop, as they must be when it goes on */

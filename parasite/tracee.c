@@ -46,7 +46,10 @@ int tracee_seize(struct tracee *t, pid_t tid, unsigned long options)
 
 int tracee_interrupt(struct tracee *t)
 {
-	return ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) < 0 ? -errno : 0;
+	if (ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) < 0)
+		return -errno;
+	t->asked = true;
+	return 0;
 }
 
 int tracee_wait(struct tracee *t, int *ret_status)
