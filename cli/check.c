@@ -74,7 +74,11 @@ static int check_kernel(const struct options *o)
 static int check_tree(const struct options *o)
 {
 	struct dump_options opt = {
-		.tree = o->tree, .dir = ".", .timeout_ms = o->timeout_ms, .all = true
+		.tree = o->tree,
+		.dir = ".",
+		.timeout_ms = o->timeout_ms,
+		.all = true,
+		.on_unknown_fd = o->on_unknown_fd,
 	};
 	int r = dump_check(&opt);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "lib/array.h"
 #include "lib/log.h"
 
 enum command_id {
@@ -35,6 +36,7 @@ struct options {
 	bool leave_running, leave_stopped, no_sync;
 	bool detach, explain, new_pidns, shell_job;
 	bool json, help;
+	struct words on_unknown_fd;
 	bool accepted; /* something that is done anyway */
 };
 

@@ -3,7 +3,6 @@
  * the file system made and understands after a restart, too. Entries may come
  * and go meanwhile, as they may between any two reads.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -21,10 +20,6 @@ static int directory_check(struct dump *d, const struct file *f)
 {
 	struct stat st;
 
-	if (!strncmp(f->link, "/proc/", 6) && isdigit(f->link[6]))
-		return fail(-ENOTSUP,
-		            "%s: a directory of a process in /proc: not supported by this version",
-		            file_name(f));
 	if (stat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
 		return 0;
 	return fail(-ENOTSUP,

@@ -170,6 +170,8 @@ int dump_run(const struct dump_options *opt)
 	uint64_t begun = clock_ns();
 	int r = check_fail_at(opt->fail_at);
 
+	if (r == 0)
+		r = unknown_parse(&opt->on_unknown_fd);
 	interrupts_catch();
 	if (r == 0)
 		r = run_stages(&d);
@@ -182,8 +184,10 @@ int dump_run(const struct dump_options *opt)
 int dump_check(const struct dump_options *opt)
 {
 	struct dump d = { .opt = opt, .dirfd = -1 };
-	int r = look_tree(&d);
+	int r = unknown_parse(&opt->on_unknown_fd);
 
+	if (r == 0)
+		r = look_tree(&d);
 	dump_done(&d);
 	return r < 0 ? r : (int)d.obstacles;
 }

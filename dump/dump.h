@@ -35,6 +35,8 @@ struct dump_options {
 	unsigned timeout_ms; /* to freeze */
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
+	/* what cannot be carried, see unknown.c */
+	struct words on_unknown_fd;
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
@@ -61,6 +63,9 @@ struct vma {
 	uint32_t pkey;  /* protection key */
 };
 
+/* What becomes of a file: see dump/unknown.c. */
+enum fd_policy { FD_CARRY, FD_NULL, FD_CLOSE };
+
 /* One open file description, seen through one or more descriptors. */
 struct file {
 	uint32_t id;       /* file id, from 1 */
@@ -74,6 +79,7 @@ struct file {
 	uint32_t mnt_id;
 	uint32_t kind; /* record kind of the room that owns it */
 	const struct dump_kind *room;
+	enum fd_policy policy;
 	/* Of a pipe, fifo, socket: the first file id on the same inode, and the next one, 0 after the last. */
 	uint32_t first, next;
 };
@@ -232,8 +238,14 @@ const struct vma *vmas_vdso(const struct task *t);
  * share are told apart by kcmp(2). While running (look) or frozen.
  */
 int files_gather(struct dump *d, struct task *t);
-/* Every file has a room and passes its check; explains the first that does not. */
-int files_check(struct dump *d, const struct task *t);
+/* Every file has a room and passes its check, or is let go by policy; explains the first that does not. */
+int files_check(struct dump *d, struct task *t);
+/*
+ * F was refused: what the policy says of it. FD_CARRY: nothing, the refusal stands.
+ * -EINVAL, explained, from unknown_parse(): the policies make no sense.
+ */
+enum fd_policy unknown_policy(const struct dump *d, const struct file *f);
+int unknown_parse(const struct words *policies);
 /* Forget all files and descriptors: they are gathered anew once frozen. */
 void files_done(struct dump *d);
 

@@ -146,11 +146,14 @@ static int rows_read(const struct file *f, struct rows *rows)
 	return 0;
 }
 
-static int targets_fill(struct dump *d, const struct file *f, const struct rows *rows,
-                        Img__Epoll__Target *targets)
+/* What is not carried is not watched any more. The number of targets, or -errno. */
+static ssize_t targets_fill(struct dump *d, const struct file *f, const struct rows *rows,
+                            Img__Epoll__Target *targets)
 {
+	ssize_t n = 0;
+
 	array_each (row, &rows->all) {
-		Img__Epoll__Target *t = &targets[row - rows->all.v];
+		Img__Epoll__Target *t = &targets[n];
 		int r;
 
 		img__epoll__target__init(t);
@@ -165,8 +168,13 @@ static int targets_fill(struct dump *d, const struct file *f, const struct rows 
 			            file_name(f), row->tfd);
 		if (r < 0)
 			return fail(r, "%s: fd %d that it watches", file_name(f), row->tfd);
+		if (file_of(d, t->file)->policy == FD_CARRY)
+			n++;
+		else
+			lose("%s: watches fd %d no more, which is not carried", file_name(f),
+			     row->tfd);
 	}
-	return 0;
+	return n;
 }
 
 static int busy_poll_read(const struct file *f, Img__Epoll *msg)
@@ -189,15 +197,14 @@ static int epoll_put(struct dump *d, const struct file *f, const struct rows *ro
 	auto_free Img__Epoll__Target *targets = calloc(rows->all.n + 1, sizeof(*targets));
 	auto_free Img__Epoll__Target **list = calloc(rows->all.n + 1, sizeof(*list));
 	Img__Epoll msg = IMG__EPOLL__INIT;
-	int r = targets && list ? targets_fill(d, f, rows, targets) : -ENOMEM;
+	ssize_t n = targets && list ? targets_fill(d, f, rows, targets) : -ENOMEM;
+	int r = n < 0 ? (int)n : busy_poll_read(f, &msg);
 
-	if (r == 0)
-		r = busy_poll_read(f, &msg);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < rows->all.n; i++)
+	for (ssize_t i = 0; i < n; i++)
 		list[i] = &targets[i];
-	msg.n_target = rows->all.n;
+	msg.n_target = (size_t)n;
 	msg.target = list;
 	return image_put(d->out, KIND_epoll, f->id, &msg.base);
 }

@@ -43,23 +43,58 @@ int file_steal(const struct file *f)
 static int file_check(struct dump *d, const struct file *f)
 {
 	if (!f->room)
-		return fail(-ENOTSUP, "%s (%s): not supported by this version", file_name(f),
-		            file_describe(f));
+		return fail(-ENOTSUP,
+		            "%s (%s): not supported by this version; --on-unknown-fd=null or "
+		            "=close lets it go",
+		            file_name(f), file_describe(f));
 	return f->room->check ? f->room->check(d, f) : 0;
 }
 
-int files_check(struct dump *d, const struct task *t)
+/* F was refused: R, or 0 if the policy lets it go, which is told by the dump alone. */
+static int file_let_go(struct dump *d, struct file *f, int r)
+{
+	f->policy = unknown_policy(d, f);
+	if (f->policy == FD_CARRY)
+		return r;
+	log_forget();
+	if (d->frozen)
+		lose("%s (%s): %s", file_name(f), file_describe(f),
+		     f->policy == FD_NULL ? "/dev/null is open in its place" : "closed");
+	f->room = dump_kind_of(f, &f->kind);
+	return 0;
+}
+
+/* What is to be closed is open no more. */
+static void fds_close(struct dump *d, struct task *t)
+{
+	size_t kept = 0;
+
+	array_each (e, &t->fds) {
+		if (d->files.v[e->file].policy == FD_CLOSE)
+			free(e->locks);
+		else
+			t->fds.v[kept++] = *e;
+	}
+	t->fds.n = kept;
+}
+
+int files_check(struct dump *d, struct task *t)
 {
 	array_each (e, &t->fds) {
-		const struct file *f = &d->files.v[e->file];
+		struct file *f = &d->files.v[e->file];
 		int r;
 
 		if (f->task != t || f->fd != e->fd)
 			continue; /* a duplicate: said once */
-		r = dump_obstacle(d, file_check(d, f));
+		r = file_check(d, f);
+		if (r == -ENOTSUP)
+			r = file_let_go(d, f, r);
+		r = dump_obstacle(d, r);
 		if (r < 0)
 			return r;
 	}
+	if (d->opt->on_unknown_fd.n)
+		fds_close(d, t);
 	return 0;
 }
 
@@ -123,7 +158,8 @@ static int file_dump(struct dump *d, const struct file *f)
 	msg.kind = f->kind;
 	msg.flags = f->flags;
 	msg.pos = f->pos;
-	if (f->fd >= 0 && !(f->flags & O_PATH)) { /* these have no owner */
+	if (f->fd >= 0 && !(f->flags & O_PATH) &&
+	    f->policy == FD_CARRY) { /* others have no owner */
 		auto_close int fd = file_steal(f);
 
 		r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : file_owner(d, f, fd, &msg);
@@ -139,6 +175,8 @@ int dump_files(struct dump *d)
 		/* A descriptor was checked by files_check(), a mapped file was not. */
 		int r = f->fd < 0 ? file_check(d, f) : 0;
 
+		if (f->policy == FD_CLOSE)
+			continue;
 		if (r == 0)
 			r = file_dump(d, f);
 		if (r < 0)

@@ -7,8 +7,8 @@
  * fstatat, open, read and close of fdinfo), and the logarithm of its look-alikes.
  *
  * While the task runs, a descriptor may be gone before it was looked at: what is
- * gathered then serves for refusing alone, for which look-alikes are the same,
- * and is gathered anew once frozen.
+ * gathered then serves for refusing alone, for which look-alikes are the same
+ * (unless all that is in the way is asked for), and is gathered anew once frozen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -147,7 +147,7 @@ static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **r
 		.key = { f->st.st_dev, f->st.st_ino, f->pos, id, f->flags, f->mnt_id },
 		.pid = task_tid(f->task),
 		.fd = f->fd,
-		.alike = !d->frozen,
+		.alike = !d->frozen && !d->opt->all,
 		.file = SIZE_MAX,
 		.error = &error,
 	};

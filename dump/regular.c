@@ -7,10 +7,9 @@
  * replaced, or bear that suffix in its name: the path is tried.
  *
  * Files of /proc and /sys are made by the kernel as they are read: they come back
- * at the same offset, with what they say then. Those of a process are
- * refused: the process is not there yet when they would have to be opened.
+ * at the same offset, with what they say then. Those of a process are of another
+ * room (procfs.c).
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -53,10 +52,6 @@ static int regular_check(struct dump *d, const struct file *f)
 
 	if (f->link[0] != '/')
 		return fail(-ENOTSUP, "%s: is not reachable from the root directory", file_name(f));
-	if (is_kernel(f) && begins(f->link, "/proc/") && isdigit(f->link[6]))
-		return fail(-ENOTSUP,
-		            "%s: a file of a process in /proc: not supported by this version",
-		            file_name(f));
 	/* The kernel gives a path without symbolic links; O_PATH|O_NOFOLLOW may be open on one. */
 	if (lstat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
 		return 0;

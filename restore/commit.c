@@ -109,6 +109,8 @@ int commit(struct restore *r)
 			return ret;
 	}
 	ret = memory_commit(r);
+	if (ret == 0)
+		ret = late_seek(r);
 	if (ret < 0)
 		return ret;
 	deadline_arm(0);

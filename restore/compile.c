@@ -6,8 +6,8 @@
  *	zombie:  forks, setsid, forks |T| group |G| exit
  *
  * |n| are barriers that the coordinator opens: at |1| it seizes all threads,
- * |2| is never opened: there they are taken over. A single process has neither
- * |T| nor |G|.
+ * |2| is never opened: there they are taken over. A single process has no |T|,
+ * and |G| only when files are opened there (late.c).
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -263,6 +263,8 @@ static int compile_task(struct restore *r, struct rtask *t)
 	if (tree) {
 		emit_group(r, t, s);
 		emit_reap(r, t, s);
+	} else if (r->lates) {
+		emit_barrier(r, s, BARRIER_GROUPS);
 	}
 	if (t->role == ROLE_TASK)
 		ret = compile_target(r, t);

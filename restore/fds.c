@@ -76,8 +76,10 @@ static int fds_build(struct restore *r, struct rthread *th, const ProtobufCMessa
                      struct script *s)
 {
 	const Img__Fds *msg = (const Img__Fds *)base;
-	int e = emit_dup(r, th, msg, s);
+	int e = late_emit(r, th->task, s);
 
+	if (e == 0)
+		e = emit_dup(r, th, msg, s);
 	return e < 0 ? e : emit_kinds(r, th, msg, s);
 }
 

@@ -319,6 +319,14 @@ int pool_file(struct restore *r, uint32_t file_id)
 	return slot_open(r, slot, (const Img__File *)images_one(r->images, KIND_file, file_id));
 }
 
+int pool_put(struct restore *r, uint32_t file_id, int fd)
+{
+	struct slot *slot = slot_of(r, file_id);
+
+	slot->number = pool_add(r, fd);
+	return slot->number;
+}
+
 bool pool_cloexec(const struct restore *r, uint32_t file_id)
 {
 	return slot_of(r, file_id)->cloexec;

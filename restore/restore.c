@@ -24,7 +24,9 @@ int read_images(struct restore *r)
 
 int open_files(struct restore *r)
 {
-	return pool_init(r);
+	int ret = pool_init(r);
+
+	return ret < 0 ? ret : late_plan(r);
 }
 
 static int explain_scripts(struct restore *r)
@@ -129,6 +131,7 @@ static void restore_done(struct restore *r)
 	free(r->strangers);
 	free(r->helpers);
 	shmem_done(r);
+	late_done(r);
 	pool_done(r);
 	arena_done(&r->arena);
 	images_free(r->images);

@@ -81,6 +81,7 @@ struct restore {
 	struct rtask **by_pid;     /* the same, by number */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
+	struct lates *lates; /* restore/late.c; NULL: no file has to wait for the tree */
 	struct pool *pool;   /* descriptors that all tasks inherit */
 	struct shmem *shmem; /* restore/shmem.c: by index of its record */
 	char *strangers;     /* children that we had before, as /proc lists them */
@@ -100,6 +101,8 @@ struct restore_kind {
 	int (*check)(struct restore *r, const Img__File *file, const ProtobufCMessage *msg);
 	/* Create the open file description: a descriptor, or -errno explained. Owned by the pool. */
 	int (*open)(struct restore *r, const Img__File *file, const ProtobufCMessage *msg);
+	/* Optional: can open() be called only when all processes exist (pidfds, files of /proc/PID)? */
+	bool (*late)(const struct restore *r, const ProtobufCMessage *msg);
 	/* Optional: calls in the owner, once all descriptors are at their numbers; FD is one of them. */
 	int (*emit)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
 	            const ProtobufCMessage *msg, struct script *s);
@@ -162,6 +165,8 @@ int pool_file(struct restore *r, uint32_t file_id);
 bool pool_cloexec(const struct restore *r, uint32_t file_id);
 /* A number that no task uses, for the moment of a call. -errno explained. */
 int pool_spare(struct restore *r);
+/* FD, consumed, stands in the pool for that file. The number or -errno, explained. */
+int pool_put(struct restore *r, uint32_t file_id, int fd);
 /* Where a file id is first used: the task and number that its kind's emit() is called for. */
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd);
 /*
@@ -180,6 +185,18 @@ int pool_set_flags(int fd, const Img__File *file);
 
 /* Was the checkpoint made on this machine since it was booted? Then inode numbers still mean something. */
 bool pool_same_boot(const struct restore *r);
+
+/* ---- files that are opened when all processes exist (late.c) ---- */
+
+/* Find them all, and give each its number in the pool. -errno explained. */
+int late_plan(struct restore *r);
+/* In T, all processes being there: what the coordinator has opened meanwhile goes to its number. */
+int late_emit(struct restore *r, const struct rtask *t, struct script *s);
+/* By the coordinator, between the last process and anybody's late_emit(). -errno explained. */
+int late_open(struct restore *r);
+/* By the coordinator, when the processes are what they were: the kernel makes the text of a file of /proc here. */
+int late_seek(struct restore *r);
+void late_done(struct restore *r);
 
 /* ---- the address space (memory.c) ---- */
 

@@ -353,6 +353,8 @@ int run_scripts(struct restore *r)
 	ret = fork_root(r);
 	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {
 		ret = wait_barrier(r, n);
+		if (ret == 0 && n == BARRIER_GROUPS)
+			ret = late_open(r);
 		if (ret == 0 && n == BARRIER_SEIZE)
 			ret = seize_all(r);
 		if (ret == 0)

@@ -3,7 +3,7 @@ load lib/zdtm
 @test "a kind that is not carried is refused by name, the program runs on" {
 	park fds_refused
 	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"task $pid (fds_refused): fd 3: socket:["*"] (IPv4 TCP, listening on 127.0.0.1:"*"): not supported by this version" ]]
+	[[ $output == *"task $pid (fds_refused): fd 3: socket:["*"] (IPv4 TCP, listening on 127.0.0.1:"*"): not supported by this version"* ]]
 	running "$pid"
 	release
 }
@@ -14,7 +14,7 @@ load lib/zdtm
 	[[ ${lines[0]} == *"fd 3: socket:["*"IPv4 TCP, listening on 127.0.0.1:"* ]]
 	[[ ${lines[1]} == *"fd 4: socket:["*"netlink"* ]]
 	[[ ${lines[2]} == *"fd 5: anon_inode:[fanotify]"* ]]
-	[[ ${lines[3]} == *"fd 6: /proc/$pid/maps: a file of a process in /proc"* ]]
+	[[ ${lines[3]} == *"fd 6: anon_inode:[fanotify]"* ]]
 	[[ ${lines[4]} == *"task $pid: cannot be saved: 4 obstacles" ]]
 	running "$pid"
 }

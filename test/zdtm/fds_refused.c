@@ -18,7 +18,7 @@ int main(void)
 	      listen(tcp, 5) == 0);
 	check(netlink >= 0);
 	check(fanotify_init(FAN_CLASS_NOTIF, O_RDONLY) >= 0);
-	check(open("/proc/self/maps", O_RDONLY) >= 0);
+	check(fanotify_init(FAN_CLASS_NOTIF, O_RDONLY) >= 0); /* looks as the one before */
 	zdtm_park();
 	return zdtm_pass();
 }
