@@ -42,7 +42,7 @@ static int find_syscall(struct task *t)
 		return fail(-ENOTSUP, "%s: has no vDSO, not supported by this version",
 		            task_name(t));
 	remote = (struct iovec){ (void *)vdso->start, vdso->end - vdso->start };
-	n = process_vm_readv(t->pid, &local, 1, &remote, 1, 0);
+	n = process_vm_readv(task_tid(t), &local, 1, &remote, 1, 0);
 	if (n < 0)
 		return fail(-errno, "%s: read its vDSO", task_name(t));
 	at = arch_find_syscall(code, (size_t)n);

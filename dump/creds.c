@@ -15,6 +15,7 @@
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procstate.h"
 #include "proto/creds.pb-c.h"
@@ -75,7 +76,7 @@ static bool has_landlock(void)
 static void report_losses(const struct thread *th, const Img__Creds *msg, const struct script *s,
                           const struct ask *ask)
 {
-	bool leader = th->tid == th->task->pid;
+	bool leader = th == th->task->threads.v;
 
 	if (msg->dumpable == SUID_DUMP_ROOT && leader)
 		lose("%s: dumpable is 2 (fs.suid_dumpable), which no program may set; "
@@ -90,31 +91,55 @@ static void report_losses(const struct thread *th, const Img__Creds *msg, const 
 		     task_name(th->task));
 }
 
+/* What STATUS tells of thread TID; the rest is in MSG. */
+static int put(struct dump *d, const struct thread *th, pid_t tid, const char *status,
+               Img__Creds *msg)
+{
+	auto_free uint32_t *groups = NULL;
+	struct cred_text c;
+
+	if (cred_parse(status, &c) < 0)
+		return fail(-EPROTO, "%s: thread %d: rights in its status", task_name(th->task),
+		            tid);
+	if (groups_list(c.groups, &groups, &msg->n_groups) < 0)
+		return -ENOMEM;
+	msg->uids = c.uid;
+	msg->gids = c.gid;
+	msg->n_uids = msg->n_gids = ARRAY_SIZE(c.uid);
+	msg->groups = groups;
+	msg->inheritable = c.inheritable;
+	msg->permitted = c.permitted;
+	msg->effective = c.effective;
+	msg->bounding = c.bounding;
+	msg->ambient = c.ambient;
+	msg->no_new_privs = c.no_new_privs;
+	return image_put(d->out, KIND_creds, (uint32_t)tid, &msg->base);
+}
+
+/* By the rights of the leader it is decided who may send signals, also when it has exited. */
+static int put_exited(struct dump *d, const struct thread *th, Img__Creds *msg)
+{
+	auto_free char *status = NULL;
+	ssize_t r = file_read(th->task->home, "status", &status);
+
+	if (r < 0)
+		return fail((int)r, "%s: read its status", task_name(th->task));
+	msg->pdeathsig = 0;
+	return put(d, th, th->task->pid, status, msg);
+}
+
 static int creds_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
 	Img__Creds msg = IMG__CREDS__INIT;
-	auto_free uint32_t *groups = NULL;
-	struct cred_text c;
+	int r;
 
-	if (cred_parse(th->status, &c) < 0)
-		return fail(-EPROTO, "%s: thread %d: rights in its status", task_name(th->task),
-		            th->tid);
-	if (groups_list(c.groups, &groups, &msg.n_groups) < 0)
-		return -ENOMEM;
-	msg.uids = c.uid;
-	msg.gids = c.gid;
-	msg.n_uids = msg.n_gids = ARRAY_SIZE(c.uid);
-	msg.groups = groups;
-	msg.inheritable = c.inheritable;
-	msg.permitted = c.permitted;
-	msg.effective = c.effective;
-	msg.bounding = c.bounding;
-	msg.ambient = c.ambient;
-	msg.no_new_privs = c.no_new_privs;
 	take_answers_of(&msg, s, ask);
+	r = put(d, th, th->tid, th->status, &msg);
+	if (r < 0)
+		return r;
 	report_losses(th, &msg, s, ask);
-	return image_put(d->out, KIND_creds, (uint32_t)th->tid, &msg.base);
+	return th->task->headless && th == th->task->threads.v ? put_exited(d, th, &msg) : 0;
 }
 
 const struct dump_aspect dump_creds = {

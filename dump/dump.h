@@ -99,9 +99,11 @@ struct task {
 	char comm[16];
 	struct task *parent; /* NULL for the root of the tree */
 	size_t parent_at;    /* index of the parent in dump.tasks */
-	int proc;            /* /proc/PID (or of a live thread), O_PATH */
-	int pidfd;
-	int mem;                      /* /proc/PID/mem */
+	bool headless;       /* its leader has exited, other threads live */
+	int proc;            /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
+	int home;            /* ... and this is /proc/PID, which shows only what is left; else -1 */
+	int pidfd;           /* of a headless one that of a live thread */
+	int mem;             /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */

@@ -13,8 +13,9 @@
 static int look_table(const struct task *t)
 {
 	array_each (th, &t->threads) {
-		long r = th->tid == t->pid ? 0
-		                           : syscall(SYS_kcmp, t->pid, th->tid, KCMP_FILES, 0, 0);
+		long r = th->exited || th->tid == task_tid(t)
+		                 ? 0
+		                 : syscall(SYS_kcmp, task_tid(t), th->tid, KCMP_FILES, 0, 0);
 
 		if (r > 0)
 			return fail(-ENOTSUP,

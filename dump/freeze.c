@@ -34,9 +34,10 @@ static int explain_seize(const struct task *t, pid_t tid, int r)
 	return fail(r, "%s: seize thread %d", task_name(t), tid);
 }
 
-static bool is_zombie(struct task *t)
+/* A zombie cannot be seized, nor can a leader that has exited while other threads live. */
+static bool is_zombie(struct task *t, pid_t tid)
 {
-	return task_refresh(t) < 0 || t->state == TASK_ZOMBIE;
+	return task_refresh(t) < 0 || t->state == TASK_ZOMBIE || (t->headless && tid == t->pid);
 }
 
 /* One that goes away meanwhile is forgotten. */
@@ -50,7 +51,7 @@ static int seize_thread(struct task *t, struct thread *th, bool stop)
 		r = tracee_seize(&th->tracee, th->tid, 0);
 	if (r == 0 && stop && !th->tracee.asked)
 		r = tracee_interrupt(&th->tracee);
-	if (r < 0 && r != -ESRCH && (r != -EPERM || !is_zombie(t)))
+	if (r < 0 && r != -ESRCH && (r != -EPERM || !is_zombie(t, th->tid)))
 		return explain_seize(t, th->tid, r);
 	th->exited = r < 0;
 	return 0;
@@ -104,12 +105,9 @@ static int explain_timeout(const struct task *t, pid_t tid)
 }
 
 /* A leader that has exited while other threads live is not reported before they are gone. */
-static bool is_dead_leader(const struct task *t, const struct thread *th)
+static bool is_dead_leader(struct task *t, const struct thread *th)
 {
-	struct proc_stat st;
-
-	return th->tid == t->pid && t->threads.n > 1 && stat_read(t->proc, "stat", &st) == 0 &&
-	       st.state == 'Z' && st.field[STAT_NUM_THREADS] > 1;
+	return th->tid == t->pid && t->threads.n > 1 && task_refresh(t) == 0 && t->headless;
 }
 
 static int wait_thread(struct task *t, struct thread *th)
@@ -202,11 +200,11 @@ static int settle_task(struct task *t)
 		t->threads.n = 0;
 		return 0;
 	}
-	if (!t->threads.n || t->threads.v[0].tid != t->pid)
-		return fail(-ENOTSUP,
-		            "%s: its main thread has exited, not supported by this version",
+	if (!t->threads.n || (t->threads.v[0].tid == t->pid) == t->headless)
+		return fail(-ECANCELED,
+		            "%s: its main thread exited while it was being frozen; try again",
 		            task_name(t));
-	return 0;
+	return task_behead(t);
 }
 
 /* Who has lost his parent meanwhile has another one, in the tree or outside. */

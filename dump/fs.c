@@ -53,7 +53,8 @@ static int fs_look(struct dump *d, struct task *t)
 	auto_free char *cwd = NULL, *root = NULL;
 
 	array_each (th, &t->threads)
-		if (th->tid != t->pid && syscall(SYS_kcmp, t->pid, th->tid, KCMP_FS, 0, 0) > 0)
+		if (!th->exited && th->tid != task_tid(t) &&
+		    syscall(SYS_kcmp, task_tid(t), th->tid, KCMP_FS, 0, 0) > 0)
 			return fail(-ENOTSUP,
 			            "%s: thread %d has a working directory of its own "
 			            "(unshare(CLONE_FS)), not supported by this version",

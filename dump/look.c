@@ -166,7 +166,7 @@ static int check_session(const struct dump *d, const struct task *t)
 
 static bool same_table(const struct task *t, int type)
 {
-	return syscall(SYS_kcmp, t->pid, t->parent->pid, type, 0, 0) == 0;
+	return syscall(SYS_kcmp, task_tid(t), task_tid(t->parent), type, 0, 0) == 0;
 }
 
 /* clone(2) without CLONE_THREAD can share what a fork copies; vfork(2) does so for a while. */
@@ -232,6 +232,8 @@ static int find_tasks(struct dump *d)
 		return fail(r, "task %d", pid);
 	for (size_t i = 0; i < d->tasks.n; i++) {
 		r = task_find_threads(&d->tasks.v[i]);
+		if (r >= 0)
+			r = task_behead(&d->tasks.v[i]);
 		if (r >= 0)
 			r = task_find_children(d, i);
 		if (r < 0)

@@ -26,7 +26,7 @@ static bool mqueue_owns(const struct file *f)
 
 	if (f->link[0] != '/' || strchr(f->link + 1, '/') || !S_ISREG(f->st.st_mode))
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", f->task->pid, f->fd);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", task_tid(f->task), f->fd);
 	return statfs(path, &fs) == 0 && fs.f_type == MQUEUE_MAGIC;
 }
 

@@ -84,7 +84,7 @@ static int read_runs(const struct unit *u, char *buf, const struct run *runs, si
 			return read_slowly(u, buf, runs, n);
 		remote[i] = (struct iovec){ (void *)runs[i].start, runs[i].size };
 	}
-	if (process_vm_readv(u->task->pid, &local, 1, remote, n, 0) == (ssize_t)size)
+	if (process_vm_readv(task_tid(u->task), &local, 1, remote, n, 0) == (ssize_t)size)
 		return 0;
 	return read_slowly(u, buf, runs, n);
 }

@@ -141,6 +141,16 @@ static int put(struct dump *d, const struct thread *th, const struct chain *chai
 	return image_put(d->out, KIND_seccomp, (uint32_t)th->tid, &msg->base);
 }
 
+/* A leader that has exited has no filters any more, but is the one who keeps the programs. */
+static int put_exited(struct dump *d, const struct thread *th, const struct chain *chain,
+                      Img__Seccomp *leader)
+{
+	Img__Seccomp msg = IMG__SECCOMP__INIT;
+	int r = image_put(d->out, KIND_seccomp, (uint32_t)th->task->pid, &leader->base);
+
+	return r < 0 || !seccomp_mode(th) ? r : put(d, th, chain, &msg);
+}
+
 /* The record of the leader, with all programs. */
 static int put_leader(struct dump *d, const struct thread *th, const struct chain *chain,
                       const struct programs *all, bool shared)
@@ -162,8 +172,8 @@ static int put_leader(struct dump *d, const struct thread *th, const struct chai
 	}
 	msg.n_filters = all->list.n;
 	msg.filters = list;
-	msg.shared = shared;
-	return put(d, th, chain, &msg);
+	msg.shared = shared && !th->task->headless;
+	return th->task->headless ? put_exited(d, th, chain, &msg) : put(d, th, chain, &msg);
 }
 
 static bool same_chain(const struct chain *a, const struct chain *b)

@@ -106,7 +106,7 @@ static int queue_list(const struct queue *q, ProtobufCBinaryData **ret, size_t *
 	return 0;
 }
 
-static int put_queues(struct dump *d, const struct thread *th, const struct queue *own,
+static int put_queues(struct dump *d, pid_t owner, const struct queue *own,
                       const struct queue *shared)
 {
 	Img__Sigpending msg = IMG__SIGPENDING__INIT;
@@ -118,7 +118,19 @@ static int put_queues(struct dump *d, const struct thread *th, const struct queu
 		return -ENOMEM;
 	msg.own = a;
 	msg.shared = b;
-	return image_put(d->out, KIND_sigpending, (uint32_t)th->tid, &msg.base);
+	return image_put(d->out, KIND_sigpending, (uint32_t)owner, &msg.base);
+}
+
+/* Those of the process stand at its leader, also when that has exited. */
+static int put_all(struct dump *d, const struct thread *th, const struct queue *own,
+                   const struct queue *shared)
+{
+	const struct queue none = {};
+	int r = put_queues(d, th->tid, own, th->task->headless ? &none : shared);
+
+	if (r == 0 && th->task->headless)
+		r = put_queues(d, th->task->pid, &none, shared);
+	return r;
 }
 
 static int sigpending_take(struct dump *d, struct thread *th, const struct script *s,
@@ -131,13 +143,13 @@ static int sigpending_take(struct dump *d, struct thread *th, const struct scrip
 		r = queue_add(&own, &th->tracee.late_signal);
 	if (r == 0)
 		r = queue_read(&own, th, "SigPnd", 0);
-	if (r == 0 && th->tid == th->task->pid)
+	if (r == 0 && th == th->task->threads.v)
 		r = queue_read(&shared, th, "ShdPnd", PTRACE_PEEKSIGINFO_SHARED);
 	if (th->tracee.pending_stop || (own.seen | shared.seen) & signal_bit(SIGSTOP))
 		lose("%s: thread %d: SIGSTOP came while it was frozen; it will not be stopped",
 		     task_name(th->task), th->tid);
 	if (r == 0)
-		r = put_queues(d, th, &own, &shared);
+		r = put_all(d, th, &own, &shared);
 	return r < 0 ? fail(r, "%s: pending signals of thread %d", task_name(th->task), th->tid)
 	             : 0;
 }

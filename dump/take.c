@@ -35,6 +35,7 @@ static int put_task(struct dump *d, const struct task *t)
 	msg.exit_code = (uint32_t)t->exit_code;
 	msg.stop_signal = (uint32_t)t->stop_signal;
 	msg.exit_signal = (uint32_t)t->exit_signal;
+	msg.leader_exited = t->headless;
 	return image_put(d->out, KIND_task, msg.pid, &msg.base);
 }
 

@@ -16,6 +16,10 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* 6.9 */
+#endif
+
 #define MANY_THREADS 64
 
 const char *task_name(const struct task *t)
@@ -28,10 +32,31 @@ const char *task_name(const struct task *t)
 	return name;
 }
 
+/* /proc/PID, whoever of its threads lives. */
+static int task_home(const struct task *t)
+{
+	return t->home >= 0 ? t->home : t->proc;
+}
+
+/* Its own exit code: /proc/PID/stat shows that of the process, if it is stopped. */
+static int leader_code(struct task *t)
+{
+	struct proc_stat st;
+	char path[48];
+	int r;
+
+	snprintf(path, sizeof(path), "task/%d/stat", t->pid);
+	r = stat_read(task_home(t), path, &st);
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	t->exit_code = (int)st.field[STAT_EXIT_CODE];
+	return 0;
+}
+
 int task_refresh(struct task *t)
 {
 	struct proc_stat st;
-	int r = stat_read(t->proc, "stat", &st);
+	int r = stat_read(task_home(t), "stat", &st);
 
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
@@ -43,6 +68,36 @@ int task_refresh(struct task *t)
 	t->exit_code = (int)st.field[STAT_EXIT_CODE];
 	if (st.state == 'Z' && st.field[STAT_NUM_THREADS] <= 1)
 		t->state = TASK_ZOMBIE;
+	t->headless = st.state == 'Z' && st.field[STAT_NUM_THREADS] > 1;
+	return t->headless ? leader_code(t) : 0;
+}
+
+/*
+ * /proc/PID of a leader that has exited has no mappings and no descriptors, but
+ * /proc/TID of any other thread has (and so has its pidfd, since 6.9).
+ */
+int task_behead(struct task *t)
+{
+	auto_close int proc = -1, pidfd = -1;
+	char path[32];
+
+	if (!t->headless)
+		return 0;
+	array_each (th, &t->threads)
+		th->exited |= th->tid == t->pid;
+	snprintf(path, sizeof(path), "/proc/%d", task_tid(t));
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	pidfd = (int)syscall(SYS_pidfd_open, task_tid(t), PIDFD_THREAD);
+	if (pidfd < 0)
+		return -errno;
+	if (t->home < 0)
+		t->home = take_fd(&t->proc);
+	closep(&t->proc);
+	closep(&t->pidfd);
+	t->proc = take_fd(&proc);
+	t->pidfd = take_fd(&pidfd);
 	return 0;
 }
 
@@ -67,7 +122,9 @@ int task_add(struct dump *d, pid_t pid, size_t parent)
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct task){ .pid = pid, .parent_at = parent, .proc = -1, .pidfd = -1, .mem = -1 };
+	*t = (struct task){
+		.pid = pid, .parent_at = parent, .proc = -1, .home = -1, .pidfd = -1, .mem = -1
+	};
 	r = task_open(t);
 	if (r < 0) {
 		task_done(t);
@@ -84,7 +141,9 @@ bool task_has_ended(const struct task *t)
 	struct proc_stat st;
 
 	if (t->state == TASK_ZOMBIE) /* and reaped? */
-		return stat_read(t->proc, "stat", &st) < 0;
+		return stat_read(task_home(t), "stat", &st) < 0;
+	if (t->headless) /* its pidfd is that of one thread */
+		return stat_read(task_home(t), "stat", &st) < 0 || st.field[STAT_NUM_THREADS] <= 1;
 	return poll(&p, 1, 0) > 0;
 }
 
@@ -119,7 +178,7 @@ static int add_thread(struct task *t, pid_t tid)
 int task_find_threads(struct task *t)
 {
 	auto_dir DIR *dir = NULL;
-	auto_close int fd = openat(t->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = openat(task_home(t), "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	size_t had = t->threads.n, cursor = 0;
 	struct dirent *de;
 
@@ -180,7 +239,7 @@ int task_find_children(struct dump *d, size_t at)
 		int r;
 
 		snprintf(path, sizeof(path), "task/%d/children", d->tasks.v[at].threads.v[i].tid);
-		len = file_read(d->tasks.v[at].proc, path, &list);
+		len = file_read(task_home(&d->tasks.v[at]), path, &list);
 		if (len == -ENOENT || len == -ESRCH)
 			continue; /* the thread has gone meanwhile */
 		r = len < 0 ? (int)len : add_children(d, at, list);
@@ -262,6 +321,7 @@ void task_done(struct task *t)
 	array_done(&t->fds);
 	arena_done(&t->arena);
 	closep(&t->proc);
+	closep(&t->home);
 	closep(&t->pidfd);
 	closep(&t->mem);
 }

@@ -13,6 +13,12 @@ int task_add(struct dump *d, pid_t pid, size_t parent);
 /* What stat says of it by now. -ESRCH: it is gone. */
 int task_refresh(struct task *t);
 
+/*
+ * Once threads are known: of a task whose leader has exited alone, look at a
+ * live thread from here on, wherever that shows more. -ESRCH: it has ended.
+ */
+int task_behead(struct task *t);
+
 /* Has it ended since it was seen alive, or was it reaped since it was seen as a zombie? */
 bool task_has_ended(const struct task *t);
 

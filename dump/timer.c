@@ -122,7 +122,7 @@ static int by_maker(const void *a, const void *b)
 static int take_maker(const struct task *t, const struct timer_text *text, uint32_t *ret)
 {
 	*ret = 0;
-	if (text->clock != THREAD_CLOCK || t->threads.n == 1)
+	if (text->clock != THREAD_CLOCK || (t->threads.n == 1 && !t->headless))
 		return 0;
 	if (!(text->notify & SIGEV_THREAD_ID))
 		return fail(-ENOTSUP,

@@ -4,14 +4,18 @@
  * state, its signal mask. Nothing of crtool is left when it is let go.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
+#include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
 #include "restore/memory.h"
 #include "restore/restore.h"
 
@@ -61,6 +65,20 @@ static int set_thread(struct rthread *th)
 	               : 0;
 }
 
+/* A leader that had exited while other threads lived does so again, as soon as it is let go. */
+static int set_exited(struct rthread *th, uint64_t insn)
+{
+	const uint64_t args[6] = { th->task->img->exit_code >> 8 };
+	struct tracee *tracee = &th->tracee;
+	int ret;
+
+	arch_regs_for_syscall(&tracee->regs, insn, SYS_exit, args);
+	tracee->sigmask = ~UINT64_C(0);
+	tracee->changed = true;
+	ret = tracee_put_back(tracee);
+	return ret < 0 ? fail(ret, "%s: have its main thread exit", rtask_name(th->task)) : 0;
+}
+
 static int finish_aspect(struct restore *r, struct rtask *t,
                          const struct restore_aspect_entry *entry)
 {
@@ -85,8 +103,39 @@ static int set_task(struct restore *r, struct rtask *t, int64_t offset)
 		ret = unmap_arena(r, t, offset);
 	array_each (th, &t->threads)
 		if (ret == 0)
-			ret = set_thread(th);
+			ret = th->img ? set_thread(th) : set_exited(th, t->vdso + (uint64_t)offset);
 	return ret;
+}
+
+static int wait_exited(const struct rtask *t)
+{
+	const struct timespec pause = { .tv_nsec = 50000 };
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", t->pid, t->pid);
+	while (!deadline_passed()) {
+		auto_close int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		struct proc_stat st;
+		int ret = proc < 0 ? -errno : stat_read(proc, "stat", &st);
+
+		if (ret < 0 || st.state == 'Z')
+			return ret;
+		nanosleep(&pause, NULL);
+	}
+	return -ETIMEDOUT;
+}
+
+/* Before anybody else runs, who has never seen it alive. */
+static int exit_leader(const struct rtask *t)
+{
+	int ret;
+
+	if (t->role != ROLE_TASK || !t->img->leader_exited)
+		return 0;
+	ret = tracee_release(&t->threads.v[0].tracee);
+	if (ret == 0)
+		ret = wait_exited(t);
+	return ret < 0 ? fail(ret, "%s: wait until its main thread has exited", rtask_name(t)) : 0;
 }
 
 /* A stopped task stops again before it has run an instruction. */
@@ -113,6 +162,11 @@ int commit(struct restore *r)
 		ret = late_seek(r);
 	if (ret < 0)
 		return ret;
+	array_each (t, &r->tasks) {
+		ret = exit_leader(t);
+		if (ret < 0)
+			return ret;
+	}
 	deadline_arm(0);
 	array_each (t, &r->tasks)
 		if (t->role == ROLE_TASK)

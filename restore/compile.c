@@ -192,9 +192,13 @@ static void emit_end(const struct rtask *t, struct script *s)
 static void emit_thread_state(struct rthread *th, struct script *s)
 {
 	const Img__Thread *img = th->img;
-	uint64_t used = arch_xstate_used(img->xstate.data, img->xstate.len);
+	uint64_t used;
 
 	s->room = "thread";
+	if (!img) { /* a leader that exits at the end, of which only the name will be seen */
+		script_call(s, SYS_prctl, PR_SET_NAME, script_string(s, th->task->img->comm));
+		return;
+	}
 	if (img->tid_address)
 		script_want(s, th->tid, SYS_set_tid_address, img->tid_address);
 	if (img->robust_list)
@@ -202,6 +206,7 @@ static void emit_thread_state(struct rthread *th, struct script *s)
 	if (img->rseq)
 		script_call(s, SYS_rseq, img->rseq, img->rseq_size, 0, img->rseq_sig);
 	script_call(s, SYS_prctl, PR_SET_NAME, script_string(s, img->comm));
+	used = arch_xstate_used(img->xstate.data, img->xstate.len);
 	if (arch_xstate_to_touch(used))
 		script_op(s, OP_TOUCH, EXPECT_SUCCESS, 0, 0,
 		          (const uint64_t[6]){ arch_xstate_to_touch(used) });

@@ -197,9 +197,15 @@ static void emit_rights(struct script *s, const struct own *o, const Img__Creds 
 static void emit_pdeathsig(struct restore *r, struct rthread *th, const Img__Creds *msg,
                            struct script *s)
 {
+	const struct rtask *parent = th->task->parent;
+
 	if (!msg->pdeathsig)
 		return;
-	if (th->task->parent || !r->opt->detach)
+	if (parent && parent->img->leader_exited)
+		lose("%s: thread %d: signal %u at the end of the thread that forked it, as its "
+		     "parent's main thread has exited",
+		     rtask_name(th->task), th->tid, msg->pdeathsig);
+	else if (parent || !r->opt->detach)
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, msg->pdeathsig);
 	else
 		lose("%s: thread %d: signal %u at the death of its parent, which has none after a "

@@ -57,6 +57,24 @@ static int plan_thread(struct restore *r, struct rtask *t, uint32_t tid)
 	return 0;
 }
 
+static bool leader_is_right(const Img__Task *img)
+{
+	if (img->state == 2)
+		return !img->n_tids && !img->leader_exited;
+	return img->n_tids && (img->tids[0] == img->pid) == !img->leader_exited;
+}
+
+/* A leader that has exited makes the process all the same: a thread without a record. */
+static int plan_exited(struct rtask *t)
+{
+	struct rthread *th = array_add(&t->threads);
+
+	if (!th)
+		return fail(-ENOMEM, "plan");
+	th->tid = t->pid;
+	return 0;
+}
+
 static int plan_task(struct restore *r, const Img__Task *img)
 {
 	struct rtask *t = array_add(&r->tasks);
@@ -65,9 +83,11 @@ static int plan_task(struct restore *r, const Img__Task *img)
 		return fail(-ENOMEM, "plan");
 	t->img = img;
 	t->pid = (pid_t)img->pid;
-	if (img->state == 2 ? img->n_tids != 0 : !img->n_tids || img->tids[0] != img->pid)
+	if (!leader_is_right(img))
 		return fail(-EBADMSG, "%s: the first of its threads is not its leader",
 		            rtask_name(t));
+	if (img->leader_exited && plan_exited(t) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < img->n_tids; i++) {
 		int ret = plan_thread(r, t, img->tids[i]);
 
@@ -102,16 +122,17 @@ static int compare_pids(const void *a, const void *b)
 static int check_ids(struct restore *r)
 {
 	auto_free uint32_t *ids = NULL;
-	size_t n = 0, zombies = 0, records;
+	size_t n = 0, zombies = 0, exited = 0, records;
 
 	images_kind(r->images, KIND_thread, &records);
 	array_each (t, &r->tasks) {
 		n += t->threads.n;
 		zombies += t->img->state == 2;
+		exited += t->img->leader_exited;
 	}
-	if (n != records)
-		return fail(-EBADMSG, "the checkpoint has %zu threads but %zu records of them", n,
-		            records);
+	if (n - exited != records)
+		return fail(-EBADMSG, "the checkpoint has %zu threads but %zu records of them",
+		            n - exited, records);
 	ids = calloc(n + zombies, sizeof(*ids));
 	if (!ids)
 		return fail(-ENOMEM, "plan");

@@ -41,12 +41,15 @@ gone() {
 	[ ! -e "/proc/$1" ]
 }
 
+# One of its threads lives; once the first is gone, the others have to be asked.
 alive() {
-	[ -e "/proc/$1" ] && ! grep -q '^State:.[ZX]' "/proc/$1/status"
+	[ -e "/proc/$1" ] || return 1
+	! grep -q '^State:.[ZX]' "/proc/$1/status" ||
+		[ "$(grep -L '^State:.[ZX]' "/proc/$1"/task/*/status 2>/dev/null)" ]
 }
 
 running() {
-	alive "$1" && ! grep -q '^State:.[tT]' "/proc/$1/status"
+	alive "$1" && ! grep -q '^State:.[tT]' "/proc/$1"/task/*/status
 }
 
 # A new empty directory under the test's own, open to every user: its path is in $dir.
