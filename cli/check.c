@@ -80,8 +80,10 @@ static int check_tree(const struct options *o)
 		.all = true,
 		.on_unknown_fd = o->on_unknown_fd,
 	};
-	int r = dump_check(&opt);
+	int r = sysv_policy(o->sysv, &opt.sysv);
 
+	if (r == 0)
+		r = dump_check(&opt);
 	if (r < 0)
 		return r;
 	if (r > 0)

@@ -17,11 +17,13 @@ int command_dump(const struct options *o, int *ret_status)
 		.fail_at = o->fail_at,
 		.on_unknown_fd = o->on_unknown_fd,
 	};
+	int r;
 
 	if (!o->tree)
 		return fail(-EINVAL, "dump: no process given; use -t PID");
 	if (o->leave_running && o->leave_stopped)
 		return fail(-EINVAL,
 		            "dump: --leave-running and --leave-stopped exclude each other");
-	return dump_run(&opt);
+	r = sysv_policy(o->sysv, &opt.sysv);
+	return r < 0 ? r : dump_run(&opt);
 }

@@ -29,6 +29,7 @@ struct options {
 	const char *log_file;
 	const char *pidfile;
 	const char *file_policy;
+	const char *sysv;
 	const char *fail_at;
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;

@@ -45,6 +45,8 @@ int command_restore(const struct options *o, int *ret_status)
 	int status = 0;
 	int r = file_policy(o->file_policy, &opt.file_policy);
 
+	if (r == 0)
+		r = sysv_policy(o->sysv, &opt.sysv);
 	if (r < 0)
 		return r;
 	r = o->pidfile ? options_path(o, o->pidfile, &pidfile) : 0;

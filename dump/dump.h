@@ -18,6 +18,7 @@
 #include "images/images.h"
 #include "lib/array.h"
 #include "lib/procfs.h"
+#include "lib/sysv.h"
 #include "parasite/compile.h"
 #include "parasite/inject.h"
 #include "proto/task.pb-c.h"
@@ -37,6 +38,7 @@ struct dump_options {
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
+	enum sysv_policy sysv;
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };

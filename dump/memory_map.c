@@ -62,10 +62,11 @@ enum vma_class vma_class(const struct vma *v)
 		return class_without_file(v);
 	if ((v->flags & VMF(ht)) && begins(v->name, "/anon_hugepage"))
 		return v->shared ? VMA_SHMEM : VMA_ANON;
-	if ((v->flags & VMF(ht)) && memfd)
+	if ((v->flags & VMF(ht)) && (memfd || begins(v->name, "/SYSV")))
 		return VMA_SHMEM;
 	if (v->dev == shm_device())
-		return memfd || begins(v->name, "/dev/zero") || begins(v->name, "[anon_shmem:")
+		return memfd || begins(v->name, "/dev/zero") || begins(v->name, "/SYSV") ||
+		                       begins(v->name, "[anon_shmem:")
 		               ? VMA_SHMEM
 		               : VMA_FOREIGN;
 	if (*v->name != '/' || begins(v->name, "/secretmem") || begins(v->name, "/[aio]"))
@@ -85,7 +86,6 @@ static const char *foreign_obstacle(const struct vma *v)
 	static const struct {
 		const char *name, *why;
 	} known[] = {
-		{ "/SYSV", "SysV shared memory is not supported by this version" },
 		{ "/secretmem", "secret memory (memfd_secret) can be read by the program alone" },
 		{ "/[aio]", "the ring of an AIO context is not supported by this version" },
 		{ "anon_inode:[io_uring]", "io_uring is not supported by this version" },

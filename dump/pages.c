@@ -15,6 +15,7 @@
 #include "dump/dump.h"
 #include "dump/pages_copy.h"
 #include "dump/pages_scan.h"
+#include "dump/sysv.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
@@ -217,6 +218,12 @@ static int put_object(struct pages *p, const struct shmem *m, struct object_runs
 	msg.huge_page_size = shmem_huge_page(m);
 	msg.n_pages = n;
 	msg.pages = list;
+	if (m->sysv) {
+		int r = sysv_shm_put(p->d, m);
+
+		if (r < 0)
+			return r;
+	}
 	return image_put(p->d->out, KIND_shmem, m->id, &msg.base);
 }
 

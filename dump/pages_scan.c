@@ -156,7 +156,7 @@ static int have_data(struct scan *s, const struct shmem *m)
 
 	if (s->at < s->end)
 		return 1;
-	if (s->at >= (uint64_t)m->st.st_size)
+	if (s->at >= (uint64_t)m->st.st_size || m->kept)
 		return 0;
 	if (shmem_huge_page(m)) { /* hugetlbfs knows no holes */
 		s->end = (uint64_t)m->st.st_size;

@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "dump/sysv.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
 #define HUGETLBFS_MAGIC 0x958458f6
 #define MEMFD           "/memfd:"
+#define SYSV            "/SYSV"
 #define DELETED         " (deleted)"
 
 static int shmem_compare(const void *a, const void *b)
@@ -26,7 +28,9 @@ static int shmem_compare(const void *a, const void *b)
 
 	if (x->ino != y->ino)
 		return x->ino < y->ino ? -1 : 1;
-	return x->dev == y->dev ? 0 : x->dev < y->dev ? -1 : 1;
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->sysv - y->sysv; /* these have numbers of their own */
 }
 
 static void shmem_free(struct shmem *m)
@@ -46,8 +50,13 @@ static char *memfd_name(const char *link)
 	return strndup(link + head, len - head - tail);
 }
 
+static bool is_sysv(const char *link)
+{
+	return !strncmp(link, SYSV, strlen(SYSV));
+}
+
 /* What the descriptor tells. */
-static int shmem_look(struct shmem *m, const char *link)
+static int shmem_look(struct dump *d, struct shmem *m, const char *link)
 {
 	int seals;
 
@@ -61,18 +70,21 @@ static int shmem_look(struct shmem *m, const char *link)
 	if (seals < 0)
 		return -errno;
 	m->seals = (uint32_t)seals;
-	return 0;
+	if (!m->sysv)
+		return 0;
+	sscanf(link, SYSV "%x", (unsigned *)&m->key);
+	return sysv_shm_others(d, (int)m->ino, link, &m->kept);
 }
 
-static struct shmem *shmem_find(const struct dump *d, dev_t dev, uint64_t ino)
+static struct shmem *shmem_find(const struct dump *d, dev_t dev, uint64_t ino, bool sysv)
 {
-	struct shmem key = { .dev = dev, .ino = ino };
+	struct shmem key = { .dev = dev, .ino = ino, .sysv = sysv };
 	struct shmem **found = tfind(&key, &d->shmems.tree, shmem_compare);
 
 	return found ? *found : NULL;
 }
 
-/* A new object behind FD (consumed), whose link is LINK. */
+/* A new object behind FD (consumed), whose link is LINK. Of a failure that is not explained, -errno. */
 static int shmem_add(struct dump *d, dev_t dev, uint64_t ino, int fd, const char *link,
                      const struct shmem **ret)
 {
@@ -88,7 +100,8 @@ static int shmem_add(struct dump *d, dev_t dev, uint64_t ino, int fd, const char
 	}
 	*slot = m;
 	*m = (struct shmem){ .id = (uint32_t)d->shmems.list.n, .dev = dev, .ino = ino, .fd = fd };
-	r = shmem_look(m, link);
+	m->sysv = is_sysv(link);
+	r = shmem_look(d, m, link);
 	if (r < 0)
 		return r;
 	if (!tsearch(m, &d->shmems.tree, shmem_compare))
@@ -104,7 +117,7 @@ int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,
 	char name[64];
 	int fd, r;
 
-	*ret = shmem_find(d, v->dev, v->ino);
+	*ret = shmem_find(d, v->dev, v->ino, is_sysv(v->name));
 	if (*ret)
 		return 0;
 	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
@@ -124,7 +137,7 @@ int shmem_of_file(struct dump *d, const struct file *f, const struct shmem **ret
 	char name[32];
 	int fd, r;
 
-	*ret = shmem_find(d, f->st.st_dev, f->st.st_ino);
+	*ret = shmem_find(d, f->st.st_dev, f->st.st_ino, is_sysv(f->link));
 	if (*ret)
 		return 0;
 	snprintf(name, sizeof(name), "fd/%d", f->fd);
@@ -133,6 +146,23 @@ int shmem_of_file(struct dump *d, const struct file *f, const struct shmem **ret
 	if (r < 0)
 		return fail(r, "%s: fd %d: %s: open it", task_name(f->task), f->fd, f->link);
 	return 0;
+}
+
+int shmem_of_segment(struct dump *d, int shmid, int fd, key_t key)
+{
+	const struct shmem *m;
+	struct stat st;
+	char link[32];
+	int r;
+
+	if (fstat(fd, &st) < 0) {
+		r = -errno;
+		close(fd);
+	} else {
+		snprintf(link, sizeof(link), SYSV "%08x" DELETED, (unsigned)key);
+		r = shmem_add(d, st.st_dev, (uint64_t)shmid, fd, link, &m);
+	}
+	return r < 0 ? fail(r, "shared memory segment %d: look at it", shmid) : 0;
 }
 
 uint64_t shmem_huge_page(const struct shmem *m)

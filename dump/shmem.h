@@ -15,12 +15,18 @@ struct shmem {
 	bool memfd;
 	char *name; /* of a memfd */
 	uint32_t seals;
+	bool sysv,
+		kept; /* a segment, whose id is INO (dump/sysv_shm.c); its content is not saved */
+	key_t key;    /* ... as it was made: one marked for destruction has it no more */
 };
 
 /* The object behind the mapping V of T; behind F, a descriptor of a memfd. Explained. */
 int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,
                  const struct shmem **ret);
 int shmem_of_file(struct dump *d, const struct file *f, const struct shmem **ret);
+
+/* The same for a SysV segment that nobody has mapped; FD (consumed) is its content. Explained. */
+int shmem_of_segment(struct dump *d, int shmid, int fd, key_t key);
 
 /* Bytes of a huge page, or 0. */
 uint64_t shmem_huge_page(const struct shmem *m);

@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "restore/memory.h"
 #include "restore/shmem.h"
+#include "restore/sysv.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -49,6 +50,11 @@ static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, struct sc
 	return 0;
 }
 
+static bool is_segment(const struct restore *r, const Img__Vma *v)
+{
+	return v->type == IMG__VMA__TYPE__SHMEM && sysv_shm_record(r, v->object);
+}
+
 int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, struct script *s)
 {
 	for (size_t i = 0; i < m->n_vmas; i++) {
@@ -56,7 +62,12 @@ int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, st
 
 		if (m->vmas[i]->type > IMG__VMA__TYPE__SHMEM)
 			continue;
-		e = map_one(r, m->vmas[i], marks[i], s);
+		if (is_segment(r, m->vmas[i])) {
+			e = sysv_shm_map(r, m, i, s);
+			i += e > 0 ? (size_t)e - 1 : 0;
+		} else {
+			e = map_one(r, m->vmas[i], marks[i], s);
+		}
 		if (e < 0)
 			return e;
 	}

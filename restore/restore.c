@@ -16,6 +16,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "restore/pidns.h"
+#include "restore/sysv.h"
 
 int read_images(struct restore *r)
 {
@@ -130,6 +131,7 @@ static void restore_done(struct restore *r)
 	free(r->by_pid);
 	free(r->strangers);
 	free(r->helpers);
+	sysv_done(r, r->committed);
 	shmem_done(r);
 	late_done(r);
 	pool_done(r);
@@ -148,6 +150,7 @@ static int restore_here(const struct restore_options *opt, int *ret_status)
 	if (ret == 0)
 		ret = run_stages(&r);
 	interrupts_let();
+	r.committed = ret == 0;
 	if (ret < 0)
 		restore_rollback(&r);
 	else if (opt->pidfile && !opt->explain)

@@ -13,6 +13,7 @@
 
 #include "images/images.h"
 #include "lib/array.h"
+#include "lib/sysv.h"
 #include "parasite/compile.h"
 #include "parasite/inject.h"
 #include "proto/file.pb-c.h"
@@ -37,6 +38,7 @@ struct restore_options {
 	unsigned timeout_ms;
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	enum file_policy file_policy;
+	enum sysv_policy sysv; /* --sysv */
 };
 
 struct rthread {
@@ -83,6 +85,8 @@ struct restore {
 	size_t nhelpers;
 	struct lates *lates; /* restore/late.c; NULL: no file has to wait for the tree */
 	struct pool *pool;   /* descriptors that all tasks inherit */
+	struct sysv *sysv;   /* restore/sysv.c: objects that were made */
+	bool committed;      /* the tree runs */
 	struct shmem *shmem; /* restore/shmem.c: by index of its record */
 	char *strangers;     /* children that we had before, as /proc lists them */
 	pid_t root;          /* forked by us, not yet reaped; 0: none */

@@ -211,7 +211,7 @@ static int explain_clone(pid_t pid, int error)
  * reaps when it comes round to it; or other zombies have it as their group.
  * That gets two seconds; somebody who lives gets none.
  */
-static long clone_root(struct clone_args *args)
+long clone_when_free(struct clone_args *args)
 {
 	const pid_t tid = *(const pid_t *)args->set_tid;
 	long pid;
@@ -242,7 +242,7 @@ static long clone_in_session(pid_t sid, struct clone_args *args)
 	struct clone_args leader = { .exit_signal = SIGCHLD,
 		                     .set_tid = (uint64_t)&sid,
 		                     .set_tid_size = 1 };
-	long pid = clone_root(&leader);
+	long pid = clone_when_free(&leader);
 	int status;
 
 	if (pid < 0)
@@ -251,7 +251,7 @@ static long clone_in_session(pid_t sid, struct clone_args *args)
 		args->flags |= CLONE_PARENT;
 		args->exit_signal = 0; /* the same as of this one */
 		setsid();
-		pid = clone_root(args);
+		pid = clone_when_free(args);
 		if (pid == 0)
 			return 0;
 		_exit(pid < 0 ? errno : 0);
@@ -266,7 +266,7 @@ static long clone_in_session(pid_t sid, struct clone_args *args)
 
 static long clone_alone(struct clone_args *args)
 {
-	long pid = clone_root(args);
+	long pid = clone_when_free(args);
 
 	return pid < 0 ? explain_clone(*(const pid_t *)args->set_tid, errno) : pid;
 }

@@ -22,6 +22,7 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "restore/sysv.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -52,6 +53,8 @@ static int object_check(struct restore *r, const Img__Shmem *m)
 {
 	uint64_t huge = m->huge_page_size, end = (m->size + 4095) & ~UINT64_C(4095);
 
+	if (sysv_shm_check(r, m) < 0)
+		return -EBADMSG;
 	if (m->size > INT64_MAX - 4096 || (!m->memfd && !m->size))
 		return object_fail(m, -EBADMSG, "impossible size");
 	if (huge && (huge & (huge - 1) || huge < 4096 || huge > UINT64_C(1) << 40))
@@ -193,8 +196,14 @@ static int memfd_finish(const Img__Shmem *m, int fd)
 
 static int object_make(struct restore *r, const Img__Shmem *m)
 {
-	auto_close int fd = m->memfd ? memfd_make(m) : anonymous_make(m);
+	bool sysv = sysv_shm_record(r, m->id) && !r->opt->explain, fill = true;
+	auto_close int fd = m->memfd ? memfd_make(m)
+	                    : sysv   ? sysv_shm_make(r, m, &fill)
+	                             : anonymous_make(m);
 	int e;
+
+	if (sysv && fd < 0)
+		return fd;
 
 	if (fd == -ENOMEM && m->huge_page_size)
 		return object_fail(m, fd, "there are not enough free huge pages");
@@ -202,7 +211,7 @@ static int object_make(struct restore *r, const Img__Shmem *m)
 		return object_fail(m, fd, "make it");
 	if (m->memfd && ftruncate(fd, (off_t)m->size) < 0)
 		return object_fail(m, -errno, "set its size");
-	e = object_fill(r, m, fd);
+	e = fill ? object_fill(r, m, fd) : 0;
 	if (e == 0 && m->memfd)
 		e = memfd_finish(m, fd);
 	return e < 0 ? e : take_fd(&fd);

@@ -12,7 +12,6 @@ refused() {
 }
 
 @test "secret memory is refused" { refused secret "secret memory"; }
-@test "SysV shared memory is refused" { refused sysv "SysV shared memory"; }
 @test "an AIO context is refused" { refused aio "AIO context"; }
 @test "io_uring is refused" { refused uring "io_uring"; }
 @test "memory registered with userfaultfd is refused" { refused uffd "userfaultfd"; }

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,14 +29,6 @@ static void secret(void)
 	check(fd >= 0 && ftruncate(fd, SIZE) == 0);
 	memset(map(fd), 'x', SIZE);
 	close(fd);
-}
-
-static void sysv(void)
-{
-	int id = shmget(IPC_PRIVATE, SIZE, 0600);
-
-	check(id >= 0 && shmat(id, NULL, 0) != (void *)-1);
-	check(shmctl(id, IPC_RMID, NULL) == 0);
 }
 
 static void aio(void)
@@ -83,8 +74,11 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*make)(void);
-	} kinds[] = { { "secret", secret }, { "sysv", sysv }, { "aio", aio },
-		      { "uring", uring },   { "uffd", uffd }, { "deleted", deleted } };
+	} kinds[] = { { "secret", secret },
+		      { "aio", aio },
+		      { "uring", uring },
+		      { "uffd", uffd },
+		      { "deleted", deleted } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (argc > 1 && !strcmp(argv[1], kinds[i].name))

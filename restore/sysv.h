@@ -1,0 +1,52 @@
+/*
+ * SysV IPC objects, restore half: made by the coordinator under the ids that
+ * they had, before anything is forked, and removed again if the restore fails.
+ */
+#pragma once
+
+#include "proto/memory.pb-c.h"
+#include "proto/shmem.pb-c.h"
+#include "proto/sysv.pb-c.h"
+#include "proto/sysv_shm.pb-c.h"
+#include "restore/restore.h"
+
+/* Its name for messages (lib/sysv.h). */
+const char *sysv_perm_name(enum sysv_type type, const Img__SysvPerm *perm);
+
+/* Refuse what no kernel has. */
+int sysv_check_perm(enum sysv_type type, const Img__SysvPerm *perm);
+
+/*
+ * Call MAKE(ARG), one of shmget(2), semget(2), msgget(2), which answers an id or
+ * -errno, in a process of number PID (0: any) and as the user that had made it: it must
+ * get the id of PERM. It is removed if the restore fails. 0 or -errno, explained.
+ */
+int sysv_make(struct restore *r, enum sysv_type type, const Img__SysvPerm *perm, pid_t pid,
+              int (*make)(const void *arg), const void *arg);
+
+/*
+ * Call FN(ARG), which answers >= 0 or -errno, in a process of number PID, as far
+ * as it can be had: what it does shall bear that number.
+ */
+int sysv_as(pid_t pid, int (*fn)(const void *arg), const void *arg);
+
+/* The mapping at AT stays until the end of the restore. */
+int sysv_attachment(struct restore *r, void *at);
+
+/* Objects that were made go, unless KEEP. */
+void sysv_done(struct restore *r, bool keep);
+
+/* ---- shared memory (sysv_shm.c) ---- */
+
+/* The record beside that of the object with that id; NULL: it is no segment. */
+const Img__SysvShm *sysv_shm_record(const struct restore *r, uint32_t shmem_id);
+int sysv_shm_check(struct restore *r, const Img__Shmem *m);
+/* The segment: a descriptor of its content, and whether that is to be filled. Explained. */
+int sysv_shm_make(struct restore *r, const Img__Shmem *m, bool *ret_fill);
+/*
+ * Attach the segment that the mapping number I of M shows, and all mappings
+ * behind it that belong to the same attachment: their number, or -errno explained.
+ */
+int sysv_shm_map(struct restore *r, const Img__Memory *m, size_t i, struct script *s);
+/* Those that nobody in the tree has attached are made, too. */
+int sysv_shm_make_detached(struct restore *r);
