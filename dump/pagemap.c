@@ -34,6 +34,8 @@ struct pm_scan_arg {
 #define PM_SWAPPED (UINT64_C(1) << 62)
 #define PM_FILE    (UINT64_C(1) << 61)
 #define PM_GUARD   (UINT64_C(1) << 58)
+#define PM_ALONE   (UINT64_C(1) << 56) /* PM_MMAP_EXCLUSIVE: mapped once */
+#define PM_FRAME   ((UINT64_C(1) << 55) - 1)
 
 #define PAGE    UINT64_C(4096)
 #define ENTRIES 4096
@@ -129,4 +131,53 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 	if (n == -ENOTTY || (n == -EINVAL && query == PAGEMAP_GUARD))
 		return find_by_read(pagemap, query, at, end, ret, max);
 	return n;
+}
+
+static uint64_t entry_frame(uint64_t e)
+{
+	return (e & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT ? e & PM_FRAME : 0;
+}
+
+int pagemap_frames(int pagemap, uint64_t start, size_t n, uint64_t *ret)
+{
+	ssize_t got = pread(pagemap, ret, n * 8, (off_t)(start / PAGE * 8));
+
+	if (got != (ssize_t)(n * 8))
+		return got < 0 ? -errno : -EPROTO;
+	for (size_t i = 0; i < n; i++) {
+		bool hidden = (ret[i] & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT &&
+		              !(ret[i] & PM_FRAME);
+
+		if (hidden)
+			return -EPERM;
+		ret[i] = entry_frame(ret[i]);
+	}
+	return 0;
+}
+
+/* Have the entry of the page at START in the view. */
+static bool view_at(struct pagemap_view *v, uint64_t start)
+{
+	ssize_t got;
+
+	if (start >= v->start && start < v->start + v->n * PAGE)
+		return true;
+	got = pread(v->pagemap, v->entries, sizeof(v->entries), (off_t)(start / PAGE * 8));
+	v->start = start;
+	v->n = got > 0 ? (size_t)got / 8 : 0;
+	return v->n;
+}
+
+bool pagemap_alone(struct pagemap_view *v, uint64_t start, size_t n)
+{
+	for (uint64_t at = start; at < start + n * PAGE; at += PAGE) {
+		uint64_t e;
+
+		if (!view_at(v, at))
+			return false;
+		e = v->entries[(at - v->start) / PAGE];
+		if ((e & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT)
+			return false;
+	}
+	return true;
 }

@@ -22,3 +22,24 @@ enum pagemap_query {
  */
 int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
                  struct page_region *ret, size_t max);
+
+/*
+ * The frames of N pages from START on: 0 for a page of a file, one that is not
+ * there and one that is mapped once only. Frames of pages that are mapped more
+ * than once are shown with CAP_SYS_ADMIN only: -EPERM. 0 or -errno.
+ */
+int pagemap_frames(int pagemap, uint64_t start, size_t n, uint64_t *ret);
+
+/*
+ * A look at the entries of many pages at once, for pagemap_alone(). PAGEMAP is
+ * the caller's.
+ */
+struct pagemap_view {
+	int pagemap;
+	uint64_t start; /* address of entries[0] */
+	size_t n;
+	uint64_t entries[1024];
+};
+
+/* Are all N pages from START on mapped once only, as far as can be seen? */
+bool pagemap_alone(struct pagemap_view *view, uint64_t start, size_t n);

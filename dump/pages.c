@@ -38,6 +38,7 @@ struct pages {
 	uint64_t taken; /* bytes handed out */
 	int error;
 	ARRAY(struct object_runs) runs;
+	struct shares shares;
 };
 
 static size_t cpus(void)
@@ -86,6 +87,8 @@ static int put_runs(void *arg, struct task *t, const struct shmem *m, const Img_
 	pthread_mutex_lock(&p->lock);
 	r = t ? image_put(p->d->out, KIND_pages, (uint32_t)t->pid, &msg->base)
 	      : keep_runs(p, m, msg);
+	if (r == 0 && t)
+		r = shares_stored(&p->shares, p->d, t, msg);
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }
@@ -253,6 +256,7 @@ static void pages_done(struct pages *p)
 		free(o->msg.count);
 	}
 	array_done(&p->runs);
+	shares_done(&p->shares);
 	scan_done(&p->scan);
 }
 
@@ -276,11 +280,15 @@ static uint64_t resident_mib(const struct dump *d)
 int dump_pages(struct dump *d)
 {
 	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
-	int r = scan_init(&p.scan, d);
+	int r = shares_find(d, &p.shares);
 
+	if (r == 0)
+		r = scan_init(&p.scan, d, &p.shares);
 	progress_begin("dump", resident_mib(d), "MiB");
 	if (r == 0)
 		r = copy_all(&p);
 	progress_end();
+	if (r == 0)
+		r = shares_put(&p.shares, d);
 	return r < 0 ? r : put_objects(&p);
 }

@@ -4,11 +4,15 @@
  * out with one write(2). 256 KiB is the best size (design/memory-paths.md).
  *
  * process_vm_readv(2) honours the protection of a mapping, /proc/PID/mem does
- * not; the first is a little faster.
+ * not; the first is a little faster. And it pins pages: the kernel gives the
+ * target a copy of its own of each page that it shares since a fork
+ * (gup_must_unshare()), which would cost the memory that sharing saved. So these
+ * go through /proc/PID/mem, too.
  */
 #include "dump/pages_copy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,6 +28,7 @@
 
 int copier_init(struct copier *c)
 {
+	c->view.pagemap = -1;
 	c->buf = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (c->buf != MAP_FAILED)
 		return 0;
@@ -35,6 +40,8 @@ void copier_done(struct copier *c)
 {
 	if (c->buf)
 		munmap(c->buf, BUFFER);
+	if (c->view.pagemap > 0)
+		close(c->view.pagemap);
 	array_done(&c->start);
 	array_done(&c->count);
 }
@@ -180,12 +187,23 @@ static int copy_runs(struct copier *c, const struct unit *u, const struct run *r
 	return r < 0 || !out ? r : pages_file_write(c->file, c->buf, out);
 }
 
+static int view_task(struct copier *c, const struct task *t)
+{
+	if (c->view.pagemap > 0)
+		close(c->view.pagemap);
+	c->view.n = 0;
+	c->view.pagemap = t ? openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC) : -1;
+	return t && c->view.pagemap < 0 ? fail(-errno, "%s: open pagemap", task_name(t)) : 0;
+}
+
 static int copier_start(struct copier *c, const struct unit *u)
 {
 	int r = 0;
 
 	if (c->task != u->task || c->m != u->m)
 		r = copier_finish(c);
+	if (r == 0 && c->task != u->task)
+		r = view_task(c, u->task);
 	c->task = u->task, c->m = u->m;
 	if (r == 0 && !c->file)
 		r = c->create(c->arg, &c->file);
@@ -206,8 +224,11 @@ int copier_unit(struct copier *c, const struct unit *u)
 		for (; n < UNIT_RUNS && size < BUFFER; n++) {
 			if (!rest.size && next == u->n)
 				break;
-			if (!rest.size)
+			if (!rest.size) {
 				rest = u->runs[next++];
+				rest.by_mem |= u->task && !pagemap_alone(&c->view, rest.start,
+				                                         rest.size / PAGE);
+			}
 			batch[n] = rest;
 			if (batch[n].size > BUFFER - size)
 				batch[n].size = BUFFER - size;

@@ -1,6 +1,7 @@
 /* Copying the pages of units into one page file, for one thread. */
 #pragma once
 
+#include "dump/pagemap.h"
 #include "dump/pages_scan.h"
 #include "proto/pages.pb-c.h"
 
@@ -14,8 +15,9 @@ struct copier {
 	void *arg;
 
 	char *buf;
-	uint64_t zeros;    /* bytes that were not stored */
-	struct task *task; /* whose runs these are */
+	struct pagemap_view view; /* of the task; pagemap -1: none */
+	uint64_t zeros;           /* bytes that were not stored */
+	struct task *task;        /* whose runs these are */
 	const struct shmem *m;
 	ARRAY(uint64_t) start, count; /* as in the message */
 	uint64_t offset, last_end;

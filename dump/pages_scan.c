@@ -20,9 +20,9 @@
 
 #define REGIONS 2048
 
-int scan_init(struct scan *s, struct dump *d)
+int scan_init(struct scan *s, struct dump *d, const struct shares *shares)
 {
-	*s = (struct scan){ .d = d, .pagemap = -1 };
+	*s = (struct scan){ .d = d, .shares = shares, .pagemap = -1 };
 	s->region = calloc(REGIONS, sizeof(*s->region));
 	return s->region ? 0 : -ENOMEM;
 }
@@ -131,6 +131,30 @@ static struct run first_piece(struct scan *s, const struct task *t)
 		             .by_mem = !(v->prot & PROT_READ) };
 }
 
+/* Leave out of RUN what is shared: its start, or all from the next such page on. */
+static void cut_shared(struct scan *s, struct run *run)
+{
+	const struct task_shares *t = s->shares->tasks ? &s->shares->tasks[s->task] : NULL;
+	const struct share *share;
+	uint64_t end = run->start + run->size, cut;
+
+	while (t && s->share < t->list.n &&
+	       t->list.v[s->share].start + t->list.v[s->share].size <= run->start)
+		s->share++;
+	if (!t || s->share == t->list.n || t->list.v[s->share].start >= end)
+		return;
+	share = &t->list.v[s->share];
+	if (share->start > run->start) {
+		run->size = share->start - run->start;
+		return;
+	}
+	cut = share->start + share->size < end ? share->start + share->size : end;
+	run->size = end - cut;
+	run->start = cut;
+	if (s->share + 1 < t->list.n && run->size && t->list.v[s->share + 1].start < end)
+		run->size = t->list.v[s->share + 1].start - cut;
+}
+
 static int task_next(struct scan *s, struct task *t, struct unit *u)
 {
 	u->task = t;
@@ -141,7 +165,9 @@ static int task_next(struct scan *s, struct task *t, struct unit *u)
 		if (r <= 0)
 			return r < 0 ? r : u->n > 0;
 		run = first_piece(s, t);
-		unit_take(u, &run);
+		cut_shared(s, &run);
+		if (run.size)
+			unit_take(u, &run);
 		s->region[s->next].start = run.start;
 		if (run.start == s->region[s->next].end)
 			s->next++;
@@ -195,7 +221,7 @@ static void scan_reset(struct scan *s)
 		close(s->pagemap);
 	s->pagemap = -1;
 	s->at = s->end = 0;
-	s->next = s->n = s->vma = s->group_end = 0;
+	s->next = s->n = s->vma = s->group_end = s->share = 0;
 }
 
 int scan_next(struct scan *s, struct unit *u)
@@ -237,7 +263,7 @@ static int guards_add(struct guards *g, const struct page_region *r)
 int guards_read(struct task *t, struct guards *ret)
 {
 	auto_(scan_done) struct scan s = { .pagemap = -1 };
-	int r = scan_init(&s, NULL);
+	int r = scan_init(&s, NULL, NULL);
 
 	for (size_t i = 0; r == 0 && i < t->vmas.n; i++) {
 		uint64_t at = t->vmas.v[i].start, end = t->vmas.v[i].end;

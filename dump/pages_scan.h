@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dump/dump.h"
+#include "dump/pages_share.h"
 #include "dump/shmem.h"
 
 struct page_region; /* of linux/fs.h */
@@ -16,7 +17,7 @@ struct page_region; /* of linux/fs.h */
 struct run {
 	uint64_t start, size;
 	bool keep_zeros; /* below is a file: zeros differ from it */
-	bool by_mem;     /* readable through /proc/PID/mem only (PROT_NONE) */
+	bool by_mem;     /* to be read through /proc/PID/mem only: PROT_NONE, shared by fork */
 };
 
 /* Work for one copying thread: pages of one task or one object. */
@@ -30,16 +31,18 @@ struct unit {
 
 struct scan {
 	struct dump *d;
-	size_t task, object;        /* now at */
-	int pagemap;                /* of the task; -1 */
-	size_t vma;                 /* the mapping at the front of what was scanned */
-	size_t group_end;           /* behind the last mapping of this scan */
-	uint64_t at, end;           /* still to be scanned; for an object: of its file */
-	struct page_region *region; /* found, ... */
-	size_t next, n;             /* ... not yet handed out */
+	const struct shares *shares; /* these pages are not handed out */
+	size_t share;                /* the next one of the task */
+	size_t task, object;         /* now at */
+	int pagemap;                 /* of the task; -1 */
+	size_t vma;                  /* the mapping at the front of what was scanned */
+	size_t group_end;            /* behind the last mapping of this scan */
+	uint64_t at, end;            /* still to be scanned; for an object: of its file */
+	struct page_region *region;  /* found, ... */
+	size_t next, n;              /* ... not yet handed out */
 };
 
-int scan_init(struct scan *s, struct dump *d);
+int scan_init(struct scan *s, struct dump *d, const struct shares *shares);
 void scan_done(struct scan *s);
 
 /* The next unit: 1, 0 when there is none any more, or -errno explained. */

@@ -15,14 +15,15 @@
 /* The run at IT, unless its numbers leave 64 bits. */
 static bool run_decode(const struct page_iter *it, struct page_run *ret)
 {
-	uint64_t gap, end;
+	uint64_t gap, end, skip = it->msg->n_skip ? it->msg->skip[it->next] : 0;
 
 	if (__builtin_mul_overflow(it->msg->start[it->next], it->page_size, &gap) ||
 	    __builtin_mul_overflow(it->msg->count[it->next], it->page_size, &ret->size) ||
 	    __builtin_add_overflow(it->start, gap, &ret->start) ||
-	    __builtin_add_overflow(ret->start, ret->size, &end))
+	    __builtin_add_overflow(ret->start, ret->size, &end) ||
+	    __builtin_mul_overflow(skip, it->page_size, &skip) ||
+	    __builtin_add_overflow(it->offset, skip, &ret->offset))
 		return false;
-	ret->offset = it->offset;
 	return !__builtin_add_overflow(ret->offset, ret->size, &end);
 }
 
@@ -54,10 +55,11 @@ uint64_t pages_bytes(const struct images *im, const Img__Pages *msg)
 {
 	struct page_iter it = pages_iter(im, msg);
 	struct page_run run;
+	uint64_t sum = 0;
 
 	while (pages_next(&it, &run))
-		;
-	return it.offset - msg->offset;
+		sum += run.size;
+	return sum;
 }
 
 static int pages_fail(const struct images *im, const Img__Pages *msg, const char *what, uint64_t n)
@@ -79,6 +81,8 @@ int pages_check(const struct images *im, const Img__Pages *msg)
 		return pages_fail(im, msg, "impossible page size in the manifest", it.page_size);
 	if (msg->n_start != msg->n_count)
 		return pages_fail(im, msg, "runs without a length", msg->n_start);
+	if (msg->n_skip && msg->n_skip != msg->n_start)
+		return pages_fail(im, msg, "gaps of other runs", msg->n_skip);
 	if (msg->offset % it.page_size)
 		return pages_fail(im, msg, "offset is not that of a page", msg->offset);
 	size = im->manifest->files[msg->file + 1]->size;

@@ -112,5 +112,8 @@ int check_images(struct restore *r)
 	}
 	for (size_t i = 0; ret == 0 && i < restore_naspects; i++)
 		ret = check_aspect(r, &restore_aspects[i]);
+	for (size_t i = 0; ret == 0 && i < restore_naspects; i++)
+		if (restore_aspects[i].aspect->plan)
+			ret = restore_aspects[i].aspect->plan(r);
 	return ret;
 }

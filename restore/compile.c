@@ -1,7 +1,7 @@
 /*
  * Every thread's way from "just forked" to "is the target" becomes a script:
  *
- *	leader:  forks, setsid, forks |T| group |G| reap, BUILD, clones, THREAD |0| PROCESS |1| LAST |2|
+ *	leader:  heritage, forks, setsid, forks |T| group |G| reap, BUILD, clones, THREAD |0| PROCESS |1| LAST |2|
  *	others:                                                          THREAD |0|         |1| LAST |2|
  *	zombie:  forks, setsid, forks |T| group |G| exit
  *
@@ -103,8 +103,10 @@ static void emit_forks(const struct rtask *t, struct script *s, bool before_sets
  * The death of the parent is ours, until the coordinator has seized us; if it
  * died before we could say so, we have another parent by now.
  */
-static void emit_start(struct rtask *t, struct script *s)
+static int emit_start(struct restore *r, struct rtask *t, struct script *s)
 {
+	int ret = 0;
+
 	s->room = "tree";
 	if (!t->orphan) {
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
@@ -112,12 +114,17 @@ static void emit_start(struct rtask *t, struct script *s)
 	}
 	if (t->reaps)
 		script_call(s, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+	for (size_t i = 0; ret == 0 && t->forks && i < restore_naspects; i++)
+		if (restore_aspects[i].aspect->before_forks)
+			ret = restore_aspects[i].aspect->before_forks(r, t, s);
+	s->room = "tree";
 	emit_forks(t, s, true);
 	if (t->sid == t->pid && t->pid)
 		script_call(s, SYS_setsid);
 	emit_forks(t, s, false);
 	if (t->pgid == t->pid && t->sid != t->pid)
 		script_call(s, SYS_setpgid, 0, 0);
+	return ret;
 }
 
 /* In a shell job, the group of the root may be that of the shell's: crtool's now. */
@@ -262,16 +269,15 @@ static int compile_task(struct restore *r, struct rtask *t)
 {
 	struct script *s = &t->threads.v[0].script;
 	bool tree = r->tasks.n + r->nhelpers > 1;
-	int ret = 0;
+	int ret = emit_start(r, t, s);
 
-	emit_start(t, s);
 	if (tree) {
 		emit_group(r, t, s);
 		emit_reap(r, t, s);
 	} else if (r->lates) {
 		emit_barrier(r, s, BARRIER_GROUPS);
 	}
-	if (t->role == ROLE_TASK)
+	if (ret == 0 && t->role == ROLE_TASK)
 		ret = compile_target(r, t);
 	else
 		emit_end(t, s);

@@ -3,6 +3,8 @@
  * crtool: everything of that but the arena is unmapped first, then the mappings
  * of the checkpoint take its place.
  *
+ * What was shared with other processes is inherited (memory_heritage.c) and kept.
+ *
  * The rseq area that the copy has inherited lies in memory that is about to
  * go: it is unregistered first, or the kernel would kill the task at the next
  * preemption. PR_SET_MM_MAP comes when the old executable is gone (EBUSY);
@@ -21,7 +23,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "parasite/arch/arch.h"
-#include "restore/memory.h"
+#include "restore/memory_heritage.h"
 #include "restore/shmem.h"
 
 #ifndef PR_SET_MEMORY_MERGE
@@ -45,13 +47,29 @@ static void emit_rseq_off(struct script *s)
 		script_ask(s, SYS_rseq, area, size, RSEQ_UNREGISTER, RSEQ_SIG);
 }
 
-static void emit_clear(struct restore *r, struct script *s)
+static void emit_unmap(uint64_t start, uint64_t end, struct script *s)
 {
-	uint64_t end = r->arena.base + r->arena.size;
+	if (start < end)
+		script_call(s, SYS_munmap, start, end - start);
+}
+
+void memory_clear(struct restore *r, const struct keep *keep, struct script *s)
+{
+	const struct range arena = { r->arena.base, r->arena.base + r->arena.size };
+	size_t n = keep ? keep->ranges.n : 0, i = 0;
+	bool passed = false;
+	uint64_t at = 0;
 
 	emit_rseq_off(s);
-	script_call(s, SYS_munmap, 0, r->arena.base);
-	script_call(s, SYS_munmap, end, ARCH_USER_END - end);
+	while (i < n || !passed) {
+		bool next = i < n && (passed || keep->ranges.v[i].start < arena.start);
+		const struct range *stays = next ? &keep->ranges.v[i++] : &arena;
+
+		passed |= !next;
+		emit_unmap(at, stays->start, s);
+		at = stays->end;
+	}
+	emit_unmap(at, ARCH_USER_END, s);
 }
 
 /* Switches of the whole address space, before there is anything in it. */
@@ -97,21 +115,28 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 	const Img__Memory *m = (const Img__Memory *)msg;
 	uint32_t pid = (uint32_t)th->task->pid;
 	auto_free uint8_t *marks = NULL;
+	auto_(keep_done) struct keep keep = {};
 	struct vdso_plan vdso = {};
 	int e = memory_marks(r, pid, m, &marks);
 
 	if (e == 0)
 		e = vdso_plan(r, m, &vdso);
+	if (e == 0)
+		e = keep_plan(r, th->task, m, marks, &keep);
 	if (e < 0)
 		return e;
-	emit_clear(r, s);
+	memory_clear(r, &keep, s);
 	emit_switches(m, s);
 	vdso_map(&vdso, s);
-	e = memory_map(r, m, marks, s);
+	e = memory_map(r, m, marks, &keep, s);
+	array_each (drop, &keep.drops)
+		script_call(s, SYS_madvise, drop->start, drop->end - drop->start, MADV_DONTNEED);
 	if (e == 0)
 		e = emit_mm(r, m, s);
 	if (e == 0)
-		e = memory_fill(r, th->task, s);
+		e = th->task->heritage ? memory_read(r, th->task, &keep.reads,
+		                                     memory_may_share(r, th->task), s)
+		                       : memory_fill(r, th->task, s);
 	if (e < 0)
 		return e;
 	memory_settle(m, marks, s);
@@ -173,6 +198,8 @@ int memory_commit(struct restore *r)
 
 const struct restore_aspect restore_memory = {
 	.check = memory_check,
+	.plan = heritage_plan,
+	.before_forks = heritage_emit,
 	.emit[PHASE_BUILD] = memory_build,
 	.emit[PHASE_LAST] = memory_last,
 };

@@ -9,6 +9,28 @@
 enum vma_mark {
 	MARK_FILLED = 1,  /* pages of the checkpoint go into it */
 	MARK_GUARDED = 2, /* it has guard regions */
+	MARK_KEPT = 4,    /* some of it is inherited, writable */
+};
+
+/* Pages of an address space, and where the checkpoint has them. */
+struct source {
+	uint64_t start, size, offset;
+	uint32_t file;
+};
+struct sources {
+	struct source *v;
+	size_t n, cap;
+};
+
+struct range {
+	uint64_t start, end;
+};
+
+/* What becomes in a task of what it has inherited (memory_keep.c). */
+struct keep {
+	ARRAY(struct range) ranges; /* kept, by address, each within one mapping of the task */
+	ARRAY(struct range) drops;  /* pages in them that the task does not have */
+	struct sources reads;       /* what is left to be read */
 };
 
 /* Refuse hostile content (memory_check.c). */
@@ -23,11 +45,20 @@ int memory_marks(struct restore *r, uint32_t pid, const Img__Memory *m, uint8_t 
 /* Must it be writable at first: to be filled, or for memory to be reserved for it? */
 static inline bool vma_needs_write(const Img__Vma *v, uint8_t mark)
 {
+	if (mark & MARK_KEPT)
+		return v->prot != 3;
 	return (mark & MARK_FILLED || v->traits & IMG__VMA__TRAIT__ACCOUNTED) && (v->prot & 3) != 3;
 }
 
+/* Unmap what is there, but the arena and what is kept; KEEP may be NULL (memory.c). */
+void memory_clear(struct restore *r, const struct keep *keep, struct script *s);
+
 /* All mappings, ready to be filled (memory_map.c). */
-int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, struct script *s);
+int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks,
+               const struct keep *keep, struct script *s);
+/* One from START to END, as V would be there. */
+int memory_map_part(struct restore *r, const Img__Vma *v, uint64_t start, uint64_t end,
+                    uint32_t prot, struct script *s);
 /* Protection, advice, locks, once they are full. */
 void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s);
 
@@ -47,8 +78,13 @@ void vdso_map(const struct vdso_plan *plan, struct script *s);
 int vdso_settle(struct restore *r, uint32_t pid, const Img__Memory *m, const struct vdso_plan *plan,
                 struct script *s);
 
-/* Its pages into its mappings (memory_fill.c). */
+/* All its pages into its mappings (memory_fill.c). */
 int memory_fill(struct restore *r, struct rtask *t, struct script *s);
+/* May threads of T help? Their numbers are the kernel's choice. */
+bool memory_may_share(const struct restore *r, const struct rtask *t);
+/* Those of LIST; THREADS may help. */
+int memory_read(struct restore *r, struct rtask *t, const struct sources *list, bool threads,
+                struct script *s);
 
 /* What is done from outside when all tasks stand at the end of their scripts (memory.c). Explained. */
 int memory_commit(struct restore *r);

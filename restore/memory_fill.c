@@ -52,18 +52,39 @@ static void vector_add(struct vector *v, int fd, uint64_t start, uint64_t size, 
 	v->next = offset + size;
 }
 
-/* All runs of a task, one after the other, in whatever pieces are wanted. */
+/* All runs of a task or a list, one after the other, in whatever pieces are wanted. */
 struct supply {
 	struct restore *r;
-	const struct record *rec;
-	size_t nrec, at;
+	const struct sources *list; /* or ... */
+	const struct record *rec;   /* ... records */
+	size_t nrec, at;            /* at: of either */
 	struct page_iter it;
 	struct page_run run; /* what is left of the current one */
 	bool open;
 };
 
+static bool list_next(struct supply *p)
+{
+	const struct source *s;
+
+	if (p->at + p->open == p->list->n)
+		return false;
+	p->at += p->open;
+	p->open = true;
+	s = &p->list->v[p->at];
+	p->run = (struct page_run){ s->start, s->size, s->offset };
+	return true;
+}
+
+static uint32_t supply_file(const struct supply *p)
+{
+	return p->list ? p->list->v[p->at].file : ((const Img__Pages *)p->rec[p->at].msg)->file;
+}
+
 static bool supply_next(struct supply *p)
 {
+	if (p->list)
+		return p->run.size || list_next(p);
 	while (!p->run.size) {
 		if (p->open && pages_next(&p->it, &p->run))
 			return true;
@@ -83,10 +104,9 @@ static void emit_part(struct supply *p, uint64_t size, struct script *s)
 	struct vector v = { .s = s };
 
 	while (size && supply_next(p)) {
-		const Img__Pages *msg = (const Img__Pages *)p->rec[p->at].msg;
 		uint64_t n = p->run.size < size ? p->run.size : size;
 
-		vector_add(&v, p->r->images->pages[msg->file], p->run.start, n, p->run.offset);
+		vector_add(&v, p->r->images->pages[supply_file(p)], p->run.start, n, p->run.offset);
 		p->run.start += n;
 		p->run.offset += n;
 		p->run.size -= n;
@@ -149,7 +169,7 @@ static void emit_wait(uint64_t alive, struct script *s)
 }
 
 /* Their numbers are the kernel's choice: no other task may need one while they live. */
-static bool may_share(const struct restore *r, const struct rtask *t)
+bool memory_may_share(const struct restore *r, const struct rtask *t)
 {
 	array_each (other, &r->tasks)
 		if (other != t && other->threads.n > 1)
@@ -157,25 +177,43 @@ static bool may_share(const struct restore *r, const struct rtask *t)
 	return true;
 }
 
-int memory_fill(struct restore *r, struct rtask *t, struct script *s)
+/* BYTES in all. */
+static int emit_all(struct supply *p, struct rtask *t, uint64_t bytes, bool threads,
+                    struct script *s)
 {
-	struct supply p = { .r = r };
-	uint64_t alive[FILLERS], bytes = 0, part;
-	unsigned n = 0, fillers;
+	unsigned n = 0, fillers = bytes >= ENOUGH && threads ? cpus() : 1;
+	uint64_t alive[FILLERS], part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 
-	p.rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &p.nrec);
-	for (size_t i = 0; i < p.nrec; i++)
-		bytes += pages_bytes(r->images, (const Img__Pages *)p.rec[i].msg);
-	fillers = bytes >= ENOUGH && may_share(r, t) ? cpus() : 1;
-	part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 	while (n + 1 < fillers) {
-		int e = emit_filler(&p, t, part, s, &alive[n++]);
+		int e = emit_filler(p, t, part, s, &alive[n++]);
 
 		if (e < 0)
 			return e;
 	}
-	emit_part(&p, UINT64_MAX, s);
+	emit_part(p, UINT64_MAX, s);
 	for (unsigned i = 0; i < n; i++)
 		emit_wait(alive[i], s);
 	return 0;
+}
+
+int memory_fill(struct restore *r, struct rtask *t, struct script *s)
+{
+	struct supply p = { .r = r };
+	uint64_t bytes = 0;
+
+	p.rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &p.nrec);
+	for (size_t i = 0; i < p.nrec; i++)
+		bytes += pages_bytes(r->images, (const Img__Pages *)p.rec[i].msg);
+	return emit_all(&p, t, bytes, memory_may_share(r, t), s);
+}
+
+int memory_read(struct restore *r, struct rtask *t, const struct sources *list, bool threads,
+                struct script *s)
+{
+	struct supply p = { .r = r, .list = list };
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		bytes += list->v[i].size;
+	return emit_all(&p, t, bytes, threads, s);
 }

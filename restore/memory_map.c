@@ -34,19 +34,21 @@ static int vma_fd(struct restore *r, const Img__Vma *v)
 	return -1;
 }
 
-static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, struct script *s)
+int memory_map_part(struct restore *r, const Img__Vma *v, uint64_t start, uint64_t end,
+                    uint32_t prot, struct script *s)
 {
-	uint32_t prot = vma_needs_write(v, mark) ? PROT_READ | PROT_WRITE : v->prot;
+	uint64_t offset =
+		v->type == IMG__VMA__TYPE__ANON ? v->offset : v->offset + (start - v->start);
 	int fd = vma_fd(r, v);
 
 	if (fd < 0 && v->type != IMG__VMA__TYPE__ANON)
 		return fd;
-	script_want(s, v->start, SYS_mmap, v->start, v->size, prot, v->map | MAP_FIXED_NOREPLACE,
-	            (int64_t)fd, v->offset);
+	script_want(s, start, SYS_mmap, start, end - start, prot, v->map | MAP_FIXED_NOREPLACE,
+	            (int64_t)fd, offset);
 	if (v->traits & IMG__VMA__TRAIT__HUGEPAGE)
-		script_ask(s, SYS_madvise, v->start, v->size, MADV_HUGEPAGE);
+		script_ask(s, SYS_madvise, start, end - start, MADV_HUGEPAGE);
 	if (v->traits & IMG__VMA__TRAIT__NOHUGEPAGE)
-		script_ask(s, SYS_madvise, v->start, v->size, MADV_NOHUGEPAGE);
+		script_ask(s, SYS_madvise, start, end - start, MADV_NOHUGEPAGE);
 	return 0;
 }
 
@@ -55,8 +57,27 @@ static bool is_segment(const struct restore *r, const Img__Vma *v)
 	return v->type == IMG__VMA__TYPE__SHMEM && sysv_shm_record(r, v->object);
 }
 
-int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, struct script *s)
+/* What of V is not kept; *AT is the next kept range. */
+static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, const struct keep *keep,
+                   size_t *at, struct script *s)
 {
+	uint32_t prot = vma_needs_write(v, mark) ? PROT_READ | PROT_WRITE : v->prot;
+	uint64_t start = v->start, end = v->start + v->size;
+	int e = 0;
+
+	for (; e == 0 && *at < keep->ranges.n && keep->ranges.v[*at].start < end; (*at)++) {
+		if (start < keep->ranges.v[*at].start)
+			e = memory_map_part(r, v, start, keep->ranges.v[*at].start, prot, s);
+		start = keep->ranges.v[*at].end;
+	}
+	return e == 0 && start < end ? memory_map_part(r, v, start, end, prot, s) : e;
+}
+
+int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks,
+               const struct keep *keep, struct script *s)
+{
+	size_t at = 0;
+
 	for (size_t i = 0; i < m->n_vmas; i++) {
 		int e;
 
@@ -66,7 +87,7 @@ int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks, st
 			e = sysv_shm_map(r, m, i, s);
 			i += e > 0 ? (size_t)e - 1 : 0;
 		} else {
-			e = map_one(r, m->vmas[i], marks[i], s);
+			e = map_one(r, m->vmas[i], marks[i], keep, &at, s);
 		}
 		if (e < 0)
 			return e;

@@ -10,6 +10,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "restore/memory_heritage.h"
 #include "restore/restore.h"
 
 #define PID_MAX       4194304 /* include/linux/threads.h: PID_MAX_LIMIT */
@@ -247,6 +248,7 @@ static size_t arena_size(const struct restore *r)
 	for (size_t i = 0; i < r->images->manifest->n_files; i++)
 		if (!strcmp(r->images->manifest->files[i]->name, "state.img"))
 			size += r->images->manifest->files[i]->size * ARENA_STATE;
+	size += heritage_arena(r);
 	array_each (t, &r->tasks)
 		size += ARENA_TASK + t->threads.n * (ARENA_THREAD + ARENA_STACK);
 	return (size + 0xfffff) & ~(size_t)0xfffff;

@@ -3,6 +3,7 @@
  * to the end of "commit" everything that was forked dies with a failure.
  */
 #include "restore/restore.h"
+#include "restore/memory_heritage.h"
 #include "restore/shmem.h"
 
 #include <errno.h>
@@ -132,6 +133,7 @@ static void restore_done(struct restore *r)
 	free(r->strangers);
 	free(r->helpers);
 	sysv_done(r, r->committed);
+	heritage_done(r);
 	shmem_done(r);
 	late_done(r);
 	pool_done(r);

@@ -72,6 +72,10 @@ struct rtask {
 	threads;       /* the leader first; one without a record for zombies and helpers */
 	uint64_t vdso; /* where its vDSO code will be; 0: none */
 	ARRAY(struct script) fillers; /* of threads that only read pages (memory_fill.c) */
+	size_t order,
+		order_end; /* its number in the tree of forks; behind that of its last descendant */
+	struct heritage
+		*heritage; /* memory that it has when it forks (memory_heritage.c), or NULL */
 };
 
 struct restore {
@@ -83,13 +87,14 @@ struct restore {
 	struct rtask **by_pid;     /* the same, by number */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
-	struct lates *lates; /* restore/late.c; NULL: no file has to wait for the tree */
-	struct pool *pool;   /* descriptors that all tasks inherit */
-	struct sysv *sysv;   /* restore/sysv.c: objects that were made */
-	bool committed;      /* the tree runs */
-	struct shmem *shmem; /* restore/shmem.c: by index of its record */
-	char *strangers;     /* children that we had before, as /proc lists them */
-	pid_t root;          /* forked by us, not yet reaped; 0: none */
+	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
+	struct heritage *heritages; /* all of them */
+	struct pool *pool;          /* descriptors that all tasks inherit */
+	struct sysv *sysv;          /* restore/sysv.c: objects that were made */
+	bool committed;             /* the tree runs */
+	struct shmem *shmem;        /* restore/shmem.c: by index of its record */
+	char *strangers;            /* children that we had before, as /proc lists them */
+	pid_t root;                 /* forked by us, not yet reaped; 0: none */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
@@ -130,6 +135,10 @@ enum phase {
 struct restore_aspect {
 	/* Optional: refuse hostile content. OWNER is a pid or tid of the checkpoint. */
 	int (*check)(struct restore *r, uint32_t owner, const ProtobufCMessage *msg);
+	/* Optional: when everything is checked: what concerns more than one task. */
+	int (*plan)(struct restore *r);
+	/* Optional: calls of T, a helper maybe, before it forks anybody: what these shall inherit. */
+	int (*before_forks)(struct restore *r, struct rtask *t, struct script *s);
 	/*
 	 * Append calls for one phase. TH is the thread that runs them: the
 	 * owner itself, or the leader for a record that a process owns.

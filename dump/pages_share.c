@@ -1,0 +1,400 @@
+/*
+ * Forked memory is at the same address in all who share it, and the kernel
+ * tells the frame of each page and whether it is mapped more than once. So the
+ * address spaces are gone through side by side, a window at a time, with a
+ * table of the frames that are mapped more than once: who is seen first with a
+ * frame owns it. Windows that only one task has anything in are left out, and
+ * memory needed is that of one window.
+ *
+ * Traps: the kernel may move a page while we look (compaction), and give its
+ * frame to another. So the owners are looked at again after all others: only
+ * what had its frame before and after that is believed, or the window is done
+ * again. A page of zeros is stored for mappings of files only, so a page is not
+ * shared between the two sorts (KSM can do that).
+ */
+#include "dump/pages_share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "dump/memory_map.h"
+#include "dump/pagemap.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define PAGE       UINT64_C(4096)
+#define WINDOW     (UINT64_C(1) << 30)
+#define SLOTS      1024u /* at first */
+#define REGIONS    512
+#define FRAMES     512
+#define TRIES      3
+#define FILE_PAGES (1u << 31) /* of a mapping of a file, beside the number of the page */
+
+/* A frame that is mapped more than once. */
+struct slot {
+	uint64_t frame; /* 0: free */
+	uint32_t page;  /* number in the window */
+	uint32_t owner : 31;
+	uint32_t used : 1; /* by others, too */
+};
+
+/* What a task has in a window. */
+struct place {
+	uint64_t window;
+	uint32_t task;
+};
+
+struct finder {
+	struct dump *d;
+	struct shares *out;
+	ARRAY(struct place) places;
+	struct slot *slots;
+	size_t mask, nslots; /* of the table; in use */
+	size_t used;         /* slots that are used by others, too */
+	size_t confirmed;
+	ARRAY(struct finding {
+		uint32_t task;
+		struct share share;
+	})
+	found; /* in this window */
+};
+
+/* What is done with each frame at ADDRESS of task T. */
+typedef int frame_fn(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame);
+
+static int add_place(struct finder *f, uint64_t window, uint32_t task)
+{
+	struct place *p;
+
+	if (f->places.n && f->places.v[f->places.n - 1].window == window &&
+	    f->places.v[f->places.n - 1].task == task)
+		return 0;
+	p = array_add(&f->places);
+	if (!p)
+		return -ENOMEM;
+	*p = (struct place){ window, task };
+	return 0;
+}
+
+static int open_pagemap(const struct task *t)
+{
+	int fd = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? fail(-errno, "%s: open pagemap", task_name(t)) : fd;
+}
+
+static int find_regions(const struct task *t, int pagemap, const struct vma *v, uint64_t *at,
+                        uint64_t end, struct page_region *regions)
+{
+	enum pagemap_query query = vma_class(v) == VMA_ANON ? PAGEMAP_ANON : PAGEMAP_FILE;
+	int n = pagemap_find(pagemap, query, at, end, regions, REGIONS);
+
+	return n < 0 ? fail(n, "%s: look for its pages", task_name(t)) : n;
+}
+
+/* The windows of a mapping; a large one may hold little. */
+static int place_vma(struct finder *f, uint32_t index, const struct task *t, const struct vma *v)
+{
+	struct page_region regions[REGIONS];
+	auto_close int pagemap = -1;
+	uint64_t at = v->start;
+	int r = 0;
+
+	if (v->end - v->start <= WINDOW) {
+		r = add_place(f, v->start / WINDOW, index);
+		return r < 0 ? r : add_place(f, (v->end - 1) / WINDOW, index);
+	}
+	pagemap = open_pagemap(t);
+	if (pagemap < 0)
+		return pagemap;
+	while (r == 0 && at < v->end) {
+		int n = find_regions(t, pagemap, v, &at, v->end, regions);
+
+		r = n < 0 ? n : 0;
+		for (int i = 0; r == 0 && i < n; i++)
+			for (uint64_t w = regions[i].start / WINDOW;
+			     r == 0 && w <= (regions[i].end - 1) / WINDOW; w++)
+				r = add_place(f, w, index);
+	}
+	return r;
+}
+
+static int place_task(struct finder *f, uint32_t index)
+{
+	const struct task *t = &f->d->tasks.v[index];
+
+	if (t->state == TASK_ZOMBIE)
+		return 0;
+	array_each (v, &t->vmas) {
+		int r = vma_has_pages(v) ? place_vma(f, index, t, v) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int by_window(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->window != y->window)
+		return x->window < y->window ? -1 : 1;
+	return x->task < y->task ? -1 : x->task > y->task;
+}
+
+/* ---- the table of a window ---- */
+
+static struct slot *slot_of(struct finder *f, uint64_t frame, uint32_t page)
+{
+	size_t at = (frame * UINT64_C(0x9e3779b97f4a7c15) >> 20) & f->mask;
+
+	while (f->slots[at].frame && (f->slots[at].frame != frame || f->slots[at].page != page))
+		at = (at + 1) & f->mask;
+	return &f->slots[at];
+}
+
+static int table_new(struct finder *f, size_t slots)
+{
+	struct slot *v = calloc(slots, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	free(f->slots);
+	f->slots = v;
+	f->mask = slots - 1;
+	f->nslots = f->used = f->confirmed = f->found.n = 0;
+	return 0;
+}
+
+static int table_grow(struct finder *f)
+{
+	struct slot *old = f->slots;
+	size_t n = f->mask + 1;
+
+	f->slots = calloc(2 * n, sizeof(*f->slots));
+	if (!f->slots) {
+		f->slots = old;
+		return -ENOMEM;
+	}
+	f->mask = 2 * n - 1;
+	for (size_t i = 0; i < n; i++)
+		if (old[i].frame)
+			*slot_of(f, old[i].frame, old[i].page) = old[i];
+	free(old);
+	return 0;
+}
+
+static int add_share(struct finder *f, uint32_t t, uint64_t address, uint32_t owner)
+{
+	struct finding *last = f->found.n ? &f->found.v[f->found.n - 1] : NULL;
+
+	if (!last || last->task != t || last->share.owner != owner ||
+	    last->share.start + last->share.size != address) {
+		last = array_add(&f->found);
+		if (!last)
+			return -ENOMEM;
+		*last = (struct finding){ t, { address, 0, owner } };
+	}
+	last->share.size += PAGE;
+	return 0;
+}
+
+/* The first with a frame owns it; who comes later shares it. */
+static int claim(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame)
+{
+	struct slot *slot = slot_of(f, frame, page);
+
+	if (slot->frame) {
+		f->used += !slot->used;
+		slot->used = 1;
+		return add_share(f, t, address, slot->owner);
+	}
+	*slot = (struct slot){ .frame = frame, .page = page, .owner = t };
+	return ++f->nslots > (f->mask + 1) / 4 * 3 ? table_grow(f) : 0;
+}
+
+static int confirm(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame)
+{
+	const struct slot *slot = slot_of(f, frame, page);
+
+	f->confirmed += slot->frame && slot->owner == t && slot->used;
+	return 0;
+}
+
+/* ---- going through a window ---- */
+
+static int each_frame(struct finder *f, uint32_t index, int pagemap, const struct vma *v,
+                      const struct page_region *region, frame_fn *fn)
+{
+	uint32_t file = vma_class(v) == VMA_ANON ? 0 : FILE_PAGES;
+	uint64_t frames[FRAMES];
+
+	for (uint64_t at = region->start; at < region->end;) {
+		size_t n = (region->end - at) / PAGE < FRAMES ? (region->end - at) / PAGE : FRAMES;
+		int r = pagemap_frames(pagemap, at, n, frames);
+
+		for (size_t i = 0; r == 0 && i < n; i++, at += PAGE)
+			if (frames[i])
+				r = fn(f, index, at, (uint32_t)(at % WINDOW / PAGE) | file,
+				       frames[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The first mapping that ends behind AT. */
+static size_t vma_at(const struct task *t, uint64_t at)
+{
+	size_t low = 0, high = t->vmas.n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (t->vmas.v[mid].end <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
+{
+	const struct task *t = &f->d->tasks.v[p->task];
+	auto_close int pagemap = open_pagemap(t);
+	uint64_t first = p->window * WINDOW, end = first + WINDOW;
+	struct page_region regions[REGIONS];
+	int r = pagemap < 0 ? pagemap : 0;
+
+	for (size_t i = vma_at(t, first); r == 0 && i < t->vmas.n; i++) {
+		const struct vma *v = &t->vmas.v[i];
+		uint64_t at = v->start > first ? v->start : first;
+		uint64_t to = v->end < end ? v->end : end;
+
+		if (v->start >= end)
+			break;
+		while (r == 0 && at < to && vma_has_pages(v)) {
+			int n = find_regions(t, pagemap, v, &at, to, regions);
+
+			r = n < 0 ? n : 0;
+			for (int k = 0; r == 0 && k < n; k++)
+				r = each_frame(f, p->task, pagemap, v, &regions[k], fn);
+		}
+	}
+	return r;
+}
+
+static int keep_found(struct finder *f)
+{
+	array_each (found, &f->found) {
+		struct task_shares *t = &f->out->tasks[found->task];
+		struct share *last = t->list.n ? &t->list.v[t->list.n - 1] : NULL;
+
+		f->out->tasks[found->share.owner].owner = true;
+		if (last && last->owner == found->share.owner &&
+		    last->start + last->size == found->share.start) {
+			last->size += found->share.size;
+			continue;
+		}
+		last = array_add(&t->list);
+		if (!last)
+			return -ENOMEM;
+		*last = found->share;
+	}
+	return 0;
+}
+
+static int each_place(struct finder *f, const struct place *p, size_t n, frame_fn *fn)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = each_page(f, &p[i], fn);
+	return r;
+}
+
+/* The N tasks that have memory in one window. */
+static int find_in(struct finder *f, const struct place *p, size_t n)
+{
+	for (int i = 0; i < TRIES; i++) {
+		int r = table_new(f, SLOTS);
+
+		if (r == 0)
+			r = each_place(f, p, n, claim);
+		if (r == 0 && f->used)
+			r = each_place(f, p, n, confirm);
+		if (r < 0)
+			return r;
+		if (f->confirmed == f->used)
+			return keep_found(f);
+		debug("pages moved while they were looked at, once more");
+	}
+	return 0; /* these are stored for each of them */
+}
+
+static int find_all(struct finder *f)
+{
+	qsort(f->places.v, f->places.n, sizeof(*f->places.v), by_window);
+	for (size_t i = 0, end; i < f->places.n; i = end) {
+		int r = 0;
+
+		for (end = i + 1; end < f->places.n; end++)
+			if (f->places.v[end].window != f->places.v[i].window)
+				break;
+		if (end - i > 1)
+			r = find_in(f, &f->places.v[i], end - i);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void finder_done(struct finder *f)
+{
+	array_done(&f->places);
+	array_done(&f->found);
+	free(f->slots);
+}
+
+static void forget(struct shares *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		s->tasks[i].list.n = 0;
+		s->tasks[i].owner = false;
+	}
+}
+
+int shares_find(struct dump *d, struct shares *ret)
+{
+	auto_(finder_done) struct finder f = { .d = d, .out = ret };
+	int r = 0;
+
+	if (d->tasks.n < 2)
+		return 0;
+	ret->n = d->tasks.n;
+	ret->tasks = calloc(ret->n, sizeof(*ret->tasks));
+	if (!ret->tasks)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
+		r = place_task(&f, (uint32_t)i);
+	if (r == 0 && f.places.n)
+		r = find_all(&f);
+	if (r != -EPERM || log_failure())
+		return r;
+	forget(ret);
+	lose("the memory that processes share since a fork is stored for each of them: to see "
+	     "what is shared needs CAP_SYS_ADMIN");
+	return 0;
+}
+
+void shares_done(struct shares *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		array_done(&s->tasks[i].list);
+		array_done(&s->tasks[i].stored);
+	}
+	free(s->tasks);
+	*s = (struct shares){};
+}

@@ -1,0 +1,40 @@
+/*
+ * Memory that processes have in common since one forked the other: the same
+ * page at the same address. It is stored once, for the first of them.
+ */
+#pragma once
+
+#include "dump/dump.h"
+#include "proto/pages.pb-c.h"
+
+/* A run of pages of a task that are those of another. */
+struct share {
+	uint64_t start, size;
+	uint32_t owner; /* index in dump.tasks */
+};
+
+/* Where pages of an owner are stored. */
+struct stored {
+	uint64_t start, size, offset;
+	uint32_t file;
+};
+
+struct shares {
+	struct task_shares {
+		ARRAY(struct share) list; /* by address */
+		bool owner;               /* another one has pages of this task */
+		ARRAY(struct stored) stored;
+	} * tasks; /* by index; NULL: nothing is shared */
+	size_t n;
+};
+
+/* Look for them, while frozen. Needs the right to see frames (CAP_SYS_ADMIN), says so and finds nothing without. */
+int shares_find(struct dump *d, struct shares *ret);
+void shares_done(struct shares *s);
+
+/* Note where pages of T, an owner or not, are stored. -ENOMEM. */
+int shares_stored(struct shares *s, const struct dump *d, const struct task *t,
+                  const Img__Pages *msg);
+
+/* When all pages are stored: the records of those that are shared. */
+int shares_put(struct shares *s, struct dump *d);
