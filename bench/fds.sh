@@ -68,7 +68,7 @@ stop() {
 	rm -rf "$work/run" "$work/images"
 }
 
-# calls COMMAND...: how many system calls it makes.
+# calls [OPTION] COMMAND...: how many system calls it makes; -f: with its threads.
 calls() {
 	strace -qq -c -o "$work/calls" "$@" >/dev/null || return 1
 	awk '$NF == "total" { print $4 }' "$work/calls"
@@ -79,7 +79,7 @@ measure() {
 	local begun
 
 	start "$1" "$2" || return 1
-	dump_calls=$(calls "$crtool" dump -R --no-sync -t "$pid" -D "$work/images") || return 1
+	dump_calls=$(calls -f "$crtool" dump -R --no-sync -t "$pid" -D "$work/images") || return 1
 	rm -f "$work/images"/*
 	frozen_us=$("$crtool" dump --json --no-sync -t "$pid" -D "$work/images" |
 		grep -o '"frozen_us":[0-9]*' | cut -d: -f2)

@@ -5,8 +5,9 @@
  * watched file alive, and then two rows may show the same number.
  *
  * A socket has one file only, so its inode number is proof. For others one
- * kcmp per row is needed, for which the kernel searches its rows one by one:
- * that is the square of their number (8 ms for 1,000 eventfds, 1.6 s for 15,000).
+ * kcmp per row is needed, for which the kernel searches its rows one by one: that
+ * is the square of their number (1.6 s for 15,000 eventfds), so where there are
+ * many, those that are as they look are found in another way (epoll_rows.c).
  *
  * Not carried: that a one-shot row has fired and waits to be armed again is shown
  * as no events at all; restored it may report an error or hang-up, once.
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/epoll_rows.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/epoll.pb-c.h"
@@ -31,36 +33,29 @@ struct busy_poll { /* struct epoll_params of linux/eventpoll.h, 6.9 */
 	uint8_t prefer, pad;
 };
 #define EPIOCGPARAMS _IOR(0x8A, 0x02, struct busy_poll)
+#define FEW          256 /* rows that may be searched for each row */
 
-/* A line of fdinfo: "tfd:        5 events:       19 data:                5  pos:0 ino:5 sdev:7". */
-struct row {
-	int tfd;
-	uint32_t toff; /* rows before this one with the same number */
-	uint32_t events;
-	uint64_t data, ino;
-	uint32_t dev;
-};
 
 static bool epoll_owns(const struct file *f)
 {
 	return !strcmp(f->link, "anon_inode:[eventpoll]");
 }
 
-static bool row_parse(const char *line, struct row *ret)
+static bool row_parse(const char *line, struct epoll_row *ret)
 {
 	return sscanf(line, "tfd: %d events: %x data: %" SCNx64 " pos:%*d ino:%" SCNx64 " sdev:%x",
 	              &ret->tfd, &ret->events, &ret->data, &ret->ino, &ret->dev) == 5;
 }
 
 /* May F be what ROW watches? The kernel writes a device number in its own way (MKDEV). */
-static bool row_fits(const struct row *row, const struct file *f)
+static bool row_fits(const struct epoll_row *row, const struct file *f)
 {
 	return f->fd >= 0 && f->st.st_ino == row->ino &&
 	       ((major(f->st.st_dev) << 20) | minor(f->st.st_dev)) == row->dev;
 }
 
 /* Is F, number FD of T, what ROW of the epoll EFD of OWNER watches? 1, 0 or -errno. */
-static int row_is(const struct row *row, const struct task *owner, int efd, const struct task *t,
+static int row_is(const struct epoll_row *row, const struct task *owner, int efd, const struct task *t,
                   int fd)
 {
 	struct kcmp_epoll_slot slot = { (uint32_t)efd, (uint32_t)row->tfd, row->toff };
@@ -85,7 +80,7 @@ static const struct fd_entry *entry_of(const struct task *t, int fd)
 }
 
 /* Who has the file that ROW watches: under the number that it was added under, or anywhere. */
-static int row_resolve(const struct dump *d, const struct file *epoll, const struct row *row,
+static int row_resolve(const struct dump *d, const struct file *epoll, const struct epoll_row *row,
                        uint32_t *ret_id)
 {
 	const struct fd_entry *e = entry_of(epoll->task, row->tfd);
@@ -93,7 +88,7 @@ static int row_resolve(const struct dump *d, const struct file *epoll, const str
 	int r;
 
 	if (f && row_fits(row, f)) {
-		r = S_ISSOCK(f->st.st_mode)
+		r = S_ISSOCK(f->st.st_mode) || row->as_it_looks
 		            ? 1
 		            : row_is(row, epoll->task, epoll->fd, epoll->task, row->tfd);
 		*ret_id = f->id;
@@ -112,12 +107,12 @@ static int row_resolve(const struct dump *d, const struct file *epoll, const str
 }
 
 struct rows {
-	ARRAY(struct row) all;
+	ARRAY(struct epoll_row) all;
 };
 
 static int row_compare(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct epoll_row *x = a, *y = b;
 
 	if (x->tfd != y->tfd)
 		return x->tfd < y->tfd ? -1 : 1;
@@ -130,7 +125,7 @@ static int rows_read(const struct file *f, struct rows *rows)
 	uint32_t at = 0;
 
 	for (const char *line = strstr(f->fdinfo, "tfd:"); line; line = strstr(line + 4, "tfd:")) {
-		struct row *row = array_add(&rows->all);
+		struct epoll_row *row = array_add(&rows->all);
 
 		if (!row)
 			return -ENOMEM;
@@ -147,11 +142,13 @@ static int rows_read(const struct file *f, struct rows *rows)
 }
 
 /* What is not carried is not watched any more. The number of targets, or -errno. */
-static ssize_t targets_fill(struct dump *d, const struct file *f, const struct rows *rows,
+static ssize_t targets_fill(struct dump *d, const struct file *f, struct rows *rows,
                             Img__Epoll__Target *targets)
 {
 	ssize_t n = 0;
 
+	if (rows->all.n > FEW)
+		epoll_rows_try(f, rows->all.v, rows->all.n);
 	array_each (row, &rows->all) {
 		Img__Epoll__Target *t = &targets[n];
 		int r;
@@ -192,7 +189,7 @@ static int busy_poll_read(const struct file *f, Img__Epoll *msg)
 	return 0;
 }
 
-static int epoll_put(struct dump *d, const struct file *f, const struct rows *rows)
+static int epoll_put(struct dump *d, const struct file *f, struct rows *rows)
 {
 	auto_free Img__Epoll__Target *targets = calloc(rows->all.n + 1, sizeof(*targets));
 	auto_free Img__Epoll__Target **list = calloc(rows->all.n + 1, sizeof(*list));

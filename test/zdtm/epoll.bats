@@ -3,3 +3,5 @@ load lib/zdtm
 @test "an epoll instance keeps what it watches, under old numbers, too" {
 	zdtm epoll
 }
+@test "many rows, some of files whose number was taken anew" { zdtm epoll many; }
+@test "exclusive rows, and one of a file that only another process has open" { zdtm epoll exclusive; }

@@ -4,8 +4,10 @@
  */
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -29,7 +31,66 @@ static void rings(int ep, int fd, uint64_t data)
 	check(read(fd, &v, sizeof(v)) == sizeof(v));
 }
 
-int main(void)
+#define MANY 600
+
+/* So many that rows are not searched one by one: each seventh number means another file now. */
+static int many(void)
+{
+	int ep = epoll_create1(0), fds[MANY], kept[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = eventfd(0, 0);
+		add(ep, fds[i], EPOLLIN, (uint64_t)i);
+	}
+	for (int i = 0; i < MANY; i++) {
+		kept[i] = i % 7 ? fds[i] : dup(fds[i]);
+		if (i % 7 == 0)
+			check(dup2(fds[i + 1], fds[i]) == fds[i]);
+	}
+	check(close(fds[7]) == 0 && close(fds[14]) == 0);
+	fds[7] = eventfd(0, 0);
+	add(ep, fds[7], EPOLLIN, MANY);
+
+	zdtm_park();
+
+	for (int i = 0; i < MANY; i++)
+		rings(ep, kept[i], (uint64_t)i);
+	rings(ep, fds[7], MANY);
+	return zdtm_pass();
+}
+
+/* Rows that wake one waiter alone; and a file that only a child still has open. */
+static int exclusive(void)
+{
+	int one = epoll_create1(0), two = epoll_create1(0), fd = eventfd(0, 0), gone = eventfd(0, 0);
+	struct epoll_event ev = { .events = EPOLLIN };
+	pid_t pid;
+	int status;
+
+	add(one, fd, EPOLLIN | EPOLLEXCLUSIVE, 1);
+	add(two, fd, EPOLLIN | EPOLLEXCLUSIVE | EPOLLET, 2);
+	add(one, gone, EPOLLIN, 3);
+	pid = fork();
+	check(pid >= 0);
+	if (pid == 0) {
+		while (!zdtm_released())
+			zdtm_nap();
+		_exit(fcntl(gone, F_GETFD) < 0);
+	}
+	check(close(gone) == 0);
+
+	zdtm_park();
+
+	check(epoll_ctl(one, EPOLL_CTL_MOD, fd, &ev) < 0); /* what is exclusive cannot be modified */
+	check(epoll_ctl(two, EPOLL_CTL_MOD, fd, &ev) < 0);
+	check(epoll_ctl(one, EPOLL_CTL_DEL, fd, NULL) == 0);
+	rings(two, fd, 2);
+	check(epoll_ctl(one, EPOLL_CTL_DEL, gone, NULL) < 0);
+	check(waitpid(pid, &status, 0) == pid && status == 0);
+	return zdtm_pass();
+}
+
+int main(int argc, char **argv)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), inner = epoll_create1(0);
 	int plain = eventfd(0, 0), once = eventfd(0, 0), in = eventfd(0, 0);
@@ -37,6 +98,8 @@ int main(void)
 	struct epoll_event ev[8];
 	uint64_t v = 1;
 
+	if (argc > 1)
+		return strcmp(argv[1], "many") ? exclusive() : many();
 	add(ep, plain, EPOLLIN, 0x123456789abcdef0);
 	add(ep, once, EPOLLIN | EPOLLONESHOT, 2);
 	add(inner, in, EPOLLIN | EPOLLET, 3);
