@@ -35,7 +35,6 @@ struct busy_poll { /* struct epoll_params of linux/eventpoll.h, 6.9 */
 #define EPIOCGPARAMS _IOR(0x8A, 0x02, struct busy_poll)
 #define FEW          256 /* rows that may be searched for each row */
 
-
 static bool epoll_owns(const struct file *f)
 {
 	return !strcmp(f->link, "anon_inode:[eventpoll]");
@@ -55,8 +54,8 @@ static bool row_fits(const struct epoll_row *row, const struct file *f)
 }
 
 /* Is F, number FD of T, what ROW of the epoll EFD of OWNER watches? 1, 0 or -errno. */
-static int row_is(const struct epoll_row *row, const struct task *owner, int efd, const struct task *t,
-                  int fd)
+static int row_is(const struct epoll_row *row, const struct task *owner, int efd,
+                  const struct task *t, int fd)
 {
 	struct kcmp_epoll_slot slot = { (uint32_t)efd, (uint32_t)row->tfd, row->toff };
 	long r = syscall(SYS_kcmp, task_tid(t), task_tid(owner), KCMP_EPOLL_TFD, fd, &slot);

@@ -159,7 +159,7 @@ int commit(struct restore *r)
 	}
 	ret = memory_commit(r);
 	if (ret == 0)
-		ret = late_seek(r);
+		ret = files_finish(r);
 	if (ret < 0)
 		return ret;
 	array_each (t, &r->tasks) {

@@ -3,8 +3,7 @@
  * /proc/PID. When all of them stand at BARRIER_GROUPS, the coordinator opens
  * these files; the tasks have been forked by then and take them over with
  * pidfd_getfd(2), to the very numbers that are kept for them in the pool. From
- * there on they are as any other file. Their positions are set last, since what
- * /proc says of a process is made when its file is searched.
+ * there on they are as any other file.
  *
  * That call answers with the lowest free number, which no script can know; so
  * number 0 is put aside for a moment, to be that one.
@@ -160,14 +159,24 @@ int late_emit(struct restore *r, const struct rtask *t, struct script *s)
 	return 0;
 }
 
-int late_seek(struct restore *r)
+int files_finish(struct restore *r)
 {
-	for (size_t i = 0; r->lates && i < r->lates->files.n; i++) {
-		const struct late_file *late = &r->lates->files.v[i];
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_file, &n);
 
-		if (late->file->pos && !(late->file->flags & O_PATH) &&
-		    lseek(late->number, (off_t)late->file->pos, SEEK_SET) < 0)
-			return fail(-errno, "file %u: set its position", late->file->id);
+	for (size_t i = 0; i < n; i++) {
+		const Img__File *file = (const Img__File *)rec[i].msg;
+		const struct restore_kind *kind = restore_kind_of(file->kind);
+		int fd = kind->finish ? pool_file(r, file->id) : 0, e;
+
+		if (!kind->finish)
+			continue;
+		e = fd < 0 ? fd
+		           : kind->finish(
+				     r, fd, file,
+				     images_one(r->images, (enum record_kind)file->kind, file->id));
+		if (e < 0)
+			return e;
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * Files and directories of processes in /proc, restore half: opened by path when
- * the processes of the tree exist (late.c), which sets their positions, too.
+ * the processes of the tree exist (late.c).
  */
 #include <ctype.h>
 #include <errno.h>
@@ -73,14 +73,23 @@ static int procfs_open(struct restore *r, const Img__File *file, const ProtobufC
 	fd = open(msg->path, ((int)file->flags & ~CREATION) | O_CLOEXEC);
 	if (fd < 0)
 		return fail(-errno, "file %s", msg->path);
-	if (msg->start && file->pos && !(file->flags & O_PATH) &&
-	    lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
-		return fail(-errno, "file %s: seek to %" PRIu64, msg->path, file->pos);
 	return take_fd(&fd);
+}
+
+/* Here the kernel makes the text up to there: the process must be what it was. */
+static int procfs_finish(struct restore *r, int fd, const Img__File *file,
+                         const ProtobufCMessage *base)
+{
+	const Img__Procfs *msg = (const Img__Procfs *)base;
+
+	if (file->pos && !(file->flags & O_PATH) && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
+		return fail(-errno, "file %s: seek to %" PRIu64, msg->path, file->pos);
+	return 0;
 }
 
 const struct restore_kind restore_procfs = {
 	.check = procfs_check,
 	.late = procfs_late,
 	.open = procfs_open,
+	.finish = procfs_finish,
 };

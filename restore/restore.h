@@ -115,6 +115,9 @@ struct restore_kind {
 	/* Optional: calls in the owner, once all descriptors are at their numbers; FD is one of them. */
 	int (*emit)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
 	            const ProtobufCMessage *msg, struct script *s);
+	/* Optional: by the coordinator, when the processes are what they were and before anybody is let go. */
+	int (*finish)(struct restore *r, int fd, const Img__File *file,
+	              const ProtobufCMessage *msg);
 };
 const struct restore_kind *restore_kind_of(uint32_t kind);
 
@@ -207,8 +210,8 @@ int late_plan(struct restore *r);
 int late_emit(struct restore *r, const struct rtask *t, struct script *s);
 /* By the coordinator, between the last process and anybody's late_emit(). -errno explained. */
 int late_open(struct restore *r);
-/* By the coordinator, when the processes are what they were: the kernel makes the text of a file of /proc here. */
-int late_seek(struct restore *r);
+/* finish() of all kinds. -errno explained. */
+int files_finish(struct restore *r);
 void late_done(struct restore *r);
 
 /* ---- the address space (memory.c) ---- */

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -69,11 +68,6 @@ static int in_bpf(void)
 	};
 
 	return (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-}
-
-static int in_fanotify(void)
-{
-	return fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
 }
 
 static int in_pidfd(void)
@@ -151,7 +145,6 @@ static const struct {
 	{ "userfaultfd", in_userfaultfd },
 	{ "perf", in_perf },
 	{ "bpf", in_bpf },
-	{ "fanotify", in_fanotify },
 	{ "pidfd", in_pidfd },
 	{ "landlock", in_landlock },
 	{ "fsopen", in_fsopen },

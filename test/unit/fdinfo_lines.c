@@ -56,7 +56,8 @@ TEST(inotify_watches)
 	check(watch_parse("inotify wd:2 ino:35d sdev:fe00000 mask:80000002 ignored_mask:0 "
 	                  "fhandle-bytes:8 fhandle-type:1 f_handle:5d030000000000ff\n",
 	                  &w) == 0);
-	check(w.wd == 2 && w.ino == 0x35d && w.sdev == 0xfe00000 && w.mask == 0x80000002);
+	check(w.wd == 2 && w.handle.ino == 0x35d && w.handle.sdev == 0xfe00000 &&
+	      w.mask == 0x80000002);
 	check(w.handle.head.handle_bytes == 8 && w.handle.head.handle_type == 1);
 	check(w.handle.bytes[0] == 0x5d && w.handle.bytes[7] == 0xff);
 	check(watch_parse("inotify wd:2 ino:35d", &w) == -EPROTO);

@@ -62,7 +62,8 @@ static int many(void)
 /* Rows that wake one waiter alone; and a file that only a child still has open. */
 static int exclusive(void)
 {
-	int one = epoll_create1(0), two = epoll_create1(0), fd = eventfd(0, 0), gone = eventfd(0, 0);
+	int one = epoll_create1(0), two = epoll_create1(0), fd = eventfd(0, 0),
+	    gone = eventfd(0, 0);
 	struct epoll_event ev = { .events = EPOLLIN };
 	pid_t pid;
 	int status;
@@ -81,7 +82,8 @@ static int exclusive(void)
 
 	zdtm_park();
 
-	check(epoll_ctl(one, EPOLL_CTL_MOD, fd, &ev) < 0); /* what is exclusive cannot be modified */
+	check(epoll_ctl(one, EPOLL_CTL_MOD, fd, &ev) <
+	      0); /* what is exclusive cannot be modified */
 	check(epoll_ctl(two, EPOLL_CTL_MOD, fd, &ev) < 0);
 	check(epoll_ctl(one, EPOLL_CTL_DEL, fd, NULL) == 0);
 	rings(two, fd, 2);

@@ -13,8 +13,8 @@ load lib/zdtm
 	run -4 crtool check -t "$pid"
 	[[ ${lines[0]} == *"fd 3: socket:["*"IPv4 TCP, listening on 127.0.0.1:"* ]]
 	[[ ${lines[1]} == *"fd 4: socket:["*"netlink"* ]]
-	[[ ${lines[2]} == *"fd 5: anon_inode:[fanotify]"* ]]
-	[[ ${lines[3]} == *"fd 6: anon_inode:[fanotify]"* ]]
+	[[ ${lines[2]} == *"fd 5: anon_inode:[fscontext]"* ]]
+	[[ ${lines[3]} == *"fd 6: anon_inode:[fscontext]"* ]]
 	[[ ${lines[4]} == *"task $pid: cannot be saved: 4 obstacles" ]]
 	running "$pid"
 }

@@ -1,4 +1,4 @@
-/* Watches keep their numbers, paths and masks. "pending": an event waits to be read. */
+/* Watches keep their numbers, paths and masks. "pending": an event waits to be read. Both work on any file system. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
 	zdtm_park();
 
 	if (argc > 1)
-		return zdtm_pass();
+		next(fd, -1, IN_Q_OVERFLOW);
 	check(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
 	check(mknod("d/new", S_IFREG | 0600, 0) == 0);

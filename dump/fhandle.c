@@ -1,0 +1,150 @@
+/*
+ * File handles. A handle is opened on any mount of its file system, which tells a
+ * path. Some file systems give handles that only tell files apart (overlayfs):
+ * these are searched for, name by name.
+ */
+#include "dump/fhandle.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+
+#define KERNEL_MINORBITS 20 /* the kernel writes a device number in its own way (MKDEV) */
+#ifndef AT_HANDLE_FID
+#define AT_HANDLE_FID 0x200 /* 6.6 */
+#endif
+
+int fhandle_parse(const char *line, struct fhandle *ret)
+{
+	const char *ino = strstr(line, "ino:"), *bytes = strstr(line, "fhandle-bytes:");
+	unsigned size;
+	int at = 0;
+
+	if (!ino || !bytes ||
+	    sscanf(ino, "ino:%" SCNx64 " sdev:%" SCNx32, &ret->ino, &ret->sdev) != 2 ||
+	    sscanf(bytes, "fhandle-bytes:%x fhandle-type:%x f_handle:%n", &size,
+	           (unsigned *)&ret->head.handle_type, &at) != 2 ||
+	    !at || size > sizeof(ret->bytes))
+		return -EPROTO;
+	ret->head.handle_bytes = size;
+	for (unsigned i = 0; i < size; i++)
+		if (sscanf(bytes + at + 2 * i, "%2hhx", &ret->bytes[i]) != 1)
+			return -EPROTO;
+	return 0;
+}
+
+int fhandle_mount_path(uint32_t sdev, char **ret_path)
+{
+	auto_free char *text = NULL;
+	ssize_t len = file_read(AT_FDCWD, "/proc/self/mountinfo", &text);
+	char *line, *save = NULL;
+
+	if (len < 0)
+		return (int)len;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned a, b;
+		char path[4096];
+
+		/* "36 35 98:0 /mnt1 /mnt2 ...", proc(5); a path with blanks has \040 and is passed over */
+		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &a, &b, path) != 3 ||
+		    a != sdev >> KERNEL_MINORBITS || b != (sdev & ((1u << KERNEL_MINORBITS) - 1)) ||
+		    access(path, F_OK) < 0)
+			continue;
+		*ret_path = strdup(path);
+		return *ret_path ? 0 : -ENOMEM;
+	}
+	return -ENOENT;
+}
+
+static int mount_open(struct fhandle_mount *m, uint32_t sdev)
+{
+	auto_free char *path = NULL;
+	int r;
+
+	if (m->open && m->sdev == sdev)
+		return 0;
+	fhandle_done(m);
+	r = fhandle_mount_path(sdev, &path);
+	if (r < 0)
+		return r;
+	m->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (m->fd < 0)
+		return -errno;
+	m->open = true;
+	m->sdev = sdev;
+	return 0;
+}
+
+void fhandle_done(struct fhandle_mount *m)
+{
+	if (m->open)
+		close(m->fd);
+	m->open = false;
+}
+
+static bool is_it(const char *path, const struct fhandle *h)
+{
+	struct fhandle have = { .head.handle_bytes = MAX_HANDLE_SZ };
+	int mount;
+
+	return name_to_handle_at(AT_FDCWD, path, &have.head, &mount, AT_HANDLE_FID) == 0 &&
+	       have.head.handle_type == h->head.handle_type &&
+	       have.head.handle_bytes == h->head.handle_bytes &&
+	       !memcmp(have.bytes, h->bytes, h->head.handle_bytes);
+}
+
+static void fts_closep(FTS **fts)
+{
+	if (*fts)
+		fts_close(*fts);
+}
+
+static int search(const struct fhandle *h, char **ret_path)
+{
+	auto_free char *top = NULL;
+	int r = fhandle_mount_path(h->sdev, &top);
+	char *const tops[] = { top, NULL };
+	auto_(fts_closep) FTS *fts = NULL;
+	FTSENT *e;
+
+	if (r < 0)
+		return r;
+	fts = fts_open(tops, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+	while (fts && (e = fts_read(fts))) {
+		if (e->fts_info == FTS_DP || e->fts_info == FTS_NS ||
+		    e->fts_statp->st_ino != h->ino || !is_it(e->fts_path, h))
+			continue;
+		*ret_path = strdup(e->fts_path);
+		return *ret_path ? 0 : -ENOMEM;
+	}
+	return -ENOENT;
+}
+
+int fhandle_path(struct fhandle_mount *m, const struct fhandle *h, char **ret_path)
+{
+	auto_free char *path = NULL;
+	auto_close int fd = -1;
+	char self[32];
+	struct stat st;
+	int r = mount_open(m, h->sdev);
+
+	if (r < 0)
+		return r;
+	fd = open_by_handle_at(m->fd, (struct file_handle *)&h->head, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ESTALE || errno == EOPNOTSUPP ? search(h, ret_path) : -errno;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	r = link_read(AT_FDCWD, self, &path);
+	if (r < 0)
+		return r;
+	if (lstat(path, &st) < 0 || st.st_ino != h->ino)
+		return -ENOENT;
+	*ret_path = take_ptr(path);
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* File handles as fdinfo shows them of what is watched (inotify, fanotify), and the paths that lead there. */
+#pragma once
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fhandle {
+	uint64_t ino;
+	uint32_t sdev; /* as the kernel writes it */
+	struct file_handle head;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
+
+/* A descriptor on the file system of the handle before: they come in runs of one. */
+struct fhandle_mount {
+	int fd;
+	uint32_t sdev;
+	bool open;
+};
+
+/* "ino:35d sdev:fe00000 ... fhandle-bytes:8 fhandle-type:1 f_handle:5d03000000000000" in a line of fdinfo; -EPROTO. */
+int fhandle_parse(const char *line, struct fhandle *ret);
+
+/*
+ * A path to that very file, in a fresh string: its handle is opened, or else the file
+ * system is searched for it. -ENOENT: none was found.
+ */
+int fhandle_path(struct fhandle_mount *m, const struct fhandle *h, char **ret_path);
+void fhandle_done(struct fhandle_mount *m);
+
+/* A path of any mount of the file system SDEV, in a fresh string. -ENOENT: there is none. */
+int fhandle_mount_path(uint32_t sdev, char **ret_path);

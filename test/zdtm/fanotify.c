@@ -1,0 +1,71 @@
+/* Marks on an inode, a mount and a file system. "pending", "permission": what is refused. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static void mark(int fd, unsigned flags, uint64_t mask, const char *path)
+{
+	check(fanotify_mark(fd, FAN_MARK_ADD | flags, mask, AT_FDCWD, path) == 0);
+}
+
+/* The next event is MASK on the file PATH. */
+static void next(int fd, uint64_t mask, const char *path)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	struct fanotify_event_metadata *e = (void *)buf;
+	struct stat a, b;
+
+	check(read(fd, buf, sizeof(*e)) == sizeof(*e));
+	check(e->mask == mask && fstat(e->fd, &a) == 0 && stat(path, &b) == 0);
+	check(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+	check((fcntl(e->fd, F_GETFL) & O_ACCMODE) == O_RDWR && close(e->fd) == 0);
+}
+
+static int change(const char *path)
+{
+	int fd = open(path, O_WRONLY);
+
+	check(fd >= 0 && write(fd, "x", 1) == 1 && close(fd) == 0);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *how = argc > 1 ? argv[1] : "";
+	int fd = fanotify_init(FAN_CLASS_CONTENT | FAN_NONBLOCK | FAN_CLOEXEC, O_RDWR);
+	int quiet = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
+	char byte[64];
+
+	check(fd >= 0 && quiet >= 0);
+	check(mknod("file", S_IFREG | 0600, 0) == 0 && mkdir("d", 0700) == 0);
+	check(mknod("d/child", S_IFREG | 0600, 0) == 0 && mknod("not", S_IFREG | 0600, 0) == 0);
+	mark(fd, 0, FAN_MODIFY, "file");
+	mark(fd, 0, FAN_MODIFY | FAN_EVENT_ON_CHILD, "d");
+	mark(fd, 0, FAN_MODIFY, "not");
+	mark(fd, FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY, FAN_MODIFY, "not");
+	mark(quiet, FAN_MARK_MOUNT, FAN_OPEN_EXEC, "/proc");
+	mark(quiet, FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC, "/sys");
+	if (!strcmp(how, "pending"))
+		change("file");
+	if (!strcmp(how, "permission"))
+		mark(fd, 0, FAN_OPEN_PERM, "file");
+
+	zdtm_park();
+
+	if (*how)
+		return zdtm_pass();
+	check(read(fd, byte, sizeof(byte)) < 0 && errno == EAGAIN);
+	change("not");
+	change("file");
+	next(fd, FAN_MODIFY, "file");
+	change("d/child");
+	next(fd, FAN_MODIFY, "d/child");
+	change("not");
+	check(read(fd, byte, sizeof(byte)) < 0 && errno == EAGAIN);
+	return zdtm_pass();
+}
