@@ -130,7 +130,7 @@ static int build_scripts(struct dump *d, struct task *t)
 	return 0;
 }
 
-static int inject(struct task *t)
+static int inject(struct dump *d, struct task *t)
 {
 	struct tracee *host = &t->threads.v[0].tracee;
 	int r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door);
@@ -140,7 +140,7 @@ static int inject(struct task *t)
 	return 0;
 }
 
-static int start(struct task *t)
+static int start(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
 		int r = parasite_start(&t->parasite, &th->tracee, &th->script);
@@ -167,7 +167,24 @@ static int check_script(const struct task *t, const struct thread *th)
 	            th->script.rooms.v[at], text);
 }
 
-static int finish(struct task *t)
+static int talk(struct dump *d, struct task *t)
+{
+	struct thread *leader = t->threads.v;
+
+	for (size_t i = 0; i < dump_naspects; i++) {
+		int r = dump_aspects[i].aspect->talk
+		                ? dump_aspects[i].aspect->talk(d, leader, &leader->asks[i])
+		                : 0;
+
+		if (r < 0)
+			return log_failure()
+			               ? r
+			               : fail(r, "%s: %s", task_name(t), dump_aspects[i].name);
+	}
+	return 0;
+}
+
+static int finish(struct dump *d, struct task *t)
 {
 	int r = 0;
 
@@ -185,6 +202,9 @@ static int finish(struct task *t)
 	r = parasite_collect(&t->parasite);
 	if (r < 0)
 		return fail(r, "%s: read the answers", task_name(t));
+	r = talk(d, t);
+	if (r < 0)
+		return r;
 	r = parasite_cure(&t->parasite);
 	if (r < 0)
 		return fail(r, "%s: unmap the arena", task_name(t));
@@ -198,7 +218,7 @@ static int finish(struct task *t)
 
 int ask_tasks(struct dump *d)
 {
-	static int (*const steps[])(struct task * t) = { inject, start, finish };
+	static int (*const steps[])(struct dump * d, struct task * t) = { inject, start, finish };
 
 	array_each (t, &d->tasks) {
 		int r = t->state == TASK_ZOMBIE ? 0 : build_scripts(d, t);
@@ -209,7 +229,7 @@ int ask_tasks(struct dump *d)
 	deadline_arm(d->opt->timeout_ms);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		array_each (t, &d->tasks) {
-			int r = t->state == TASK_ZOMBIE ? 0 : steps[i](t);
+			int r = t->state == TASK_ZOMBIE ? 0 : steps[i](d, t);
 
 			if (r < 0) {
 				deadline_arm(0);

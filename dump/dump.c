@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dump/shmem.h"
+#include "dump/sysv.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -140,6 +141,7 @@ static void dump_done(struct dump *d)
 	unfreeze_tree(d);
 	files_done(d);
 	shmems_done(d);
+	sysv_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	image_writer_free(d->out);

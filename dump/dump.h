@@ -112,6 +112,7 @@ struct task {
 	uint64_t syscall_insn;        /* a system call instruction in its vDSO ... */
 	uint64_t door;                /* ... and room for a door; 0: none */
 	struct arena arena;           /* scripts of all its threads */
+	bool sem_list;                /* it may have semaphore operations to undo (sysv_undo.c) */
 	struct parasite parasite;     /* the injected memory, undone by parasite_cure() */
 };
 
@@ -145,6 +146,7 @@ struct dump {
 	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
 	struct unix_socks *unix_socks; /* sk_unix_diag.c: what the kernel lists */
 	struct shmems shmems;
+	struct sysv *sysv;     /* dump/sysv.h */
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
@@ -213,6 +215,11 @@ struct dump_aspect {
 	int (*look)(struct dump *d, struct task *t);
 	/* Optional: append calls; put where their answers go in *ret. */
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
+	/*
+	 * Optional, SCOPE_PROCESS: questions that depend on answers, by parasite_call() in
+	 * the leader, when the scripts have run and the memory of ASK is still there.
+	 */
+	int (*talk)(struct dump *d, struct thread *th, const struct ask *ask);
 	/* Write the record, owner tid (SCOPE_THREAD) or pid. S and ASK hold the answers. */
 	int (*take)(struct dump *d, struct thread *th, const struct script *s,
 	            const struct ask *ask);

@@ -3,6 +3,8 @@
  *
  * Nothing leads from a process to them but traces in the objects themselves:
  * - a segment that is attached is a mapping; of another one cpid tells who made it
+ * - a semaphore has the number of who operated on it last (dump/sysv_sem.c); who waits
+ *   for one does so in a system call; and who will undo something is asked (dump/sysv_undo.c)
  *
  * An object without a trace of the tree is none of ours. It stays in the kernel
  * when the tree ends, and is there for it after a restore on the same machine
@@ -13,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/sysv.h"
 
@@ -49,23 +52,109 @@ void sysv_perm(int id, const struct ipc_perm *perm, time_t ctime, bool kept, Img
 	msg->kept = kept;
 }
 
+void sysv_done(struct dump *d)
+{
+	if (!d->sysv)
+		return;
+	sysv_sem_forget(d->sysv);
+	array_done(&d->sysv->undos);
+	free(d->sysv);
+	d->sysv = NULL;
+}
+
+static int sysv_begin(struct dump *d)
+{
+	sysv_done(d);
+	d->sysv = calloc(1, sizeof(*d->sysv));
+	return d->sysv ? 0 : -ENOMEM;
+}
+
 /* The objects are the whole tree's: looked for once. */
 static int sysv_look(struct dump *d, struct task *t)
 {
-	return t->parent ? 0 : sysv_shm_look(d);
+	int r = t->parent ? 0 : sysv_shm_look(d);
+
+	if (t->parent || r < 0)
+		return r;
+	r = sysv_begin(d);
+	return r < 0 ? r : sysv_sem_look(d);
+}
+
+static int sysv_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	int r = th->task->parent ? 0 : sysv_begin(d);
+
+	if (r == 0 && !th->task->parent)
+		r = sysv_sem_list(d->sysv);
+	return r < 0 ? r : sysv_undo_ask(d, th->task, s, &ret->at);
+}
+
+static int sysv_talk(struct dump *d, struct thread *th, const struct ask *ask)
+{
+	return sysv_undo_talk(d, th->task, ask->at);
+}
+
+/* ---- records ---- */
+
+static const struct sem_set *set_of(const struct dump *d, int semid)
+{
+	array_each (set, &d->sysv->sets)
+		if (set->semid == semid)
+			return set;
+	return NULL;
+}
+
+/* What T has to undo, and where it must be the last although others undo. */
+static int put_process(struct dump *d, const struct task *t, bool always)
+{
+	size_t n = d->sysv->undos.n, nundo = 0, nlast = 0;
+	auto_free Img__Sysv__Undo *undo = calloc(n + 1, sizeof(*undo));
+	auto_free Img__Sysv__Last *last = calloc(n + 1, sizeof(*last));
+	auto_free Img__Sysv__Undo **undos = calloc(n + 1, sizeof(*undos));
+	auto_free Img__Sysv__Last **lasts = calloc(n + 1, sizeof(*lasts));
+	Img__Sysv msg = IMG__SYSV__INIT;
+
+	if (!undo || !last || !undos || !lasts)
+		return -ENOMEM;
+	array_each (u, &d->sysv->undos) {
+		const struct sem_set *set = set_of(d, u->semid);
+
+		if (u->task == t) {
+			undos[nundo] = &undo[nundo];
+			img__sysv__undo__init(&undo[nundo]);
+			undo[nundo].set = set->id;
+			undo[nundo].num = u->num;
+			undo[nundo++].adjust = u->adjust;
+		} else if (set->pid[u->num] == t->pid && !set->kept) {
+			lasts[nlast] = &last[nlast];
+			img__sysv__last__init(&last[nlast]);
+			last[nlast].set = set->id;
+			last[nlast++].num = u->num;
+		}
+	}
+	if (!always && !nundo && !nlast)
+		return 0;
+	msg.undo = undos, msg.n_undo = nundo;
+	msg.last = lasts, msg.n_last = nlast;
+	return image_put(d->out, KIND_sysv, (uint32_t)t->pid, &msg.base);
 }
 
 static int sysv_take(struct dump *d, struct thread *th, const struct script *s,
                      const struct ask *ask)
 {
-	Img__Sysv msg = IMG__SYSV__INIT;
-	int r = th->task->parent ? 0 : sysv_shm_take(d);
+	int segments = 0, sets = 0;
 
-	return r > 0 ? image_put(d->out, KIND_sysv, (uint32_t)th->task->pid, &msg.base) : r;
+	if (!th->task->parent) {
+		segments = sysv_shm_take(d);
+		sets = segments < 0 ? segments : sysv_sem_take(d);
+	}
+	return sets < 0 ? sets : put_process(d, th->task, segments || sets);
 }
 
 const struct dump_aspect dump_sysv = {
 	.scope = SCOPE_PROCESS,
 	.look = sysv_look,
+	.ask = sysv_ask,
+	.talk = sysv_talk,
 	.take = sysv_take,
 };

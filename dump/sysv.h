@@ -5,10 +5,34 @@
 #pragma once
 
 #include <sys/ipc.h>
+#include <sys/sem.h>
 
 #include "dump/dump.h"
 #include "dump/shmem.h"
 #include "proto/sysv.pb-c.h"
+
+/* A semaphore set. */
+struct sem_set {
+	int semid;
+	struct semid_ds ds;
+	unsigned short *value;
+	pid_t *pid;  /* of the last operation on each; 0: none */
+	uint32_t id; /* of its record; 0: it is none of the tree's */
+	bool kept;
+};
+
+/* What a process adds to a semaphore when it ends. */
+struct sem_undo {
+	struct task *task;
+	int semid;
+	unsigned num;
+	int adjust;
+};
+
+struct sysv {
+	ARRAY(struct sem_set) sets; /* all of the namespace */
+	ARRAY(struct sem_undo) undos;
+};
 
 /* Is V an attached segment? */
 bool vma_is_sysv(const struct vma *v);
@@ -33,3 +57,20 @@ int sysv_shm_others(struct dump *d, int shmid, const char *name, bool *ret_kept)
 int sysv_shm_take(struct dump *d);
 /* The record beside that of the object M. */
 int sysv_shm_put(struct dump *d, const struct shmem *m);
+
+/* Forget everything. */
+void sysv_done(struct dump *d);
+
+/* sysv_sem.c: fill v->sets with all sets of the namespace. */
+int sysv_sem_list(struct sysv *v);
+void sysv_sem_forget(struct sysv *v);
+int sysv_sem_look(struct dump *d);
+/* The records of those that the tree uses: their number, or -errno explained. */
+int sysv_sem_take(struct dump *d);
+
+/*
+ * sysv_undo.c: before the scripts of T run: may it have something to undo? Then there is
+ * room in its memory at *RET_AT for asking, once they have run: into d->sysv->undos.
+ */
+int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *ret_at);
+int sysv_undo_talk(struct dump *d, struct task *t, uint64_t at);

@@ -232,6 +232,11 @@ int parasite_collect(struct parasite *p)
 	return pread_full(p->mem, p->arena->local, p->arena->used, (off_t)p->arena->base);
 }
 
+int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64_t *ret_result)
+{
+	return tracee_syscall(p->host, p->door ? p->door : p->syscall_insn, nr, args, ret_result);
+}
+
 int parasite_cure(struct parasite *p)
 {
 	int r, put;

@@ -107,6 +107,12 @@ int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s
  */
 int parasite_collect(struct parasite *p);
 
+/*
+ * One more system call in the host, between parasite_collect() and
+ * parasite_cure(). Its result is in *RET_RESULT.
+ */
+int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64_t *ret_result);
+
 /* Unmap the arena and put the host back; no thread may be in it. Idempotent. */
 int parasite_cure(struct parasite *p);
 

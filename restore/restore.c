@@ -132,8 +132,8 @@ static void restore_done(struct restore *r)
 	free(r->by_pid);
 	free(r->strangers);
 	free(r->helpers);
-	sysv_done(r, r->committed);
 	heritage_done(r);
+	sysv_release(r, r->committed);
 	shmem_done(r);
 	late_done(r);
 	pool_done(r);

@@ -187,7 +187,7 @@ int sysv_attachment(struct restore *r, void *at)
 	return 0;
 }
 
-void sysv_done(struct restore *r, bool keep)
+void sysv_release(struct restore *r, bool keep)
 {
 	if (!r->sysv)
 		return;
@@ -204,17 +204,37 @@ void sysv_done(struct restore *r, bool keep)
 
 static int sysv_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
-	return 0;
+	return sysv_sem_check(r, owner, (const Img__Sysv *)base);
 }
 
-/* The first to be asked makes what nobody would ask for. */
+/* The root's script is the first: what is nobody's is made on that occasion. */
 static int sysv_build(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                       struct script *s)
 {
-	return th->task->parent ? 0 : sysv_shm_make_detached(r);
+	int ret = th->task->parent ? 0 : sysv_shm_make_detached(r);
+
+	if (ret < 0 || th->task->parent || r->opt->explain)
+		return ret;
+	return sysv_sem_make(r);
+}
+
+static int sysv_thread(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                       struct script *s)
+{
+	sysv_sem_undo(r, (const Img__Sysv *)base, s);
+	return 0;
+}
+
+static int sysv_process(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                        struct script *s)
+{
+	sysv_sem_last(r, (const Img__Sysv *)base, s);
+	return 0;
 }
 
 const struct restore_aspect restore_sysv = {
 	.check = sysv_check,
-	.emit = { [PHASE_BUILD] = sysv_build },
+	.emit = { [PHASE_BUILD] = sysv_build,
+	          [PHASE_THREAD] = sysv_thread,
+	          [PHASE_PROCESS] = sysv_process },
 };

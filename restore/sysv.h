@@ -7,6 +7,7 @@
 #include "proto/memory.pb-c.h"
 #include "proto/shmem.pb-c.h"
 #include "proto/sysv.pb-c.h"
+#include "proto/sysv_sem.pb-c.h"
 #include "proto/sysv_shm.pb-c.h"
 #include "restore/restore.h"
 
@@ -34,7 +35,7 @@ int sysv_as(pid_t pid, int (*fn)(const void *arg), const void *arg);
 int sysv_attachment(struct restore *r, void *at);
 
 /* Objects that were made go, unless KEEP. */
-void sysv_done(struct restore *r, bool keep);
+void sysv_release(struct restore *r, bool keep);
 
 /* ---- shared memory (sysv_shm.c) ---- */
 
@@ -50,3 +51,13 @@ int sysv_shm_make(struct restore *r, const Img__Shmem *m, bool *ret_fill);
 int sysv_shm_map(struct restore *r, const Img__Memory *m, size_t i, struct script *s);
 /* Those that nobody in the tree has attached are made, too. */
 int sysv_shm_make_detached(struct restore *r);
+
+/* ---- semaphores (sysv_sem.c) ---- */
+
+/* All sets, and what the process OWNER has of them. */
+int sysv_sem_check(struct restore *r, uint32_t owner, const Img__Sysv *msg);
+/* All sets with their values. Explained. */
+int sysv_sem_make(struct restore *r);
+/* In the process: what it undoes at its end; later, what it was the last to operate on. */
+void sysv_sem_undo(struct restore *r, const Img__Sysv *msg, struct script *s);
+void sysv_sem_last(struct restore *r, const Img__Sysv *msg, struct script *s);

@@ -3,13 +3,13 @@ load lib/sysv
 
 @test "SysV shared memory keeps content, id, key, mode and owner" { zdtm sysv_shm; }
 
-@test "an attachment to read only stays one" { zdtm sysv_shm rdonly; }
+@test "an attachment to read only stays one" { once sysv_shm rdonly; }
 
-@test "a segment marked for destruction lives as long as it is attached" { zdtm sysv_shm rmid; }
+@test "a segment marked for destruction lives as long as it is attached" { once sysv_shm rmid; }
 
-@test "parts of attachments come back as they were" { zdtm sysv_shm parts; }
+@test "parts of attachments come back as they were" { once sysv_shm parts; }
 
-@test "a segment that nobody has attached is carried" { zdtm sysv_shm detached; }
+@test "a segment that nobody has attached is carried" { once sysv_shm detached; }
 
 @test "processes share a segment, whether they inherited it or not" { zdtm sysv_shm children; }
 
@@ -18,14 +18,7 @@ load lib/sysv
 
 	free=$(awk '/^HugePages_Free/ { print $2 }' /proc/meminfo)
 	[ "${free:-0}" -ge 4 ] || skip "fewer than 4 free huge pages"
-	zdtm sysv_shm huge
-}
-
-# dump [OPTIONS]: the victim, to $to, and it is gone.
-dump() {
-	to=$(images)
-	crtool dump "$@" -t "$pid" -D "$to"
-	within 5 gone "$pid"
+	once sysv_shm huge
 }
 
 # with_outsider VICTIM: it is parked, and the process $outsider has its segment $id, too.

@@ -47,6 +47,8 @@ bool arch_regs_compat(const struct arch_regs *regs);
 
 /* In a system call (not interrupted user code)? Its number in *ret_nr. */
 bool arch_in_syscall(const struct arch_regs *regs, long *ret_nr);
+/* The first argument of that. */
+uint64_t arch_syscall_arg(const struct arch_regs *regs);
 
 /*
  * A call that the freeze interrupted goes on unseen: where the kernel would

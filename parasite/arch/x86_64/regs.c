@@ -86,6 +86,11 @@ bool arch_in_syscall(const struct arch_regs *regs, long *ret_nr)
 	return *ret_nr >= 0;
 }
 
+uint64_t arch_syscall_arg(const struct arch_regs *regs)
+{
+	return regs->gp.rdi;
+}
+
 /* Calls that return EINTR for a bare stop (signal(7)) and lose nothing by a second try. */
 static const uint16_t reissued[] = {
 	SYS_epoll_wait,     SYS_epoll_pwait, SYS_epoll_pwait2,    SYS_rt_sigtimedwait,
