@@ -7,6 +7,7 @@
  * whatever the layout, and nothing is kept in memory but what is at hand.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include "dump/pages_scan.h"
 #include "dump/sysv.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "lib/progress.h"
@@ -280,8 +282,10 @@ static uint64_t resident_mib(const struct dump *d)
 int dump_pages(struct dump *d)
 {
 	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
+	uint64_t begun = clock_ns();
 	int r = shares_find(d, &p.shares);
 
+	debug("look for shared pages: %" PRIu64 " us", (clock_ns() - begun) / 1000);
 	if (r == 0)
 		r = scan_init(&p.scan, d, &p.shares);
 	progress_begin("dump", resident_mib(d), "MiB");

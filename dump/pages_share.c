@@ -17,26 +17,17 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "dump/frames.h"
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-#define PAGE       UINT64_C(4096)
-#define WINDOW     (UINT64_C(1) << 30)
-#define SLOTS      1024u /* at first */
-#define REGIONS    512
-#define FRAMES     512
-#define TRIES      3
-#define FILE_PAGES (1u << 31) /* of a mapping of a file, beside the number of the page */
-
-/* A frame that is mapped more than once. */
-struct slot {
-	uint64_t frame; /* 0: free */
-	uint32_t page;  /* number in the window */
-	uint32_t owner : 31;
-	uint32_t used : 1; /* by others, too */
-};
+#define PAGE    UINT64_C(4096)
+#define REGIONS 512
+#define SMALL   (UINT64_C(2) << 20) /* read at once, without a search for what is there */
+#define ENTRIES 512
+#define TRIES   3
 
 /* What a task has in a window. */
 struct place {
@@ -48,9 +39,9 @@ struct finder {
 	struct dump *d;
 	struct shares *out;
 	ARRAY(struct place) places;
-	struct slot *slots;
-	size_t mask, nslots; /* of the table; in use */
-	size_t used;         /* slots that are used by others, too */
+	struct frames frames;
+	bool *owns;  /* by task: others have frames of it, in this window */
+	size_t used; /* slots that are used by others, too */
 	size_t confirmed;
 	ARRAY(struct finding {
 		uint32_t task;
@@ -100,9 +91,9 @@ static int place_vma(struct finder *f, uint32_t index, const struct task *t, con
 	uint64_t at = v->start;
 	int r = 0;
 
-	if (v->end - v->start <= WINDOW) {
-		r = add_place(f, v->start / WINDOW, index);
-		return r < 0 ? r : add_place(f, (v->end - 1) / WINDOW, index);
+	if (v->end - v->start <= FRAMES_WINDOW) {
+		r = add_place(f, v->start / FRAMES_WINDOW, index);
+		return r < 0 ? r : add_place(f, (v->end - 1) / FRAMES_WINDOW, index);
 	}
 	pagemap = open_pagemap(t);
 	if (pagemap < 0)
@@ -112,8 +103,8 @@ static int place_vma(struct finder *f, uint32_t index, const struct task *t, con
 
 		r = n < 0 ? n : 0;
 		for (int i = 0; r == 0 && i < n; i++)
-			for (uint64_t w = regions[i].start / WINDOW;
-			     r == 0 && w <= (regions[i].end - 1) / WINDOW; w++)
+			for (uint64_t w = regions[i].start / FRAMES_WINDOW;
+			     r == 0 && w <= (regions[i].end - 1) / FRAMES_WINDOW; w++)
 				r = add_place(f, w, index);
 	}
 	return r;
@@ -143,47 +134,7 @@ static int by_window(const void *a, const void *b)
 	return x->task < y->task ? -1 : x->task > y->task;
 }
 
-/* ---- the table of a window ---- */
-
-static struct slot *slot_of(struct finder *f, uint64_t frame, uint32_t page)
-{
-	size_t at = (frame * UINT64_C(0x9e3779b97f4a7c15) >> 20) & f->mask;
-
-	while (f->slots[at].frame && (f->slots[at].frame != frame || f->slots[at].page != page))
-		at = (at + 1) & f->mask;
-	return &f->slots[at];
-}
-
-static int table_new(struct finder *f, size_t slots)
-{
-	struct slot *v = calloc(slots, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	free(f->slots);
-	f->slots = v;
-	f->mask = slots - 1;
-	f->nslots = f->used = f->confirmed = f->found.n = 0;
-	return 0;
-}
-
-static int table_grow(struct finder *f)
-{
-	struct slot *old = f->slots;
-	size_t n = f->mask + 1;
-
-	f->slots = calloc(2 * n, sizeof(*f->slots));
-	if (!f->slots) {
-		f->slots = old;
-		return -ENOMEM;
-	}
-	f->mask = 2 * n - 1;
-	for (size_t i = 0; i < n; i++)
-		if (old[i].frame)
-			*slot_of(f, old[i].frame, old[i].page) = old[i];
-	free(old);
-	return 0;
-}
+/* ---- findings ---- */
 
 static int add_share(struct finder *f, uint32_t t, uint64_t address, uint32_t owner)
 {
@@ -203,22 +154,25 @@ static int add_share(struct finder *f, uint32_t t, uint64_t address, uint32_t ow
 /* The first with a frame owns it; who comes later shares it. */
 static int claim(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame)
 {
-	struct slot *slot = slot_of(f, frame, page);
+	struct slot *slot = frames_slot(&f->frames, frame, page);
 
+	if (!slot)
+		return -ENOMEM;
 	if (slot->frame) {
 		f->used += !slot->used;
 		slot->used = 1;
+		f->owns[slot->owner] = true;
 		return add_share(f, t, address, slot->owner);
 	}
 	*slot = (struct slot){ .frame = frame, .page = page, .owner = t };
-	return ++f->nslots > (f->mask + 1) / 4 * 3 ? table_grow(f) : 0;
+	return frames_taken(&f->frames, slot);
 }
 
 static int confirm(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame)
 {
-	const struct slot *slot = slot_of(f, frame, page);
+	const struct slot *slot = frames_slot(&f->frames, frame, page);
 
-	f->confirmed += slot->frame && slot->owner == t && slot->used;
+	f->confirmed += slot && slot->frame && slot->owner == t && slot->used;
 	return 0;
 }
 
@@ -227,16 +181,17 @@ static int confirm(struct finder *f, uint32_t t, uint64_t address, uint32_t page
 static int each_frame(struct finder *f, uint32_t index, int pagemap, const struct vma *v,
                       const struct page_region *region, frame_fn *fn)
 {
-	uint32_t file = vma_class(v) == VMA_ANON ? 0 : FILE_PAGES;
-	uint64_t frames[FRAMES];
+	uint32_t file = vma_class(v) == VMA_ANON ? 0 : FRAMES_FILE;
+	uint64_t frames[ENTRIES];
 
 	for (uint64_t at = region->start; at < region->end;) {
-		size_t n = (region->end - at) / PAGE < FRAMES ? (region->end - at) / PAGE : FRAMES;
+		size_t n =
+			(region->end - at) / PAGE < ENTRIES ? (region->end - at) / PAGE : ENTRIES;
 		int r = pagemap_frames(pagemap, at, n, frames);
 
 		for (size_t i = 0; r == 0 && i < n; i++, at += PAGE)
 			if (frames[i])
-				r = fn(f, index, at, (uint32_t)(at % WINDOW / PAGE) | file,
+				r = fn(f, index, at, (uint32_t)(at % FRAMES_WINDOW / PAGE) | file,
 				       frames[i]);
 		if (r < 0)
 			return r;
@@ -264,7 +219,7 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 {
 	const struct task *t = &f->d->tasks.v[p->task];
 	auto_close int pagemap = open_pagemap(t);
-	uint64_t first = p->window * WINDOW, end = first + WINDOW;
+	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
 	struct page_region regions[REGIONS];
 	int r = pagemap < 0 ? pagemap : 0;
 
@@ -275,6 +230,12 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 
 		if (v->start >= end)
 			break;
+		if (r == 0 && vma_has_pages(v) && to - at <= SMALL) {
+			struct page_region all = { at, to, 0 };
+
+			r = each_frame(f, p->task, pagemap, v, &all, fn);
+			continue;
+		}
 		while (r == 0 && at < to && vma_has_pages(v)) {
 			int n = find_regions(t, pagemap, v, &at, to, regions);
 
@@ -306,12 +267,23 @@ static int keep_found(struct finder *f)
 	return 0;
 }
 
-static int each_place(struct finder *f, const struct place *p, size_t n, frame_fn *fn)
+static int claim_all(struct finder *f, const struct place *p, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		f->owns[p[i].task] = false;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = each_page(f, &p[i], claim);
+	return r;
+}
+
+static int confirm_all(struct finder *f, const struct place *p, size_t n)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = each_page(f, &p[i], fn);
+		r = f->owns[p[i].task] ? each_page(f, &p[i], confirm) : 0;
 	return r;
 }
 
@@ -319,12 +291,13 @@ static int each_place(struct finder *f, const struct place *p, size_t n, frame_f
 static int find_in(struct finder *f, const struct place *p, size_t n)
 {
 	for (int i = 0; i < TRIES; i++) {
-		int r = table_new(f, SLOTS);
+		int r = frames_new(&f->frames);
 
+		f->used = f->confirmed = f->found.n = 0;
 		if (r == 0)
-			r = each_place(f, p, n, claim);
-		if (r == 0 && f->used)
-			r = each_place(f, p, n, confirm);
+			r = claim_all(f, p, n);
+		if (r == 0)
+			r = confirm_all(f, p, n);
 		if (r < 0)
 			return r;
 		if (f->confirmed == f->used)
@@ -355,7 +328,8 @@ static void finder_done(struct finder *f)
 {
 	array_done(&f->places);
 	array_done(&f->found);
-	free(f->slots);
+	frames_done(&f->frames);
+	free(f->owns);
 }
 
 static void forget(struct shares *s)
@@ -375,7 +349,8 @@ int shares_find(struct dump *d, struct shares *ret)
 		return 0;
 	ret->n = d->tasks.n;
 	ret->tasks = calloc(ret->n, sizeof(*ret->tasks));
-	if (!ret->tasks)
+	f.owns = calloc(ret->n, sizeof(*f.owns));
+	if (!ret->tasks || !f.owns)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
 		r = place_task(&f, (uint32_t)i);
