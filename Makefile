@@ -117,7 +117,7 @@ $(G)/syscalls.inc: Makefile
 
 # ---- hosted code ----
 
-$(G)/%.o: $(G)/%.c
+$(G)/%.o: $(G)/%.c | $(GEN_H)
 	$(call say,CC)$(CC) $(HOSTED) -w $(DEPS) -c $< -o $@
 
 $(B)/%.o: %.c | $(GEN_H)

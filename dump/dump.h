@@ -144,7 +144,8 @@ struct dump {
 	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
-	struct unix_socks *unix_socks; /* sk_unix_diag.c: what the kernel lists */
+	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
+	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	struct shmems shmems;
 	struct sysv *sysv;     /* dump/sysv.h */
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */

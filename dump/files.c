@@ -20,6 +20,7 @@
 
 #include "dump/dump.h"
 #include "dump/sk_unix_diag.h"
+#include "dump/sockopt.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -378,6 +379,7 @@ void files_done(struct dump *d)
 	tdestroy(d->map_tree, map_node_free);
 	tdestroy(d->pipe_tree, free);
 	unix_socks_free(d);
+	sockopts_forget(d);
 	d->fd_tree = d->map_tree = d->pipe_tree = NULL;
 	array_each (f, &d->files)
 		file_done(f);

@@ -15,11 +15,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include "dump/dump.h"
 #include "dump/sk_unix_diag.h"
+#include "dump/sockopt.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/sk_unix.pb-c.h"
@@ -27,18 +27,8 @@
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
 #endif
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 #define PIECE (1 << 20) /* of a stream; no message is larger than that by default */
-
-/* Kept where they are not as of a new socket. */
-static const int options[] = {
-	SO_SNDBUF,     SO_RCVBUF,    SO_RCVLOWAT,    SO_PASSCRED,  SO_PASSSEC,   SO_PASSPIDFD,
-	SO_PASSRIGHTS, SO_PRIORITY,  SO_MARK,        SO_KEEPALIVE, SO_OOBINLINE, SO_BROADCAST,
-	SO_REUSEADDR,  SO_TIMESTAMP, SO_TIMESTAMPNS, SO_PEEK_OFF,  SO_BUSY_POLL,
-};
 
 static int option_get(int fd, int name, uint32_t *ret)
 {
@@ -141,7 +131,7 @@ static int sk_unix_check(struct dump *d, const struct file *f)
 
 struct parts {
 	ARRAY(ProtobufCBinaryData) queue;
-	ARRAY(Img__SkUnix__Option) options;
+	struct sockopts options;
 	struct sockaddr_un name;
 };
 
@@ -150,7 +140,7 @@ static void parts_done(struct parts *p)
 	array_each (piece, &p->queue)
 		free(piece->data);
 	array_done(&p->queue);
-	array_done(&p->options);
+	sockopts_done(&p->options);
 }
 
 /* The next message, or piece of the stream, behind what was peeked at. 0: there is none. */
@@ -196,42 +186,10 @@ static int queue_read(int fd, struct parts *p)
 	return (int)n;
 }
 
-static int options_read(int fd, int type, struct parts *p)
-{
-	auto_close int fresh = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-
-	if (fresh < 0)
-		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		Img__SkUnix__Option *o;
-		uint32_t value, usual;
-
-		if (option_get(fresh, options[i], &usual) < 0 || /* this kernel has none */
-		    option_get(fd, options[i], &value) < 0 || value == usual)
-			continue;
-		o = array_add(&p->options);
-		if (!o)
-			return -ENOMEM;
-		img__sk_unix__option__init(o);
-		o->name = (uint32_t)options[i];
-		o->value = value;
-	}
-	return 0;
-}
-
-static uint64_t timeout_read(int fd, int name)
-{
-	struct timeval tv = {};
-	socklen_t len = sizeof(tv);
-
-	getsockopt(fd, SOL_SOCKET, name, &tv, &len);
-	return (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec;
-}
-
 static bool has_option(const struct parts *p, int name)
 {
-	array_each (o, &p->options)
-		if ((int)o->name == name && o->value)
+	array_each (o, &p->options.all)
+		if (o->level == SOL_SOCKET && (int)o->name == name)
 			return true;
 	return false;
 }
@@ -244,13 +202,11 @@ static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, I
 	int r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
 
 	if (r == 0)
-		r = options_read(fd, sock.type, p);
+		r = sockopts_read(d, f, fd, SOL_SOCKET, &p->options);
 	if (r < 0)
 		return r;
 	msg->type = sock.type;
 	msg->shutdown = sock.shutdown;
-	msg->receive_timeout = timeout_read(fd, SO_RCVTIMEO);
-	msg->send_timeout = timeout_read(fd, SO_SNDTIMEO);
 	if (!sock.has_peer)
 		return 0;
 	r = peer_find(d, f, &sock, &msg->peer);
@@ -266,14 +222,9 @@ static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, I
 
 static int sk_unix_put(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
-	auto_free Img__SkUnix__Option **list = calloc(p->options.n + 1, sizeof(*list));
-
-	if (!list)
+	msg->options = sockopts_message(&p->options);
+	if (!msg->options)
 		return -ENOMEM;
-	for (size_t i = 0; i < p->options.n; i++)
-		list[i] = &p->options.v[i];
-	msg->n_option = p->options.n;
-	msg->option = list;
 	msg->n_queue = p->queue.n;
 	msg->queue = p->queue.v;
 	return image_put(d->out, KIND_sk_unix, f->id, &msg->base);
@@ -286,7 +237,7 @@ static int sk_unix_dump(struct dump *d, const struct file *f)
 	int r = sk_unix_read(d, f, &p, &msg);
 
 	if (r < 0)
-		return fail(r, "%s: read its state", file_name(f));
+		return log_failure() ? r : fail(r, "%s: read its state", file_name(f));
 	if (p.queue.n && (has_option(&p, SO_PASSCRED) || has_option(&p, SO_PASSPIDFD)))
 		return refuse(f, "messages with credentials wait in it");
 	return sk_unix_put(d, f, &p, &msg);

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -16,8 +15,9 @@
 #include "lib/log.h"
 #include "proto/sk_unix.pb-c.h"
 #include "restore/restore.h"
+#include "restore/sockopt.h"
 
-#define BUFFER_MAX (1 << 30)
+static const uint32_t levels[] = { SOL_SOCKET, 0 };
 
 static int sk_unix_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
@@ -32,19 +32,18 @@ static int sk_unix_check(struct restore *r, const Img__File *file, const Protobu
 		bad |= !peer || peer->peer != file->id || peer->type != msg->type ||
 		       msg->peer == file->id;
 	}
-	return bad ? fail(-EBADMSG, "file %u: socket: its state makes no sense", file->id) : 0;
+	if (bad)
+		return fail(-EBADMSG, "file %u: socket: its state makes no sense", file->id);
+	return sockopts_check(file, msg->options, levels);
 }
 
 /* MSG arrives at the other end of FD. */
 static int queue_fill(int fd, const Img__SkUnix *msg)
 {
-	int size = BUFFER_MAX;
+	int e = msg->n_queue ? sockopts_widen(fd) : 0;
 
-	if (!msg->n_queue)
-		return 0;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0)
-		return -errno;
+	if (e < 0)
+		return e;
 	for (size_t i = 0; i < msg->n_queue; i++) {
 		const ProtobufCBinaryData *piece = &msg->queue[i];
 
@@ -55,58 +54,17 @@ static int queue_fill(int fd, const Img__SkUnix *msg)
 	return 0;
 }
 
-static int option_set(int fd, uint32_t name, uint32_t value)
+static int sock_set_up(const Img__File *file, int fd, const Img__SkUnix *msg, bool filled)
 {
-	int usual = (int)value, half = (int)value / 2; /* the kernel doubles what it is given */
+	int e = filled ? sockopts_unwiden(fd) : 0;
 
-	switch (name) {
-	case SO_SNDBUF:
-		if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof(half)) == 0)
-			return 0;
-		usual = half;
-		break;
-	case SO_RCVBUF:
-		if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) == 0)
-			return 0;
-		usual = half;
-		break;
-	}
-	return setsockopt(fd, SOL_SOCKET, (int)name, &usual, sizeof(usual)) < 0 ? -errno : 0;
-}
-
-static int timeout_set(int fd, int name, uint64_t us)
-{
-	struct timeval tv = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
-
-	return us && setsockopt(fd, SOL_SOCKET, name, &tv, sizeof(tv)) < 0 ? -errno : 0;
-}
-
-/* What a new socket has, unless the image says otherwise: filling a queue changed it. */
-static int send_buffer_reset(int fd, int type)
-{
-	auto_close int fresh = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	uint32_t size = 0;
-	socklen_t len = sizeof(size);
-
-	if (fresh < 0 || getsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0)
-		return -errno;
-	return option_set(fd, SO_SNDBUF, size);
-}
-
-static int sock_set_up(int fd, uint32_t id, const Img__SkUnix *msg, bool filled)
-{
-	int e = filled ? send_buffer_reset(fd, (int)msg->type) : 0;
-
-	for (size_t i = 0; e == 0 && i < msg->n_option; i++)
-		e = option_set(fd, msg->option[i]->name, msg->option[i]->value);
-	if (e == 0)
-		e = timeout_set(fd, SO_RCVTIMEO, msg->receive_timeout);
-	if (e == 0)
-		e = timeout_set(fd, SO_SNDTIMEO, msg->send_timeout);
 	if (e == 0 && msg->shutdown && msg->connected && msg->peer &&
 	    shutdown(fd, (int)msg->shutdown - 1) < 0)
 		e = -errno;
-	return e < 0 ? fail(e, "socket %u: set its options", id) : 0;
+	if (e < 0)
+		return fail(e, "socket %u: set its state", file->id);
+	e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
+	return e < 0 ? e : sockopts_set(file, fd, msg->options, SOCKOPTS_LATE);
 }
 
 /* The flags of File are set by each file's own open(). */
@@ -125,9 +83,10 @@ static int pair_make(struct restore *r, const Img__File *file, const Img__SkUnix
 		e = queue_fill(own, peer);
 	if (e < 0)
 		return fail(e, "socket %u: fill its queue", file->id);
-	e = sock_set_up(own, file->id, msg, peer && peer->n_queue);
+	e = sock_set_up(file, own, msg, peer && peer->n_queue);
 	if (e == 0 && peer)
-		e = sock_set_up(other, msg->peer, peer, msg->n_queue);
+		e = sock_set_up((const Img__File *)images_one(r->images, KIND_file, msg->peer),
+		                other, peer, msg->n_queue);
 	if (e == 0 && peer)
 		e = pool_leave(r, msg->peer, take_fd(&other));
 	return e < 0 ? e : take_fd(&own);
@@ -149,7 +108,7 @@ static int single_make(const Img__File *file, const Img__SkUnix *msg)
 		return fail(-errno, "socket %u: connect to %s%.*s", file->id,
 		            name.sun_path[0] ? "" : "@", (int)msg->peer_name.len - 1,
 		            name.sun_path + !name.sun_path[0]);
-	e = sock_set_up(fd, file->id, msg, false);
+	e = sock_set_up(file, fd, msg, false);
 	return e < 0 ? e : take_fd(&fd);
 }
 

@@ -1,0 +1,43 @@
+#include "lib/sockopt.h"
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "lib/array.h"
+
+const struct sockopt sockopts[] = {
+#define SOCKOPT(level, name, number, type, how) { level, number, SOCKOPT_##type, HOW_##how, #name },
+#include "lib/sockopt.def"
+#undef SOCKOPT
+};
+const size_t nsockopts = ARRAY_SIZE(sockopts);
+
+const struct sockopt *sockopt_find(uint32_t level, uint32_t name)
+{
+	for (size_t i = 0; i < nsockopts; i++)
+		if (sockopts[i].level == level && sockopts[i].name == name)
+			return &sockopts[i];
+	return NULL;
+}
+
+bool sockopt_fits(enum sockopt_type type, size_t size)
+{
+	switch (type) {
+	case SOCKOPT_INT:
+		return size == sizeof(int);
+	case SOCKOPT_PAIR:
+	case SOCKOPT_U64:
+		return size == sizeof(uint64_t);
+	case SOCKOPT_LINGER:
+		return size == sizeof(struct linger);
+	case SOCKOPT_TIMEVAL:
+		return size == sizeof(struct timeval);
+	case SOCKOPT_FILTER:
+		return size && size % sizeof(struct sock_filter) == 0 &&
+		       size <= BPF_MAXINSNS * sizeof(struct sock_filter);
+	default:
+		return size <= SOCKOPT_MAX;
+	}
+}
