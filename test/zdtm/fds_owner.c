@@ -23,8 +23,11 @@ int main(void)
 	struct sigaction sa = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO };
 	struct f_owner_ex owner = { F_OWNER_PID, getpid() };
 	uint32_t uids[2];
-	int p[2];
+	struct f_owner_ex group = { F_OWNER_PGRP, getpgrp() }, thread = { F_OWNER_TID, gettid() };
+	int p[2], q[2];
 
+	check(pipe(q) == 0 && fcntl(q[0], F_SETOWN_EX, &group) == 0);
+	check(fcntl(q[1], F_SETOWN_EX, &thread) == 0 && fcntl(q[1], F_SETSIG, SIGUSR2) == 0);
 	check(sigaction(SIGRTMIN + 3, &sa, NULL) == 0);
 	check(pipe(p) == 0);
 	check(seteuid(65534) == 0);
@@ -35,6 +38,11 @@ int main(void)
 
 	zdtm_park();
 
+	check(fcntl(q[0], F_GETOWN_EX, &owner) == 0);
+	check(owner.type == F_OWNER_PGRP && owner.pid == getpgrp() && fcntl(q[0], F_GETSIG) == 0);
+	check(fcntl(q[1], F_GETOWN_EX, &owner) == 0);
+	check(owner.type == F_OWNER_TID && owner.pid == gettid());
+	check(fcntl(q[1], F_GETSIG) == SIGUSR2);
 	owner = (struct f_owner_ex){};
 	check(fcntl(p[0], F_GETOWN_EX, &owner) == 0);
 	check(owner.type == F_OWNER_PID && owner.pid == getpid());
