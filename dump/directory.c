@@ -1,5 +1,5 @@
 /*
- * Directories, dump half: a path and a read position, which is a cookie that
+ * Directories, dump half: a path (or, if it is deleted, see inode.c) and a read position, which is a cookie that
  * the file system made and understands after a restart, too. Entries may come
  * and go meanwhile, as they may between any two reads.
  */
@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "dump/dump.h"
+#include "dump/inode.h"
+#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/directory.pb-c.h"
 
@@ -18,21 +20,21 @@ static bool directory_owns(const struct file *f)
 
 static int directory_check(struct dump *d, const struct file *f)
 {
-	struct stat st;
+	struct holding h = file_holding(f);
 
-	if (stat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
-		return 0;
-	return fail(-ENOTSUP,
-	            "%s: the path leads to another directory or none (removed or renamed): not "
-	            "supported by this version; put it back, or let the program close it",
-	            file_name(f));
+	return inode_look(d, &h);
 }
 
 static int directory_dump(struct dump *d, const struct file *f)
 {
 	Img__Directory msg = IMG__DIRECTORY__INIT;
+	struct holding h = file_holding(f);
+	auto_free char *path = NULL;
+	int r = inode_put(d, &h, &path, &msg.inode);
 
-	msg.path = f->link;
+	if (r < 0)
+		return r;
+	msg.path = path;
 	msg.dev = f->st.st_dev;
 	msg.ino = f->st.st_ino;
 	msg.kernel = !strncmp(f->link, "/proc/", 6) || !strncmp(f->link, "/sys/", 5);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dump/inode.h"
 #include "dump/shmem.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
@@ -142,6 +143,7 @@ static void dump_done(struct dump *d)
 	files_done(d);
 	shmems_done(d);
 	sysv_done(d);
+	inodes_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	image_writer_free(d->out);

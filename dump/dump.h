@@ -73,7 +73,8 @@ struct file {
 	uint32_t id;       /* file id, from 1 */
 	struct task *task; /* somebody who has it open ... */
 	int fd;            /* ... under this number; -1: it is only mapped */
-	char *link;        /* where /proc/PID/fd/FD points */
+	char at[48];       /* where it is below /proc/PID: "fd/7", "map_files/..." */
+	char *link;        /* where that points */
 	char *fdinfo;      /* text of /proc/PID/fdinfo/FD */
 	struct stat st;
 	uint32_t flags; /* fdinfo flags, without O_CLOEXEC */
@@ -122,6 +123,12 @@ struct shmems {
 	void *tree;
 };
 
+/* Files that no path leads to (dump/inode.h). */
+struct inodes {
+	void *tree;
+	uint32_t n;
+};
+
 /* Readers of the status of all threads, gather.c. */
 struct statuses {
 	struct dump *d; /* NULL: none at work */
@@ -147,7 +154,8 @@ struct dump {
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	struct shmems shmems;
-	struct sysv *sysv;     /* dump/sysv.h */
+	struct sysv *sysv; /* dump/sysv.h */
+	struct inodes inodes;
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
@@ -267,6 +275,9 @@ void files_done(struct dump *d);
  * mappings of one file. Before dump_files(). Adds to d->files. Explained.
  */
 int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32_t *ret_file_id);
+
+/* The same of the executable of T, if that is mapped nowhere. */
+int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id);
 
 /* The file with that id. */
 static inline struct file *file_of(struct dump *d, uint32_t id)

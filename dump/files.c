@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/kcmp.h>
 #include <search.h>
 #include <string.h>
@@ -127,6 +128,7 @@ static int file_look(int fds, int infos, const char *name, struct file *f, bool 
 	fdinfo_u64(f->fdinfo, "mnt_id", 10, &mnt_id);
 	f->mnt_id = (uint32_t)mnt_id;
 	f->flags = (uint32_t)flags & ~(uint32_t)O_CLOEXEC;
+	snprintf(f->at, sizeof(f->at), "fd/%s", name);
 	*ret_cloexec = flags & O_CLOEXEC;
 	return 0;
 }
@@ -340,23 +342,22 @@ static int map_node_find(struct dump *d, const struct vma *v, struct map_node **
 	return 0;
 }
 
-static int mapped_add(struct dump *d, struct task *t, const struct vma *v, uint32_t flags,
+/* The file at AT below /proc/PID, which is no descriptor. */
+static int mapped_add(struct dump *d, struct task *t, const char *at, uint32_t flags,
                       uint32_t *ret_id)
 {
 	auto_(file_done) struct file f = { .task = t, .fd = -1, .flags = flags };
-	char name[64];
 	size_t index;
 	int r;
 
-	snprintf(name, sizeof(name), "map_files/%lx-%lx", v->start, v->end);
-	r = link_read(t->proc, name, &f.link);
-	if (r == 0 && fstatat(t->proc, name, &f.st, 0) < 0)
+	snprintf(f.at, sizeof(f.at), "%s", at);
+	r = link_read(t->proc, at, &f.link);
+	if (r == 0 && fstatat(t->proc, at, &f.st, 0) < 0)
 		r = -errno;
 	if (r == 0)
 		r = file_add(d, &f, &index);
 	if (r < 0)
-		return fail(r, "%s: mapping %lx-%lx: look at its file", task_name(t), v->start,
-		            v->end);
+		return fail(r, "%s: /proc/%d/%s: look at its file", task_name(t), t->pid, at);
 	*ret_id = (uint32_t)index + 1;
 	return 0;
 }
@@ -365,12 +366,19 @@ int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32
 {
 	struct map_node *node;
 	int r = map_node_find(d, v, &node);
+	char at[64];
 
+	snprintf(at, sizeof(at), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
 	if (r == 0 && !node->id)
-		r = mapped_add(d, t, v, node->flags, &node->id);
+		r = mapped_add(d, t, at, node->flags, &node->id);
 	if (r == 0)
 		*ret_file_id = node->id;
 	return r;
+}
+
+int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id)
+{
+	return mapped_add(d, t, "exe", O_RDONLY, ret_file_id);
 }
 
 void files_done(struct dump *d)

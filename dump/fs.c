@@ -1,7 +1,7 @@
 /*
  * Working directory, root and umask, dump half: /proc shows them all. Both
- * directories are kept by path, so the path must lead back to them: a deleted
- * directory, or one that something was mounted over, is refused.
+ * directories are kept by path; one that no path leads to (deleted, or something
+ * was mounted over it) is carried by inode.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,45 +12,55 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/inode.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/fs.pb-c.h"
 
-/* The path of the directory behind LINK ("cwd", "root"), in a fresh string. */
-static int directory_path(const struct task *t, const char *link, const char *what, char **ret)
+/* What is kept of a directory. */
+struct directory {
+	struct stat st;
+	char *link, *path;
+	uint32_t inode;
+};
+
+static void directory_done(struct directory *dir)
 {
-	auto_free char *path = NULL;
-	struct stat theirs, ours;
-	int r = link_read(t->proc, link, &path);
+	free(dir->link);
+	free(dir->path);
+}
+
+/* The directory behind AT ("cwd", "root"): only a look (OUT false), or to be kept. */
+static int directory(struct dump *d, const struct task *t, const char *at, const char *what,
+                     bool out, struct directory *ret)
+{
+	char name[4352];
+	struct holding h = { .task = t, .at = at, .st = &ret->st, .name = name };
+	int r = link_read(t->proc, at, &ret->link);
 
 	if (r < 0)
 		return fail(r, "%s: %s", task_name(t), what);
-	if (fstatat(t->proc, link, &theirs, 0) < 0)
-		return fail(-errno, "%s: %s %s", task_name(t), what, path);
-	if (!theirs.st_nlink)
-		return fail(-ENOTSUP, "%s: %s %s: deleted directories cannot be saved",
-		            task_name(t), what, path);
-	if (*path != '/' || stat(path, &ours) < 0 || ours.st_dev != theirs.st_dev ||
-	    ours.st_ino != theirs.st_ino)
-		return fail(-ENOTSUP,
-		            "%s: %s %s: this path leads somewhere else (moved, or mounted over), "
-		            "so it cannot be found again",
-		            task_name(t), what, path);
-	*ret = take_ptr(path);
-	return 0;
+	snprintf(name, sizeof(name), "%s: %s %s", task_name(t), what, ret->link);
+	h.link = ret->link;
+	if (fstatat(t->proc, at, &ret->st, 0) < 0)
+		return fail(-errno, "%s", name);
+	if (*ret->link != '/')
+		return fail(-ENOTSUP, "%s: is not reachable from the root directory", name);
+	return out ? inode_put(d, &h, &ret->path, &ret->inode) : inode_look(d, &h);
 }
 
-static int directories(const struct task *t, char **ret_cwd, char **ret_root)
+static int directories(struct dump *d, const struct task *t, bool out, struct directory *cwd,
+                       struct directory *root)
 {
-	int r = directory_path(t, "cwd", "working directory", ret_cwd);
+	int r = directory(d, t, "cwd", "working directory", out, cwd);
 
-	return r < 0 ? r : directory_path(t, "root", "root directory", ret_root);
+	return r < 0 ? r : directory(d, t, "root", "root directory", out, root);
 }
 
 static int fs_look(struct dump *d, struct task *t)
 {
-	auto_free char *cwd = NULL, *root = NULL;
+	auto_(directory_done) struct directory cwd = {}, root = {};
 
 	array_each (th, &t->threads)
 		if (!th->exited && th->tid != task_tid(t) &&
@@ -59,22 +69,22 @@ static int fs_look(struct dump *d, struct task *t)
 			            "%s: thread %d has a working directory of its own "
 			            "(unshare(CLONE_FS)), not supported by this version",
 			            task_name(t), th->tid);
-	return directories(t, &cwd, &root);
+	return directories(d, t, false, &cwd, &root);
 }
 
 static int fs_take(struct dump *d, struct thread *th, const struct script *s, const struct ask *ask)
 {
-	auto_free char *cwd = NULL, *root = NULL;
+	auto_(directory_done) struct directory cwd = {}, root = {};
 	Img__Fs msg = IMG__FS__INIT;
 	uint64_t umask = 0;
-	int r = directories(th->task, &cwd, &root);
+	int r = directories(d, th->task, true, &cwd, &root);
 
 	if (r < 0)
 		return r;
 	if (!status_u64(th->status, "Umask", 8, &umask))
 		return fail(-EPROTO, "%s: no Umask in its status", task_name(th->task));
-	msg.cwd = cwd;
-	msg.root = root;
+	msg.cwd = cwd.path, msg.cwd_inode = cwd.inode;
+	msg.root = root.path, msg.root_inode = root.inode;
 	msg.umask = (uint32_t)umask;
 	return image_put(d->out, KIND_fs, (uint32_t)th->task->pid, &msg.base);
 }

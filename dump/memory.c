@@ -132,7 +132,20 @@ static int take_stat(const struct task *t, Img__Memory *msg)
 	return 0;
 }
 
-/* The file that /proc/PID/exe leads to is mapped: that one's id. */
+/* Is NAME, in which newlines are escaped as maps has it, the path LINK? */
+static bool name_is(const char *name, const char *link)
+{
+	for (; *link; link++) {
+		size_t len = *link == '\n' ? 4 : 1;
+
+		if (len == 4 ? strncmp(name, "\\012", 4) != 0 : *name != *link)
+			return false;
+		name += len;
+	}
+	return !*name;
+}
+
+/* The file that /proc/PID/exe leads to is mapped, as a rule: that one's id. */
 static int take_exe(struct dump *d, struct task *t, Img__Memory *msg)
 {
 	auto_free char *exe = NULL;
@@ -141,11 +154,9 @@ static int take_exe(struct dump *d, struct task *t, Img__Memory *msg)
 	if (r < 0)
 		return fail(r, "%s: read the link exe", task_name(t));
 	array_each (v, &t->vmas)
-		if (!v->shared && !strcmp(v->name, exe) && vma_class(v) == VMA_FILE)
+		if (!v->shared && name_is(v->name, exe) && vma_class(v) == VMA_FILE)
 			return files_add_mapped(d, t, v, &msg->exe);
-	return fail(-ENOTSUP,
-	            "%s: its executable %s is not mapped any more, not supported by this version",
-	            task_name(t), exe);
+	return files_add_exe(d, t, &msg->exe);
 }
 
 /* All processes have the same one, as a rule. */

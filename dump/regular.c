@@ -1,6 +1,6 @@
 /*
- * Files with a name, dump half: regular files, and whatever is open with
- * O_PATH. Their content stays where it is; the path must still lead to them.
+ * Regular files, dump half, and whatever is open with O_PATH. Their content stays
+ * where it is, as long as the path leads to them; else see inode.c.
  *
  * What the kernel shows as the path is the way from crtool's root, with
  * " (deleted)" behind it when it leads there no more. A file may also have been
@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "dump/dump.h"
+#include "dump/inode.h"
+#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/regular.pb-c.h"
 
@@ -46,32 +48,38 @@ static bool is_kernel(const struct file *f)
 	return false;
 }
 
+/* The pipe behind a fifo is carried by its room, and would be another one. */
+static bool has_pipe(struct dump *d, const struct file *f)
+{
+	return (S_ISFIFO(f->st.st_mode) || S_ISSOCK(f->st.st_mode)) &&
+	       (f->first != f->id || f->next);
+}
+
 static int regular_check(struct dump *d, const struct file *f)
 {
+	struct holding h = file_holding(f);
 	struct stat st;
 
 	if (f->link[0] != '/')
 		return fail(-ENOTSUP, "%s: is not reachable from the root directory", file_name(f));
-	/* The kernel gives a path without symbolic links; O_PATH|O_NOFOLLOW may be open on one. */
-	if (lstat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
-		return 0;
-	if (f->st.st_nlink == 0)
-		return fail(-ENOTSUP,
-		            "%s: not supported by this version; give it a name again, or let the "
-		            "program reopen it",
-		            file_name(f));
-	return fail(-ENOTSUP,
-	            "%s: the path leads to another file or none (renamed or replaced): not "
-	            "supported by this version; put the file back in its place, or let the program "
-	            "reopen it",
-	            file_name(f));
+	if (has_pipe(d, f) && lstat(f->link, &st) < 0)
+		return fail(
+			-ENOTSUP,
+			"%s: is open with O_PATH, deleted, and open otherwise, too: not supported",
+			file_name(f));
+	return inode_look(d, &h);
 }
 
 static int regular_dump(struct dump *d, const struct file *f)
 {
 	Img__Regular msg = IMG__REGULAR__INIT;
+	struct holding h = file_holding(f);
+	auto_free char *path = NULL;
+	int r = inode_put(d, &h, &path, &msg.inode);
 
-	msg.path = f->link;
+	if (r < 0)
+		return r;
+	msg.path = path;
 	msg.mode = f->st.st_mode;
 	msg.size = (uint64_t)f->st.st_size;
 	msg.mtime = (uint64_t)f->st.st_mtim.tv_sec * 1000000000 + (uint64_t)f->st.st_mtim.tv_nsec;

@@ -8,6 +8,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/directory.pb-c.h"
+#include "restore/inode.h"
 #include "restore/restore.h"
 
 static int compare(const struct restore *r, const Img__Directory *msg, int fd)
@@ -40,9 +41,8 @@ static int open_path(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int directory_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+static int open_there(struct restore *r, const Img__File *file, const Img__Directory *msg)
 {
-	const Img__Directory *msg = (const Img__Directory *)base;
 	auto_close int fd = open_path(msg->path, (int)file->flags);
 	int e;
 
@@ -52,13 +52,32 @@ static int directory_open(struct restore *r, const Img__File *file, const Protob
 	if (fd < 0)
 		return fail(fd, "directory %s", msg->path);
 	e = compare(r, msg, fd);
-	if (e < 0)
-		return e;
+	return e < 0 ? e : take_fd(&fd);
+}
+
+static int directory_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Directory *msg = (const Img__Directory *)base;
+	auto_close int fd =
+		msg->inode ? inode_open(r, msg->inode, (int)file->flags) : open_there(r, file, msg);
+
+	if (fd < 0)
+		return fd;
 	if (file->pos && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
 		return fail(-errno, "directory %s: seek to %" PRIu64, msg->path, file->pos);
 	return take_fd(&fd);
 }
 
+static int directory_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Directory *msg = (const Img__Directory *)base;
+
+	if (msg->path[0] != '/')
+		return fail(-EBADMSG, "file %u: path '%s' is not absolute", file->id, msg->path);
+	return msg->inode ? inode_check(r, msg->inode, S_IFDIR, msg->path) : 0;
+}
+
 const struct restore_kind restore_directory = {
+	.check = directory_check,
 	.open = directory_open,
 };

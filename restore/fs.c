@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "lib/log.h"
 #include "proto/fs.pb-c.h"
+#include "restore/inode.h"
 #include "restore/restore.h"
 
 static int fs_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
@@ -19,15 +21,23 @@ static int fs_check(struct restore *r, uint32_t owner, const ProtobufCMessage *b
 
 	if (*msg->cwd != '/' || *msg->root != '/' || msg->umask > 0777)
 		return fail(-EBADMSG, "task %u: no working directory, root or umask", owner);
-	return 0;
+	if (msg->cwd_inode) {
+		int e = inode_check(r, msg->cwd_inode, S_IFDIR, msg->cwd);
+
+		if (e < 0)
+			return e;
+	}
+	return msg->root_inode ? inode_check(r, msg->root_inode, S_IFDIR, msg->root) : 0;
 }
 
 /* A pool descriptor of the directory. */
 static int open_directory(struct restore *r, const struct rtask *t, const char *what,
-                          const char *path)
+                          const char *path, uint32_t inode)
 {
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = inode ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
+	if (inode)
+		return inode_get(r, inode);
 	if (fd < 0)
 		return fail(-errno, "%s: %s %s", rtask_name(t), what, path);
 	return pool_add(r, fd);
@@ -37,12 +47,13 @@ static int fs_emit(struct restore *r, struct rthread *th, const ProtobufCMessage
                    struct script *s)
 {
 	const Img__Fs *msg = (const Img__Fs *)base;
-	int cwd = open_directory(r, th->task, "working directory", msg->cwd);
+	int cwd = open_directory(r, th->task, "working directory", msg->cwd, msg->cwd_inode);
 
 	if (cwd < 0)
 		return cwd;
-	if (strcmp(msg->root, "/") != 0) {
-		int root = open_directory(r, th->task, "root directory", msg->root);
+	if (msg->root_inode || strcmp(msg->root, "/") != 0) {
+		int root =
+			open_directory(r, th->task, "root directory", msg->root, msg->root_inode);
 
 		if (root < 0)
 			return root;

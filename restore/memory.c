@@ -23,6 +23,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "parasite/arch/arch.h"
+#include "restore/inode.h"
 #include "restore/memory_heritage.h"
 #include "restore/shmem.h"
 
@@ -185,6 +186,8 @@ static int set_coredump_filter(const struct rtask *t, const Img__Memory *m)
 
 int memory_commit(struct restore *r)
 {
+	int ret = inode_times(r);
+
 	array_each (t, &r->tasks) {
 		const Img__Memory *m =
 			(const Img__Memory *)aspect_record(r, KIND_memory, (uint32_t)t->pid);
@@ -193,7 +196,7 @@ int memory_commit(struct restore *r)
 		if (e < 0)
 			return e;
 	}
-	return shmem_seal(r);
+	return ret < 0 ? ret : shmem_seal(r);
 }
 
 const struct restore_aspect restore_memory = {

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/regular.pb-c.h"
+#include "restore/inode.h"
 #include "restore/restore.h"
 
 #define CREATION (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_ASYNC)
@@ -29,7 +30,7 @@ static int regular_check(struct restore *r, const Img__File *file, const Protobu
 		return fail(-EBADMSG, "file %u: path '%s' is not absolute", file->id, msg->path);
 	if (!S_ISREG(msg->mode) && !(file->flags & O_PATH))
 		return fail(-EBADMSG, "file %u: %s is not a regular file", file->id, msg->path);
-	return 0;
+	return msg->inode ? inode_check(r, msg->inode, msg->mode, msg->path) : 0;
 }
 
 static bool may_grow(const struct restore *r, const Img__File *file)
@@ -89,11 +90,24 @@ static int missing(int r, const char *path)
 	return fail(-ENOTSUP, "file %s: is gone since the dump; put it back", path);
 }
 
-static int regular_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+/* One that lives on under another name must be what it was. */
+static int open_inode(struct restore *r, const Img__File *file, const Img__Regular *msg)
 {
-	const Img__Regular *msg = (const Img__Regular *)base;
-	int flags = (int)file->flags & ~CREATION;
-	auto_close int fd = -1;
+	int number = inode_get(r, msg->inode);
+	struct stat st;
+	int e;
+
+	if (number < 0)
+		return number;
+	if (fstat(number, &st) < 0)
+		return fail(-errno, "file %s: fstat", msg->path);
+	e = st.st_nlink ? compare(r, file, msg, &st) : 0;
+	return e < 0 ? e : inode_open(r, msg->inode, (int)file->flags);
+}
+
+static int open_path(struct restore *r, const Img__File *file, const Img__Regular *msg)
+{
+	int flags = (int)file->flags & ~CREATION, fd;
 	struct stat st;
 	int e;
 
@@ -106,9 +120,17 @@ static int regular_open(struct restore *r, const Img__File *file, const Protobuf
 	if (e < 0)
 		return e;
 	fd = open(msg->path, flags | O_CLOEXEC);
+	return fd < 0 ? fail(-errno, "file %s", msg->path) : fd;
+}
+
+static int regular_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
+{
+	const Img__Regular *msg = (const Img__Regular *)base;
+	auto_close int fd = msg->inode ? open_inode(r, file, msg) : open_path(r, file, msg);
+
 	if (fd < 0)
-		return fail(-errno, "file %s", msg->path);
-	if (file->pos && !(flags & O_PATH) && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
+		return fd;
+	if (file->pos && !(file->flags & O_PATH) && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
 		return fail(-errno, "file %s: seek to %" PRIu64, msg->path, file->pos);
 	return take_fd(&fd);
 }

@@ -4,6 +4,7 @@
  */
 #include "restore/restore.h"
 #include "restore/memory_heritage.h"
+#include "restore/inode.h"
 #include "restore/shmem.h"
 
 #include <errno.h>
@@ -134,6 +135,7 @@ static void restore_done(struct restore *r)
 	free(r->helpers);
 	heritage_done(r);
 	sysv_release(r, r->committed);
+	inode_done(r);
 	shmem_done(r);
 	late_done(r);
 	pool_done(r);

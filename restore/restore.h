@@ -90,6 +90,7 @@ struct restore {
 	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
 	struct heritage *heritages; /* all of them */
 	struct pool *pool;          /* descriptors that all tasks inherit */
+	struct inodes *inodes;      /* restore/inode.c */
 	struct sysv *sysv;          /* restore/sysv.c: objects that were made */
 	bool committed;             /* the tree runs */
 	struct shmem *shmem;        /* restore/shmem.c: by index of its record */

@@ -22,6 +22,7 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "restore/content.h"
 #include "restore/sysv.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -31,8 +32,7 @@
 #ifndef F_SEAL_EXEC
 #define F_SEAL_EXEC 0x0020
 #endif
-#define HUGE_SHIFT 26 /* MAP_HUGE_SHIFT, MFD_HUGE_SHIFT */
-#define BUFFER     (256u << 10)
+#define HUGE_SHIFT 26  /* MAP_HUGE_SHIFT, MFD_HUGE_SHIFT */
 #define NAME_LIMIT 249 /* MFD_NAME_MAX_LEN */
 
 struct shmem {
@@ -52,6 +52,7 @@ static int object_fail(const Img__Shmem *m, int e, const char *what)
 static int object_check(struct restore *r, const Img__Shmem *m)
 {
 	uint64_t huge = m->huge_page_size, end = (m->size + 4095) & ~UINT64_C(4095);
+	char what[64];
 
 	if (sysv_shm_check(r, m) < 0)
 		return -EBADMSG;
@@ -61,18 +62,8 @@ static int object_check(struct restore *r, const Img__Shmem *m)
 		return object_fail(m, -EBADMSG, "impossible size of huge pages");
 	if (strlen(m->name) > NAME_LIMIT || m->mode & ~07777u)
 		return object_fail(m, -EBADMSG, "impossible name or mode");
-	for (size_t i = 0; i < m->n_pages; i++) {
-		struct page_iter it = pages_iter(r->images, m->pages[i]);
-		struct page_run run;
-		int e = pages_check(r->images, m->pages[i]);
-
-		if (e < 0)
-			return e;
-		while (pages_next(&it, &run))
-			if (run.start + run.size > end)
-				return object_fail(m, -EBADMSG, "pages beyond its end");
-	}
-	return 0;
+	snprintf(what, sizeof(what), "shared memory %u", m->id);
+	return content_check(r, m->pages, m->n_pages, end, what);
 }
 
 int shmem_check(struct restore *r)
@@ -126,22 +117,7 @@ static int anonymous_make(const Img__Shmem *m)
 
 /* ---- filling ---- */
 
-static int run_copy(int from, int to, const struct page_run *run, char *buf)
-{
-	for (uint64_t done = 0; done < run->size;) {
-		size_t n = run->size - done < BUFFER ? run->size - done : BUFFER;
-		int e = pread_full(from, buf, n, (off_t)(run->offset + done));
-
-		if (e == 0)
-			e = pwrite_full(to, buf, n, (off_t)(run->start + done));
-		if (e < 0)
-			return e;
-		done += n;
-	}
-	return 0;
-}
-
-/* The same for hugetlbfs: through a mapping of the huge pages of the run. */
+/* hugetlbfs cannot be written to: through a mapping of the huge pages of the run. */
 static int run_map(int from, int to, const struct page_run *run, uint64_t huge)
 {
 	uint64_t first = run->start & ~(huge - 1);
@@ -156,26 +132,28 @@ static int run_map(int from, int to, const struct page_run *run, uint64_t huge)
 	return e;
 }
 
-static int object_fill(struct restore *r, const Img__Shmem *m, int fd)
+static int huge_fill(struct restore *r, const Img__Shmem *m, int fd)
 {
-	auto_free char *buf = malloc(BUFFER);
-
-	if (!buf)
-		return -ENOMEM;
 	for (size_t i = 0; i < m->n_pages; i++) {
 		struct page_iter it = pages_iter(r->images, m->pages[i]);
 		int from = r->images->pages[m->pages[i]->file];
 		struct page_run run;
 
 		while (pages_next(&it, &run)) {
-			int e = m->huge_page_size ? run_map(from, fd, &run, m->huge_page_size)
-			                          : run_copy(from, fd, &run, buf);
+			int e = run_map(from, fd, &run, m->huge_page_size);
 
 			if (e < 0)
-				return object_fail(m, e, "fill");
+				return e;
 		}
 	}
 	return 0;
+}
+
+static int object_fill(struct restore *r, const Img__Shmem *m, int fd)
+{
+	int e = m->huge_page_size ? huge_fill(r, m, fd) : content_fill(r, m->pages, m->n_pages, fd);
+
+	return e < 0 ? object_fail(m, e, "fill") : 0;
 }
 
 /* The last page was filled as a whole: its size comes last. */

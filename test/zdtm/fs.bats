@@ -4,11 +4,10 @@ load lib/zdtm
 
 @test "a process in a chroot stays there" { zdtm fs root; }
 
-@test "a deleted working directory is refused by name" {
+@test "a deleted working directory is one again" {
 	park fs
 	rmdir "$dir/a directory"
-	run crtool dump -t "$pid" -D "$(images)"
-	[ "$status" -ne 0 ]
-	[[ $output == *"working directory $dir/a directory (deleted)"* ]]
-	running "$pid"
+	dump_and_restore
+	[ "$(readlink "/proc/$pid/cwd")" = "$dir/a directory (deleted)" ]
+	[ ! -e "$dir/a directory" ]
 }

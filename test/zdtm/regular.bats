@@ -15,25 +15,6 @@ load lib/zdtm
 	done
 }
 
-refused() {
-	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"$1"* ]] || explain "it said: $output"
-	running "$pid"
-}
-
-@test "a deleted file is refused by name, the program runs on" {
-	park regular
-	rm "$dir/file"
-	refused "fd 4: $dir/file (deleted)"
-}
-
-@test "a replaced file is refused by name" {
-	park regular
-	cp "$dir/file" "$dir/new"
-	mv "$dir/new" "$dir/file"
-	refused "fd 4: $dir/file (deleted)"
-}
-
 # dumped: dump it to $to, which is not restored yet.
 dumped() {
 	to=$(images)

@@ -1,0 +1,32 @@
+/*
+ * Files and directories that no path leads to: deleted ones are carried by
+ * content, those that have other names are found again by their handle. Each
+ * inode is carried once, whoever holds it.
+ */
+#pragma once
+
+#include "dump/dump.h"
+
+/* What a task holds: a descriptor, a mapping, its executable, a directory. */
+struct holding {
+	const struct task *task;
+	const char *at;   /* below /proc/PID: "fd/7", "cwd" */
+	const char *link; /* where that points */
+	const char *name; /* for messages */
+	const struct stat *st;
+	bool linkable; /* opened with O_TMPFILE, without O_EXCL */
+};
+
+struct holding file_holding(const struct file *f);
+
+/* Before the freeze: can it be found, or carried? -ENOTSUP, explained. */
+int inode_look(struct dump *d, const struct holding *h);
+
+/*
+ * The path that leads to it, in a fresh string, and 0 in *RET_ID; or else the
+ * path where it was and the id of its Inode record, which is written when it is
+ * seen for the first time. Explained.
+ */
+int inode_put(struct dump *d, const struct holding *h, char **ret_path, uint32_t *ret_id);
+
+void inodes_done(struct dump *d);

@@ -1,0 +1,383 @@
+/*
+ * All of them are made at the first request, those below a deleted directory
+ * after it, and only then the directories are removed. Then each is filled, and
+ * gets its owner, mode and attributes: nobody can see it any more.
+ *
+ * What is kept is an O_PATH descriptor: it does not stand in the way of
+ * running the file (ETXTBSY), and can be opened again in any way.
+ */
+#define _GNU_SOURCE
+#include "restore/inode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "restore/content.h"
+#include "restore/inode_make.h"
+
+#define CREATION  (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_ASYNC | O_NOFOLLOW)
+#define XATTR_MAX 65536
+
+struct inode_slot {
+	const Img__Inode *msg;
+	int fd;   /* of ours, until it is filled */
+	int born; /* as O_TMPFILE made it */
+	int number;
+};
+
+struct inodes {
+	size_t n;
+	bool made;
+	struct inode_slot *v;     /* by index of the record */
+	struct inode_slot **path; /* by path */
+};
+
+const Img__Inode *inode_record(const struct restore *r, uint32_t id)
+{
+	return (const Img__Inode *)images_one(r->images, KIND_inode, id);
+}
+
+/* ---- check ---- */
+
+static bool type_known(uint32_t mode)
+{
+	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISFIFO(mode) ||
+	       S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode);
+}
+
+static bool path_sound(const char *path)
+{
+	const char *last = strrchr(path, '/');
+
+	return *path == '/' && last[1] && strcmp(last, "/.") && strcmp(last, "/..") &&
+	       strlen(path) < PATH_MAX - 16;
+}
+
+static bool sound(const Img__Inode *msg)
+{
+	if (!path_sound(msg->path) || !type_known(msg->mode) ||
+	    msg->mode & ~(uint32_t)(S_IFMT | 07777))
+		return false;
+	if (msg->size > INT64_MAX - 4096 || msg->n_xattr != msg->n_xattr_value)
+		return false;
+	for (size_t i = 0; i < msg->n_xattr; i++)
+		if (!*msg->xattr[i] || strlen(msg->xattr[i]) > 255 ||
+		    msg->xattr_value[i].len > XATTR_MAX)
+			return false;
+	if (msg->handle.len)
+		return msg->handle.len <= MAX_HANDLE_SZ && !msg->n_content && !msg->linkable;
+	if (!S_ISREG(msg->mode) && (msg->size || msg->n_content || msg->linkable))
+		return false;
+	return S_ISLNK(msg->mode) ? *msg->target && strlen(msg->target) < PATH_MAX : !*msg->target;
+}
+
+int inode_check(struct restore *r, uint32_t id, uint32_t mode, const char *who)
+{
+	const Img__Inode *msg = inode_record(r, id);
+	char what[64];
+
+	if (!msg)
+		return fail(-EBADMSG, "%s: there is no inode %u", who, id);
+	if (!sound(msg))
+		return fail(-EBADMSG, "inode %u: is not what a dump would write", id);
+	if ((msg->mode & S_IFMT) != (mode & S_IFMT))
+		return fail(-EBADMSG, "%s: inode %u is of another type", who, id);
+	snprintf(what, sizeof(what), "inode %u", id);
+	return content_check(r, msg->content, msg->n_content, (msg->size + 4095) & ~UINT64_C(4095),
+	                     what);
+}
+
+/* ---- by handle ---- */
+
+/* A directory on the mount where it was. */
+static int open_mount(const struct restore *r, const Img__Inode *msg)
+{
+	char dir[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%s", msg->path);
+	for (char *slash; (slash = strrchr(dir, '/'));) {
+		auto_close int fd = -1;
+		struct stat st;
+
+		slash[slash == dir] = '\0';
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 &&
+		    (!pool_same_boot(r) || (fstat(fd, &st) == 0 && st.st_dev == msg->dev)))
+			return take_fd(&fd);
+		if (slash == dir)
+			break;
+		*slash = '\0';
+	}
+	return -ENOENT;
+}
+
+static int open_handle(const struct restore *r, const Img__Inode *msg)
+{
+	struct {
+		struct file_handle head;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} handle;
+	auto_close int mount = open_mount(r, msg);
+	auto_close int fd = -1;
+	struct stat st;
+
+	handle.head.handle_bytes = (unsigned)msg->handle.len;
+	handle.head.handle_type = msg->handle_type;
+	memcpy(handle.head.f_handle, msg->handle.data, msg->handle.len);
+	fd = mount < 0 ? mount : open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == msg->ino &&
+	    (st.st_mode & S_IFMT) == (msg->mode & S_IFMT))
+		return take_fd(&fd);
+	if (fd < 0 && errno == EPERM)
+		return fail(-EPERM,
+		            "file %s: had lost this name before the dump; to find it by its "
+		            "handle takes CAP_DAC_READ_SEARCH",
+		            msg->path);
+	return fail(
+		-ENOTSUP,
+		"file %s: had lost this name before the dump, and under its other names it is gone "
+		"since",
+		msg->path);
+}
+
+/* ---- by content ---- */
+
+static int finish_fail(const Img__Inode *msg, const char *what)
+{
+	return fail(-errno, "deleted file %s: %s", msg->path, what);
+}
+
+static void set_xattrs(const Img__Inode *msg, const char *path)
+{
+	for (size_t i = 0; i < msg->n_xattr; i++)
+		if (setxattr(path, msg->xattr[i], msg->xattr_value[i].data, msg->xattr_value[i].len,
+		             0) < 0)
+			warn("deleted file %s: attribute %s: %m, ignoring", msg->path,
+			     msg->xattr[i]);
+}
+
+static int fill(struct restore *r, const Img__Inode *msg, int fd)
+{
+	int e;
+
+	if (!S_ISREG(msg->mode))
+		return 0;
+	if (ftruncate(fd, (off_t)msg->size) < 0)
+		return finish_fail(msg, "set its size");
+	e = content_fill(r, msg->content, msg->n_content, fd);
+	if (e < 0)
+		return fail(e, "deleted file %s: write its content", msg->path);
+	if (ftruncate(fd, (off_t)msg->size) < 0) /* the last page was filled as a whole */
+		return finish_fail(msg, "set its size");
+	return 0;
+}
+
+/* Of a symbolic link only the owner can be set by descriptor. */
+static int settle(const Img__Inode *msg, int fd)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) < 0)
+		return finish_fail(msg, "fstat");
+	if ((st.st_uid != msg->uid || st.st_gid != msg->gid) &&
+	    fchownat(fd, "", msg->uid, msg->gid, AT_EMPTY_PATH) < 0)
+		return finish_fail(msg, "set its owner");
+	if (S_ISLNK(msg->mode))
+		return 0;
+	if (chmod(path, msg->mode & 07777) < 0)
+		return finish_fail(msg, "set its mode");
+	set_xattrs(msg, path);
+	return 0;
+}
+
+/* From our descriptor to the one in the pool. */
+static int keep(struct restore *r, struct inode_slot *slot)
+{
+	auto_close int fd = take_fd(&slot->fd);
+	int path_fd;
+	char path[32];
+
+	if (!S_ISREG(slot->msg->mode) || slot->msg->handle.len) {
+		slot->number = pool_add(r, take_fd(&fd));
+		return slot->number < 0 ? slot->number : 0;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	path_fd = open(path, O_PATH | O_CLOEXEC);
+	if (path_fd < 0)
+		return finish_fail(slot->msg, "open it again");
+	if (slot->msg->linkable)
+		slot->born = take_fd(&fd);
+	slot->number = pool_add(r, path_fd);
+	return slot->number < 0 ? slot->number : 0;
+}
+
+static int path_compare(const void *a, const void *b)
+{
+	const struct inode_slot *const *x = a, *const *y = b;
+
+	return strcmp((*x)->msg->path, (*y)->msg->path);
+}
+
+static int make_each(struct restore *r)
+{
+	struct scaffold scaffold = {};
+	int e = 0;
+
+	for (size_t i = 0; e >= 0 && i < r->inodes->n; i++) {
+		struct inode_slot *slot = r->inodes->path[i];
+
+		e = slot->fd = slot->msg->handle.len ? open_handle(r, slot->msg)
+		                                     : inode_make(&scaffold, slot->msg);
+	}
+	scaffold_remove(&scaffold);
+	return e < 0 ? e : 0;
+}
+
+static int make_all(struct restore *r)
+{
+	int e = make_each(r);
+
+	for (size_t i = 0; e == 0 && i < r->inodes->n; i++) {
+		struct inode_slot *slot = &r->inodes->v[i];
+
+		if (!slot->msg->handle.len) {
+			e = fill(r, slot->msg, slot->fd);
+			if (e == 0)
+				e = settle(slot->msg, slot->fd);
+		}
+		if (e == 0)
+			e = keep(r, slot);
+	}
+	return e;
+}
+
+static int slots_list(struct restore *r)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_inode, &n);
+	struct inodes *all = r->inodes = calloc(1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	all->v = calloc(n + 1, sizeof(*all->v));
+	all->path = calloc(n + 1, sizeof(struct inode_slot *));
+	if (!all->v || !all->path)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const Img__Inode *msg = (const Img__Inode *)rec[i].msg;
+		int e = inode_check(r, msg->id, msg->mode, msg->path);
+
+		if (e < 0)
+			return e;
+		all->v[i] = (struct inode_slot){ msg, -1, -1, -1 };
+		all->path[i] = &all->v[i];
+		all->n++;
+	}
+	qsort(all->path, n, sizeof(struct inode_slot *), path_compare);
+	return 0;
+}
+
+static struct inode_slot *slot_of(struct restore *r, uint32_t id)
+{
+	size_t n;
+	const struct record *all = images_kind(r->images, KIND_inode, &n);
+	const struct record *own = images_find(r->images, KIND_inode, id, &n);
+
+	return n ? &r->inodes->v[own - all] : NULL;
+}
+
+int inode_get(struct restore *r, uint32_t id)
+{
+	struct inode_slot *slot;
+	int e = r->inodes ? 0 : slots_list(r);
+
+	if (e == 0 && !r->inodes->made)
+		e = make_all(r);
+	if (e < 0)
+		return e;
+	r->inodes->made = true;
+	slot = slot_of(r, id);
+	return slot ? slot->number : fail(-EBADMSG, "there is no inode %u", id);
+}
+
+/* The very description that O_TMPFILE made, once: opened again it loses that flag. */
+static int take_born(struct restore *r, uint32_t id, int flags)
+{
+	struct inode_slot *slot = slot_of(r, id);
+
+	if (!slot || slot->born < 0 || (flags & O_TMPFILE) != O_TMPFILE ||
+	    flags & (O_SYNC | O_DSYNC) || (flags & O_ACCMODE) != O_RDWR)
+		return -1;
+	if (fcntl(slot->born, F_SETFL, flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)) < 0)
+		return -1;
+	return take_fd(&slot->born);
+}
+
+/*
+ * O_NOFOLLOW would stop at the link in /proc: one with O_PATH is shared with the pool,
+ * which makes no difference, from others the flag is left out; it has no meaning after open(2).
+ */
+int inode_open(struct restore *r, uint32_t id, int flags)
+{
+	int number = inode_get(r, id), fd;
+	char path[32];
+
+	if (number < 0)
+		return number;
+	fd = take_born(r, id, flags);
+	if (fd >= 0)
+		return fd;
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		flags &= ~O_TMPFILE;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
+	if (flags & O_PATH && flags & O_NOFOLLOW && !S_ISREG(inode_record(r, id)->mode))
+		fd = fcntl(number, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = open(path, (flags & ~CREATION) | O_CLOEXEC);
+	return fd < 0 ? fail(-errno, "file %s: open it again", inode_record(r, id)->path) : fd;
+}
+
+static struct timespec time_of(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
+		                  .tv_nsec = (long)(ns % 1000000000) };
+}
+
+int inode_times(struct restore *r)
+{
+	for (size_t i = 0; r->inodes && i < r->inodes->n; i++) {
+		const Img__Inode *msg = r->inodes->v[i].msg;
+		const struct timespec times[] = { time_of(msg->atime), time_of(msg->mtime) };
+		char path[32];
+
+		if (msg->handle.len || S_ISLNK(msg->mode))
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", r->inodes->v[i].number);
+		if (utimensat(AT_FDCWD, path, times, 0) < 0)
+			return finish_fail(msg, "set its times");
+	}
+	return 0;
+}
+
+void inode_done(struct restore *r)
+{
+	if (!r->inodes)
+		return;
+	for (size_t i = 0; i < r->inodes->n; i++) {
+		closep(&r->inodes->v[i].fd);
+		closep(&r->inodes->v[i].born);
+	}
+	free(r->inodes->v);
+	free(r->inodes->path);
+	free(r->inodes);
+	r->inodes = NULL;
+}

@@ -1,0 +1,168 @@
+/*
+ * The kernel shows a deleted file under the name that it had last, so it is made
+ * under its own name when that is free, and removed at once. Is the name taken
+ * (a new version of a program or library), a directory of ours beside it
+ * takes the path from the root on, and is opened as a mount of its own that is attached
+ * nowhere: in that, the path is the old one. Who may not do that sees the name
+ * below the directory of ours.
+ *
+ * Should crtool be killed between two of these calls, an empty file or directory stays.
+ */
+#define _GNU_SOURCE
+#include "restore/inode_make.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+static int scaffold_note(struct scaffold *s, const char *path)
+{
+	char **slot = array_add(&s->dirs);
+
+	if (slot)
+		*slot = strdup(path);
+	if (slot && *slot)
+		return 0;
+	if (slot)
+		s->dirs.n--;
+	rmdir(path);
+	return -ENOMEM;
+}
+
+void scaffold_remove(struct scaffold *s)
+{
+	for (size_t i = s->dirs.n; i > 0; i--) {
+		if (rmdir(s->dirs.v[i - 1]) < 0)
+			warn("directory %s: %m, it stays behind", s->dirs.v[i - 1]);
+		free(s->dirs.v[i - 1]);
+	}
+	array_done(&s->dirs);
+}
+
+/* The directories above PATH that are missing; FROM: the first slash that may be the end of one. */
+static int make_parents(struct scaffold *s, const char *path, size_t from)
+{
+	char dir[PATH_MAX];
+
+	if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	for (char *slash = dir + from; (slash = strchr(slash + 1, '/'));) {
+		*slash = '\0';
+		if (mkdir(dir, 0700) == 0) {
+			int r = scaffold_note(s, dir);
+
+			if (r < 0)
+				return r;
+		} else if (errno != EEXIST && access(dir, F_OK) < 0) {
+			return -errno;
+		}
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* Make it as PATH below DIR, which no one may have; it keeps that name. A descriptor, or -errno. */
+static int make_at(int dir, const char *path, const Img__Inode *msg)
+{
+	mode_t type = msg->mode & S_IFMT;
+	int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, fd;
+
+	if (S_ISREG(type)) {
+		fd = openat(dir, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		return fd < 0 ? -errno : fd;
+	}
+	if (S_ISDIR(type)   ? mkdirat(dir, path, 0700) < 0
+	    : S_ISLNK(type) ? symlinkat(msg->target, dir, path) < 0
+	                    : mknodat(dir, path, type | 0600, (dev_t)msg->rdev) < 0)
+		return -errno;
+	fd = openat(dir, path, flags);
+	if (fd < 0)
+		fd = -errno;
+	return fd;
+}
+
+/* O_TMPFILE: it never had a name, and may still be given one. */
+static int make_nameless(const char *path)
+{
+	char dir[PATH_MAX];
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
+	fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+static int make_here(struct scaffold *s, const char *path, const Img__Inode *msg)
+{
+	auto_close int fd = make_at(AT_FDCWD, path, msg);
+	int r = 0;
+
+	if (fd == -EEXIST)
+		return fd;
+	if (S_ISDIR(msg->mode) && (fd >= 0 || access(path, F_OK) == 0))
+		r = scaffold_note(s, path);
+	else if (fd >= 0 && unlink(path) < 0)
+		r = -errno;
+	return r < 0 ? r : take_fd(&fd);
+}
+
+/* A mount of DIR that is attached nowhere, or DIR itself where that is not allowed. */
+static int detached(const char *dir)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0)
+		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The name is taken: in a directory of ours beside it, OURS/the/whole/path. */
+static int make_aside(struct scaffold *s, const char *path, const Img__Inode *msg)
+{
+	auto_close int root = -1, fd = -1;
+	char ours[PATH_MAX], whole[2 * PATH_MAX];
+	int r;
+
+	if (snprintf(ours, sizeof(ours), "%.*s.crtool-XXXXXX", (int)(strrchr(path, '/') - path + 1),
+	             path) >= (int)sizeof(ours))
+		return -ENAMETOOLONG;
+	if (!mkdtemp(ours))
+		return -errno;
+	r = scaffold_note(s, ours);
+	if (r < 0)
+		return r;
+	snprintf(whole, sizeof(whole), "%s%s", ours, path);
+	r = make_parents(s, whole, strlen(ours));
+	if (r < 0)
+		return r;
+	root = detached(ours);
+	fd = root < 0 ? root : make_at(root, path + 1, msg);
+	if (S_ISDIR(msg->mode) && fd >= 0)
+		r = scaffold_note(s, whole);
+	else if (fd >= 0 && unlink(whole) < 0)
+		r = -errno;
+	return r < 0 ? r : take_fd(&fd);
+}
+
+int inode_make(struct scaffold *s, const Img__Inode *msg)
+{
+	int r = make_parents(s, msg->path, 0), fd = r;
+
+	if (r == 0 && msg->linkable)
+		fd = make_nameless(msg->path);
+	if (r == 0 && (!msg->linkable || fd == -EOPNOTSUPP))
+		fd = make_here(s, msg->path, msg);
+	if (r == 0 && fd == -EEXIST)
+		fd = make_aside(s, msg->path, msg);
+	if (fd < 0)
+		return fail(fd, "deleted file %s: make it again where it was", msg->path);
+	return fd;
+}

@@ -1,0 +1,18 @@
+/* Making a file or directory that is deleted: under its name if that is free, else under one of ours. */
+#pragma once
+
+#include "lib/array.h"
+#include "proto/inode.pb-c.h"
+
+/* Directories that were made, to be removed again; the last first. */
+struct scaffold {
+	ARRAY(char *) dirs;
+};
+
+/*
+ * A descriptor of it, empty: O_RDWR of a regular file, O_PATH of all else. A
+ * directory bears its name until scaffold_remove(), for there may be more below it;
+ * all else has lost it already. -errno, explained.
+ */
+int inode_make(struct scaffold *s, const Img__Inode *msg);
+void scaffold_remove(struct scaffold *s);
