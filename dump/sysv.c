@@ -5,6 +5,7 @@
  * - a segment that is attached is a mapping; of another one cpid tells who made it
  * - a semaphore has the number of who operated on it last (dump/sysv_sem.c); who waits
  *   for one does so in a system call; and who will undo something is asked (dump/sysv_undo.c)
+ * - a queue has the numbers of who sent and received last (dump/sysv_msg.c)
  *
  * An object without a trace of the tree is none of ours. It stays in the kernel
  * when the tree ends, and is there for it after a restore on the same machine
@@ -77,7 +78,9 @@ static int sysv_look(struct dump *d, struct task *t)
 	if (t->parent || r < 0)
 		return r;
 	r = sysv_begin(d);
-	return r < 0 ? r : sysv_sem_look(d);
+	if (r == 0)
+		r = sysv_sem_look(d);
+	return r < 0 ? r : sysv_msg_look(d);
 }
 
 static int sysv_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
@@ -142,13 +145,14 @@ static int put_process(struct dump *d, const struct task *t, bool always)
 static int sysv_take(struct dump *d, struct thread *th, const struct script *s,
                      const struct ask *ask)
 {
-	int segments = 0, sets = 0;
+	int segments = 0, sets = 0, queues = 0;
 
 	if (!th->task->parent) {
 		segments = sysv_shm_take(d);
 		sets = segments < 0 ? segments : sysv_sem_take(d);
+		queues = sets < 0 ? sets : sysv_msg_take(d);
 	}
-	return sets < 0 ? sets : put_process(d, th->task, segments || sets);
+	return queues < 0 ? queues : put_process(d, th->task, segments || sets || queues);
 }
 
 const struct dump_aspect dump_sysv = {

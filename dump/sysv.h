@@ -68,6 +68,10 @@ int sysv_sem_look(struct dump *d);
 /* The records of those that the tree uses: their number, or -errno explained. */
 int sysv_sem_take(struct dump *d);
 
+/* sysv_msg.c: likewise for message queues. */
+int sysv_msg_look(struct dump *d);
+int sysv_msg_take(struct dump *d);
+
 /*
  * sysv_undo.c: before the scripts of T run: may it have something to undo? Then there is
  * room in its memory at *RET_AT for asking, once they have run: into d->sysv->undos.

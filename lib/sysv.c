@@ -95,3 +95,44 @@ pid_t sysv_attached(int shmid, const pid_t *skip, size_t n, char *name, size_t s
 	}
 	return 0;
 }
+
+/* "69 0x5 0x7ffd.. ..." (proc_pid_syscall) */
+static bool thread_waits(int task, const char *tid, int id, long nr, long other)
+{
+	auto_free char *text = NULL;
+	char path[32];
+	unsigned long arg;
+	long in;
+
+	snprintf(path, sizeof(path), "%.15s/syscall", tid);
+	return file_read(task, path, &text) > 0 && sscanf(text, "%ld %lx", &in, &arg) == 2 &&
+	       (in == nr || in == other) && (int)arg == id;
+}
+
+static bool process_waits(pid_t pid, int id, long nr, long other)
+{
+	auto_dir DIR *dir = NULL;
+	struct dirent *de;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (de = readdir(dir)))
+		if (de->d_name[0] != '.' && thread_waits(dirfd(dir), de->d_name, id, nr, other))
+			return true;
+	return false;
+}
+
+pid_t sysv_waiting(int id, long nr, long other, const pid_t *skip, size_t n)
+{
+	auto_dir DIR *dir = opendir("/proc");
+	struct dirent *de;
+
+	while (dir && (de = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(de->d_name, NULL, 10);
+
+		if (pid > 0 && !listed(pid, skip, n) && process_waits(pid, id, nr, other))
+			return pid;
+	}
+	return 0;
+}

@@ -26,5 +26,11 @@ int sysv_policy(const char *name, enum sysv_policy *ret);
 /* A process, not one of the N at SKIP, that has the segment SHMID attached: its pid and name; 0: none seen. */
 pid_t sysv_attached(int shmid, const pid_t *skip, size_t n, char *name, size_t size);
 
+/*
+ * A process, not one of the N at SKIP, of which a thread is in a system call of
+ * number NR or OTHER on the object ID; 0: none seen.
+ */
+pid_t sysv_waiting(int id, long nr, long other, const pid_t *skip, size_t n);
+
 /* The name of a process, "?" when it is gone. */
 void sysv_comm(pid_t pid, char *name, size_t size);

@@ -204,7 +204,9 @@ void sysv_release(struct restore *r, bool keep)
 
 static int sysv_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
-	return sysv_sem_check(r, owner, (const Img__Sysv *)base);
+	int ret = sysv_msg_check(r);
+
+	return ret < 0 ? ret : sysv_sem_check(r, owner, (const Img__Sysv *)base);
 }
 
 /* The root's script is the first: what is nobody's is made on that occasion. */
@@ -215,7 +217,8 @@ static int sysv_build(struct restore *r, struct rthread *th, const ProtobufCMess
 
 	if (ret < 0 || th->task->parent || r->opt->explain)
 		return ret;
-	return sysv_sem_make(r);
+	ret = sysv_sem_make(r);
+	return ret < 0 ? ret : sysv_msg_make(r);
 }
 
 static int sysv_thread(struct restore *r, struct rthread *th, const ProtobufCMessage *base,

@@ -52,6 +52,12 @@ int sysv_shm_map(struct restore *r, const Img__Memory *m, size_t i, struct scrip
 /* Those that nobody in the tree has attached are made, too. */
 int sysv_shm_make_detached(struct restore *r);
 
+/* ---- message queues (sysv_msg.c) ---- */
+
+int sysv_msg_check(struct restore *r);
+/* All queues with their messages. Explained. */
+int sysv_msg_make(struct restore *r);
+
 /* ---- semaphores (sysv_sem.c) ---- */
 
 /* All sets, and what the process OWNER has of them. */
