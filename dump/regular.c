@@ -12,7 +12,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "dump/dump.h"
 #include "dump/inode.h"
@@ -37,15 +39,26 @@ static bool begins(const char *text, const char *with)
 	return !strncmp(text, with, strlen(with));
 }
 
+/* sysfs, and what is mounted below it. */
+static bool is_kernfs(const char *path)
+{
+	static const long types[] = { SYSFS_MAGIC,   CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+		                      DEBUGFS_MAGIC, TRACEFS_MAGIC,      SECURITYFS_MAGIC };
+	struct statfs fs;
+
+	for (size_t i = 0; statfs(path, &fs) == 0 && i < ARRAY_SIZE(types); i++)
+		if (fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 static bool is_kernel(const struct file *f)
 {
 	struct stat st;
 
 	if (begins(f->link, "/proc/"))
 		return stat("/proc", &st) == 0 && st.st_dev == f->st.st_dev;
-	if (begins(f->link, "/sys/"))
-		return stat("/sys", &st) == 0 && st.st_dev == f->st.st_dev;
-	return false;
+	return begins(f->link, "/sys/") && is_kernfs(f->link);
 }
 
 /* The pipe behind a fifo is carried by its room, and would be another one. */
