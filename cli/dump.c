@@ -15,6 +15,7 @@ int command_dump(const struct options *o, int *ret_status)
 		.sync = !o->no_sync,
 		.timeout_ms = o->timeout_ms,
 		.fail_at = o->fail_at,
+		.file_contents = o->file_contents,
 		.on_unknown_fd = o->on_unknown_fd,
 	};
 	int r;

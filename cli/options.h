@@ -35,6 +35,7 @@ struct options {
 	enum log_level level;
 	unsigned timeout_ms;
 	bool leave_running, leave_stopped, no_sync;
+	bool file_contents;
 	bool detach, explain, new_pidns, shell_job;
 	bool json, help;
 	struct words on_unknown_fd;

@@ -16,7 +16,10 @@ static int exit_status(int status)
 static int file_policy(const char *name, enum file_policy *ret)
 {
 	static const char *const names[] = {
-		[FILES_EXACT] = "exact", [FILES_APPEND] = "append", [FILES_ANY] = "any"
+		[FILES_EXACT] = "exact",
+		[FILES_APPEND] = "append",
+		[FILES_ANY] = "any",
+		[FILES_ROLLBACK] = "rollback",
 	};
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(names); i++) {
@@ -26,7 +29,8 @@ static int file_policy(const char *name, enum file_policy *ret)
 		}
 	}
 	if (name)
-		return fail(-EINVAL, "--file-policy %s: is none of exact, append, any", name);
+		return fail(-EINVAL, "--file-policy %s: is none of exact, append, any, rollback",
+		            name);
 	return 0;
 }
 

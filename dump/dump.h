@@ -35,6 +35,7 @@ struct dump_options {
 	bool sync;           /* fsync before the target is killed */
 	unsigned timeout_ms; /* to freeze */
 	const char *fail_at; /* fail at the end of this stage (tests) */
+	bool file_contents;  /* keep what is in files that are open for writing */
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;

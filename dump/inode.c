@@ -36,6 +36,7 @@
 struct inode_node {
 	uint64_t dev, ino;
 	uint32_t id;
+	bool kept; /* of a file that has its name */
 };
 
 struct holding file_holding(const struct file *f)
@@ -209,6 +210,8 @@ static int inode_compare(const void *a, const void *b)
 {
 	const struct inode_node *x = a, *y = b;
 
+	if (x->kept != y->kept)
+		return x->kept ? 1 : -1;
 	if (x->ino != y->ino)
 		return x->ino < y->ino ? -1 : 1;
 	return x->dev < y->dev ? -1 : x->dev > y->dev;
@@ -334,7 +337,7 @@ static int put_whole(struct dump *d, const struct holding *h, Img__Inode *msg)
 	return put_content(d, h, msg);
 }
 
-static int put_record(struct dump *d, const struct holding *h, char *path, uint32_t id)
+static int put_record(struct dump *d, const struct holding *h, char *path, bool kept, uint32_t id)
 {
 	Img__Inode msg = IMG__INODE__INIT;
 	const struct stat *st = h->st;
@@ -344,7 +347,8 @@ static int put_record(struct dump *d, const struct holding *h, char *path, uint3
 	msg.path = path;
 	msg.mode = st->st_mode;
 	msg.dev = st->st_dev, msg.ino = st->st_ino;
-	if (st->st_nlink) {
+	msg.kept = kept;
+	if (st->st_nlink && !kept) {
 		if (!get_handle(h, &handle))
 			return refuse_hidden(h);
 		msg.handle_type = handle.head.handle_type;
@@ -361,14 +365,15 @@ static int put_record(struct dump *d, const struct holding *h, char *path, uint3
 }
 
 /* The id of its record, written now if there is none. */
-static int record_of(struct dump *d, const struct holding *h, char *path, uint32_t *ret_id)
+static int record_of(struct dump *d, const struct holding *h, char *path, bool kept,
+                     uint32_t *ret_id)
 {
 	struct inode_node *node = malloc(sizeof(*node)), **found;
 	int r;
 
 	if (!node)
 		return -ENOMEM;
-	*node = (struct inode_node){ h->st->st_dev, h->st->st_ino, 0 };
+	*node = (struct inode_node){ h->st->st_dev, h->st->st_ino, 0, kept };
 	found = tsearch(node, &d->inodes.tree, inode_compare);
 	if (!found || *found != node)
 		free(node);
@@ -376,7 +381,7 @@ static int record_of(struct dump *d, const struct holding *h, char *path, uint32
 		return -ENOMEM;
 	if (!(*found)->id) {
 		(*found)->id = ++d->inodes.n;
-		r = put_record(d, h, path, (*found)->id);
+		r = put_record(d, h, path, kept, (*found)->id);
 		if (r < 0)
 			return r;
 	}
@@ -397,12 +402,17 @@ int inode_put(struct dump *d, const struct holding *h, char **ret_path, uint32_t
 		path = former_path(h->link);
 		r = path ? same_mount(h, path) : -ENOMEM;
 		if (r == 0)
-			r = record_of(d, h, path, ret_id);
+			r = record_of(d, h, path, false, ret_id);
 	}
 	if (r < 0)
 		return r;
 	*ret_path = take_ptr(path);
 	return 0;
+}
+
+int inode_keep(struct dump *d, const struct holding *h, char *path, uint32_t *ret_id)
+{
+	return record_of(d, h, path, true, ret_id);
 }
 
 void inodes_done(struct dump *d)

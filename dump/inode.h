@@ -29,4 +29,7 @@ int inode_look(struct dump *d, const struct holding *h);
  */
 int inode_put(struct dump *d, const struct holding *h, char **ret_path, uint32_t *ret_id);
 
+/* The id of a record of its content as it is now, besides: it has its name, PATH. Explained. */
+int inode_keep(struct dump *d, const struct holding *h, char *path, uint32_t *ret_id);
+
 void inodes_done(struct dump *d);

@@ -19,6 +19,7 @@
 #include "dump/dump.h"
 #include "dump/inode.h"
 #include "lib/cleanup.h"
+#include "lib/elf.h"
 #include "lib/log.h"
 #include "proto/regular.pb-c.h"
 
@@ -83,15 +84,40 @@ static int regular_check(struct dump *d, const struct file *f)
 	return inode_look(d, &h);
 }
 
+/* What is mapped and an ELF file with a build id is known by it. */
+static void read_build_id(const struct file *f, uint8_t *buf, size_t size, ProtobufCBinaryData *ret)
+{
+	auto_close int fd = -1;
+	ssize_t n;
+
+	if (f->fd >= 0 || !S_ISREG(f->st.st_mode))
+		return;
+	fd = openat(f->task->proc, f->at, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	n = fd < 0 ? -1 : elf_build_id(fd, buf, size);
+	if (n > 0)
+		*ret = (ProtobufCBinaryData){ (size_t)n, buf };
+}
+
+static bool wants_content(const struct dump *d, const struct file *f)
+{
+	return d->opt->file_contents && S_ISREG(f->st.st_mode) &&
+	       (f->flags & O_ACCMODE) != O_RDONLY && !(f->flags & O_PATH) && !is_kernel(f);
+}
+
 static int regular_dump(struct dump *d, const struct file *f)
 {
 	Img__Regular msg = IMG__REGULAR__INIT;
 	struct holding h = file_holding(f);
 	auto_free char *path = NULL;
+	uint8_t build_id[ELF_BUILD_ID_MAX];
 	int r = inode_put(d, &h, &path, &msg.inode);
 
+	if (r == 0 && !msg.inode && wants_content(d, f))
+		r = inode_keep(d, &h, path, &msg.content);
 	if (r < 0)
 		return r;
+	if (!msg.inode)
+		read_build_id(f, build_id, sizeof(build_id), &msg.build_id);
 	msg.path = path;
 	msg.mode = f->st.st_mode;
 	msg.size = (uint64_t)f->st.st_size;

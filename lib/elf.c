@@ -7,6 +7,8 @@
 #include <elf.h>
 #include <string.h>
 
+#include "lib/fd.h"
+
 /* SIZE bytes at OFFSET of the image, or NULL. */
 static const void *piece(const void *image, size_t size, uint64_t offset, uint64_t want)
 {
@@ -68,4 +70,58 @@ bool elf_find(const void *image, size_t size, const char *name, struct elf_symbo
 		if (!strcmp(ret->name, name))
 			return true;
 	return false;
+}
+
+#define NOTES_MAX 4096
+#define HEADS_MAX 64
+
+/* In the SIZE bytes of notes at TEXT, aligned to 4. */
+static ssize_t find_build_id(const char *text, size_t size, uint8_t *buf, size_t max)
+{
+	Elf64_Nhdr note;
+
+	for (size_t at = 0; size - at >= sizeof(note);) {
+		size_t name, value;
+
+		memcpy(&note, text + at, sizeof(note));
+		name = at + sizeof(note);
+		if (note.n_namesz > size - name)
+			return 0;
+		value = name + ((note.n_namesz + 3u) & ~3u);
+		if (value > size || note.n_descsz > size - value)
+			return 0;
+		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
+		    !memcmp(text + name, "GNU", 4) && note.n_descsz <= max) {
+			memcpy(buf, text + value, note.n_descsz);
+			return note.n_descsz;
+		}
+		at = value + ((note.n_descsz + 3u) & ~3u);
+		if (at > size)
+			return 0;
+	}
+	return 0;
+}
+
+ssize_t elf_build_id(int fd, uint8_t *buf, size_t size)
+{
+	Elf64_Ehdr head;
+	Elf64_Phdr heads[HEADS_MAX];
+	char notes[NOTES_MAX];
+
+	if (pread_full(fd, &head, sizeof(head), 0) < 0 ||
+	    memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
+	    head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum > HEADS_MAX ||
+	    pread_full(fd, heads, head.e_phnum * sizeof(*heads), (off_t)head.e_phoff) < 0)
+		return 0;
+	for (size_t i = 0; i < head.e_phnum; i++) {
+		ssize_t n;
+
+		if (heads[i].p_type != PT_NOTE || heads[i].p_filesz > sizeof(notes) ||
+		    pread_full(fd, notes, heads[i].p_filesz, (off_t)heads[i].p_offset) < 0)
+			continue;
+		n = find_build_id(notes, heads[i].p_filesz, buf, size);
+		if (n > 0)
+			return n;
+	}
+	return 0;
 }

@@ -1,9 +1,10 @@
-/* The dynamic symbols of an ELF64 image that lies in memory, such as a vDSO. Untrusted: every offset is checked. */
+/* What crtool reads of ELF64 files: build ids, and the dynamic symbols of an image that lies in memory, such as a vDSO. Untrusted: every offset is checked. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct elf_symbol {
 	const char *name;
@@ -16,3 +17,7 @@ bool elf_symbol(const void *image, size_t size, size_t i, struct elf_symbol *ret
 
 /* The symbol NAME. */
 bool elf_find(const void *image, size_t size, const char *name, struct elf_symbol *ret);
+
+/* The build id of the file FD (NT_GNU_BUILD_ID): its length; 0: it has none, or is no such file. */
+#define ELF_BUILD_ID_MAX 64
+ssize_t elf_build_id(int fd, uint8_t *buf, size_t size);

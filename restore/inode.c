@@ -65,6 +65,8 @@ static bool sound(const Img__Inode *msg)
 	if (!path_sound(msg->path) || !type_known(msg->mode) ||
 	    msg->mode & ~(uint32_t)(S_IFMT | 07777))
 		return false;
+	if (msg->kept && (!S_ISREG(msg->mode) || msg->handle.len || msg->linkable))
+		return false;
 	if (msg->size > INT64_MAX - 4096 || msg->n_xattr != msg->n_xattr_value)
 		return false;
 	for (size_t i = 0; i < msg->n_xattr; i++)
@@ -78,7 +80,8 @@ static bool sound(const Img__Inode *msg)
 	return S_ISLNK(msg->mode) ? *msg->target && strlen(msg->target) < PATH_MAX : !*msg->target;
 }
 
-int inode_check(struct restore *r, uint32_t id, uint32_t mode, const char *who)
+/* KEPT: it has its name, and must not be made again. */
+static int record_check(struct restore *r, uint32_t id, uint32_t mode, bool kept, const char *who)
 {
 	const Img__Inode *msg = inode_record(r, id);
 	char what[64];
@@ -87,11 +90,21 @@ int inode_check(struct restore *r, uint32_t id, uint32_t mode, const char *who)
 		return fail(-EBADMSG, "%s: there is no inode %u", who, id);
 	if (!sound(msg))
 		return fail(-EBADMSG, "inode %u: is not what a dump would write", id);
-	if ((msg->mode & S_IFMT) != (mode & S_IFMT))
+	if ((msg->mode & S_IFMT) != (mode & S_IFMT) || msg->kept != kept)
 		return fail(-EBADMSG, "%s: inode %u is of another type", who, id);
 	snprintf(what, sizeof(what), "inode %u", id);
 	return content_check(r, msg->content, msg->n_content, (msg->size + 4095) & ~UINT64_C(4095),
 	                     what);
+}
+
+int inode_check(struct restore *r, uint32_t id, uint32_t mode, const char *who)
+{
+	return record_check(r, id, mode, false, who);
+}
+
+int inode_kept_check(struct restore *r, uint32_t id, const char *who)
+{
+	return record_check(r, id, S_IFREG, true, who);
 }
 
 /* ---- by handle ---- */
@@ -151,7 +164,7 @@ static int open_handle(const struct restore *r, const Img__Inode *msg)
 
 static int finish_fail(const Img__Inode *msg, const char *what)
 {
-	return fail(-errno, "deleted file %s: %s", msg->path, what);
+	return fail(-errno, "%s %s: %s", msg->kept ? "file" : "deleted file", msg->path, what);
 }
 
 static void set_xattrs(const Img__Inode *msg, const char *path)
@@ -173,7 +186,8 @@ static int fill(struct restore *r, const Img__Inode *msg, int fd)
 		return finish_fail(msg, "set its size");
 	e = content_fill(r, msg->content, msg->n_content, fd);
 	if (e < 0)
-		return fail(e, "deleted file %s: write its content", msg->path);
+		return fail(e, "%s %s: write its content", msg->kept ? "file" : "deleted file",
+		            msg->path);
 	if (ftruncate(fd, (off_t)msg->size) < 0) /* the last page was filled as a whole */
 		return finish_fail(msg, "set its size");
 	return 0;
@@ -235,6 +249,8 @@ static int make_each(struct restore *r)
 	for (size_t i = 0; e >= 0 && i < r->inodes->n; i++) {
 		struct inode_slot *slot = r->inodes->path[i];
 
+		if (slot->msg->kept)
+			continue;
 		e = slot->fd = slot->msg->handle.len ? open_handle(r, slot->msg)
 		                                     : inode_make(&scaffold, slot->msg);
 	}
@@ -249,6 +265,8 @@ static int make_all(struct restore *r)
 	for (size_t i = 0; e == 0 && i < r->inodes->n; i++) {
 		struct inode_slot *slot = &r->inodes->v[i];
 
+		if (slot->msg->kept)
+			continue;
 		if (!slot->msg->handle.len) {
 			e = fill(r, slot->msg, slot->fd);
 			if (e == 0)
@@ -274,7 +292,7 @@ static int slots_list(struct restore *r)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const Img__Inode *msg = (const Img__Inode *)rec[i].msg;
-		int e = inode_check(r, msg->id, msg->mode, msg->path);
+		int e = record_check(r, msg->id, msg->mode, msg->kept, msg->path);
 
 		if (e < 0)
 			return e;
@@ -306,7 +324,8 @@ int inode_get(struct restore *r, uint32_t id)
 		return e;
 	r->inodes->made = true;
 	slot = slot_of(r, id);
-	return slot ? slot->number : fail(-EBADMSG, "there is no inode %u", id);
+	return slot && slot->number >= 0 ? slot->number
+	                                 : fail(-EBADMSG, "there is no inode %u", id);
 }
 
 /* The very description that O_TMPFILE made, once: opened again it loses that flag. */
@@ -352,6 +371,22 @@ static struct timespec time_of(uint64_t ns)
 		                  .tv_nsec = (long)(ns % 1000000000) };
 }
 
+/* Everything that is not in the record is zero again. */
+int inode_roll_back(struct restore *r, uint32_t id, const char *path)
+{
+	const Img__Inode *msg = inode_record(r, id);
+	const struct timespec times[] = { time_of(msg->atime), time_of(msg->mtime) };
+	auto_close int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	int e;
+
+	if (fd < 0 || ftruncate(fd, 0) < 0)
+		return fail(-errno, "file %s: open it to roll it back", path);
+	e = fill(r, msg, fd);
+	if (e == 0 && futimens(fd, times) < 0)
+		e = finish_fail(msg, "set its times");
+	return e;
+}
+
 int inode_times(struct restore *r)
 {
 	for (size_t i = 0; r->inodes && i < r->inodes->n; i++) {
@@ -359,7 +394,7 @@ int inode_times(struct restore *r)
 		const struct timespec times[] = { time_of(msg->atime), time_of(msg->mtime) };
 		char path[32];
 
-		if (msg->handle.len || S_ISLNK(msg->mode))
+		if (msg->kept || msg->handle.len || S_ISLNK(msg->mode))
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", r->inodes->v[i].number);
 		if (utimensat(AT_FDCWD, path, times, 0) < 0)

@@ -1,9 +1,6 @@
 /*
  * Files with a name, restore half: opened by path, and compared with what they
- * were. A program has read and mapped parts of them: with other content it
- * would go on with what does not fit together, so by default nothing may have
- * changed; --file-policy allows more. Inode numbers mean something only on the
- * machine and boot of the dump.
+ * were (file_policy.c).
  *
  * O_TMPFILE of a file that was given a name later cannot be had again by
  * opening that name: the flag is left out. It has no meaning after open(2).
@@ -15,8 +12,10 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/elf.h"
 #include "lib/log.h"
 #include "proto/regular.pb-c.h"
+#include "restore/file_policy.h"
 #include "restore/inode.h"
 #include "restore/restore.h"
 
@@ -30,57 +29,12 @@ static int regular_check(struct restore *r, const Img__File *file, const Protobu
 		return fail(-EBADMSG, "file %u: path '%s' is not absolute", file->id, msg->path);
 	if (!S_ISREG(msg->mode) && !(file->flags & O_PATH))
 		return fail(-EBADMSG, "file %u: %s is not a regular file", file->id, msg->path);
+	if (msg->build_id.len > ELF_BUILD_ID_MAX || (msg->inode && msg->content))
+		return fail(-EBADMSG, "file %u: %s: is not what a dump would write", file->id,
+		            msg->path);
+	if (msg->content && S_ISREG(msg->mode))
+		return inode_kept_check(r, msg->content, msg->path);
 	return msg->inode ? inode_check(r, msg->inode, msg->mode, msg->path) : 0;
-}
-
-static bool may_grow(const struct restore *r, const Img__File *file)
-{
-	return r->opt->file_policy == FILES_APPEND && (file->flags & O_APPEND) &&
-	       (file->flags & O_ACCMODE) != O_RDONLY;
-}
-
-static int compare_size(const struct restore *r, const Img__File *file, const Img__Regular *msg,
-                        uint64_t size)
-{
-	if (size > msg->size) {
-		if (may_grow(r, file))
-			return 0;
-		return fail(-ENOTSUP,
-		            "file %s: grew by %" PRIu64
-		            " bytes since the dump; --file-policy=%s accepts that",
-		            msg->path, size - msg->size, file->flags & O_APPEND ? "append" : "any");
-	}
-	return fail(-ENOTSUP,
-	            "file %s: shrank by %" PRIu64
-	            " bytes since the dump; put it back, or --file-policy=any accepts that",
-	            msg->path, msg->size - size);
-}
-
-/* Is it still the file that it was? */
-static int compare(const struct restore *r, const Img__File *file, const Img__Regular *msg,
-                   const struct stat *st)
-{
-	uint64_t mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
-
-	if ((st->st_mode & S_IFMT) != (msg->mode & S_IFMT))
-		return fail(-ENOTSUP, "file %s: is another type of file since the dump", msg->path);
-	if (r->opt->file_policy == FILES_ANY || msg->kernel)
-		return 0;
-	if (pool_same_boot(r) && (st->st_dev != msg->dev || st->st_ino != msg->ino))
-		return fail(-ENOTSUP,
-		            "file %s: was replaced by another since the dump; put it back, or "
-		            "--file-policy=any accepts that",
-		            msg->path);
-	if (!S_ISREG(msg->mode))
-		return 0;
-	if ((uint64_t)st->st_size != msg->size)
-		return compare_size(r, file, msg, (uint64_t)st->st_size);
-	if (mtime != msg->mtime)
-		return fail(-ENOTSUP,
-		            "file %s: was written to since the dump, its size is the same; put it "
-		            "back, or --file-policy=any accepts that",
-		            msg->path);
-	return 0;
 }
 
 static int missing(int r, const char *path)
@@ -101,7 +55,7 @@ static int open_inode(struct restore *r, const Img__File *file, const Img__Regul
 		return number;
 	if (fstat(number, &st) < 0)
 		return fail(-errno, "file %s: fstat", msg->path);
-	e = st.st_nlink ? compare(r, file, msg, &st) : 0;
+	e = st.st_nlink ? file_compare(r, file, msg, &st) : 0;
 	return e < 0 ? e : inode_open(r, msg->inode, (int)file->flags);
 }
 
@@ -116,7 +70,7 @@ static int open_path(struct restore *r, const Img__File *file, const Img__Regula
 	/* Before the open(2): that of a fifo or a device in its place might wait or do harm. */
 	if (fstatat(AT_FDCWD, msg->path, &st, S_ISLNK(msg->mode) ? AT_SYMLINK_NOFOLLOW : 0) < 0)
 		return missing(-errno, msg->path);
-	e = compare(r, file, msg, &st);
+	e = file_compare(r, file, msg, &st);
 	if (e < 0)
 		return e;
 	fd = open(msg->path, flags | O_CLOEXEC);

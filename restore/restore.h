@@ -22,9 +22,10 @@
 
 /* What may have happened to a regular file since the dump. */
 enum file_policy {
-	FILES_EXACT,  /* nothing */
-	FILES_APPEND, /* one that is open for appending may have grown */
-	FILES_ANY,    /* anything, as long as it is a regular file */
+	FILES_EXACT,    /* nothing */
+	FILES_APPEND,   /* one that is open for appending may have grown */
+	FILES_ANY,      /* anything, as long as it is a regular file */
+	FILES_ROLLBACK, /* what was kept of it (dump --file-contents) is written back */
 };
 
 struct restore_options {
