@@ -19,10 +19,12 @@
 #define ARENA_PER_THREAD (16 * 1024)   /* asked per thread, besides its stack */
 
 /* A thread that is still on its way out of a dump whose crtool was killed needs the old door. */
-static int check_door_is_free(const struct task *t)
+static int check_door_is_free(struct task *t)
 {
+	uint64_t door = mm_of(t)->door;
+
 	array_each (th, &t->threads)
-		if (arch_ip(&th->tracee.regs) - t->door < ARCH_DOOR_SIZE)
+		if (door && arch_ip(&th->tracee.regs) - door < ARCH_DOOR_SIZE)
 			return fail(
 				-EBUSY,
 				"%s: thread %d is still leaving a dump that was killed; try again",
@@ -51,7 +53,7 @@ static int find_syscall(struct task *t)
 		            task_name(t));
 	t->syscall_insn = vdso->start + (uint64_t)at;
 	t->door = arch_door_place(code, (size_t)n, &door) ? vdso->start + door : 0;
-	return t->door ? check_door_is_free(t) : 0;
+	return 0;
 }
 
 static int ask_thread(struct dump *d, struct thread *th)
@@ -59,7 +61,7 @@ static int ask_thread(struct dump *d, struct thread *th)
 	struct script *s = &th->script;
 	struct ask *own;
 
-	script_init(s, &th->task->arena);
+	script_init(s, &mm_of(th->task)->arena);
 	th->asks = calloc(dump_naspects + 1, sizeof(*th->asks));
 	if (!th->asks)
 		return -ENOMEM;
@@ -67,7 +69,7 @@ static int ask_thread(struct dump *d, struct thread *th)
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 		int r = 0;
 
-		if (aspect->scope == SCOPE_PROCESS && th != th->task->threads.v)
+		if (!aspect_concerns(aspect, th))
 			continue;
 		s->room = dump_aspects[i].name;
 		th->asks[i].first = s->ops.n;
@@ -92,6 +94,7 @@ static int finish_script(struct thread *th)
 {
 	/* Of the process; one that is pending for this thread alone is met as tracee.late_signal. */
 	const char *status = th->task->threads.v[0].status;
+	const struct task *mm = mm_of(th->task);
 	uint64_t caught = 0, pending = 0, shared = 0;
 	struct arch_leave leave;
 
@@ -100,15 +103,15 @@ static int finish_script(struct thread *th)
 	status_u64(status, "ShdPnd", 16, &shared);
 	arch_leave_from(&leave, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
-	if (th->task->door && th->task->threads.n == 1)
-		leave.door = arch_door_undo(th->task->door);
+	if (mm->door && mm->mm_threads == 1)
+		leave.door = arch_door_undo(mm->door);
 	return script_finish(&th->script, 0, parasite_signal(caught, pending | shared), &leave,
 	                     sizeof(leave));
 }
 
-static int build_scripts(struct dump *d, struct task *t)
+static int make_arena(struct task *t)
 {
-	size_t size = ARENA_TASK + t->threads.n * (ARENA_PER_THREAD + ARENA_STACK);
+	size_t size = t->mm_users * ARENA_TASK + t->mm_threads * (ARENA_PER_THREAD + ARENA_STACK);
 	uint64_t base = vmas_gap(t, size);
 	int r = find_syscall(t);
 
@@ -118,8 +121,17 @@ static int build_scripts(struct dump *d, struct task *t)
 		return fail(-ENOTSUP, "%s: no free %zu KiB in its address space", task_name(t),
 		            size / 1024);
 	r = arena_init(&t->arena, base, size);
+	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
+}
+
+static int build_scripts(struct dump *d, struct task *t)
+{
+	int r = mm_of(t) == t ? make_arena(t) : 0;
+
+	if (r == 0)
+		r = check_door_is_free(t);
 	if (r < 0)
-		return fail(r, "%s: arena", task_name(t));
+		return r;
 	array_each (th, &t->threads) {
 		r = ask_thread(d, th);
 		if (r == 0)
@@ -133,7 +145,11 @@ static int build_scripts(struct dump *d, struct task *t)
 static int inject(struct dump *d, struct task *t)
 {
 	struct tracee *host = &t->threads.v[0].tracee;
-	int r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door);
+	int r;
+
+	if (mm_of(t) != t)
+		return 0;
+	r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door);
 
 	if (r < 0)
 		return fail(r, "%s: map the arena into it", task_name(t));
@@ -143,7 +159,7 @@ static int inject(struct dump *d, struct task *t)
 static int start(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
-		int r = parasite_start(&t->parasite, &th->tracee, &th->script);
+		int r = parasite_start(&mm_of(t)->parasite, &th->tracee, &th->script);
 
 		if (r < 0)
 			return fail(r, "%s: run the script of thread %d", task_name(t), th->tid);
@@ -172,10 +188,14 @@ static int talk(struct dump *d, struct task *t)
 	struct thread *leader = t->threads.v;
 
 	for (size_t i = 0; i < dump_naspects; i++) {
-		int r = dump_aspects[i].aspect->talk
-		                ? dump_aspects[i].aspect->talk(d, leader, &leader->asks[i])
-		                : 0;
+		const struct dump_aspect *aspect = dump_aspects[i].aspect;
+		int r = 0;
 
+		if (!aspect->talk || !leader->asks[i].at)
+			continue;
+		r = parasite_move(&mm_of(t)->parasite, &leader->tracee);
+		if (r == 0)
+			r = aspect->talk(d, leader, &leader->asks[i]);
 		if (r < 0)
 			return log_failure()
 			               ? r
@@ -186,30 +206,42 @@ static int talk(struct dump *d, struct task *t)
 
 static int finish(struct dump *d, struct task *t)
 {
-	int r = 0;
+	struct parasite *p = &mm_of(t)->parasite;
 
 	/* the leader last, as in wait_threads() */
 	for (size_t i = t->threads.n; i-- > 0;) {
 		struct thread *th = &t->threads.v[i];
+		int r = parasite_finish(p, &th->tracee, &th->script);
 
-		r = parasite_finish(&t->parasite, &th->tracee, &th->script);
-		if (r == 0 && &th->tracee != t->parasite.host)
+		if (r == 0 && &th->tracee != p->host)
 			r = tracee_put_back(&th->tracee);
 		if (r < 0)
 			return fail(r, "%s: wait for the script of thread %d", task_name(t),
 			            th->tid);
 	}
-	r = parasite_collect(&t->parasite);
-	if (r < 0)
-		return fail(r, "%s: read the answers", task_name(t));
-	r = talk(d, t);
-	if (r < 0)
-		return r;
-	r = parasite_cure(&t->parasite);
-	if (r < 0)
-		return fail(r, "%s: unmap the arena", task_name(t));
+	return 0;
+}
+
+/* When nobody is in the arena any more. */
+static int collect(struct dump *d, struct task *t)
+{
+	int r = mm_of(t) == t ? parasite_collect(&t->parasite) : 0;
+
+	return r < 0 ? fail(r, "%s: read the answers", task_name(t)) : 0;
+}
+
+static int cure(struct dump *d, struct task *t)
+{
+	int r = parasite_cure(&t->parasite);
+
+	return r < 0 ? fail(r, "%s: unmap the arena", task_name(t)) : 0;
+}
+
+static int check(struct dump *d, struct task *t)
+{
 	array_each (th, &t->threads) {
-		r = check_script(t, th);
+		int r = check_script(t, th);
+
 		if (r < 0)
 			return r;
 	}
@@ -218,7 +250,9 @@ static int finish(struct dump *d, struct task *t)
 
 int ask_tasks(struct dump *d)
 {
-	static int (*const steps[])(struct dump * d, struct task * t) = { inject, start, finish };
+	static int (*const steps[])(struct dump * d, struct task * t) = { inject,  start, finish,
+		                                                          collect, talk,  cure,
+		                                                          check };
 
 	array_each (t, &d->tasks) {
 		int r = t->state == TASK_ZOMBIE ? 0 : build_scripts(d, t);

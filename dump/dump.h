@@ -19,6 +19,7 @@
 #include "lib/array.h"
 #include "lib/procfs.h"
 #include "lib/sysv.h"
+#include "lib/table.h"
 #include "parasite/compile.h"
 #include "parasite/inject.h"
 #include "proto/task.pb-c.h"
@@ -103,19 +104,24 @@ struct task {
 	char comm[16];
 	struct task *parent; /* NULL for the root of the tree */
 	size_t parent_at;    /* index of the parent in dump.tasks */
-	bool headless;       /* its leader has exited, other threads live */
-	int proc;            /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
-	int home;            /* ... and this is /proc/PID, which shows only what is left; else -1 */
-	int pidfd;           /* of a headless one that of a live thread */
-	int mem;             /* /proc/PID/mem */
+	struct task
+		*shares[TABLES]; /* share.c: whose record stands for each table; mostly itself */
+	size_t mm_users,
+		mm_threads; /* tasks that share its memory, if that is its own; their threads */
+	bool headless;      /* its leader has exited, other threads live */
+	int proc;           /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
+	int home;           /* ... and this is /proc/PID, which shows only what is left; else -1 */
+	int pidfd;          /* of a headless one that of a live thread */
+	int mem;            /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */
-	uint64_t syscall_insn;        /* a system call instruction in its vDSO ... */
-	uint64_t door;                /* ... and room for a door; 0: none */
-	struct arena arena;           /* scripts of all its threads */
 	bool sem_list;                /* it may have semaphore operations to undo (sysv_undo.c) */
-	struct parasite parasite;     /* the injected memory, undone by parasite_cure() */
+	/* Once per address space: those of mm_of() hold. */
+	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
+	uint64_t door;            /* ... and room for a door; 0: none */
+	struct arena arena;       /* scripts of all its threads */
+	struct parasite parasite; /* the injected memory, undone by parasite_cure() */
 };
 
 /* Shared memory that belongs to no file system (dump/shmem.h). */
@@ -221,13 +227,15 @@ struct thread_answers {
 
 struct dump_aspect {
 	enum aspect_scope scope;
+	enum table table; /* state of a table that tasks may share: once per table */
 	/* Before the freeze, optional: refuse what cannot be saved. */
 	int (*look)(struct dump *d, struct task *t);
 	/* Optional: append calls; put where their answers go in *ret. */
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
 	/*
-	 * Optional, SCOPE_PROCESS: questions that depend on answers, by parasite_call() in
-	 * the leader, when the scripts have run and the memory of ASK is still there.
+	 * Optional, SCOPE_PROCESS: questions that depend on answers, by parasite_call() of
+	 * mm_of() the task in its leader, when the scripts have run and the memory that
+	 * ASK left an address of is still there; without one it is not called.
 	 */
 	int (*talk)(struct dump *d, struct thread *th, const struct ask *ask);
 	/* Write the record, owner tid (SCOPE_THREAD) or pid. S and ASK hold the answers. */
@@ -243,6 +251,21 @@ struct dump_aspect_entry {
 };
 extern const struct dump_aspect_entry dump_aspects[];
 extern const size_t dump_naspects;
+
+/* Is it asked of TH? */
+static inline bool aspect_concerns(const struct dump_aspect *aspect, const struct thread *th)
+{
+	const struct task *t = th->task;
+
+	return aspect->scope == SCOPE_THREAD ||
+	       (th == t->threads.v && t->shares[aspect->table] == t);
+}
+
+/* Who has the arena of T and what maps it, once shares_find() has run; before, T itself. */
+static inline struct task *mm_of(struct task *t)
+{
+	return t->shares[TABLE_VM] ? t->shares[TABLE_VM] : t;
+}
 
 /* ---- what a task has, read from outside (vma.c, files.c) ---- */
 

@@ -82,6 +82,7 @@ static int fds_take(struct dump *d, struct thread *th, const struct script *s,
 
 const struct dump_aspect dump_fds = {
 	.scope = SCOPE_PROCESS,
+	.table = TABLE_FILES,
 	.look = fds_look,
 	.take = fds_take,
 };

@@ -350,8 +350,8 @@ static int empty_arena(struct task *t)
 		int r = 0;
 
 		if (tracee->stopped)
-			r = tracee == t->parasite.host ? tracee_halt(tracee)
-			                               : tracee_put_back(tracee);
+			r = tracee == mm_of(t)->parasite.host ? tracee_halt(tracee)
+			                                      : tracee_put_back(tracee);
 		if (r < 0 && r != -ESRCH)
 			return r;
 	}
@@ -363,8 +363,12 @@ void unfreeze_tree(struct dump *d)
 	if (!d->frozen)
 		return;
 	interrupts_forgive(d->opt->timeout_ms);
+	/* All who share an address space, before the arena goes. */
+	array_each (t, &d->tasks)
+		if (empty_arena(t) < 0)
+			warn("%s: does not leave the arena", task_name(t));
 	array_each (t, &d->tasks) {
-		if (empty_arena(t) < 0 || parasite_cure(&t->parasite) < 0)
+		if (parasite_cure(&t->parasite) < 0)
 			warn("%s: cannot unmap the arena, leaving %zu KiB behind", task_name(t),
 			     t->arena.size / 1024);
 		for (size_t i = t->threads.n; i-- > 0;)

@@ -91,6 +91,7 @@ static int fs_take(struct dump *d, struct thread *th, const struct script *s, co
 
 const struct dump_aspect dump_fs = {
 	.scope = SCOPE_PROCESS,
+	.table = TABLE_FS,
 	.look = fs_look,
 	.take = fs_take,
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/share.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -116,16 +117,21 @@ static int gather_task(struct dump *d, struct task *t)
 
 int gather_tasks(struct dump *d)
 {
+	int r;
+
 	files_done(d);
 	array_each (t, &d->tasks) {
-		int r = gather_task(d, t);
-
+		r = gather_task(d, t);
 		if (r < 0)
 			return r;
 	}
+	r = shares_find(d);
+	if (r < 0)
+		return r;
 	array_each (t, &d->tasks) {
-		int r = t->state == TASK_ZOMBIE ? 0 : files_check(d, t);
-
+		r = shares_check(d, t);
+		if (r == 0 && t->state != TASK_ZOMBIE)
+			r = files_check(d, t);
 		if (r < 0)
 			return r;
 	}

@@ -127,6 +127,7 @@ static int locks_take(struct dump *d, struct thread *th, const struct script *s,
 
 const struct dump_aspect dump_locks = {
 	.scope = SCOPE_PROCESS,
+	.table = TABLE_FILES,
 	.look = locks_look,
 	.take = locks_take,
 };

@@ -5,7 +5,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 
 #include "dump/dump.h"
+#include "dump/share.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -164,29 +164,75 @@ static int check_session(const struct dump *d, const struct task *t)
 	            task_name(t), name);
 }
 
-static bool same_table(const struct task *t, int type)
+static bool is_fork(const char *call)
 {
-	return syscall(SYS_kcmp, task_tid(t), task_tid(t->parent), type, 0, 0) == 0;
+	char *end;
+	long nr = strtol(call, &end, 10);
+
+	return end != call && (nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3);
 }
 
-/* clone(2) without CLONE_THREAD can share what a fork copies; vfork(2) does so for a while. */
-static int check_own_tables(const struct task *t)
+/* Is CHILD the one that thread TID of its parent waits for in vfork(2)? */
+static bool waits_in_vfork(const struct task *parent, pid_t tid, pid_t child)
 {
-	static const struct {
-		int type;
-		const char *what;
-	} tables[] = { { KCMP_VM, "memory" },
-		       { KCMP_FILES, "descriptors" },
-		       { KCMP_FS, "working directory" },
-		       { KCMP_SIGHAND, "signal handlers" } };
+	auto_free char *call = NULL, *list = NULL;
+	char path[48];
+	struct proc_stat st;
 
-	for (size_t i = 0; t->parent && i < ARRAY_SIZE(tables); i++)
-		if (same_table(t, tables[i].type))
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	if (stat_read(parent->proc, path, &st) < 0 || st.state != 'D')
+		return false;
+	snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	if (file_read(parent->proc, path, &call) <= 0 || !is_fork(call))
+		return false;
+	snprintf(path, sizeof(path), "task/%d/children", tid);
+	if (file_read(parent->proc, path, &list) <= 0)
+		return false;
+	for (char *at = list, *end; *at; at = end) {
+		if ((pid_t)strtol(at, &end, 10) == child)
+			return true;
+		if (end == at)
+			break;
+	}
+	return false;
+}
+
+/* vfork(2) lends the memory until the child calls execve(2) or ends, and its caller cannot be stopped before. */
+static int check_no_vfork(const struct task *t)
+{
+	const struct task *parent = t->parent;
+
+	if (!parent || t->shares[TABLE_VM] != parent->shares[TABLE_VM])
+		return 0;
+	array_each (th, &parent->threads)
+		if (waits_in_vfork(parent, th->tid, t->pid))
 			return fail(-ENOTSUP,
-			            "%s: shares its %s with its parent, %s, not supported by this "
-			            "version",
-			            task_name(t), tables[i].what, task_name(t->parent));
+			            "%s: waits in vfork(2) for %s to call execve(2) or to end, and "
+			            "cannot be stopped there; try again when that has happened",
+			            task_name(parent), task_name(t));
 	return 0;
+}
+
+/* Pointers into d->tasks, which may move from here on. */
+static void forget_shares(struct dump *d)
+{
+	array_each (t, &d->tasks)
+		for (int table = 0; table < TABLES; table++)
+			t->shares[table] = NULL;
+}
+
+static int look_shares(struct dump *d)
+{
+	int r = shares_find(d);
+
+	array_each (t, &d->tasks) {
+		if (r == 0 && t->state != TASK_ZOMBIE)
+			r = check_no_vfork(t);
+		if (r == 0)
+			r = dump_obstacle(d, shares_check(d, t));
+	}
+	forget_shares(d);
+	return r;
 }
 
 static int look_task(struct dump *d, struct task *t)
@@ -200,8 +246,6 @@ static int look_task(struct dump *d, struct task *t)
 		r = check_64_bit(t);
 	if (r == 0)
 		r = check_namespaces(t);
-	if (r == 0)
-		r = check_own_tables(t);
 	if (r == 0)
 		r = check_session(d, t);
 	return r;
@@ -266,6 +310,8 @@ static int look_once(struct dump *d)
 
 	if (r >= 0)
 		r = look_each(d, look_task);
+	if (r >= 0)
+		r = look_shares(d);
 	/* A pipe of one task may end in another: all of them before any check. */
 	if (r >= 0)
 		r = look_each(d, files_gather);

@@ -339,6 +339,7 @@ static int memory_take(struct dump *d, struct thread *th, const struct script *s
 
 const struct dump_aspect dump_memory = {
 	.scope = SCOPE_PROCESS,
+	.table = TABLE_VM,
 	.look = memory_look,
 	.ask = memory_ask,
 	.take = memory_take,

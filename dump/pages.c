@@ -270,7 +270,7 @@ static uint64_t resident_mib(const struct dump *d)
 	array_each (t, &d->tasks) {
 		uint64_t anon = 0, shmem = 0;
 
-		if (!t->threads.n)
+		if (!t->threads.n || mm_of(t) != t)
 			continue;
 		status_u64(t->threads.v[0].status, "RssAnon", 10, &anon);
 		status_u64(t->threads.v[0].status, "RssShmem", 10, &shmem);

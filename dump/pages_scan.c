@@ -232,7 +232,7 @@ int scan_next(struct scan *s, struct unit *u)
 		int r;
 
 		u->task = NULL, u->m = NULL, u->n = 0, u->bytes = 0;
-		r = t->state == TASK_ZOMBIE ? 0 : task_next(s, t, u);
+		r = t->state == TASK_ZOMBIE || mm_of(t) != t ? 0 : task_next(s, t, u);
 		if (r)
 			return r;
 		scan_reset(s);

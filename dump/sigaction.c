@@ -56,6 +56,7 @@ static int sigaction_take(struct dump *d, struct thread *th, const struct script
 
 const struct dump_aspect dump_sigaction = {
 	.scope = SCOPE_PROCESS,
+	.table = TABLE_SIGHAND,
 	.ask = sigaction_ask,
 	.take = sigaction_take,
 };

@@ -95,7 +95,7 @@ static int try_ops(struct asking *a, const struct sem_set *set)
 	r = pwrite_full(a->task->mem, a->ops, a->n * sizeof(*a->ops), (off_t)a->at);
 	a->n = 0;
 	if (r == 0)
-		r = parasite_call(&a->task->parasite, SYS_semop, args, &result);
+		r = parasite_call(&mm_of(a->task)->parasite, SYS_semop, args, &result);
 	if (r < 0)
 		return r;
 	return result == -EAGAIN ? 1 : result == -ERANGE ? 0 : result < 0 ? (int)result : -EPROTO;
@@ -193,7 +193,7 @@ static bool has_list(pid_t tid)
 static int check_threads(const struct task *t)
 {
 	for (size_t i = 1; i < t->threads.n; i++)
-		if (!same_list(t->pid, t->threads.v[i].tid) && has_list(t->threads.v[i].tid))
+		if (!same_list(task_tid(t), t->threads.v[i].tid) && has_list(t->threads.v[i].tid))
 			return fail(-ENOTSUP,
 			            "%s: thread %d undoes its semaphore operations by itself "
 			            "(CLONE_SYSVSEM), not supported by this version",
@@ -204,7 +204,7 @@ static int check_threads(const struct task *t)
 static int check_others(const struct dump *d, const struct task *t)
 {
 	for (const struct task *o = d->tasks.v; o < t; o++)
-		if (o->state != TASK_ZOMBIE && o->sem_list && same_list(o->pid, t->pid))
+		if (o->state != TASK_ZOMBIE && o->sem_list && same_list(task_tid(o), task_tid(t)))
 			return fail(-ENOTSUP,
 			            "%s: undoes semaphore operations together with %s "
 			            "(CLONE_SYSVSEM), not supported by this version",
@@ -222,7 +222,7 @@ int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *re
 	r = check_threads(t);
 	if (r < 0)
 		return r;
-	t->sem_list = has_list(t->pid);
+	t->sem_list = has_list(task_tid(t));
 	if (!t->sem_list)
 		return 0;
 	*ret_at = script_alloc(s, sizeof(((struct asking *)NULL)->ops));

@@ -15,6 +15,11 @@
 #define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
 #endif
 
+static uint32_t owner_pid(const struct task *t, enum table table)
+{
+	return t->shares[table] == t ? 0 : (uint32_t)t->shares[table]->pid;
+}
+
 static int put_task(struct dump *d, const struct task *t)
 {
 	Img__Task msg = IMG__TASK__INIT;
@@ -36,6 +41,10 @@ static int put_task(struct dump *d, const struct task *t)
 	msg.stop_signal = (uint32_t)t->stop_signal;
 	msg.exit_signal = (uint32_t)t->exit_signal;
 	msg.leader_exited = t->headless;
+	msg.memory_of = owner_pid(t, TABLE_VM);
+	msg.files_of = owner_pid(t, TABLE_FILES);
+	msg.fs_of = owner_pid(t, TABLE_FS);
+	msg.sighand_of = owner_pid(t, TABLE_SIGHAND);
 	return image_put(d->out, KIND_task, msg.pid, &msg.base);
 }
 
@@ -109,7 +118,7 @@ static int take_thread(struct dump *d, struct thread *th)
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++) {
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
-		if (aspect->scope == SCOPE_PROCESS && th != th->task->threads.v)
+		if (!aspect_concerns(aspect, th))
 			continue;
 		r = aspect->take(d, th, &th->script, &th->asks[i]);
 	}

@@ -217,19 +217,38 @@ int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s
 	}
 }
 
+static int stand_in_door(struct parasite *p)
+{
+	struct arch_regs regs = p->host->regs;
+
+	if (!p->door)
+		return 0;
+	p->host->changed = true;
+	arch_regs_for_syscall(&regs, undo_insn(p), SYS_munmap, (const uint64_t[6]){});
+	return arch_regs_set(p->host->tid, &regs);
+}
+
 /* The results are safe, and so is the host, which need not go through the blob any more. */
 int parasite_collect(struct parasite *p)
 {
-	struct arch_regs regs = p->host->regs;
-	int r = 0;
+	int r = stand_in_door(p);
 
-	if (p->door) {
-		arch_regs_for_syscall(&regs, undo_insn(p), SYS_munmap, (const uint64_t[6]){});
-		r = arch_regs_set(p->host->tid, &regs);
-	}
 	if (r < 0)
 		return r;
 	return pread_full(p->mem, p->arena->local, p->arena->used, (off_t)p->arena->base);
+}
+
+int parasite_move(struct parasite *p, struct tracee *host)
+{
+	uint64_t door = p->door;
+	int r = p->host == host ? 0 : tracee_put_back(p->host);
+
+	if (r < 0 || p->host == host)
+		return r;
+	close_door(p);
+	p->host = host;
+	open_door(p, door);
+	return stand_in_door(p);
 }
 
 int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64_t *ret_result)

@@ -113,6 +113,12 @@ int parasite_collect(struct parasite *p);
  */
 int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64_t *ret_result);
 
+/*
+ * After parasite_collect(): another thread of the same memory is the host, put
+ * into the door; the one that was is put back.
+ */
+int parasite_move(struct parasite *p, struct tracee *host);
+
 /* Unmap the arena and put the host back; no thread may be in it. Idempotent. */
 int parasite_cure(struct parasite *p);
 

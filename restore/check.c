@@ -68,11 +68,16 @@ static int check_aspect(struct restore *r, const struct restore_aspect_entry *en
 	const struct record *rec = images_kind(r->images, (enum record_kind)entry->kind, &n);
 
 	for (size_t i = 0; i < n; i++) {
+		const struct rtask *t;
 		int ret = 0;
 
 		if (i && rec[i].owner == rec[i - 1].owner)
 			return fail(-EBADMSG, "%s: two records of task %u", entry->name,
 			            rec[i].owner);
+		t = rtask_find(r, (pid_t)rec[i].owner);
+		if (t && t->shares[entry->aspect->table] != t)
+			return fail(-EBADMSG, "%s: record of task %u, which has that of another",
+			            entry->name, rec[i].owner);
 		if (entry->aspect->check)
 			ret = entry->aspect->check(r, rec[i].owner, rec[i].msg);
 		if (ret < 0)

@@ -36,6 +36,8 @@ static int unmap_arena(struct restore *r, struct rtask *t, int64_t offset)
 	int64_t result = 0;
 	int ret;
 
+	if (t->shares[TABLE_VM] != t)
+		return 0;
 	if (!t->vdso || offset < 0)
 		return fail(-ENOTSUP, "%s: has no vDSO to leave the arena by", rtask_name(t));
 	ret = tracee_syscall(leader, t->vdso + (uint64_t)offset, SYS_munmap, args, &result);
@@ -103,7 +105,9 @@ static int set_task(struct restore *r, struct rtask *t, int64_t offset)
 		ret = unmap_arena(r, t, offset);
 	array_each (th, &t->threads)
 		if (ret == 0)
-			ret = th->img ? set_thread(th) : set_exited(th, t->vdso + (uint64_t)offset);
+			ret = th->img ? set_thread(th)
+			              : set_exited(th,
+			                           t->shares[TABLE_VM]->vdso + (uint64_t)offset);
 	return ret;
 }
 

@@ -1,13 +1,13 @@
 /*
  * Every thread's way from "just forked" to "is the target" becomes a script:
  *
- *	leader:  heritage, forks, setsid, forks |T| group |G| reap, BUILD, clones, THREAD |0| PROCESS |1| LAST |2|
- *	others:                                                          THREAD |0|         |1| LAST |2|
+ *	leader:  heritage, forks, setsid, forks |T| group |G| reap, BUILD |B| clones, THREAD |0| PROCESS |1| LAST |2|
+ *	others:                                                                       THREAD |0|         |1| LAST |2|
  *	zombie:  forks, setsid, forks |T| group |G| exit
  *
  * |n| are barriers that the coordinator opens: at |1| it seizes all threads,
  * |2| is never opened: there they are taken over. A single process has no |T|,
- * and |G| only when files are opened there (late.c).
+ * and |G| only when files are opened there (late.c); |B| is there when tables are shared.
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -91,11 +91,23 @@ static int exit_signal(const struct rtask *t)
 	return (int)t->img->exit_signal;
 }
 
+/* What the child has in common with the one who forks it. */
+static uint64_t shared_tables(const struct rtask *t)
+{
+	uint64_t flags = 0;
+
+	for (int table = TABLE_VM; table < TABLES; table++)
+		if (t->shares[table] && t->shares[table] == t->forker->shares[table])
+			flags |= table_types[table].clone;
+	return flags;
+}
+
 static void emit_forks(const struct rtask *t, struct script *s, bool before_setsid)
 {
 	for (const struct rtask *c = t->forks; c; c = c->next)
 		if (c->before_setsid == before_setsid)
-			emit_clone(s, c->threads.v, c->as_sibling ? CLONE_PARENT : 0,
+			emit_clone(s, c->threads.v,
+			           shared_tables(c) | (c->as_sibling ? CLONE_PARENT : 0),
 			           exit_signal(c));
 }
 
@@ -245,6 +257,8 @@ static int compile_target(struct restore *r, struct rtask *t)
 	struct rthread *leader = t->threads.v;
 	int ret = emit_phase(r, leader, PHASE_BUILD);
 
+	if (r->sharing)
+		emit_barrier(r, &leader->script, BARRIER_BUILT);
 	leader->script.room = "clone";
 	for (size_t i = 1; i < t->threads.n; i++)
 		emit_clone(&leader->script, &t->threads.v[i], THREAD_FLAGS, 0);

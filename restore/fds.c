@@ -134,6 +134,7 @@ static int fds_own(struct restore *r, struct rthread *th, const ProtobufCMessage
 }
 
 const struct restore_aspect restore_fds = {
+	.table = TABLE_FILES,
 	.check = fds_check,
 	.emit = {
 		[PHASE_BUILD] = fds_build,

@@ -66,6 +66,7 @@ static int fs_emit(struct restore *r, struct rthread *th, const ProtobufCMessage
 }
 
 const struct restore_aspect restore_fs = {
+	.table = TABLE_FS,
 	.check = fs_check,
 	.emit[PHASE_BUILD] = fs_emit,
 };

@@ -53,6 +53,7 @@ static int locks_emit(struct restore *r, struct rthread *th, const ProtobufCMess
 }
 
 const struct restore_aspect restore_locks = {
+	.table = TABLE_FILES,
 	.check = locks_check,
 	.emit = { [PHASE_PROCESS] = locks_emit },
 };

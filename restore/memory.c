@@ -200,6 +200,7 @@ int memory_commit(struct restore *r)
 }
 
 const struct restore_aspect restore_memory = {
+	.table = TABLE_VM,
 	.check = memory_check,
 	.plan = heritage_plan,
 	.before_forks = heritage_emit,

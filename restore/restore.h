@@ -14,6 +14,7 @@
 #include "images/images.h"
 #include "lib/array.h"
 #include "lib/sysv.h"
+#include "lib/table.h"
 #include "parasite/compile.h"
 #include "parasite/inject.h"
 #include "proto/file.pb-c.h"
@@ -60,13 +61,14 @@ struct rtask {
 	pid_t pid; /* 0: any (a helper) */
 	pid_t sid, pgid;
 	enum role role;
-	const Img__Task *img;       /* NULL: a helper */
-	struct rtask *parent;       /* NULL: the coordinator */
-	struct rtask *forker;       /* whose script forks it (tree.c); NULL: the coordinator */
-	bool as_sibling;            /* the forker is its sibling: CLONE_PARENT */
-	bool before_setsid;         /* it is forked before the forker's own setsid */
-	bool orphan;                /* it falls to its parent when the forker, a helper, ends */
-	struct rtask *forks, *next; /* those that it forks, linked by next */
+	const Img__Task *img;         /* NULL: a helper */
+	struct rtask *parent;         /* NULL: the coordinator */
+	struct rtask *forker;         /* whose script forks it (tree.c); NULL: the coordinator */
+	bool as_sibling;              /* the forker is its sibling: CLONE_PARENT */
+	bool before_setsid;           /* it is forked before the forker's own setsid */
+	bool orphan;                  /* it falls to its parent when the forker, a helper, ends */
+	struct rtask *shares[TABLES]; /* whose record stands for each table; mostly itself */
+	struct rtask *forks, *next;   /* those that it forks, linked by next */
 	struct rtask *children, *sibling; /* those of the checkpoint, linked by sibling */
 	bool reaps; /* orphans fall to it, whatever it was: a subreaper while the tree is made */
 	ARRAY(struct rthread)
@@ -86,6 +88,7 @@ struct restore {
 	struct shared *shared;     /* in the arena */
 	ARRAY(struct rtask) tasks; /* the root first, parents before children */
 	struct rtask **by_pid;     /* the same, by number */
+	bool sharing;              /* some tasks share tables */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
 	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
@@ -138,6 +141,7 @@ enum phase {
 };
 
 struct restore_aspect {
+	enum table table; /* state of a table that tasks may share: once per table */
 	/* Optional: refuse hostile content. OWNER is a pid or tid of the checkpoint. */
 	int (*check)(struct restore *r, uint32_t owner, const ProtobufCMessage *msg);
 	/* Optional: when everything is checked: what concerns more than one task. */

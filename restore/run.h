@@ -12,6 +12,7 @@ long clone_when_free(struct clone_args *args);
 enum barrier {
 	BARRIER_TREE,    /* all processes exist */
 	BARRIER_GROUPS,  /* all are in their process groups; zombies and helpers end */
+	BARRIER_BUILT,   /* memory and descriptors are there, also for those who share them */
 	BARRIER_THREADS, /* all threads exist */
 	BARRIER_SEIZE,   /* the coordinator seizes all of them */
 	BARRIER_END,     /* never opened: here they become the targets */

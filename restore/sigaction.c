@@ -42,6 +42,7 @@ static int sigaction_emit(struct restore *r, struct rthread *th, const ProtobufC
 }
 
 const struct restore_aspect restore_sigaction = {
+	.table = TABLE_SIGHAND,
 	.check = sigaction_check,
 	.emit[PHASE_PROCESS] = sigaction_emit,
 };

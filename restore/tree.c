@@ -8,6 +8,8 @@
  *	its parent's        the parent forks it, before or after its own setsid
  *	a sibling's         the sibling that leads it clones it as a sibling
  *	a dead leader's     a helper takes the leader's pid, is gone afterwards
+ *	any                 a sibling with whom it shares what its parent has not clones
+ *	                    it as a sibling, if that stands in the right session
  *	another's           a helper below somebody in that session forks it and
  *	                    ends: it falls to its parent, which is a subreaper
  *
@@ -21,6 +23,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "restore/restore.h"
+#include "restore/share.h"
 
 static int link_parents(struct restore *r)
 {
@@ -91,6 +94,21 @@ static int plan_orphan(struct restore *r, struct rtask *t, struct rtask *in_sess
 	fork_from(t, helper, false, false);
 	t->orphan = true;
 	t->parent->reaps = true;
+	return 0;
+}
+
+/* CLONE_PARENT: the signal at its end is that of the sibling, too. */
+static int plan_sibling(struct rtask *t, struct rtask *by)
+{
+	bool before = by->sid == by->pid && t->sid == session_before(by);
+
+	if ((t->sid != t->pid && t->sid != by->sid && !before) ||
+	    t->img->exit_signal != by->img->exit_signal)
+		return fail(-ENOTSUP,
+		            "%s: shares memory or descriptors with its sibling %s, which has "
+		            "another session or signal at its end: not supported by this version",
+		            rtask_name(t), rtask_name(by));
+	fork_from(t, by, true, t->sid != t->pid && t->sid != by->sid);
 	return 0;
 }
 
@@ -232,6 +250,8 @@ int plan_forks(struct restore *r)
 	take_roles(r);
 	ret = link_parents(r);
 	if (ret == 0)
+		ret = shares_link(r);
+	if (ret == 0)
 		ret = check_root(r);
 	if (ret < 0)
 		return ret;
@@ -240,11 +260,20 @@ int plan_forks(struct restore *r)
 	if (!r->helpers)
 		return fail(-ENOMEM, "plan");
 	for (size_t i = 1; i < r->tasks.n; i++) {
-		ret = plan_fork(r, &r->tasks.v[i]);
+		ret = shares_sibling(&r->tasks.v[i]) ? 0 : plan_fork(r, &r->tasks.v[i]);
+		if (ret < 0)
+			return ret;
+	}
+	for (size_t i = 1; i < r->tasks.n; i++) { /* now the sibling is planned */
+		struct rtask *by = shares_sibling(&r->tasks.v[i]);
+
+		ret = by ? plan_sibling(&r->tasks.v[i], by) : 0;
 		if (ret < 0)
 			return ret;
 	}
 	ret = check_forkers(r);
+	if (ret == 0)
+		ret = shares_are_forked(r);
 	if (ret == 0)
 		ret = plan_groups(r);
 	return ret < 0 ? ret : link_forks(r);
