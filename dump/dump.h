@@ -261,7 +261,7 @@ static inline bool aspect_concerns(const struct dump_aspect *aspect, const struc
 	       (th == t->threads.v && t->shares[aspect->table] == t);
 }
 
-/* Who has the arena of T and what maps it, once shares_find() has run; before, T itself. */
+/* Who has the arena of T and what maps it, once tables_find() has run; before, T itself. */
 static inline struct task *mm_of(struct task *t)
 {
 	return t->shares[TABLE_VM] ? t->shares[TABLE_VM] : t;

@@ -125,11 +125,11 @@ int gather_tasks(struct dump *d)
 		if (r < 0)
 			return r;
 	}
-	r = shares_find(d);
+	r = tables_find(d);
 	if (r < 0)
 		return r;
 	array_each (t, &d->tasks) {
-		r = shares_check(d, t);
+		r = tables_check(d, t);
 		if (r == 0 && t->state != TASK_ZOMBIE)
 			r = files_check(d, t);
 		if (r < 0)

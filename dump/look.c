@@ -223,13 +223,13 @@ static void forget_shares(struct dump *d)
 
 static int look_shares(struct dump *d)
 {
-	int r = shares_find(d);
+	int r = tables_find(d);
 
 	array_each (t, &d->tasks) {
 		if (r == 0 && t->state != TASK_ZOMBIE)
 			r = check_no_vfork(t);
 		if (r == 0)
-			r = dump_obstacle(d, shares_check(d, t));
+			r = dump_obstacle(d, tables_check(d, t));
 	}
 	forget_shares(d);
 	return r;

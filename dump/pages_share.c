@@ -353,7 +353,7 @@ int shares_find(struct dump *d, struct shares *ret)
 	if (!ret->tasks || !f.owns)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
-		r = place_task(&f, (uint32_t)i);
+		r = mm_of(&d->tasks.v[i]) == &d->tasks.v[i] ? place_task(&f, (uint32_t)i) : 0;
 	if (r == 0 && f.places.n)
 		r = find_all(&f);
 	if (r != -EPERM || log_failure())

@@ -118,7 +118,7 @@ static int find_table(struct dump *d, enum table table)
 	return r;
 }
 
-int shares_find(struct dump *d)
+int tables_find(struct dump *d)
 {
 	int r = 0;
 
@@ -155,7 +155,7 @@ static bool has_forker(const struct task *t)
 	return false;
 }
 
-int shares_check(struct dump *d, const struct task *t)
+int tables_check(struct dump *d, const struct task *t)
 {
 	int table = TABLE_VM;
 

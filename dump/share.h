@@ -7,7 +7,7 @@
  * Fill shares[] of all tasks: for each table the first task that has it. With
  * d->frozen their mappings and descriptors must have been read; -errno, explained.
  */
-int shares_find(struct dump *d);
+int tables_find(struct dump *d);
 
 /* Refuse what no restore could make again, naming both. */
-int shares_check(struct dump *d, const struct task *t);
+int tables_check(struct dump *d, const struct task *t);

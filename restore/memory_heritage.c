@@ -219,7 +219,9 @@ static int plan_heritages(struct restore *r, const struct cells *c)
 		while (want < c->wants.n && c->wants.v[want].heritage == i)
 			want++;
 		t->heritage = t->forker ? t->forker->heritage : NULL;
-		if (cell > cells && pages < PAGES_MAX)
+		/* Who shares memory with its forker has nothing of its own to leave to others. */
+		if (cell > cells && pages < PAGES_MAX &&
+		    (!t->shares[TABLE_VM] || t->shares[TABLE_VM] == t))
 			e = heritage_make(r, t, c->cells.v + cells, cell - cells,
 			                  c->wants.v + wants, want - wants);
 		if (e < 0)

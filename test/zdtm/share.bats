@@ -16,6 +16,10 @@ load lib/zdtm
 	zdtm share threads
 }
 
+@test "a child that shares memory and forks others, who do not" {
+	zdtm share forks
+}
+
 @test "sharers with somebody between them are refused by name" {
 	park share apart
 	run -4 crtool dump -t "$pid" -D "$(images)"

@@ -7,6 +7,7 @@
  *	share chain          a grandchild that shares memory with both, descriptors with one
  *	share siblings       children that share with each other, not with their parent
  *	share threads        a child that shares memory, and both have threads
+ *	share forks          a child that shares memory and forks others, who do not
  *	share apart          (refused) sharers with somebody between them who does not
  *	share vfork          (refused) a caller of vfork(2) that waits
  *
@@ -333,6 +334,49 @@ static int threads(void)
 	return finish(1);
 }
 
+#define BUFFER (1 << 20)
+
+static char buffer[BUFFER];
+
+static bool holds(char c)
+{
+	for (size_t i = 0; i < BUFFER; i++)
+		if (buffer[i] != c)
+			return false;
+	return true;
+}
+
+/* Has a copy of the memory, of its own. */
+static void keeper(size_t n)
+{
+	wait_for(END);
+	call(SYS_exit_group, holds('a') ? 40 + (long)n : 1, 0, 0, 0);
+}
+
+static void forker(size_t n)
+{
+	start(0, n + 1, keeper);
+	start(0, n + 2, keeper);
+	wait_for(END - 1);
+	reap(shared->pids[n + 1], 40 + (int)n + 1);
+	reap(shared->pids[n + 2], 40 + (int)n + 2);
+	call(SYS_exit_group, 40, 0, 0, 0);
+}
+
+static int forks(void)
+{
+	memset(buffer, 'a', BUFFER);
+	start(CLONE_VM, 0, forker);
+	while (__atomic_load_n(&shared->n, __ATOMIC_SEQ_CST) < 3)
+		nap();
+	memset(buffer, 'b', BUFFER); /* what the copies share is none of ours any more */
+	park();
+	check(holds('b'));
+	go_on(END);
+	reap(shared->pids[0], 40);
+	return zdtm_pass();
+}
+
 /* Has a child that shares descriptors, and then leaves the table. */
 static void leaver(size_t n)
 {
@@ -372,10 +416,13 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(void);
-	} modes[] = {
-		{ "combinations", combinations }, { "chain", chain }, { "siblings", siblings },
-		{ "threads", threads },           { "apart", apart }, { "vfork", lend }
-	};
+	} modes[] = { { "combinations", combinations },
+		      { "chain", chain },
+		      { "siblings", siblings },
+		      { "threads", threads },
+		      { "forks", forks },
+		      { "apart", apart },
+		      { "vfork", lend } };
 
 	check(argc == 2);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
