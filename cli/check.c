@@ -81,6 +81,8 @@ static int check_tree(const struct options *o)
 		.on_unknown_fd = o->on_unknown_fd,
 	};
 	int r = sysv_policy(o->sysv, &opt.sysv);
+	if (r == 0)
+		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
 
 	if (r == 0)
 		r = dump_check(&opt);

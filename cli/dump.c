@@ -26,5 +26,7 @@ int command_dump(const struct options *o, int *ret_status)
 		return fail(-EINVAL,
 		            "dump: --leave-running and --leave-stopped exclude each other");
 	r = sysv_policy(o->sysv, &opt.sysv);
+	if (r == 0)
+		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
 	return r < 0 ? r : dump_run(&opt);
 }

@@ -30,6 +30,7 @@ struct options {
 	const char *pidfile;
 	const char *file_policy;
 	const char *sysv;
+	const char *ext_pipe;
 	const char *fail_at;
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;

@@ -27,6 +27,11 @@
 struct dump;
 struct task;
 
+/* Pipes whose other end is outside of the tree: refused, taken for closed, crtool's own, opened again. */
+enum ext_pipe { EXT_PIPE_REFUSE, EXT_PIPE_EOF, EXT_PIPE_INHERIT, EXT_PIPE_REOPEN };
+/* -EINVAL, explained (pipe.c). NULL: refused. */
+int ext_pipe_parse(const char *name, enum ext_pipe *ret);
+
 struct dump_options {
 	pid_t tree;          /* -t */
 	const char *dir;     /* -D */
@@ -40,6 +45,7 @@ struct dump_options {
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
+	enum ext_pipe ext_pipe;
 	enum sysv_policy sysv;
 };
 

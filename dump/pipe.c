@@ -5,7 +5,11 @@
  * the pipe is in packet mode (O_DIRECT).
  *
  * An end outside of the tree shows when the tree has no such end: poll(2) then
- * tells whether anybody has. Outsiders beside an end in the tree cannot be seen.
+ * tells whether anybody has. Outsiders beside an end in the tree are not looked for.
+ * What becomes of a pipe to the outside is for --ext-pipe to say.
+ *
+ * A fifo that was unlinked, or whose directory was, is carried when nobody outside
+ * has it: nobody else could open it any more.
  *
  * Not carried: packets behind plain bytes keep no border between the two.
  */
@@ -17,12 +21,31 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/pipe_peer.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/pipe.pb-c.h"
 
 #define STDIO_FDS   3
 #define PACKET_SIZE 4096 /* PIPE_BUF: the largest packet */
+
+int ext_pipe_parse(const char *name, enum ext_pipe *ret)
+{
+	static const char *const names[] = { [EXT_PIPE_REFUSE] = "refuse",
+		                             [EXT_PIPE_EOF] = "eof",
+		                             [EXT_PIPE_INHERIT] = "inherit",
+		                             [EXT_PIPE_REOPEN] = "reopen" };
+
+	*ret = EXT_PIPE_REFUSE;
+	for (size_t i = 0; name && i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(name, names[i])) {
+			*ret = (enum ext_pipe)i;
+			return 0;
+		}
+	}
+	return name ? fail(-EINVAL, "--ext-pipe %s: is none of refuse, eof, inherit, reopen", name)
+	            : 0;
+}
 
 static bool pipe_owns(const struct file *f)
 {
@@ -32,6 +55,12 @@ static bool pipe_owns(const struct file *f)
 static bool is_fifo(const struct file *f)
 {
 	return f->link[0] == '/';
+}
+
+/* Where others find it, too. */
+static bool has_path(const struct file *f)
+{
+	return is_fifo(f) && f->st.st_nlink;
 }
 
 static bool end_reads(const struct file *f)
@@ -103,20 +132,44 @@ static int pipe_is_half(struct dump *d, const struct file *f)
 	return reads && writes ? 0 : pipe_open_outside(f);
 }
 
-static bool may_inherit(const struct dump *d, const struct file *f)
+/* What to do about an end outside. */
+static enum ext_pipe policy_of(const struct dump *d, const struct file *f)
 {
-	return d->opt->shell_job && f->fd < STDIO_FDS && !is_fifo(f);
+	enum ext_pipe want = d->opt->ext_pipe;
+
+	if (!is_fifo(f) && d->opt->shell_job && f->fd < STDIO_FDS)
+		return EXT_PIPE_INHERIT;
+	if (has_path(f))
+		return want == EXT_PIPE_REOPEN ? want : EXT_PIPE_REFUSE;
+	return want == EXT_PIPE_REOPEN ? EXT_PIPE_REFUSE : want;
 }
 
 static int fifo_check(const struct file *f)
 {
 	struct stat st;
 
+	if (!has_path(f))
+		return 0;
 	if (stat(f->link, &st) == 0 && st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
 		return 0;
 	return fail(-ENOTSUP,
 	            "%s: the path leads to this fifo no more: not supported by this version",
 	            file_name(f));
+}
+
+static int refuse_outside(const struct dump *d, const struct file *f)
+{
+	bool terminal = f->fd < STDIO_FDS && !is_fifo(f);
+	char who[160];
+
+	pipe_peers(d, f, end_reads(f), who, sizeof(who));
+	return fail(-ENOTSUP,
+	            "%s: the %s end of this pipe is outside of the tree, at %s; --ext-pipe %s%s",
+	            file_name(f), end_reads(f) ? "writing" : "reading", who,
+	            has_path(f) ? "reopen opens the fifo again"
+	                        : "eof takes it for closed, --ext-pipe inherit restores this end "
+	                          "as that descriptor of crtool",
+	            terminal ? "; -j restores it as that of crtool" : "");
 }
 
 static int pipe_check(struct dump *d, const struct file *f)
@@ -129,14 +182,7 @@ static int pipe_check(struct dump *d, const struct file *f)
 	r = pipe_is_half(d, f);
 	if (r < 0)
 		return fail(r, "%s: look for its other end", file_name(f));
-	if (r && !may_inherit(d, f))
-		return fail(-ENOTSUP,
-		            "%s: the %s end of this pipe is outside of the tree: not supported by "
-		            "this version%s",
-		            file_name(f), end_reads(f) ? "writing" : "reading",
-		            f->fd < STDIO_FDS && !is_fifo(f) ? "; -j restores it as that of crtool"
-		                                             : "");
-	return 0;
+	return r && policy_of(d, f) == EXT_PIPE_REFUSE ? refuse_outside(d, f) : 0;
 }
 
 /* ---- content ---- */
@@ -254,22 +300,27 @@ static int pipe_fill(struct dump *d, const struct file *f, Img__Pipe *msg)
 static int pipe_dump(struct dump *d, const struct file *f)
 {
 	Img__Pipe msg = IMG__PIPE__INIT;
+	bool half;
 	int r = 0;
 
 	if (is_fifo(f)) {
 		msg.path = f->link;
 		msg.ino = f->st.st_ino;
+		msg.unlinked = !f->st.st_nlink;
 	}
 	if (f->id != f->first) {
 		msg.of = f->first;
 		return image_put(d->out, KIND_pipe, f->id, &msg.base);
 	}
-	if (may_inherit(d, f) && pipe_is_half(d, f) > 0) {
+	half = pipe_is_half(d, f) > 0;
+	if (half && policy_of(d, f) == EXT_PIPE_INHERIT) {
 		msg.inherited = true;
 		msg.number = (uint32_t)f->fd;
 	} else {
 		r = pipe_fill(d, f, &msg);
 	}
+	/* Its content waits in the kernel as long as the others have it open. */
+	msg.reopened = half && policy_of(d, f) == EXT_PIPE_REOPEN;
 	if (r < 0)
 		fail(r, "%s: copy its content", file_name(f));
 	else

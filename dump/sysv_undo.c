@@ -95,7 +95,7 @@ static int try_ops(struct asking *a, const struct sem_set *set)
 	r = pwrite_full(a->task->mem, a->ops, a->n * sizeof(*a->ops), (off_t)a->at);
 	a->n = 0;
 	if (r == 0)
-		r = parasite_call(&mm_of(a->task)->parasite, SYS_semop, args, &result);
+		r = parasite_call(&a->task->parasite, SYS_semop, args, &result);
 	if (r < 0)
 		return r;
 	return result == -EAGAIN ? 1 : result == -ERANGE ? 0 : result < 0 ? (int)result : -EPROTO;
@@ -225,6 +225,12 @@ int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *re
 	t->sem_list = has_list(task_tid(t));
 	if (!t->sem_list)
 		return 0;
+	/* Only the thread that the arena was made for may be asked, and it has a list of its own. */
+	if (mm_of(t) != t)
+		return fail(-ENOTSUP,
+		            "%s: may have semaphore operations to undo (SEM_UNDO), and shares its "
+		            "memory with %s, not supported by this version",
+		            task_name(t), task_name(mm_of(t)));
 	*ret_at = script_alloc(s, sizeof(((struct asking *)NULL)->ops));
 	return check_others(d, t);
 }

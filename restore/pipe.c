@@ -5,11 +5,18 @@
  * can read, packet by packet where it was in packets.
  *
  * A fifo is opened by its path, once more for both directions meanwhile: opening
- * one direction may fail or wait otherwise.
+ * one direction may fail or wait otherwise. One that was unlinked is made where it
+ * was, or where there is room, and unlinked again.
+ *
+ * An end that others have (-j, --ext-pipe inherit) is a descriptor that crtool
+ * was started with: what crtool opens itself is close-on-exec, this is not.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,13 +28,15 @@
 
 #define STDIO_FDS   3
 #define PACKET_SIZE 4096
+#define DELETED     " (deleted)"
 
 static int pipe_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Pipe *msg = (const Img__Pipe *)base;
 	uint64_t sum = 0;
 	bool bad = msg->content.len > msg->capacity || (*msg->path && *msg->path != '/') ||
-	           (msg->inherited && msg->number >= STDIO_FDS);
+	           (msg->inherited && msg->number > INT32_MAX) ||
+	           ((msg->unlinked || msg->reopened) && !*msg->path);
 
 	for (size_t i = 0; i < msg->n_packets; i++) {
 		bad |= !msg->packets[i] || msg->packets[i] > PACKET_SIZE;
@@ -74,7 +83,7 @@ static int pipe_set_up(const Img__File *file, const Img__Pipe *msg, int fd)
 	r = content_write(fd, msg);
 	if (r < 0)
 		return fail(r, "pipe %u: write %zu bytes of content", file->id, msg->content.len);
-	if (*msg->path)
+	if (*msg->path && !msg->unlinked)
 		return 0; /* the owner and mode are those of the file */
 	if (fstat(fd, &st) < 0)
 		return fail(-errno, "pipe %u: fstat", file->id);
@@ -83,6 +92,46 @@ static int pipe_set_up(const Img__File *file, const Img__Pipe *msg, int fd)
 	if ((st.st_mode & 07777) != msg->mode && fchmod(fd, msg->mode) < 0)
 		return fail(-errno, "pipe %u: set its mode", file->id);
 	return 0;
+}
+
+/* In a directory of its own, where its own is gone or has another file of that name by now. */
+static int fifo_make_aside(void)
+{
+	char dir[] = "/tmp/crtool.XXXXXX", path[sizeof(dir) + 8];
+	int fd = -1;
+
+	if (!mkdtemp(dir))
+		return -errno;
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	if (mkfifo(path, 0600) == 0)
+		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	unlink(path);
+	rmdir(dir);
+	return fd;
+}
+
+/* One without a name any more, open in both directions. */
+static int fifo_open_unlinked(const Img__Pipe *msg)
+{
+	size_t len = strlen(msg->path), tail = strlen(DELETED);
+	auto_free char *path = strdup(msg->path);
+	int fd;
+
+	if (!path)
+		return -ENOMEM;
+	if (len > tail && !strcmp(path + len - tail, DELETED))
+		path[len - tail] = '\0';
+	if (mkfifo(path, 0600) < 0) {
+		fd = fifo_make_aside();
+		return fd < 0 ? fail(fd, "fifo %s: make it", msg->path) : fd;
+	}
+	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		fd = fail(-errno, "fifo %s", msg->path);
+	unlink(path);
+	return fd;
 }
 
 /* The fifo, open in both directions: without waiting, and so that nobody else waits. */
@@ -102,15 +151,37 @@ static int fifo_open(const struct restore *r, const Img__Pipe *msg)
 	return take_fd(&fd);
 }
 
-/* The direction of FILE, of a fifo that is open in both. */
-static int fifo_end(const Img__File *file, const Img__Pipe *msg)
+/* FD of a fifo opened again. */
+static int fifo_again(const Img__Pipe *msg, int fd, int flags)
 {
-	auto_close int fd =
-		open(msg->path, (int)(file->flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
+	char path[32];
+	int again;
 
-	if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0)
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, flags | O_NONBLOCK | O_CLOEXEC);
+	return again < 0 ? fail(-errno, "fifo %s", msg->path) : again;
+}
+
+/* The direction of FILE, of a fifo that is open in both, BOTH. */
+static int fifo_end(const Img__File *file, const Img__Pipe *msg, int both)
+{
+	auto_close int fd = fifo_again(msg, both, (int)(file->flags & O_ACCMODE));
+
+	if (fd < 0)
+		return fd;
+	if (fcntl(fd, F_SETFL, 0) < 0)
 		return fail(-errno, "fifo %s", msg->path);
 	return take_fd(&fd);
+}
+
+/* Others may have kept what is in it. */
+static int fifo_fill(const Img__File *file, const Img__Pipe *msg, int both)
+{
+	int size;
+
+	if (msg->reopened && ioctl(both, FIONREAD, &size) == 0 && size > 0)
+		return 0;
+	return pipe_set_up(file, msg, both);
 }
 
 /* The first file of a fifo brings its content, too. */
@@ -121,9 +192,11 @@ static int fifo_make(struct restore *r, const Img__File *file, const Img__Pipe *
 
 	if (e < 0)
 		return e;
-	both = fifo_open(r, msg);
-	e = both < 0 || msg->of ? both : pipe_set_up(file, msg, both);
-	return e < 0 ? e : fifo_end(file, msg);
+	both = msg->of         ? fifo_again(msg, e, O_RDWR)
+	       : msg->unlinked ? fifo_open_unlinked(msg)
+	                       : fifo_open(r, msg);
+	e = both < 0 || msg->of ? both : fifo_fill(file, msg, both);
+	return e < 0 ? e : fifo_end(file, msg, both);
 }
 
 /* A new description of the pipe that FD belongs to. */
@@ -165,12 +238,17 @@ static int pipe_make(struct restore *r, const Img__File *file, const Img__Pipe *
 /* The other end is not ours: crtool's own descriptor of that number takes the place. */
 static int pipe_inherit(const Img__File *file, const Img__Pipe *msg)
 {
-	int fd = fcntl((int)msg->number, F_DUPFD_CLOEXEC, STDIO_FDS);
+	int own = fcntl((int)msg->number, F_GETFD);
+	int fd = own < 0 || own & FD_CLOEXEC ? -1
+	                                     : fcntl((int)msg->number, F_DUPFD_CLOEXEC, STDIO_FDS);
 	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
 
 	if (fd < 0)
-		return fail(-errno, "pipe %u: take descriptor %u of crtool in its place", file->id,
-		            msg->number);
+		return fail(
+			-ENOTSUP,
+			"pipe %u: its other end is outside: start crtool with a descriptor %u in "
+			"its place",
+			file->id, msg->number);
 	if ((flags & O_ACCMODE) != O_RDWR &&
 	    (flags & O_ACCMODE) != (int)(file->flags & O_ACCMODE)) {
 		close(fd);

@@ -21,11 +21,12 @@ load lib/zdtm
 	zdtm pipe reopened
 }
 
-# The victim's stdin is a pipe that somebody outside writes to.
+# start_fed [VARIANT]: the victim's stdin is a pipe that somebody outside writes to.
 start_fed() {
 	fresh_dir
 	# shellcheck disable=SC2016
-	start bash -c 'sleep 1000 | setsid "$0" stdin' "$BUILD/test/zdtm/pipe"
+	start bash -c '(printf "$2"; exec sleep 1000) | setsid "$0" "$1" 7<&0' \
+		"$BUILD/test/zdtm/pipe" "${1:-stdin}" "${2:-}"
 	within 20 test -e "$dir/parked"
 	for pid in $(pgrep -x pipe); do
 		[ "$(readlink "/proc/$pid/cwd")" != "$dir" ] || return 0
@@ -36,8 +37,24 @@ start_fed() {
 @test "a pipe from outside is refused by name, with the remedy" {
 	start_fed
 	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"fd 0: pipe:"*"writing end of this pipe is outside of the tree"*"-j"* ]]
+	[[ $output == *"fd 0: pipe:"*"writing end of this pipe is outside of the tree, at task "*" (sleep)"*"-j"* ]]
 	running "$pid"
+}
+
+@test "--ext-pipe eof takes the other end for closed" {
+	start_fed rest rest
+	dump --ext-pipe eof
+	crtool restore -d -D "$to"
+	release
+}
+
+@test "--ext-pipe inherit takes the descriptor that crtool was given" {
+	start_fed seven
+	dump --ext-pipe inherit
+	run -4 crtool restore -d -D "$to" 7<&-
+	[[ $output == *"start crtool with a descriptor "* ]]
+	echo hello | crtool restore -d -D "$to" 7<&0
+	release
 }
 
 @test "with -j a pipe from outside becomes what crtool has there" {
@@ -64,6 +81,31 @@ start_fed() {
 	within 5 refused
 	kill $!
 }
+
+has_fifo() {
+	[ "$(readlink "/proc/$outsider/fd/1")" = "$dir/fifo" ]
+}
+
+@test "--ext-pipe reopen opens a fifo again that others have open" {
+	park pipe outside_fifo
+	sleep 1000 3>&- >"$dir/fifo" &
+	outsider=$!
+	within 5 has_fifo
+	printf data >"$dir/fifo"
+	dump --ext-pipe reopen
+	crtool restore -d -D "$to"
+	release
+	kill $outsider
+}
+
+@test "a fifo without a name, one open in both directions" {
+	once pipe unlinked_fifo
+	once pipe both_fifo
+}
+
+@test "who waits in open(2) of a fifo goes on to wait" { once pipe opening; }
+
+@test "several readers and writers share a pipe" { once pipe many; }
 
 refused() {
 	run crtool dump -R -t "$pid" -D "$(images)"

@@ -2,7 +2,10 @@
  * Pipes: content, capacity, flags of both ends. With an argument: "packet": in
  * packets, "full": full, "eof": all writers closed, "broken": all readers closed,
  * "reopened": ends opened by way of /proc. "stdin": its stdin is one.
- * "fifo", "half_fifo": with a name.
+ * "fifo", "half_fifo": with a name; "unlinked_fifo": without it again, "both_fifo": open in
+ * both directions, "opening": two processes wait in open(2), "outside_fifo": others have the
+ * other end. "rest": its stdin holds 4 bytes, and ends; "seven": it has a pipe as fd 7.
+ * "many": several readers and writers in several processes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -167,6 +172,154 @@ static int half_fifo(void)
 	return zdtm_pass();
 }
 
+static int unlinked_fifo(void)
+{
+	int reader, writer, both;
+
+	check(mkfifo("fifo", 0620) == 0);
+	reader = open("fifo", O_RDONLY | O_NONBLOCK);
+	writer = open("fifo", O_WRONLY);
+	both = open("fifo", O_RDWR);
+	check(unlink("fifo") == 0 && write(writer, "content", 7) == 7);
+
+	zdtm_park();
+
+	check(read(reader, buf, sizeof(buf)) == 7 && !memcmp(buf, "content", 7));
+	check(write(both, "x", 1) == 1 && read(reader, buf, 2) == 1);
+	check(write(writer, "y", 1) == 1 && read(both, buf, 2) == 1 && *buf == 'y');
+	return zdtm_pass();
+}
+
+static int both_fifo(void)
+{
+	int both;
+
+	check(mkfifo("fifo", 0600) == 0);
+	both = open("fifo", O_RDWR);
+	check(write(both, "self", 4) == 4);
+
+	zdtm_park();
+
+	check(fcntl(both, F_GETFL) & O_RDWR && read(both, buf, 9) == 4);
+	check(write(both, "more", 4) == 4 && read(both, buf, 9) == 4);
+	return zdtm_pass();
+}
+
+static pid_t child(void (*run)(void))
+{
+	pid_t pid = fork();
+
+	check(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	run();
+	_exit(0);
+}
+
+static void open_reader(void)
+{
+	check(read(open("fifo", O_RDONLY), buf, 9) == 2);
+}
+
+static void open_writer(void)
+{
+	check(write(open("fifo2", O_WRONLY), "ab", 2) == 2);
+}
+
+static int opening(void)
+{
+	pid_t pid[2];
+	int status, fd[2];
+
+	check(mkfifo("fifo", 0600) == 0 && mkfifo("fifo2", 0600) == 0);
+	pid[0] = child(open_reader);
+	pid[1] = child(open_writer);
+	for (int i = 0; i < 20; i++)
+		zdtm_nap();
+
+	zdtm_park();
+
+	check(waitpid(-1, &status, WNOHANG) == 0);
+	fd[0] = open("fifo", O_WRONLY);
+	fd[1] = open("fifo2", O_RDONLY);
+	check(write(fd[0], "cd", 2) == 2 && read(fd[1], buf, 9) == 2);
+	for (int i = 0; i < 2; i++)
+		check(waitpid(pid[i], &status, 0) == pid[i] && status == 0);
+	return zdtm_pass();
+}
+
+static int outside_fifo(void)
+{
+	int reader;
+
+	check(mkfifo("fifo", 0600) == 0);
+	reader = open("fifo", O_RDONLY | O_NONBLOCK);
+	check(reader >= 0);
+
+	zdtm_park();
+
+	check(read(reader, buf, 9) == 4 && !memcmp(buf, "data", 4));
+	check(read(reader, buf, 1) < 0 && errno == EAGAIN);
+	return zdtm_pass();
+}
+
+static int rest(void)
+{
+	zdtm_park();
+	check(read(STDIN_FILENO, buf, 9) == 4 && !memcmp(buf, "rest", 4));
+	check(read(STDIN_FILENO, buf, 9) == 0);
+	return zdtm_pass();
+}
+
+static int seven(void)
+{
+	check(close(0) == 0 && open("/dev/null", O_RDONLY) == 0);
+	zdtm_park();
+	check(read(7, buf, 9) == 6 && !memcmp(buf, "hello\n", 6));
+	return zdtm_pass();
+}
+
+static int back[2];
+
+/* Takes one byte at a time from the pipe and passes it on. */
+static void pass_on(void)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
+	fd = open(path, O_RDONLY);
+	check(fd >= 0 && close(p[0]) == 0 && close(p[1]) == 0);
+	while (read(fd, buf, 1) == 1)
+		check(write(back[1], buf, 1) == 1);
+}
+
+static int many(void)
+{
+	pid_t pid[3];
+	int sum = 0, status;
+
+	check(pipe(p) == 0 && pipe(back) == 0);
+	for (int i = 0; i < 3; i++)
+		pid[i] = child(pass_on);
+	for (char c = 1; c <= 5; c++)
+		check(write(p[1], &c, 1) == 1);
+	while (ioctl(back[0], FIONREAD, &status) == 0 && status < 5)
+		zdtm_nap();
+
+	zdtm_park();
+
+	for (char c = 6; c <= 10; c++)
+		check(write(p[1], &c, 1) == 1);
+	for (int i = 0; i < 10; i++, sum += *buf)
+		check(read(back[0], buf, 1) == 1);
+	check(sum == 55 && close(p[1]) == 0);
+	for (int i = 0; i < 3; i++)
+		check(waitpid(pid[i], &status, 0) == pid[i] && status == 0);
+	return zdtm_pass();
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -180,6 +333,13 @@ static const struct {
 	{ "stdin", standard_input },
 	{ "fifo", fifo },
 	{ "half_fifo", half_fifo },
+	{ "unlinked_fifo", unlinked_fifo },
+	{ "both_fifo", both_fifo },
+	{ "opening", opening },
+	{ "outside_fifo", outside_fifo },
+	{ "rest", rest },
+	{ "seven", seven },
+	{ "many", many },
 };
 
 int main(int argc, char **argv)

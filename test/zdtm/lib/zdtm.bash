@@ -179,6 +179,20 @@ zdtm() {
 	done
 }
 
+# once VICTIM [args]: dumped and restored, where the other ways of zdtm() would show nothing new.
+once() {
+	park "$@"
+	dump_and_restore
+	release
+}
+
+# dump [OPTIONS]: the victim, to $to, and it is gone.
+dump() {
+	to=$(images)
+	crtool dump "$@" -t "$pid" -D "$to"
+	within 5 gone "$pid"
+}
+
 # Kill whatever still works in the test's directory, and wait until it is gone.
 zdtm_teardown() {
 	local left
