@@ -3,9 +3,6 @@
  * kernel's own tmpfs: the coordinator maps one and opens it through
  * /proc/self/map_files, so that it can be mapped by all who share it and bears
  * the same name as before. A memfd is simply made again.
- *
- * Content is read and written in small pieces: crtool stays small. hugetlbfs
- * cannot be written to, there it goes through a mapping.
  */
 #include "restore/shmem.h"
 
@@ -23,6 +20,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "restore/content.h"
+#include "restore/shmem_fill.h"
 #include "restore/sysv.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -117,41 +115,9 @@ static int anonymous_make(const Img__Shmem *m)
 
 /* ---- filling ---- */
 
-/* hugetlbfs cannot be written to: through a mapping of the huge pages of the run. */
-static int run_map(int from, int to, const struct page_run *run, uint64_t huge)
-{
-	uint64_t first = run->start & ~(huge - 1);
-	uint64_t size = (run->start + run->size - first + huge - 1) & ~(huge - 1);
-	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, to, (off_t)first);
-	int e;
-
-	if (at == MAP_FAILED)
-		return -errno;
-	e = pread_full(from, at + (run->start - first), run->size, (off_t)run->offset);
-	munmap(at, size);
-	return e;
-}
-
-static int huge_fill(struct restore *r, const Img__Shmem *m, int fd)
-{
-	for (size_t i = 0; i < m->n_pages; i++) {
-		struct page_iter it = pages_iter(r->images, m->pages[i]);
-		int from = r->images->pages[m->pages[i]->file];
-		struct page_run run;
-
-		while (pages_next(&it, &run)) {
-			int e = run_map(from, fd, &run, m->huge_page_size);
-
-			if (e < 0)
-				return e;
-		}
-	}
-	return 0;
-}
-
 static int object_fill(struct restore *r, const Img__Shmem *m, int fd)
 {
-	int e = m->huge_page_size ? huge_fill(r, m, fd) : content_fill(r, m->pages, m->n_pages, fd);
+	int e = shmem_fill(r, m, fd);
 
 	return e < 0 ? object_fail(m, e, "fill") : 0;
 }

@@ -1,0 +1,145 @@
+/*
+ * Several threads fill an object. Writers of one file wait for each other at
+ * its inode, those who fill mappings of it do not: so a large piece goes through
+ * a mapping, a small one, for which mapping does not pay, through write(2).
+ * hugetlbfs cannot be written to at all.
+ */
+#include "restore/shmem_fill.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "images/pages.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+
+#define FILLERS 4
+#define ENOUGH  (8u << 20)   /* bytes from which on threads pay */
+#define PIECE   (2u << 20)   /* for one thread at a time */
+#define SMALL   (256u << 10) /* below it is written */
+
+struct filling {
+	struct restore *r;
+	const Img__Shmem *m;
+	int fd;
+	pthread_mutex_t lock; /* of all below */
+	size_t msg;           /* the next one */
+	int from;             /* the page file of the current one */
+	struct page_iter it;
+	struct page_run rest; /* of the current run */
+	int error;
+};
+
+/* The next piece and its page file. False: there is none, or somebody failed. */
+static bool next_piece(struct filling *f, struct page_run *ret, int *ret_from)
+{
+	pthread_mutex_lock(&f->lock);
+	while (!f->error && !f->rest.size) {
+		const Img__Pages *msg;
+
+		if (f->it.msg && pages_next(&f->it, &f->rest))
+			break;
+		if (f->msg == f->m->n_pages)
+			break;
+		msg = f->m->pages[f->msg++];
+		f->it = pages_iter(f->r->images, msg);
+		f->from = f->r->images->pages[msg->file];
+	}
+	*ret = f->rest;
+	*ret_from = f->from;
+	if (ret->size > PIECE)
+		ret->size = PIECE;
+	if (f->error)
+		ret->size = 0;
+	f->rest.start += ret->size, f->rest.offset += ret->size, f->rest.size -= ret->size;
+	pthread_mutex_unlock(&f->lock);
+	return ret->size;
+}
+
+static void set_error(struct filling *f, int e)
+{
+	pthread_mutex_lock(&f->lock);
+	if (!f->error)
+		f->error = e;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Through a mapping of the pages, huge ones maybe, that it lies in. */
+static int piece_map(int from, int to, const struct page_run *run, uint64_t page)
+{
+	uint64_t first = run->start & ~(page - 1);
+	uint64_t size = (run->start + run->size - first + page - 1) & ~(page - 1);
+	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, to, (off_t)first);
+	int e;
+
+	if (at == MAP_FAILED)
+		return -errno;
+	e = pread_full(from, at + (run->start - first), run->size, (off_t)run->offset);
+	munmap(at, size);
+	return e;
+}
+
+static int piece_write(int from, int to, const struct page_run *run, char *buf)
+{
+	int e = pread_full(from, buf, run->size, (off_t)run->offset);
+
+	return e < 0 ? e : pwrite_full(to, buf, run->size, (off_t)run->start);
+}
+
+static void *fill_some(void *arg)
+{
+	struct filling *f = arg;
+	uint64_t huge = f->m->huge_page_size;
+	auto_free char *buf = malloc(SMALL);
+	struct page_run piece;
+	int from;
+
+	while (next_piece(f, &piece, &from)) {
+		int e = -ENOMEM;
+
+		if (huge || piece.size >= SMALL)
+			e = piece_map(from, f->fd, &piece, huge ? huge : 4096);
+		else if (buf)
+			e = piece_write(from, f->fd, &piece, buf);
+		if (e < 0)
+			set_error(f, e);
+	}
+	return NULL;
+}
+
+static size_t threads_for(const struct filling *f)
+{
+	uint64_t bytes = 0;
+	cpu_set_t set;
+	size_t cpus;
+
+	for (size_t i = 0; i < f->m->n_pages; i++)
+		bytes += pages_bytes(f->r->images, f->m->pages[i]);
+	if (bytes < ENOUGH || sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	cpus = (size_t)CPU_COUNT(&set);
+	return cpus < FILLERS ? cpus : FILLERS;
+}
+
+/* This thread takes part; signals are for it. */
+int shmem_fill(struct restore *r, const Img__Shmem *m, int fd)
+{
+	struct filling f = { .r = r, .m = m, .fd = fd, .lock = PTHREAD_MUTEX_INITIALIZER };
+	size_t want = threads_for(&f), n = 0;
+	pthread_t helpers[FILLERS];
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (n + 1 < want && pthread_create(&helpers[n], NULL, fill_some, &f) == 0)
+		n++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	fill_some(&f);
+	while (n)
+		pthread_join(helpers[--n], NULL);
+	return f.error;
+}
