@@ -277,6 +277,8 @@ static inline struct task *mm_of(struct task *t)
 
 /* Fill t->vmas from /proc/PID/maps, smaps flags included. While running (look) or frozen. Replaces what is there. */
 int vmas_read(struct task *t);
+/* The same while it runs; the flags of a large process may be missing, they are seen when it is frozen. */
+int vmas_look(struct task *t);
 void vmas_done(struct task *t);
 /* A free range of at least SIZE bytes in the address space of T, page aligned; 0: none. */
 uint64_t vmas_gap(const struct task *t, uint64_t size);
