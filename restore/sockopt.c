@@ -19,14 +19,25 @@
 
 #define BUFFER_MAX (1 << 30)
 
-static bool level_in(const uint32_t *levels, uint32_t level)
+static bool level_in(const uint32_t *levels, size_t n, uint32_t level)
 {
-	while (*levels && *levels != level)
-		levels++;
-	return *levels != 0;
+	for (size_t i = 0; i < n; i++)
+		if (levels[i] == level)
+			return true;
+	return false;
 }
 
 int sockopts_check(const Img__File *file, const Img__SockOpts *opts, const uint32_t *levels)
+{
+	size_t n = 0;
+
+	while (levels[n])
+		n++;
+	return sockopts_check_levels(file, opts, levels, n);
+}
+
+int sockopts_check_levels(const Img__File *file, const Img__SockOpts *opts, const uint32_t *levels,
+                          size_t n)
 {
 	const struct sockopt *last = NULL;
 
@@ -34,7 +45,7 @@ int sockopts_check(const Img__File *file, const Img__SockOpts *opts, const uint3
 		const Img__SockOpts__Value *v = opts->value[i];
 		const struct sockopt *o = sockopt_find(v->level, v->name);
 
-		if (!o || !sockopt_carried(o) || !level_in(levels, v->level))
+		if (!o || !sockopt_carried(o) || !level_in(levels, n, v->level))
 			return fail(-EBADMSG, "file %u: socket option %u of level %u", file->id,
 			            v->name, v->level);
 		if (!sockopt_fits(o->type, v->value.len))
@@ -112,7 +123,7 @@ static int unlock(int fd, const Img__SockOpts *opts)
 	     !sockopts_find(opts, SOL_SOCKET, SO_RCVBUF)))
 		return 0;
 	e = int_set(fd, SO_BUF_LOCK, 0);
-	return e == -ENOPROTOOPT ? 0 : e;
+	return e == -ENOPROTOOPT || e == -EOPNOTSUPP ? 0 : e;
 }
 
 int sockopts_set(const Img__File *file, int fd, const Img__SockOpts *opts, enum sockopts_when when)
@@ -126,6 +137,9 @@ int sockopts_set(const Img__File *file, int fd, const Img__SockOpts *opts, enum 
 		if ((o->how == HOW_EARLY) != (when == SOCKOPTS_EARLY))
 			continue;
 		e = option_set(fd, o, v);
+		/* MPTCP has no way to set it; setting a size has locked it. */
+		if (e == -EOPNOTSUPP && o->level == SOL_SOCKET && o->name == SO_BUF_LOCK)
+			e = 0;
 		if (e < 0)
 			return fail(e, "socket %u: set %s", file->id, o->text);
 	}

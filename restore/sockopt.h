@@ -16,6 +16,10 @@ enum sockopts_when { SOCKOPTS_EARLY, SOCKOPTS_LATE };
  */
 int sockopts_check(const Img__File *file, const Img__SockOpts *opts, const uint32_t *levels);
 
+/* The same for N levels, of which IPPROTO_IP, which is 0, may be one. */
+int sockopts_check_levels(const Img__File *file, const Img__SockOpts *opts, const uint32_t *levels,
+                          size_t n);
+
 /* Set those of that step. 0 or -errno explained. */
 int sockopts_set(const Img__File *file, int fd, const Img__SockOpts *opts, enum sockopts_when when);
 
