@@ -14,6 +14,9 @@
 
 #include "lib/cleanup.h"
 
+/* Of cells by their users, as many as there are shared pages at most; a hostile image may have more. */
+#define VISITS_MAX (UINT64_C(1) << 28)
+
 /* Somebody's pages that lie in the cover. */
 struct use {
 	uint64_t start, size, offset;
@@ -111,20 +114,31 @@ static void cover_melt(struct plan *p)
 	p->cover.n = n + 1;
 }
 
+static const Img__Memory *memory_of(const struct restore *r, const struct rtask *t)
+{
+	return t->role == ROLE_TASK
+	               ? (const Img__Memory *)aspect_record(r, KIND_memory, (uint32_t)t->pid)
+	               : NULL;
+}
+
+/* Of tasks that have memory: the records of others were not checked. */
 static int plan_cover(struct plan *p)
 {
-	size_t n;
-	const struct record *rec = images_kind(p->r->images, KIND_pages, &n);
-	int e = 0;
+	array_each (t, &p->r->tasks) {
+		size_t n;
+		const struct record *rec =
+			images_find(p->r->images, KIND_pages, (uint32_t)t->pid, &n);
 
-	for (size_t i = 0; e == 0 && i < n; i++) {
-		const Img__Pages *msg = (const Img__Pages *)rec[i].msg;
+		for (size_t i = 0; memory_of(p->r, t) && i < n; i++) {
+			const Img__Pages *msg = (const Img__Pages *)rec[i].msg;
+			int e = msg->shared ? cover_record(p, msg) : 0;
 
-		if (msg->shared)
-			e = cover_record(p, msg);
+			if (e < 0)
+				return e;
+		}
 	}
 	cover_melt(p);
-	return e;
+	return 0;
 }
 
 /* ---- uses ---- */
@@ -197,13 +211,6 @@ static int use_task(struct plan *p, const struct rtask *t, const Img__Memory *m)
 	}
 	array_done(&list);
 	return e;
-}
-
-static const Img__Memory *memory_of(const struct restore *r, const struct rtask *t)
-{
-	return t->role == ROLE_TASK
-	               ? (const Img__Memory *)aspect_record(r, KIND_memory, (uint32_t)t->pid)
-	               : NULL;
 }
 
 static int plan_uses(struct plan *p)
@@ -303,11 +310,16 @@ static void cell_place(const struct plan *p, struct cell *c)
 static int plan_cells(struct plan *p)
 {
 	int e = plan_borders(p);
+	uint64_t visits = 0;
 
 	if (e < 0)
 		return e;
 	array_each (use, &p->uses) {
 		for (struct cell *c = cell_of(p, use); cell_in(p, c, use); c++) {
+			if (visits++ == VISITS_MAX) {
+				p->out->cells.n = 0;
+				return 0;
+			}
 			if (!c->users++) {
 				c->start = cell_at(c, use);
 				c->first = c->last = use->task;

@@ -16,6 +16,7 @@
 /* A small checkpoint that is right: the tests spoil it. */
 static Img__Vma vmas[VMAS], *vma_list[VMAS] = { &vmas[0], &vmas[1], &vmas[2], &vmas[3] };
 static uint64_t run_start[] = { START / PAGE, 2 }, run_count[] = { 2, 1 };
+static uint64_t run_skip[] = { 0, UINT64_MAX / PAGE };
 static uint64_t guard_start[] = { START + PAGE }, guard_size[] = { PAGE };
 static Img__Memory memory;
 static Img__Pages pages, *page_list[] = { &pages };
@@ -137,6 +138,8 @@ SPOILED(pages_outside_of_mappings_are_refused, run_start[0] -= 1)
 SPOILED(pages_of_shared_mappings_are_refused, run_start[1] = 6)
 SPOILED(pages_beyond_the_page_file_are_refused, run_count[1] = 2)
 SPOILED(pages_over_the_end_are_refused, (run_count[0] = 17, pages_file.size = 20 * PAGE))
+SPOILED(gaps_of_other_runs_are_refused, (pages.skip = run_skip, pages.n_skip = 1))
+SPOILED(a_gap_that_wraps_around_is_refused, (pages.skip = run_skip, pages.n_skip = 2))
 SPOILED(guards_outside_of_mappings_are_refused, guard_start[0] = PAGE)
 SPOILED(guards_without_a_size_are_refused, memory.n_guard_size = 0)
 SPOILED(a_guard_that_wraps_around_is_refused, guard_size[0] = -PAGE)
