@@ -79,6 +79,7 @@ static int check_tree(const struct options *o)
 		.timeout_ms = o->timeout_ms,
 		.all = true,
 		.on_unknown_fd = o->on_unknown_fd,
+		.external = o->external,
 	};
 	int r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)

@@ -17,6 +17,7 @@ int command_dump(const struct options *o, int *ret_status)
 		.fail_at = o->fail_at,
 		.file_contents = o->file_contents,
 		.on_unknown_fd = o->on_unknown_fd,
+		.external = o->external,
 	};
 	int r;
 

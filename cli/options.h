@@ -40,6 +40,7 @@ struct options {
 	bool detach, explain, new_pidns, shell_job;
 	bool json, help;
 	struct words on_unknown_fd;
+	struct words external, inherit_fd, path_map;
 	bool accepted; /* something that is done anyway */
 };
 

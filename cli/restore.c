@@ -45,6 +45,8 @@ int command_restore(const struct options *o, int *ret_status)
 		.explain = o->explain,
 		.timeout_ms = o->timeout_ms,
 		.fail_at = o->fail_at,
+		.path_map = o->path_map,
+		.inherit_fd = o->inherit_fd,
 	};
 	int status = 0;
 	int r = file_policy(o->file_policy, &opt.file_policy);

@@ -176,6 +176,8 @@ int dump_run(const struct dump_options *opt)
 
 	if (r == 0)
 		r = unknown_parse(&opt->on_unknown_fd);
+	if (r == 0)
+		r = external_parse(&opt->external);
 	interrupts_catch();
 	if (r == 0)
 		r = run_stages(&d);
@@ -189,6 +191,8 @@ int dump_check(const struct dump_options *opt)
 {
 	struct dump d = { .opt = opt, .dirfd = -1 };
 	int r = unknown_parse(&opt->on_unknown_fd);
+	if (r == 0)
+		r = external_parse(&opt->external);
 
 	if (r == 0)
 		r = look_tree(&d);

@@ -46,6 +46,7 @@ struct dump_options {
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
 	enum ext_pipe ext_pipe;
+	struct words external;
 	enum sysv_policy sysv;
 };
 
@@ -74,7 +75,7 @@ struct vma {
 };
 
 /* What becomes of a file: see dump/unknown.c. */
-enum fd_policy { FD_CARRY, FD_NULL, FD_CLOSE };
+enum fd_policy { FD_CARRY, FD_NULL, FD_CLOSE, FD_EXTERNAL };
 
 /* One open file description, seen through one or more descriptors. */
 struct file {
@@ -319,6 +320,12 @@ static inline struct file *file_of(struct dump *d, uint32_t id)
 
 /* The first file on the inode of a pipe, fifo or socket; NULL: the tree has none. */
 struct file *file_by_inode(struct dump *d, dev_t dev, ino_t ino);
+
+/* What --external and --inherit-fd call it: "pipe[123]"; "": nothing. One static buffer. */
+const char *file_key(const struct file *f);
+/* Every --external makes sense. -EINVAL, explained. Is F one of them? */
+int external_parse(const struct words *externals);
+bool external_listed(const struct dump *d, const struct file *f);
 
 /* "socket:[123] (TCP, listening on 0.0.0.0:80)": what is known of a file, for messages; one static buffer. */
 const char *file_describe(const struct file *f);

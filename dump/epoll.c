@@ -164,7 +164,8 @@ static ssize_t targets_fill(struct dump *d, const struct file *f, struct rows *r
 			            file_name(f), row->tfd);
 		if (r < 0)
 			return fail(r, "%s: fd %d that it watches", file_name(f), row->tfd);
-		if (file_of(d, t->file)->policy == FD_CARRY)
+		if (file_of(d, t->file)->policy == FD_CARRY ||
+		    file_of(d, t->file)->policy == FD_EXTERNAL)
 			n++;
 		else
 			lose("%s: watches fd %d no more, which is not carried", file_name(f),

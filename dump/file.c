@@ -158,6 +158,7 @@ static int file_dump(struct dump *d, const struct file *f)
 	msg.kind = f->kind;
 	msg.flags = f->flags;
 	msg.pos = f->pos;
+	msg.key = (char *)(uintptr_t)file_key(f);
 	if (f->fd >= 0 && !(f->flags & O_PATH) &&
 	    f->policy == FD_CARRY) { /* others have no owner */
 		auto_close int fd = file_steal(f);

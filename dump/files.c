@@ -196,9 +196,11 @@ static int pipe_link(struct dump *d, struct file *f)
 struct file *file_by_inode(struct dump *d, dev_t dev, ino_t ino)
 {
 	struct pipe_node key = { .dev = dev, .ino = ino }, **found;
+	struct file *f;
 
 	found = tfind(&key, &d->pipe_tree, pipe_node_compare);
-	return found ? file_of(d, (*found)->first) : NULL;
+	f = found ? file_of(d, (*found)->first) : NULL;
+	return f && f->policy != FD_EXTERNAL ? f : NULL;
 }
 
 /* Append F, which is consumed. */
@@ -209,6 +211,8 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	if (!at)
 		return -ENOMEM;
 	f->id = (uint32_t)d->files.n;
+	if (external_listed(d, f))
+		f->policy = FD_EXTERNAL;
 	f->room = dump_kind_of(f, &f->kind);
 	*at = *f;
 	f->link = f->fdinfo = NULL;

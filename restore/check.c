@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "restore/external.h"
 #include "restore/restore.h"
 
 #define CPU_WORDS 32
@@ -110,6 +111,8 @@ int check_images(struct restore *r)
 	const struct record *files = images_kind(r->images, KIND_file, &n);
 	int ret = check_machine(r);
 
+	if (ret == 0)
+		ret = inherit_check(r);
 	for (size_t i = 0; ret == 0 && i < n; i++) {
 		if (i && files[i].owner == files[i - 1].owner)
 			return fail(-EBADMSG, "file %u: is there twice", files[i].owner);

@@ -15,7 +15,7 @@ static int compare(const struct restore *r, const Img__Directory *msg, int fd)
 {
 	struct stat st;
 
-	if (msg->kernel || r->opt->file_policy == FILES_ANY || !pool_same_boot(r))
+	if (msg->kernel || r->opt->file_policy == FILES_ANY || !pool_same_boot(r) || !msg->ino)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return fail(-errno, "directory %s: fstat", msg->path);

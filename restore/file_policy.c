@@ -46,6 +46,11 @@ static int refuse_size(const Img__File *file, const Img__Regular *msg, uint64_t 
 	return refuse(msg, size > msg->size && may_append(file), what);
 }
 
+static uint64_t mtime_of(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 static bool same_build(const Img__Regular *msg)
 {
 	auto_close int fd = open(msg->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -55,7 +60,7 @@ static bool same_build(const Img__Regular *msg)
 	return (size_t)n == msg->build_id.len && !memcmp(now, msg->build_id.data, (size_t)n);
 }
 
-/* Of another inode, or on another machine. 1: it is the same build; 0: nothing is known. */
+/* Of another inode (or of one that was used again), or on another machine. 1: it is the same build; 0: nothing is known. */
 static int compare_build(const Img__Regular *msg, const struct stat *st)
 {
 	if (!msg->build_id.len || !S_ISREG(st->st_mode))
@@ -80,9 +85,8 @@ static int compare_content(struct restore *r, const Img__File *file, const Img__
                            const struct stat *st)
 {
 	uint64_t size = (uint64_t)st->st_size;
-	uint64_t mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
 
-	if (size == msg->size && mtime == msg->mtime)
+	if (size == msg->size && mtime_of(st) == msg->mtime)
 		return 0;
 	if (rolls_back(r, msg))
 		return roll_back(r, msg);
@@ -96,14 +100,15 @@ static int compare_content(struct restore *r, const Img__File *file, const Img__
 int file_compare(struct restore *r, const Img__File *file, const Img__Regular *msg,
                  const struct stat *st)
 {
-	bool boot = pool_same_boot(r), same = st->st_dev == msg->dev && st->st_ino == msg->ino;
+	bool boot = pool_same_boot(r) && msg->ino,
+	     same = st->st_dev == msg->dev && st->st_ino == msg->ino;
 	int e;
 
 	if ((st->st_mode & S_IFMT) != (msg->mode & S_IFMT))
 		return fail(-ENOTSUP, "file %s: is another type of file since the dump", msg->path);
 	if (r->opt->file_policy == FILES_ANY || msg->kernel)
 		return 0;
-	e = boot && same ? 0 : compare_build(msg, st);
+	e = boot && same && mtime_of(st) == msg->mtime ? 0 : compare_build(msg, st);
 	if (e)
 		return e < 0 ? e : 0;
 	if (boot && !same)

@@ -121,8 +121,8 @@ static int open_mount(const struct restore *r, const Img__Inode *msg)
 
 		slash[slash == dir] = '\0';
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 &&
-		    (!pool_same_boot(r) || (fstat(fd, &st) == 0 && st.st_dev == msg->dev)))
+		if (fd >= 0 && (!pool_same_boot(r) || !msg->dev ||
+		                (fstat(fd, &st) == 0 && st.st_dev == msg->dev)))
 			return take_fd(&fd);
 		if (slash == dir)
 			break;
@@ -145,7 +145,7 @@ static int open_handle(const struct restore *r, const Img__Inode *msg)
 	handle.head.handle_type = msg->handle_type;
 	memcpy(handle.head.f_handle, msg->handle.data, msg->handle.len);
 	fd = mount < 0 ? mount : open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == msg->ino &&
+	if (fd >= 0 && fstat(fd, &st) == 0 && (!msg->ino || st.st_ino == msg->ino) &&
 	    (st.st_mode & S_IFMT) == (msg->mode & S_IFMT))
 		return take_fd(&fd);
 	if (fd < 0 && errno == EPERM)

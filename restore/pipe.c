@@ -145,7 +145,7 @@ static int fifo_open(const struct restore *r, const Img__Pipe *msg)
 	if (fd < 0)
 		return fail(-ENOTSUP, "fifo %s: is gone since the dump; put it back", msg->path);
 	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) ||
-	    (pool_same_boot(r) && st.st_ino != msg->ino))
+	    (pool_same_boot(r) && msg->ino && st.st_ino != msg->ino))
 		return fail(-ENOTSUP, "fifo %s: was replaced by another file since the dump",
 		            msg->path);
 	return take_fd(&fd);

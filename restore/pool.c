@@ -20,6 +20,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/fds.pb-c.h"
+#include "restore/external.h"
 #include "restore/restore.h"
 
 #define STDIO_FDS 3
@@ -296,7 +297,9 @@ static int slot_open(struct restore *r, struct slot *slot, const Img__File *file
 		return fail(-EBADMSG, "file %u: there is nothing known of its kind %u", file->id,
 		            file->kind);
 	slot->opening = true;
-	fd = kind->open(r, file, msg);
+	fd = inherit_open(r, file, msg);
+	if (fd == -ENOENT)
+		fd = kind->open(r, file, msg);
 	slot->opening = false;
 	if (fd < 0)
 		return fd;

@@ -22,7 +22,11 @@
 
 int read_images(struct restore *r)
 {
-	return images_read(r->opt->dir, true, &r->images);
+	int ret = path_map_check(&r->opt->path_map);
+
+	if (ret == 0)
+		ret = images_read(r->opt->dir, true, &r->images);
+	return ret < 0 ? ret : map_paths(r);
 }
 
 int open_files(struct restore *r)

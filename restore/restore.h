@@ -40,7 +40,9 @@ struct restore_options {
 	unsigned timeout_ms;
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	enum file_policy file_policy;
-	enum sysv_policy sysv; /* --sysv */
+	struct words path_map;   /* OLD=NEW */
+	struct words inherit_fd; /* fd[N]:KEY */
+	enum sysv_policy sysv;   /* --sysv */
 };
 
 struct rthread {
@@ -235,6 +237,8 @@ int plan_forks(struct restore *r);
 /* ---- stages (restore.c calls them in this order) ---- */
 
 int read_images(struct restore *r);
+int path_map_check(const struct words *map); /* it makes sense; -EINVAL, explained */
+int map_paths(struct restore *r);            /* path_map.c: --path-map; with read_images() */
 int plan_tree(struct restore *r);       /* plan.c: tasks and threads, their relations checked */
 int check_images(struct restore *r);    /* check.c: this machine; every aspect and kind */
 int place_arena(struct restore *r);     /* plan.c: at an address free in all tasks and here */
