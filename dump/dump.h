@@ -153,6 +153,12 @@ struct statuses {
 	int error;
 };
 
+/* Tasks by pid, task_index.c. */
+struct task_index {
+	uint32_t *slots; /* place in dump.tasks + 1; 0: free */
+	size_t mask;
+};
+
 struct dump {
 	const struct dump_options *opt;
 	int dirfd;
@@ -161,11 +167,12 @@ struct dump {
 	struct image_writer *out;
 	struct pages_file *pages; /* the first page file, made before the freeze: that takes time */
 	ARRAY(struct task) tasks; /* the root first, parents before children */
-	ARRAY(struct file) files; /* by id, from 1 */
-	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
-	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
-	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
-	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
+	struct task_index index;
+	ARRAY(struct file) files;      /* by id, from 1 */
+	void *fd_tree;                 /* files.c: what is behind descriptors, for files_gather() */
+	void *map_tree;                /* files.c: what is mapped, for files_add_mapped() */
+	void *pipe_tree;               /* files.c: inodes of pipes, fifos and sockets */
+	struct unix_socks *unix_socks; /* sk_unix_diag.c: what the kernel lists */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	struct shmems shmems;
 	struct sysv *sysv; /* dump/sysv.h */
@@ -181,6 +188,9 @@ struct dump {
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
 const char *task_name(const struct task *t);
+
+/* The task of the tree with that pid, or NULL. */
+struct task *task_find(const struct dump *d, pid_t pid);
 
 /* A thread that still has memory and descriptors: the leader may have exited alone. */
 pid_t task_tid(const struct task *t);

@@ -34,13 +34,11 @@ static int look_terminal(struct dump *d, struct task *t)
 
 	if (r < 0)
 		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
-	if (st.field[STAT_TTY_NR])
-		array_each (leader, &d->tasks)
-			if (leader->pid == t->sid)
-				return fail(-ENOTSUP,
-				            "%s: its session has a controlling terminal and "
-				            "lives in the tree: not supported by this version",
-				            task_name(t));
+	if (st.field[STAT_TTY_NR] && task_find(d, t->sid))
+		return fail(-ENOTSUP,
+		            "%s: its session has a controlling terminal and lives in the tree: not "
+		            "supported by this version",
+		            task_name(t));
 	return 0;
 }
 

@@ -210,19 +210,15 @@ static int settle_task(struct task *t)
 /* Who has lost his parent meanwhile has another one, in the tree or outside. */
 static int settle_parent(struct dump *d, struct task *t)
 {
+	const struct task *parent = task_find(d, t->ppid);
+
 	if (t == d->tasks.v)
 		return 0;
-	for (size_t i = 0; i < d->tasks.n; i++) {
-		/* most likely where it was */
-		size_t at = (t->parent_at + d->tasks.n - i) % d->tasks.n;
-
-		if (d->tasks.v[at].pid == t->ppid) {
-			t->parent_at = at;
-			return 0;
-		}
-	}
-	return fail(-ECANCELED, "%s: left the tree while it was being frozen; try again",
-	            task_name(t));
+	if (!parent)
+		return fail(-ECANCELED, "%s: left the tree while it was being frozen; try again",
+		            task_name(t));
+	t->parent_at = (size_t)(parent - d->tasks.v);
+	return 0;
 }
 
 static int settle_tree(struct dump *d)
@@ -242,6 +238,7 @@ static int settle_tree(struct dump *d)
 		d->tasks.v[kept++] = d->tasks.v[i];
 	}
 	d->tasks.n = kept;
+	r = tasks_index(d);
 	for (size_t i = 0; r >= 0 && i < d->tasks.n; i++)
 		r = settle_parent(d, &d->tasks.v[i]);
 	if (r < 0)

@@ -149,10 +149,7 @@ static int check_session(const struct dump *d, const struct task *t)
 {
 	char name[64];
 
-	array_each (other, &d->tasks)
-		if (other->pid == t->sid)
-			return 0;
-	if (d->opt->shell_job)
+	if (task_find(d, t->sid) || d->opt->shell_job)
 		return 0;
 	/* A session whose leader is gone, as daemons have it, is made again. */
 	if (kill(t->sid, 0) < 0 && errno == ESRCH)

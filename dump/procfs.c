@@ -35,14 +35,6 @@ static pid_t pid_of(const struct file *f, const char **ret_rest)
 	return pid;
 }
 
-static const struct task *task_of(const struct dump *d, pid_t pid)
-{
-	array_each (t, &d->tasks)
-		if (t->pid == pid)
-			return t;
-	return NULL;
-}
-
 /* /proc/PID/task/TID/x: of the leader it is there as soon as the process. */
 static bool is_early(const char *rest, pid_t pid)
 {
@@ -76,7 +68,7 @@ static int procfs_check(struct dump *d, const struct file *f)
 {
 	const char *rest;
 	pid_t pid = pid_of(f, &rest);
-	const struct task *t = task_of(d, pid);
+	const struct task *t = task_find(d, pid);
 	struct stat st;
 
 	if (lstat(f->link, &st) < 0 || (st.st_mode & S_IFMT) != (f->st.st_mode & S_IFMT))
@@ -122,7 +114,7 @@ static int procfs_dump(struct dump *d, const struct file *f)
 	Img__Procfs msg = IMG__PROCFS__INIT;
 	const char *rest;
 	pid_t pid = pid_of(f, &rest);
-	int r = task_of(d, pid) ? 0 : start_of(f, pid, &msg.start);
+	int r = task_find(d, pid) ? 0 : start_of(f, pid, &msg.start);
 
 	if (r < 0)
 		return r;

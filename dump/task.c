@@ -117,6 +117,7 @@ static int task_open(struct task *t)
 
 int task_add(struct dump *d, pid_t pid, size_t parent)
 {
+	const struct task *were = d->tasks.v;
 	struct task *t = array_add(&d->tasks);
 	int r;
 
@@ -126,13 +127,17 @@ int task_add(struct dump *d, pid_t pid, size_t parent)
 		.pid = pid, .parent_at = parent, .proc = -1, .home = -1, .pidfd = -1, .mem = -1
 	};
 	r = task_open(t);
+	if (r == 0)
+		r = tasks_index_last(d);
 	if (r < 0) {
 		task_done(t);
 		d->tasks.n--;
-		return r;
 	}
-	tasks_relink(d);
-	return 0;
+	if (d->tasks.v != were)
+		tasks_relink(d);
+	else if (r == 0)
+		t->parent = parent == SIZE_MAX ? NULL : &d->tasks.v[parent];
+	return r;
 }
 
 bool task_has_ended(const struct task *t)
@@ -200,14 +205,6 @@ int task_find_threads(struct task *t)
 	return errno ? -errno : (int)(t->threads.n - had);
 }
 
-static bool knows_task(const struct dump *d, pid_t pid)
-{
-	array_each (t, &d->tasks)
-		if (t->pid == pid)
-			return true;
-	return false;
-}
-
 static int add_children(struct dump *d, size_t at, const char *list)
 {
 	int added = 0;
@@ -218,7 +215,7 @@ static int add_children(struct dump *d, size_t at, const char *list)
 
 		if (end == list)
 			break;
-		if (pid <= 0 || knows_task(d, pid))
+		if (pid <= 0 || task_find(d, pid))
 			continue;
 		r = task_add(d, pid, at);
 		if (r < 0 && r != -ESRCH)
@@ -263,23 +260,22 @@ bool tasks_many_threads(const struct dump *d)
 static int adopt(struct dump *d, const struct inhabitant *who)
 {
 	auto_close int proc = -1;
+	const struct task *parent;
 	struct proc_stat st;
 	char path[32];
 	int r;
 
-	if (knows_task(d, who->pid))
+	if (task_find(d, who->pid))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d", who->pid);
 	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0 || stat_read(proc, "stat", &st) < 0)
 		return 0; /* gone again */
-	for (size_t i = 0; i < d->tasks.n; i++) {
-		if (d->tasks.v[i].pid != (pid_t)st.field[STAT_PPID])
-			continue;
-		r = task_add(d, who->pid, i);
-		return r == -ESRCH ? 0 : r < 0 ? r : 1;
-	}
-	return 0;
+	parent = task_find(d, (pid_t)st.field[STAT_PPID]);
+	if (!parent)
+		return 0;
+	r = task_add(d, who->pid, (size_t)(parent - d->tasks.v));
+	return r == -ESRCH ? 0 : r < 0 ? r : 1;
 }
 
 int tasks_find_newborn(struct dump *d)
@@ -331,5 +327,6 @@ void tasks_done(struct dump *d)
 	array_each (t, &d->tasks)
 		task_done(t);
 	array_done(&d->tasks);
+	tasks_index_done(d);
 	census_done(&d->census);
 }

@@ -40,6 +40,11 @@ bool tasks_many_threads(const struct dump *d);
 /* Pointers between tasks and threads are right again after the arrays have moved. */
 void tasks_relink(struct dump *d);
 
+/* task_find() knows all tasks, or the last one besides those that it knew. -ENOMEM. */
+int tasks_index(struct dump *d);
+int tasks_index_last(struct dump *d);
+void tasks_index_done(struct dump *d);
+
 /* Forget one, all its descriptors closed. */
 void task_done(struct task *t);
 

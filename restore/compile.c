@@ -167,10 +167,9 @@ static void emit_reap(struct restore *r, struct rtask *t, struct script *s)
 	const struct timespec none = {};
 	bool any = false;
 
-	for (size_t i = 0; i < r->nhelpers; i++) {
-		const struct rtask *h = &r->helpers[i];
-
-		if (h->parent != t)
+	/* A helper is the child of the one who forks it. */
+	for (const struct rtask *h = t->forks; h; h = h->next) {
+		if (h->role != ROLE_HELPER)
 			continue;
 		script_call(s, SYS_wait4, h->pid ? h->pid : -1, 0, h->pid ? 0 : (int)__WCLONE, 0);
 		any = true;

@@ -42,6 +42,8 @@ struct own {
 	uint64_t inheritable, permitted, effective, bounding;
 	uint32_t securebits;
 	bool no_new_privs;
+	gid_t *groups;
+	int ngroups; /* -1: not known */
 };
 
 static uint64_t join(uint32_t low, uint32_t high)
@@ -68,23 +70,34 @@ static void own_read(struct own *o)
 		o->bounding |= set ? CAP(cap) : 0;
 	o->securebits = (uint32_t)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
 	o->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+	o->ngroups = getgroups(0, NULL);
+	o->groups = o->ngroups > 0 ? calloc((size_t)o->ngroups, sizeof(*o->groups)) : NULL;
+	if (o->ngroups > 0 && (!o->groups || getgroups(o->ngroups, o->groups) != o->ngroups))
+		o->ngroups = -1;
 }
 
-static bool same_groups(const Img__Creds *msg)
+/* They do not change; to read them takes some fifty calls, which is too much to do for each thread. */
+static const struct own *own_rights(void)
 {
-	int n = getgroups(0, NULL);
-	auto_free gid_t *groups = calloc(msg->n_groups + 1, sizeof(*groups));
+	static struct own own;
+	static bool known;
 
-	if (!groups || n < 0 || (size_t)n != msg->n_groups)
-		return false;
-	return getgroups(n, groups) == n &&
-	       !memcmp(groups, msg->groups, msg->n_groups * sizeof(*groups));
+	if (!known)
+		own_read(&own);
+	known = true;
+	return &own;
+}
+
+static bool same_groups(const struct own *o, const Img__Creds *msg)
+{
+	return o->ngroups >= 0 && (size_t)o->ngroups == msg->n_groups &&
+	       (!o->ngroups || !memcmp(o->groups, msg->groups, msg->n_groups * sizeof(*o->groups)));
 }
 
 static bool same_ids(const struct own *o, const Img__Creds *msg)
 {
 	return !memcmp(o->uids, msg->uids, sizeof(o->uids)) &&
-	       !memcmp(o->gids, msg->gids, sizeof(o->gids)) && same_groups(msg);
+	       !memcmp(o->gids, msg->gids, sizeof(o->gids)) && same_groups(o, msg);
 }
 
 /* Ambient sets are rare: equal only when both are empty, which ours then is by its inheritable set. */
@@ -113,7 +126,7 @@ static const char *missing(const struct own *o, const Img__Creds *msg)
 
 	if (memcmp(o->uids, msg->uids, sizeof(o->uids)) != 0)
 		need |= CAP(CAP_SETUID);
-	if (memcmp(o->gids, msg->gids, sizeof(o->gids)) != 0 || !same_groups(msg))
+	if (memcmp(o->gids, msg->gids, sizeof(o->gids)) != 0 || !same_groups(o, msg))
 		need |= CAP(CAP_SETGID);
 	if (!same_caps(o, msg) || need)
 		need |= CAP(CAP_SETPCAP);
@@ -126,18 +139,17 @@ static const char *missing(const struct own *o, const Img__Creds *msg)
 static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Creds *msg = (const Img__Creds *)base;
+	const struct own *o = own_rights();
 	const char *cap;
-	struct own o;
 
 	if (msg->n_uids != 4 || msg->n_gids != 4 || msg->dumpable > 2 ||
 	    msg->pdeathsig > KERNEL_NSIG)
 		return fail(-EBADMSG, "thread %u: its credentials are not whole", owner);
-	own_read(&o);
-	cap = missing(&o, msg);
+	cap = missing(o, msg);
 	if (cap)
 		return fail(-EPERM, "thread %u: its credentials need %s, which crtool lacks here",
 		            owner, cap);
-	if (o.no_new_privs && !msg->no_new_privs)
+	if (o->no_new_privs && !msg->no_new_privs)
 		return fail(-EPERM,
 		            "thread %u: crtool runs with no_new_privs, which cannot be taken back",
 		            owner);
@@ -217,11 +229,10 @@ static int creds_emit(struct restore *r, struct rthread *th, const ProtobufCMess
                       struct script *s)
 {
 	const Img__Creds *msg = (const Img__Creds *)base;
-	struct own o;
+	const struct own *o = own_rights();
 
-	own_read(&o);
-	if (!same_ids(&o, msg) || !same_caps(&o, msg))
-		emit_rights(s, &o, msg);
+	if (!same_ids(o, msg) || !same_caps(o, msg))
+		emit_rights(s, o, msg);
 	if (msg->no_new_privs)
 		script_call(s, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
 	script_call(s, SYS_prctl, PR_SET_DUMPABLE, msg->dumpable == 1);

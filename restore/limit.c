@@ -34,6 +34,7 @@ static const char *number(uint64_t limit, char buf[24])
 static int limit_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Limit *msg = (const Img__Limit *)base;
+	bool privileged = own_capability(CAP_SYS_RESOURCE);
 
 	if (msg->n_soft != LIMITS || msg->n_hard != LIMITS)
 		return fail(-EBADMSG, "task %u: %zu limits", owner, msg->n_soft);
@@ -41,11 +42,13 @@ static int limit_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 		struct rlimit own;
 		char want[24], have[24];
 
-		own_limit(i, &own);
 		if (msg->soft[i] > msg->hard[i])
 			return fail(-EBADMSG, "task %u: limit %u is above its hard limit", owner,
 			            i);
-		if (msg->hard[i] > own.rlim_max && !own_capability(CAP_SYS_RESOURCE))
+		if (privileged)
+			continue;
+		own_limit(i, &own);
+		if (msg->hard[i] > own.rlim_max)
 			return fail(-EPERM,
 			            "task %u: \"%s\": its hard limit is %s, that of crtool %s; "
 			            "raise that one first or give crtool CAP_SYS_RESOURCE",
@@ -55,17 +58,28 @@ static int limit_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 	return 0;
 }
 
+/* What all tasks inherit: since the pool of descriptors is there, that does not change. */
+static const struct rlimit *inherited_limits(void)
+{
+	static struct rlimit limits[LIMITS];
+	static bool known;
+
+	for (unsigned i = 0; i < LIMITS && !known; i++)
+		own_limit(i, &limits[i]);
+	known = true;
+	return limits;
+}
+
 static int limit_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                       struct script *s)
 {
 	const Img__Limit *msg = (const Img__Limit *)base;
+	const struct rlimit *own = inherited_limits();
 
 	for (unsigned i = 0; i < LIMITS; i++) {
 		const struct rlimit want = { msg->soft[i], msg->hard[i] };
-		struct rlimit own;
 
-		own_limit(i, &own);
-		if (want.rlim_cur != own.rlim_cur || want.rlim_max != own.rlim_max)
+		if (want.rlim_cur != own[i].rlim_cur || want.rlim_max != own[i].rlim_max)
 			script_call(s, SYS_prlimit64, 0, i, script_put(s, &want, sizeof(want)), 0);
 	}
 	return 0;
