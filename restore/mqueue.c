@@ -1,8 +1,14 @@
-/* POSIX message queue, restore half: the one of that name, or a new one if nothing is lost by it. */
+/*
+ * POSIX message queue, restore half: the one of that name, or a new one if
+ * nothing is lost by it. One that was unlinked is made under its name, or another if that
+ * is taken, and unlinked again.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mqueue.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,15 +20,18 @@
 #include "restore/restore.h"
 
 #define NAME_LIMIT 255 /* mq_overview(7) */
+#define DELETED    " (deleted)"
 
 static int mqueue_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Mqueue *msg = (const Img__Mqueue *)base;
 
 	if (msg->name[0] != '/' || strchr(msg->name + 1, '/') || !msg->name[1] ||
-	    strlen(msg->name) > NAME_LIMIT)
+	    strlen(msg->name) > NAME_LIMIT + strlen(DELETED))
 		return fail(-EBADMSG, "message queue %u: \"%s\" cannot be its name", file->id,
 		            msg->name);
+	if (msg->unlinked && msg->curmsgs)
+		return fail(-EBADMSG, "message queue %u: unlinked, and not empty", file->id);
 	return 0;
 }
 
@@ -59,13 +68,102 @@ static int make_queue(int flags, const Img__Mqueue *msg)
 	return take_fd(&fd);
 }
 
+/* The first file on the queue of inode INO that was unlinked. */
+static uint32_t first_file(const struct record *rec, size_t n, uint64_t ino)
+{
+	for (size_t i = 0; i < n; i++) {
+		const Img__Mqueue *msg = (const Img__Mqueue *)rec[i].msg;
+
+		if (msg->unlinked && msg->ino == ino)
+			return rec[i].owner;
+	}
+	return 0;
+}
+
+static int flags_of(const Img__File *file)
+{
+	return (int)(file->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC;
+}
+
+/* As long as it has a name: all others that are open. */
+static int open_others(struct restore *r, uint32_t first, const Img__Mqueue *msg, const char *name)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_mqueue, &n);
+	int ret = 0;
+
+	for (size_t i = 0; i < n && ret == 0; i++) {
+		const Img__Mqueue *other = (const Img__Mqueue *)rec[i].msg;
+		const Img__File *file =
+			(const Img__File *)images_one(r->images, KIND_file, rec[i].owner);
+		int fd;
+
+		if (rec[i].owner == first || !other->unlinked || other->ino != msg->ino)
+			continue;
+		fd = (int)syscall(SYS_mq_open, name + 1, flags_of(file), 0, NULL);
+		ret = fd < 0 ? fail(-errno, "message queue %s", msg->name)
+		             : pool_leave(r, rec[i].owner, fd);
+	}
+	return ret;
+}
+
+/* A name that nobody else has, for a moment. */
+static void find_name(const Img__Mqueue *msg, char name[static NAME_LIMIT + 1])
+{
+	size_t len = strlen(msg->name), tail = strlen(DELETED);
+	int fd;
+
+	len -= len > tail + 1 && !strcmp(msg->name + len - tail, DELETED) ? tail : 0;
+	snprintf(name, NAME_LIMIT + 1, "%.*s", (int)len, msg->name);
+	fd = (int)syscall(SYS_mq_open, name + 1, O_RDONLY | O_CLOEXEC, 0, NULL);
+	if (fd < 0)
+		return;
+	close(fd);
+	snprintf(name, NAME_LIMIT + 1, "/crtool-%d-%u", getpid(), (unsigned)msg->ino);
+}
+
+static int open_unlinked(struct restore *r, const Img__File *file, const Img__Mqueue *msg)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_mqueue, &n);
+	uint32_t first = first_file(rec, n, msg->ino);
+	char name[NAME_LIMIT + 1];
+	Img__Mqueue named = *msg;
+	auto_close int fd = -1;
+	int ret;
+
+	if (first != file->id) {
+		ret = pool_file(r, first);
+		return ret < 0 ? ret : pool_take(r, file->id);
+	}
+	find_name(msg, name);
+	named.name = name;
+	fd = make_queue(flags_of(file), &named);
+	if (fd < 0)
+		return fd;
+	ret = open_others(r, first, msg, name);
+	syscall(SYS_mq_unlink, name + 1);
+	return ret < 0 ? ret : take_fd(&fd);
+}
+
+/* SIGEV_NONE: all it does is to keep others from being notified. Any close of the queue ends it. */
+static void mqueue_settle(int fd, const ProtobufCMessage *base, struct script *s)
+{
+	const struct sigevent none = { .sigev_notify = SIGEV_NONE };
+
+	if (((const Img__Mqueue *)base)->silent)
+		script_call(s, SYS_mq_notify, fd, script_put(s, &none, sizeof(none)));
+}
+
 static int mqueue_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Mqueue *msg = (const Img__Mqueue *)base;
-	int flags = (int)(file->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC;
-	auto_close int fd = (int)syscall(SYS_mq_open, msg->name + 1, flags, 0, NULL);
-	int ret;
+	int flags = flags_of(file), ret;
+	auto_close int fd = -1;
 
+	if (msg->unlinked)
+		return open_unlinked(r, file, msg);
+	fd = (int)syscall(SYS_mq_open, msg->name + 1, flags, 0, NULL);
 	if (fd < 0 && errno == ENOENT)
 		return make_queue(flags, msg);
 	if (fd < 0)
@@ -77,4 +175,5 @@ static int mqueue_open(struct restore *r, const Img__File *file, const ProtobufC
 const struct restore_kind restore_mqueue = {
 	.check = mqueue_check,
 	.open = mqueue_open,
+	.settle = mqueue_settle,
 };

@@ -125,6 +125,8 @@ struct restore_kind {
 	/* Optional: by the coordinator, when the processes are what they were and before anybody is let go. */
 	int (*finish)(struct restore *r, int fd, const Img__File *file,
 	              const ProtobufCMessage *msg);
+	/* Optional: calls in the owner when it has closed all that is not its own: a close may undo them. */
+	void (*settle)(int fd, const ProtobufCMessage *msg, struct script *s);
 };
 const struct restore_kind *restore_kind_of(uint32_t kind);
 
