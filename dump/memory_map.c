@@ -69,7 +69,9 @@ enum vma_class vma_class(const struct vma *v)
 		                       begins(v->name, "[anon_shmem:")
 		               ? VMA_SHMEM
 		               : VMA_FOREIGN;
-	if (*v->name != '/' || begins(v->name, "/secretmem") || begins(v->name, "/[aio]"))
+	if (begins(v->name, "/[aio]"))
+		return VMA_AIO;
+	if (*v->name != '/' || begins(v->name, "/secretmem"))
 		return VMA_FOREIGN;
 	return VMA_FILE;
 }
@@ -87,7 +89,6 @@ static const char *foreign_obstacle(const struct vma *v)
 		const char *name, *why;
 	} known[] = {
 		{ "/secretmem", "secret memory (memfd_secret) can be read by the program alone" },
-		{ "/[aio]", "the ring of an AIO context is not supported by this version" },
 		{ "anon_inode:[io_uring]", "io_uring is not supported by this version" },
 		{ "anon_inode:[perf_event]", "performance events are not supported" },
 		{ "[uprobes]", "it is being probed (uprobes); take the probes away first" },
@@ -106,7 +107,7 @@ const char *vma_obstacle(const struct vma *v)
 
 	if (c == VMA_FOREIGN)
 		return foreign_obstacle(v);
-	if (c == VMA_KERNEL || c == VMA_VVAR || c == VMA_VDSO)
+	if (c == VMA_KERNEL || c == VMA_VVAR || c == VMA_VDSO || c == VMA_AIO)
 		return NULL;
 	if (v->flags & (VMF(um) | VMF(uw) | VMF(ui)))
 		return "it is registered with userfaultfd, not supported by this version";
@@ -181,7 +182,7 @@ int vma_message(const struct vma *v, Img__Vma *ret)
 	static const Img__Vma__Type types[] = {
 		[VMA_ANON] = IMG__VMA__TYPE__ANON,   [VMA_FILE] = IMG__VMA__TYPE__FILE,
 		[VMA_SHMEM] = IMG__VMA__TYPE__SHMEM, [VMA_VVAR] = IMG__VMA__TYPE__VVAR,
-		[VMA_VDSO] = IMG__VMA__TYPE__VDSO,
+		[VMA_VDSO] = IMG__VMA__TYPE__VDSO,   [VMA_AIO] = IMG__VMA__TYPE__AIO,
 	};
 	enum vma_class c = vma_class(v);
 
@@ -190,7 +191,7 @@ int vma_message(const struct vma *v, Img__Vma *ret)
 	ret->size = v->end - v->start;
 	ret->prot = v->prot;
 	ret->type = types[c];
-	if (c == VMA_VVAR || c == VMA_VDSO)
+	if (c == VMA_VVAR || c == VMA_VDSO || c == VMA_AIO)
 		return 0;
 	ret->map = map_flags(v, c);
 	ret->offset = c == VMA_ANON ? 0 : v->offset;

@@ -10,6 +10,7 @@ enum vma_class {
 	VMA_SHMEM,   /* shared anonymous memory or a memfd, even if mapped privately */
 	VMA_VVAR,    /* data of the vDSO */
 	VMA_VDSO,    /* its code */
+	VMA_AIO,     /* the ring of an AIO context */
 	VMA_KERNEL,  /* not part of the address space: vsyscall */
 	VMA_FOREIGN, /* nothing that can be carried */
 };

@@ -242,6 +242,8 @@ static const char *args_of(const struct op *op, char buf[static 7])
 		return "";
 	if (op->code == OP_CLONE || op->code == OP_BARRIER || op->code == OP_TOUCH)
 		return "x";
+	if (op->code == OP_FETCH)
+		return "xd";
 	if (args && op->nr != SYS_prctl)
 		return args;
 	while (n > 1 && !op->args[n - 1])
@@ -255,6 +257,7 @@ void op_format(const struct op *op, const struct script *s, char *buf, size_t si
 	static const char *const own[] = { [OP_CLONE] = "clone",
 		                           [OP_BARRIER] = "barrier",
 		                           [OP_TOUCH] = "touch_xstate",
+		                           [OP_FETCH] = "fetch",
 		                           [OP_STOP] = "stop" };
 	struct text t = { .buf = buf, .size = size };
 	const char *name =

@@ -17,6 +17,7 @@ enum op_code {
 	OP_CLONE, /* clone3(args[0], args[1]); the child runs the script at args[2], on its own stack */
 	OP_BARRIER, /* arrive at barrier args[0] of struct shared and wait until the coordinator opens it */
 	OP_TOUCH, /* bring the extended CPU state args[0] (XFEATURE mask) into use, so that it can be set */
+	OP_FETCH, /* the 64 bits at args[0] become args[args[1]] of the next op: what a call answered in memory */
 	OP_STOP, /* stop for the tracer; goes on in struct leave if nobody traces */
 };
 

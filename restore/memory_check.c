@@ -55,9 +55,11 @@ static int check_flags(uint32_t pid, const Img__Vma *v)
 	uint32_t type = v->map & MAP_TYPE_BITS;
 	bool anonymous = v->map & MAP_ANONYMOUS;
 
-	if (v->type == IMG__VMA__TYPE__VVAR || v->type == IMG__VMA__TYPE__VDSO)
-		return v->map || v->traits ? vma_fail(pid, v, "flags for the vDSO") : 0;
-	if (v->type > IMG__VMA__TYPE__VDSO)
+	if (v->type == IMG__VMA__TYPE__VVAR || v->type == IMG__VMA__TYPE__VDSO ||
+	    v->type == IMG__VMA__TYPE__AIO)
+		return v->map || v->traits ? vma_fail(pid, v, "flags for what the kernel makes")
+		                           : 0;
+	if (v->type > IMG__VMA__TYPE__AIO)
 		return vma_fail(pid, v, "of an unknown kind");
 	if (v->prot > 7 || v->map & ~MAP_KNOWN || v->traits > TRAITS_KNOWN)
 		return vma_fail(pid, v, "unknown flags");

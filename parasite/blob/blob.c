@@ -131,7 +131,13 @@ static long run_clone(const struct op *op)
 	return r;
 }
 
-static long run_op(const struct script_head *h, const struct op *op)
+static long run_fetch(struct op *op)
+{
+	op[1].args[op->args[1]] = *(const uint64_t *)op->args[0];
+	return 0;
+}
+
+static long run_op(const struct script_head *h, struct op *op)
 {
 	switch (op->code) {
 	case OP_FULL:
@@ -145,6 +151,8 @@ static long run_op(const struct script_head *h, const struct op *op)
 	case OP_TOUCH:
 		blob_touch(op->args[0]);
 		return 0;
+	case OP_FETCH:
+		return run_fetch(op);
 	case OP_STOP:
 		return run_stop(h);
 	default:

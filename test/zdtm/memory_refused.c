@@ -1,6 +1,5 @@
 /* Memory that cannot be saved: the argument says which. */
 #include <fcntl.h>
-#include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <string.h>
@@ -29,13 +28,6 @@ static void secret(void)
 	check(fd >= 0 && ftruncate(fd, SIZE) == 0);
 	memset(map(fd), 'x', SIZE);
 	close(fd);
-}
-
-static void aio(void)
-{
-	aio_context_t context = 0;
-
-	check(syscall(SYS_io_setup, 1, &context) == 0);
 }
 
 static void uring(void)
@@ -74,11 +66,9 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*make)(void);
-	} kinds[] = { { "secret", secret },
-		      { "aio", aio },
-		      { "uring", uring },
-		      { "uffd", uffd },
-		      { "deleted", deleted } };
+	} kinds[] = {
+		{ "secret", secret }, { "uring", uring }, { "uffd", uffd }, { "deleted", deleted }
+	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (argc > 1 && !strcmp(argv[1], kinds[i].name))

@@ -1,0 +1,97 @@
+/*
+ * AIO contexts: an idle one, one with events that wait, one whose ring has come round. Their ids
+ * stay, events come in order and with their data, new requests work until the ring is full.
+ */
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+#define REQUESTS 100
+
+static char bufs[REQUESTS][8];
+
+static aio_context_t setup(void)
+{
+	aio_context_t ctx = 0;
+
+	check(syscall(SYS_io_setup, REQUESTS, &ctx) == 0);
+	return ctx;
+}
+
+/* Read 8 bytes of FD at 8 * N, event data N. */
+static void submit(aio_context_t ctx, int fd, int n)
+{
+	struct iocb cb = {
+		.aio_data = (uint64_t)n,
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)fd,
+		.aio_buf = (uint64_t)bufs[n],
+		.aio_nbytes = 8,
+		.aio_offset = 8 * n,
+	};
+	struct iocb *list = &cb;
+
+	check(syscall(SYS_io_submit, ctx, 1, &list) == 1);
+}
+
+static void fetch(aio_context_t ctx, int n)
+{
+	struct io_event e = {};
+
+	check(syscall(SYS_io_getevents, ctx, 1, 1, &e, NULL) == 1);
+	check(e.data == (uint64_t)n && e.res == 8 && bufs[n][0] == (char)n);
+}
+
+static void empty(aio_context_t ctx)
+{
+	struct timespec none = {};
+	struct io_event e;
+
+	check(syscall(SYS_io_getevents, ctx, 0, 1, &e, &none) == 0);
+}
+
+int main(void)
+{
+	aio_context_t idle = setup(), some = setup(), round = setup();
+	int fd = open("file", O_RDWR | O_CREAT, 0600);
+
+	for (int i = 0; i < REQUESTS; i++)
+		check(pwrite(fd, memset(bufs[0], i, 8), 8, 8 * i) == 8);
+	for (int i = 0; i < 5; i++)
+		submit(some, fd, i);
+	fetch(some, 0);
+	fetch(some, 1);
+	/* a ring has room for some more than it was asked for: 255 or so here */
+	for (int i = 0; i < 240; i++) {
+		submit(round, fd, i % REQUESTS);
+		fetch(round, i % REQUESTS);
+	}
+	for (int i = 0; i < 50; i++)
+		submit(round, fd, i);
+
+	zdtm_park();
+
+	empty(idle);
+	for (int i = 2; i < 5; i++)
+		fetch(some, i);
+	empty(some);
+	for (int i = 50; i < REQUESTS; i++)
+		submit(round, fd, i);
+	for (int i = 0; i < REQUESTS; i++)
+		fetch(round, i);
+	empty(round);
+	for (int k = 0; k < 10; k++) {
+		for (int i = 0; i < REQUESTS; i++)
+			submit(idle, fd, i);
+		for (int i = 0; i < REQUESTS; i++)
+			fetch(idle, i);
+	}
+	check(syscall(SYS_io_destroy, idle) == 0 && syscall(SYS_io_destroy, some) == 0);
+	return zdtm_pass();
+}
