@@ -14,4 +14,3 @@ refused() {
 @test "secret memory is refused" { refused secret "secret memory"; }
 @test "io_uring is refused" { refused uring "io_uring"; }
 @test "memory registered with userfaultfd is refused" { refused uffd "userfaultfd"; }
-@test "a mapping of a deleted file is refused" { refused deleted "/gone (deleted)"; }

@@ -51,24 +51,12 @@ static void uffd(void)
 	check(ioctl(fd, UFFDIO_REGISTER, &range) == 0);
 }
 
-static void deleted(void)
-{
-	int fd = open("gone", O_RDWR | O_CREAT, 0600);
-
-	check(fd >= 0 && ftruncate(fd, SIZE) == 0);
-	map(fd);
-	close(fd);
-	check(unlink("gone") == 0);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*make)(void);
-	} kinds[] = {
-		{ "secret", secret }, { "uring", uring }, { "uffd", uffd }, { "deleted", deleted }
-	};
+	} kinds[] = { { "secret", secret }, { "uring", uring }, { "uffd", uffd } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (argc > 1 && !strcmp(argv[1], kinds[i].name))
