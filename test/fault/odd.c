@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/landlock.h>
@@ -59,15 +58,6 @@ static int in_perf(void)
 		                        .exclude_kernel = 1 };
 
 	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
-static int in_bpf(void)
-{
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1
-	};
-
-	return (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
 }
 
 static int in_pidfd(void)
@@ -144,7 +134,6 @@ static const struct {
 	{ "io_uring", in_io_uring },
 	{ "userfaultfd", in_userfaultfd },
 	{ "perf", in_perf },
-	{ "bpf", in_bpf },
 	{ "pidfd", in_pidfd },
 	{ "landlock", in_landlock },
 	{ "fsopen", in_fsopen },

@@ -36,7 +36,6 @@ mapped() {
 @test "an io_uring is refused" { anonymous io_uring "[[]io_uring]"; }
 @test "a userfaultfd is refused" { anonymous userfaultfd "[[]userfaultfd]"; }
 @test "a performance counter is refused" { anonymous perf "[[]perf_event]"; }
-@test "a BPF map is refused" { anonymous bpf bpf-map; }
 @test "a Landlock ruleset is refused" { anonymous landlock "[[]landlock-ruleset]"; }
 @test "a file system context is refused" { anonymous fsopen "[[]fscontext]"; }
 @test "a seccomp listener is refused" { anonymous seccomp-notify "seccomp notify"; }
