@@ -97,7 +97,7 @@ if ! command -v strace >/dev/null; then
 	echo "skipped: there is no strace"
 	exit 0
 fi
-[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000
+[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000 epoll 15000
 measure none 0 || exit 1
 base_dump=$dump_calls base_restore=$restore_calls
 printf '%-8s %7s %18s %18s %10s %12s\n' kind number "dump calls each" "restore calls each" "frozen ms" "restore ms"

@@ -8,14 +8,17 @@
 #include <errno.h>
 #include <fts.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 
-#define KERNEL_MINORBITS 20 /* the kernel writes a device number in its own way (MKDEV) */
+#define KERNEL_MINORBITS 20      /* the kernel writes a device number in its own way (MKDEV) */
+#define LOOKS            1000000 /* names that are looked at in a search: some seconds */
 #ifndef AT_HANDLE_FID
 #define AT_HANDLE_FID 0x200 /* 6.6 */
 #endif
@@ -111,12 +114,17 @@ static int search(const struct fhandle *h, char **ret_path)
 	int r = fhandle_mount_path(h->sdev, &top);
 	char *const tops[] = { top, NULL };
 	auto_(fts_closep) FTS *fts = NULL;
+	struct statfs fs;
 	FTSENT *e;
+	int looks = 0;
 
 	if (r < 0)
 		return r;
+	/* What is in there changes all the time. */
+	if (statfs(top, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC)
+		return -ENOENT;
 	fts = fts_open(tops, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
-	while (fts && (e = fts_read(fts))) {
+	while (fts && looks++ < LOOKS && (e = fts_read(fts))) {
 		if (e->fts_info == FTS_DP || e->fts_info == FTS_NS ||
 		    e->fts_statp->st_ino != h->ino || !is_it(e->fts_path, h))
 			continue;
