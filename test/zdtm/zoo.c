@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/bpf.h>
 #include <mqueue.h>
 #include <poll.h>
 #include <sched.h>
@@ -31,12 +33,13 @@
 
 struct zoo {
 	pid_t child;
-	int pipe[2], packets[2], fifo, regular, log, path, dir, null, full, random;
+	int pipe[2], packets[2], fifo, regular, log, deleted, path, dir, null, full, random;
 	int event, semaphore, timer, alarm, date, signals, memfd, epoll, nested, unix_pair[2];
 	int inotify, fanotify, self, of_child, dead, status, children, ns;
 	char queue_name[32];
 	mqd_t queue;
-	int shm;
+	int shm, bpf, tun;
+	aio_context_t aio;
 	char *attached;
 };
 
@@ -90,6 +93,10 @@ static void make_files(struct zoo *z)
 	z->log = opened("log", O_WRONLY | O_CREAT | O_APPEND);
 	check(lockf(z->log, F_LOCK, 100) == 0);
 	z->path = opened("file", O_PATH);
+	z->deleted = opened("deleted", O_RDWR | O_CREAT);
+	text_write(z->deleted, "deleted");
+	check(unlink("deleted") == 0);
+	z->tun = open("/dev/net/tun", O_RDWR); /* if there is one */
 	z->dir = opened(".", O_RDONLY | O_DIRECTORY);
 	z->null = opened("/dev/null", O_RDWR);
 	z->full = opened("/dev/full", O_RDWR);
@@ -130,6 +137,54 @@ static void make_events(struct zoo *z)
 	check(inotify_add_watch(z->inotify, "watched", IN_CREATE) == 1);
 	z->fanotify = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY);
 	check(fanotify_mark(z->fanotify, FAN_MARK_ADD, FAN_MODIFY, AT_FDCWD, "file") == 0);
+}
+
+/* A read of the file, done, whose event nobody fetches for now. */
+static void make_aio(struct zoo *z)
+{
+	static char buf[4];
+	struct iocb cb = { .aio_data = 5,
+		           .aio_lio_opcode = IOCB_CMD_PREAD,
+		           .aio_fildes = (uint32_t)z->regular,
+		           .aio_buf = (uint64_t)buf,
+		           .aio_nbytes = sizeof(buf) };
+	struct iocb *list = &cb;
+
+	check(syscall(SYS_io_setup, 8, &z->aio) == 0);
+	check(syscall(SYS_io_submit, z->aio, 1, &list) == 1);
+}
+
+static int map_call(int command, int fd, uint64_t *value)
+{
+	uint32_t key = 3;
+	union bpf_attr attr = {};
+
+	attr.map_fd = (uint32_t)fd;
+	attr.key = (uint64_t)&key;
+	attr.value = (uint64_t)value;
+	return (int)syscall(SYS_bpf, command, &attr, sizeof(attr));
+}
+
+/* If the kernel has them. */
+static void make_map(struct zoo *z)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4
+	};
+	uint64_t value = 42;
+
+	z->bpf = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	check(z->bpf < 0 || map_call(BPF_MAP_UPDATE_ELEM, z->bpf, &value) == 0);
+}
+
+static void check_kernel(const struct zoo *z)
+{
+	struct io_event event;
+	uint64_t value;
+
+	check(syscall(SYS_io_getevents, z->aio, 1, 1, &event, NULL) == 1);
+	check(event.data == 5 && event.res == 4);
+	check(z->bpf < 0 || (map_call(BPF_MAP_LOOKUP_ELEM, z->bpf, &value) == 0 && value == 42));
 }
 
 static void make_ipc(struct zoo *z)
@@ -199,6 +254,9 @@ static void check_files(const struct zoo *z)
 	char byte;
 
 	text_read(z->regular, "456789");
+	check(lseek(z->deleted, 0, SEEK_SET) == 0);
+	text_read(z->deleted, "deleted");
+	check(z->tun < 0 || fcntl(z->tun, F_GETFL) & O_RDWR);
 	check(fcntl(z->log, F_GETFL) & O_APPEND && fcntl(z->path, F_GETFL) & O_PATH);
 	check(fchdir(z->dir) == 0 && access("log", F_OK) == 0);
 	check(write(z->null, "x", 1) == 1 && write(z->full, "x", 1) < 0 && errno == ENOSPC);
@@ -266,6 +324,8 @@ int main(void)
 	make_streams(&z);
 	make_files(&z);
 	make_events(&z);
+	make_aio(&z);
+	make_map(&z);
 	make_ipc(&z);
 	make_processes(&z);
 	make_epoll(&z);
@@ -275,6 +335,7 @@ int main(void)
 	check_streams(&z);
 	check_files(&z);
 	check_events(&z);
+	check_kernel(&z);
 	check_ipc(&z);
 	check_processes(&z);
 	return zdtm_pass();
