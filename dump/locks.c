@@ -6,8 +6,9 @@
  *
  *	lock:	1: POSIX  ADVISORY  READ 6063 fe:00:10953011 1073741826 1073742335
  *
- * Leases are refused: what matters of them is that others are stopped from
- * opening the file, and they would not be between dump and restore.
+ * A lease stops others from opening the file until its holder has given it up:
+ * between dump and restore nobody does. One that is being broken is refused, as
+ * somebody waits for it, and gets it sooner than a dump could be undone.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,18 +26,19 @@ static const struct {
 	{ "POSIX", IMG__LOCKS__TYPE__POSIX },
 	{ "OFDLCK", IMG__LOCKS__TYPE__OFD },
 	{ "FLOCK", IMG__LOCKS__TYPE__FLOCK },
+	{ "LEASE", IMG__LOCKS__TYPE__LEASE },
 };
 
 /* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: a lock of another type. */
 static int lock_parse(const char *line, Img__Locks__Lock *ret)
 {
-	char name[16], mode[16], end[24];
+	char name[16], state[16], mode[16], end[24];
 
-	if (sscanf(line, "lock: %*d: %15s %*s %15s %*d %*s %" SCNu64 " %23s", name, mode,
-	           &ret->start, end) != 4)
+	if (sscanf(line, "lock: %*d: %15s %15s %15s %*d %*s %" SCNu64 " %23s", name, state, mode,
+	           &ret->start, end) != 5)
 		return -EPROTO;
 	ret->write = !strcmp(mode, "WRITE");
-	if (!ret->write && strcmp(mode, "READ") != 0)
+	if ((!ret->write && strcmp(mode, "READ") != 0) || !strcmp(state, "BREAKING"))
 		return -ENOTSUP;
 	ret->end = UINT64_MAX;
 	if (strcmp(end, "EOF") != 0 && sscanf(end, "%" SCNu64, &ret->end) != 1)

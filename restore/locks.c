@@ -19,7 +19,7 @@ static int locks_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 
 	for (size_t i = 0; i < msg->n_lock; i++)
 		if (msg->lock[i]->start > msg->lock[i]->end || msg->lock[i]->start > INT64_MAX ||
-		    msg->lock[i]->type > IMG__LOCKS__TYPE__FLOCK)
+		    msg->lock[i]->type > IMG__LOCKS__TYPE__LEASE)
 			return fail(-EBADMSG, "task %u: fd %u: lock of a wrong range", owner,
 			            msg->lock[i]->fd);
 	return 0;
@@ -36,6 +36,8 @@ static void lock_emit(const Img__Locks__Lock *lock, struct script *s)
 
 	if (lock->type == IMG__LOCKS__TYPE__FLOCK)
 		script_call(s, __NR_flock, lock->fd, (lock->write ? LOCK_EX : LOCK_SH) | LOCK_NB);
+	else if (lock->type == IMG__LOCKS__TYPE__LEASE)
+		script_call(s, __NR_fcntl, lock->fd, F_SETLEASE, lock->write ? F_WRLCK : F_RDLCK);
 	else
 		script_call(s, __NR_fcntl, lock->fd,
 		            lock->type == IMG__LOCKS__TYPE__OFD ? F_OFD_SETLK : F_SETLK,

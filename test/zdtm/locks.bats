@@ -4,6 +4,29 @@ load lib/zdtm
 	zdtm locks
 }
 
+@test "leases hold, and are broken with the signal that was asked for" { zdtm locks_lease; }
+
+@test "a lease that is being broken is refused, the holder runs on" {
+	local opener
+
+	park locks_lease
+	sleep 100 <"$dir/write" 3>&- 4>&- &
+	opener=$!
+	within 5 grep -q BREAKING "/proc/$pid/fdinfo/4"
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"fd 4: $dir/write: lock:"*"LEASE  BREAKING"* ]]
+	running "$pid"
+	kill "$opener"
+}
+
+@test "who waits for a lock goes on waiting, and gets it: flock, POSIX, OFD" {
+	local kind
+
+	for kind in flock posix ofd; do
+		zdtm locks_wait "$kind"
+	done
+}
+
 @test "a lock that somebody took since the dump makes the restore fail" {
 	local to
 
