@@ -13,21 +13,19 @@
 
 #include "dump/dump.h"
 #include "dump/task.h"
+#include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
-static int explain_seize(const struct task *t, pid_t tid, int r)
+static int explain_seize(const struct dump *d, const struct task *t, pid_t tid, int r)
 {
-	auto_free char *status = NULL;
-	uint64_t tracer = 0;
+	int busy = r == -EPERM ? tracer_check(d, t, tid) : 0;
 
-	if (r == -EPERM && file_read(t->proc, "status", &status) > 0 &&
-	    status_u64(status, "TracerPid", 10, &tracer) && tracer)
-		return fail(-EBUSY, "%s: is being traced by task %d; let that detach first",
-		            task_name(t), (int)tracer);
+	if (busy < 0)
+		return busy;
 	if (r == -EPERM)
 		return fail(r, "%s: may not be traced (its user, or CAP_SYS_PTRACE, is needed)",
 		            task_name(t));
@@ -41,7 +39,7 @@ static bool is_zombie(struct task *t, pid_t tid)
 }
 
 /* One that goes away meanwhile is forgotten. */
-static int seize_thread(struct task *t, struct thread *th, bool stop)
+static int seize_thread(const struct dump *d, struct task *t, struct thread *th, bool stop)
 {
 	int r = 0;
 
@@ -52,13 +50,13 @@ static int seize_thread(struct task *t, struct thread *th, bool stop)
 	if (r == 0 && stop && !th->tracee.asked)
 		r = tracee_interrupt(&th->tracee);
 	if (r < 0 && r != -ESRCH && (r != -EPERM || !is_zombie(t, th->tid)))
-		return explain_seize(t, th->tid, r);
+		return explain_seize(d, t, th->tid, r);
 	th->exited = r < 0;
 	return 0;
 }
 
 /* Seize and interrupt all threads that are not yet. The number of those that are new. */
-static int seize_threads(struct task *t)
+static int seize_threads(const struct dump *d, struct task *t)
 {
 	int found = t->state == TASK_ZOMBIE ? 0 : task_find_threads(t);
 
@@ -70,7 +68,7 @@ static int seize_threads(struct task *t)
 		return 0;
 	}
 	array_each (th, &t->threads) {
-		int r = seize_thread(t, th, true);
+		int r = seize_thread(d, t, th, true);
 
 		if (r < 0)
 			return r;
@@ -83,7 +81,7 @@ static int seize_known(struct dump *d)
 {
 	array_each (t, &d->tasks)
 		array_each (th, &t->threads) {
-			int r = seize_thread(t, th, false);
+			int r = seize_thread(d, t, th, false);
 
 			if (r < 0)
 				return r;
@@ -149,7 +147,7 @@ static int freeze_round(struct dump *d)
 	int new = 0;
 
 	for (size_t i = 0; i < d->tasks.n; i++) {
-		int r = seize_threads(&d->tasks.v[i]);
+		int r = seize_threads(d, &d->tasks.v[i]);
 
 		if (r < 0)
 			return r;

@@ -14,6 +14,7 @@
 #include "dump/dump.h"
 #include "dump/share.h"
 #include "dump/task.h"
+#include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -23,18 +24,6 @@
 #define GLANCES    7          /* until what is in the way is believed */
 #define GLANCE_NS  1000000    /* from the first to the second; then twice as long each time */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
-
-/* "41 (gdb)" for a pid that is only mentioned. */
-static void name_pid(uint64_t pid, char *buf, size_t size)
-{
-	auto_free char *comm = NULL;
-	char path[48];
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	if (file_read(AT_FDCWD, path, &comm) > 0)
-		comm[strcspn(comm, "\n")] = '\0';
-	snprintf(buf, size, "%d (%s)", (int)pid, comm ? comm : "?");
-}
 
 /* crtool would stop itself, or the shell that waits for it. */
 static int check_not_ancestor(pid_t tree)
@@ -87,21 +76,6 @@ static int check_kind_of_task(const struct task *t)
 		            "its parent %d has not waited for it",
 		            task_name(t), t->ppid);
 	return 0;
-}
-
-static int check_not_traced(const struct task *t)
-{
-	auto_free char *status = NULL;
-	uint64_t tracer = 0;
-	char name[64];
-	ssize_t len = file_read(t->proc, "status", &status);
-
-	if (len < 0)
-		return fail((int)len, "%s: read /proc/%d/status", task_name(t), t->pid);
-	if (!status_u64(status, "TracerPid", 10, &tracer) || !tracer)
-		return 0;
-	name_pid(tracer, name, sizeof(name));
-	return fail(-EBUSY, "%s: is being traced by %s; let that detach first", task_name(t), name);
 }
 
 static int check_64_bit(const struct task *t)
@@ -236,11 +210,12 @@ static int look_task(struct dump *d, struct task *t)
 {
 	int r = check_kind_of_task(t);
 
+	/* Of other threads the freeze finds out. */
+	if (r == 0)
+		r = tracer_check(d, t, t->state == TASK_ZOMBIE ? t->pid : task_tid(t));
 	if (r < 0 || t->state == TASK_ZOMBIE)
 		return r;
-	r = check_not_traced(t);
-	if (r == 0)
-		r = check_64_bit(t);
+	r = check_64_bit(t);
 	if (r == 0)
 		r = check_namespaces(t);
 	if (r == 0)

@@ -70,6 +70,36 @@ load lib/refuse
 	release
 }
 
+@test "a thread that strace traces, its process it does not" {
+	local tid target
+
+	[ -n "$(command -v strace)" ] || skip "no strace"
+	park fault/steady sleep 2
+	target=$pid
+	tid=$(find "/proc/$target/task" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -1)
+	strace -o /dev/null -p "$tid" 3>&- 4>&- 2>/dev/null &
+	within 5 grep -q '^TracerPid:.[1-9]' "/proc/$target/task/$tid/status"
+	says 8 "task $pid (steady): thread $tid is being traced by $! (strace); let that detach first" \
+		crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/to"
+	kill "$!"
+	wait "$!" || true
+	release
+}
+
+@test "a debugger and its tracee in one tree" {
+	local root
+
+	[ -n "$(command -v strace)" ] || skip "no strace"
+	fresh_dir
+	start strace -o /dev/null "$BUILD/test/zdtm/park"
+	root=$pid
+	within 5 test -e "$dir/parked"
+	says 8 "task $(cat "/proc/$root/task/$root/children")(park): is being traced by $root (strace), which is in the tree, too*" \
+		crtool dump -t "$root" -D "$BATS_TEST_TMPDIR/to"
+	running "$root"
+	release
+}
+
 @test "a process in another network namespace" {
 	park_in "unshare --net"
 	refused 4 "task $pid (park): lives in another net namespace than crtool, not supported by this version; run crtool inside of it"

@@ -1,0 +1,10 @@
+/* Tasks that somebody else traces, and names for those that are only mentioned. */
+#pragma once
+
+#include "dump/dump.h"
+
+/* "41 (gdb)". */
+void name_pid(uint64_t pid, char *buf, size_t size);
+
+/* 0, or -EBUSY explained: thread TID of T has a tracer, in the tree or outside. */
+int tracer_check(const struct dump *d, const struct task *t, pid_t tid);
