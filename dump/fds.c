@@ -26,27 +26,9 @@ static int look_table(const struct task *t)
 	return 0;
 }
 
-/* A session with a terminal of its own: a restore could not give it one. */
-static int look_terminal(struct dump *d, struct task *t)
-{
-	struct proc_stat st;
-	int r = stat_read(t->proc, "stat", &st);
-
-	if (r < 0)
-		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
-	if (st.field[STAT_TTY_NR] && task_find(d, t->sid))
-		return fail(-ENOTSUP,
-		            "%s: its session has a controlling terminal and lives in the tree: not "
-		            "supported by this version",
-		            task_name(t));
-	return 0;
-}
-
 static int fds_look(struct dump *d, struct task *t)
 {
-	int r = look_table(t);
-
-	return r < 0 ? r : look_terminal(d, t);
+	return look_table(t);
 }
 
 static int fds_put(struct dump *d, const struct task *t, uint32_t *numbers,

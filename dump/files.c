@@ -143,8 +143,9 @@ static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **r
 
 	if (!node)
 		return -ENOMEM;
-	/* All anonymous inodes are one, only their names differ; an eventfd has a number of its own. */
-	if (!fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id))
+	/* All anonymous inodes are one, only their names differ; an eventfd and a terminal have a number of their own. */
+	if (!fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id) &&
+	    !fdinfo_u64(f->fdinfo, "tty-index", 10, &id))
 		id = strlen(f->link) > 12 ? (uint64_t)f->link[12] << 32 : 0; /* anon_inode:[x */
 	*node = (struct fd_node){
 		.key = { f->st.st_dev, f->st.st_ino, f->pos, id, f->flags, f->mnt_id },

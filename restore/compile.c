@@ -1,8 +1,8 @@
 /*
  * Every thread's way from "just forked" to "is the target" becomes a script:
  *
- *	leader:  heritage, forks, setsid, forks |T| group |G| reap, BUILD |B| clones, THREAD |0| PROCESS |1| LAST |2|
- *	others:                                                                       THREAD |0|         |1| LAST |2|
+ *	leader:  heritage, forks, setsid, SESSION, forks |T| group |G| reap, BUILD |B| clones, THREAD |0| PROCESS |1| LAST |2|
+ *	others:                                                                                THREAD |0|         |1| LAST |2|
  *	zombie:  forks, setsid, forks |T| group |G| exit
  *
  * |n| are barriers that the coordinator opens: at |1| it seizes all threads,
@@ -133,6 +133,9 @@ static int emit_start(struct restore *r, struct rtask *t, struct script *s)
 	emit_forks(t, s, true);
 	if (t->sid == t->pid && t->pid)
 		script_call(s, SYS_setsid);
+	if (ret == 0 && t->sid == t->pid && t->role == ROLE_TASK)
+		ret = emit_phase(r, t->threads.v, PHASE_SESSION);
+	s->room = "tree";
 	emit_forks(t, s, false);
 	if (t->pgid == t->pid && t->sid != t->pid)
 		script_call(s, SYS_setpgid, 0, 0);

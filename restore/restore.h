@@ -137,6 +137,7 @@ const struct restore_kind *restore_kind_of(uint32_t kind);
  * threads exist; all phases from THREAD on are separated by barriers.
  */
 enum phase {
+	PHASE_SESSION, /* the task alone: it has its session, and none of those that it forks into that */
 	PHASE_BUILD,   /* leader: memory, descriptors, what threads share */
 	PHASE_THREAD,  /* every thread, in parallel */
 	PHASE_PROCESS, /* leader: what needs all threads to exist */
