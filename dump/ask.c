@@ -7,14 +7,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "dump/dump.h"
+#include "dump/guard.h"
+#include "dump/task.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
-#define VDSO_MAX         65536
 #define ARENA_TASK       (1024 * 1024) /* asked once per process */
 #define ARENA_PER_THREAD (16 * 1024)   /* asked per thread, besides its stack */
 
@@ -29,30 +29,6 @@ static int check_door_is_free(struct task *t)
 				-EBUSY,
 				"%s: thread %d is still leaving a dump that was killed; try again",
 				task_name(t), th->tid);
-	return 0;
-}
-
-static int find_syscall(struct task *t)
-{
-	const struct vma *vdso = vmas_vdso(t);
-	static char code[VDSO_MAX];
-	struct iovec local = { code, sizeof(code) }, remote;
-	ssize_t n, at;
-	size_t door;
-
-	if (!vdso)
-		return fail(-ENOTSUP, "%s: has no vDSO, not supported by this version",
-		            task_name(t));
-	remote = (struct iovec){ (void *)vdso->start, vdso->end - vdso->start };
-	n = process_vm_readv(task_tid(t), &local, 1, &remote, 1, 0);
-	if (n < 0)
-		return fail(-errno, "%s: read its vDSO", task_name(t));
-	at = arch_find_syscall(code, (size_t)n);
-	if (at < 0)
-		return fail(-ENOTSUP, "%s: its vDSO holds no system call instruction",
-		            task_name(t));
-	t->syscall_insn = vdso->start + (uint64_t)at;
-	t->door = arch_door_place(code, (size_t)n, &door) ? vdso->start + door : 0;
 	return 0;
 }
 
@@ -113,8 +89,10 @@ static int make_arena(struct task *t)
 {
 	size_t size = t->mm_users * ARENA_TASK + t->mm_threads * (ARENA_PER_THREAD + ARENA_STACK);
 	uint64_t base = vmas_gap(t, size);
-	int r = find_syscall(t);
+	int r = task_find_syscall(t);
 
+	if (r == 0 && t->door)
+		r = check_door_is_free(t);
 	if (r < 0)
 		return r;
 	if (!base)
@@ -149,8 +127,11 @@ static int inject(struct dump *d, struct task *t)
 
 	if (mm_of(t) != t)
 		return 0;
-	r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door);
+	r = guard_note_arena(d, t);
 
+	if (r == 0)
+		r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn,
+		                    t->door);
 	if (r < 0)
 		return fail(r, "%s: map the arena into it", task_name(t));
 	return 0;
@@ -159,8 +140,10 @@ static int inject(struct dump *d, struct task *t)
 static int start(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
-		int r = parasite_start(&mm_of(t)->parasite, &th->tracee, &th->script);
+		int r = guard_note_dispatch(d, th);
 
+		if (r == 0)
+			r = parasite_start(&mm_of(t)->parasite, &th->tracee, &th->script);
 		if (r < 0)
 			return fail(r, "%s: run the script of thread %d", task_name(t), th->tid);
 	}
@@ -234,7 +217,10 @@ static int cure(struct dump *d, struct task *t)
 {
 	int r = parasite_cure(&t->parasite);
 
-	return r < 0 ? fail(r, "%s: unmap the arena", task_name(t)) : 0;
+	if (r < 0)
+		return fail(r, "%s: unmap the arena", task_name(t));
+	guard_forget(d, t);
+	return 0;
 }
 
 static int check(struct dump *d, struct task *t)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dump/guard.h"
 #include "dump/inode.h"
 #include "dump/shmem.h"
 #include "dump/sysv.h"
@@ -48,6 +49,7 @@ static const struct stage {
 	/* clang-format off */
 	{ "images", open_images },
 	{ "look", look_tree },         /* refuse what cannot be saved */
+	{ "guard", guard_target },     /* undoes what is left if crtool is killed */
 	{ "freeze", freeze_tree },     /* from here on the target stands still */
 	{ "clocks", note_clocks },
 	{ "gather", gather_tasks },    /* what is seen from outside */
@@ -140,6 +142,7 @@ static void dump_done(struct dump *d)
 {
 	gather_statuses(d);
 	unfreeze_tree(d);
+	guard_leave(d);
 	files_done(d);
 	shmems_done(d);
 	sysv_done(d);

@@ -17,6 +17,7 @@
 #include "dump/census.h"
 #include "images/images.h"
 #include "lib/array.h"
+#include "lib/guard.h"
 #include "lib/procfs.h"
 #include "lib/sysv.h"
 #include "lib/table.h"
@@ -181,6 +182,8 @@ struct dump {
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
 	struct statuses statuses;
+	struct guard guard; /* guard.c */
+	struct notes *notes; /* for it */
 	bool frozen;
 	size_t obstacles;                /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "dump/dump.h"
+#include "dump/guard.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
 #include "lib/cleanup.h"
@@ -364,8 +365,10 @@ void unfreeze_tree(struct dump *d)
 			warn("%s: does not leave the arena", task_name(t));
 	array_each (t, &d->tasks) {
 		if (parasite_cure(&t->parasite) < 0)
-			warn("%s: cannot unmap the arena, leaving %zu KiB behind", task_name(t),
-			     t->arena.size / 1024);
+			warn("%s: cannot unmap the arena, %zu KiB; the guard will try again",
+			     task_name(t), t->arena.size / 1024);
+		else
+			guard_forget(d, t);
 		for (size_t i = t->threads.n; i-- > 0;)
 			tracee_release(&t->threads.v[i].tracee);
 	}

@@ -12,6 +12,7 @@
 
 #include "dump/dump.h"
 #include "dump/share.h"
+#include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -105,10 +106,9 @@ static int gather_task(struct dump *d, struct task *t)
 	r = read_status(&t->threads.v[0]);
 	if (r < 0)
 		return fail(r, "%s: read its status", task_name(t));
-	if (t->mem < 0)
-		t->mem = openat(t->proc, "mem", O_RDWR | O_CLOEXEC);
-	if (t->mem < 0)
-		return fail(-errno, "%s: open /proc/%d/mem", task_name(t), t->pid);
+	r = task_open_mem(t);
+	if (r < 0)
+		return r;
 	r = vmas_read(t);
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));

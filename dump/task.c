@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -19,6 +20,8 @@
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* 6.9 */
 #endif
+
+#define VDSO_MAX 65536
 
 #define MANY_THREADS 64
 
@@ -303,6 +306,37 @@ void tasks_relink(struct dump *d)
 		array_each (th, &t->threads)
 			th->task = t;
 	}
+}
+
+int task_find_syscall(struct task *t)
+{
+	const struct vma *vdso = vmas_vdso(t);
+	static char code[VDSO_MAX];
+	struct iovec local = { code, sizeof(code) }, remote;
+	ssize_t n, at;
+	size_t door;
+
+	if (!vdso)
+		return fail(-ENOTSUP, "%s: has no vDSO, not supported by this version",
+		            task_name(t));
+	remote = (struct iovec){ (void *)vdso->start, vdso->end - vdso->start };
+	n = process_vm_readv(task_tid(t), &local, 1, &remote, 1, 0);
+	if (n < 0)
+		return fail(-errno, "%s: read its vDSO", task_name(t));
+	at = arch_find_syscall(code, (size_t)n);
+	if (at < 0)
+		return fail(-ENOTSUP, "%s: its vDSO holds no system call instruction",
+		            task_name(t));
+	t->syscall_insn = vdso->start + (uint64_t)at;
+	t->door = arch_door_place(code, (size_t)n, &door) ? vdso->start + door : 0;
+	return 0;
+}
+
+int task_open_mem(struct task *t)
+{
+	if (t->mem < 0)
+		t->mem = openat(t->proc, "mem", O_RDWR | O_CLOEXEC);
+	return t->mem < 0 ? fail(-errno, "%s: open /proc/%d/mem", task_name(t), t->pid) : 0;
 }
 
 void task_done(struct task *t)

@@ -45,6 +45,12 @@ int tasks_index(struct dump *d);
 int tasks_index_last(struct dump *d);
 void tasks_index_done(struct dump *d);
 
+/* The places in its vDSO (t->syscall_insn, t->door). Needs its maps. 0 or -errno, explained. */
+int task_find_syscall(struct task *t);
+
+/* Open t->mem, unless it is. 0 or -errno, explained. */
+int task_open_mem(struct task *t);
+
 /* Forget one, all its descriptors closed. */
 void task_done(struct task *t);
 

@@ -14,6 +14,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/guard.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "restore/memory.h"
@@ -151,9 +152,48 @@ static void let_go(struct rtask *t)
 		tracee_release(&th->tracee);
 }
 
+/* ---- all or nothing: if crtool dies, those who are traced are killed by the kernel, the others by a guard ---- */
+
+/* Descriptors are certain where numbers are not. */
+static int hold_tasks(void *arg)
+{
+	struct restore *r = arg;
+
+	array_each (t, &r->tasks) {
+		if (t->role == ROLE_TASK)
+			t->pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
+		if (t->role == ROLE_TASK && t->pidfd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void kill_tasks(void *arg)
+{
+	struct restore *r = arg;
+
+	array_each (t, &r->tasks)
+		if (t->role == ROLE_TASK)
+			syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
+}
+
+/* One process is killed as a whole in any case. */
+static int guard_tree(struct guard *g, struct restore *r)
+{
+	size_t live = 0;
+	int ret = 0;
+
+	array_each (t, &r->tasks)
+		live += t->role == ROLE_TASK;
+	if (live > 1)
+		ret = guard_begin(g, hold_tasks, kill_tasks, r);
+	return ret < 0 ? fail(ret, "fork the guard that makes the restore all or nothing") : 0;
+}
+
 int commit(struct restore *r)
 {
 	int64_t offset = syscall_offset();
+	struct guard guard = {};
 	int ret;
 
 	array_each (t, &r->tasks) {
@@ -171,10 +211,14 @@ int commit(struct restore *r)
 		if (ret < 0)
 			return ret;
 	}
+	ret = guard_tree(&guard, r);
+	if (ret < 0)
+		return ret;
 	deadline_arm(0);
 	array_each (t, &r->tasks)
 		if (t->role == ROLE_TASK)
 			let_go(t);
+	guard_end(&guard);
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	return 0;
 }

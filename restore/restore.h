@@ -76,6 +76,7 @@ struct rtask {
 	ARRAY(struct rthread)
 	threads;       /* the leader first; one without a record for zombies and helpers */
 	uint64_t vdso; /* where its vDSO code will be; 0: none */
+	int pidfd;     /* the guard's alone (commit.c) */
 	ARRAY(struct script) fillers; /* of threads that only read pages (memory_fill.c) */
 	size_t order,
 		order_end; /* its number in the tree of forks; behind that of its last descendant */

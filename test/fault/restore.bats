@@ -13,7 +13,6 @@ load lib/points
 }
 
 @test "killed at any call, a restore of a tree is all or nothing" {
-	[ "$FAULT_STEP" = 1 ] || skip "known: killed between the first and the last detach, a part survives"
 	victim=(fault/family)
 	restore_points KILL
 }

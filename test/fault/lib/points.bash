@@ -36,6 +36,7 @@ count_calls() {
 traits() {
 	grep -hE '^(TracerPid|State:.[tT])' /proc/"$pid"/task/*/status 2>/dev/null
 	echo "descriptors" /proc/"$pid"/fd/*
+	echo "foreign code: $(grep -c "r-xp 00000000 00:00 0 *$" /proc/"$pid"/maps)"
 }
 
 # The next dump. A thread that a killed crtool has let go may still be on its way out: that is told, and over soon.

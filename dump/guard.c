@@ -1,0 +1,224 @@
+#include "dump/guard.h"
+
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dump/task.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+#define NOTES     (1u << 20) /* address space only, until they are written */
+#define TRIES     1000       /* for threads that are on their way out */
+#define MOMENT_NS 2000000
+
+/* Of a task (its arena) or of one of its threads (its dispatch). */
+struct note {
+	pid_t pid; /* 0: it has been undone */
+	pid_t tid;
+	uint64_t base, size, door;
+	struct dispatch dispatch;
+};
+
+struct notes {
+	uint32_t n;
+	struct note v[];
+};
+
+#define NOTES_SIZE (sizeof(struct notes) + NOTES * sizeof(struct note))
+
+/* ---- in crtool ---- */
+
+static int note_add(struct dump *d, const struct note *note)
+{
+	struct notes *notes = d->notes;
+
+	if (!notes)
+		return 0;
+	if (notes->n == NOTES)
+		return -E2BIG;
+	notes->v[notes->n] = *note;
+	__atomic_store_n(&notes->n, notes->n + 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int guard_note_arena(struct dump *d, const struct task *t)
+{
+	return note_add(d, &(struct note){ .pid = t->pid,
+	                                   .base = t->arena.base,
+	                                   .size = t->arena.size,
+	                                   .door = t->door });
+}
+
+int guard_note_dispatch(struct dump *d, const struct thread *th)
+{
+	if (!th->tracee.dispatch.mode)
+		return 0;
+	return note_add(d, &(struct note){ .pid = th->task->pid,
+	                                   .tid = th->tid,
+	                                   .dispatch = th->tracee.dispatch });
+}
+
+void guard_forget(struct dump *d, const struct task *t)
+{
+	struct notes *notes = d->notes;
+
+	for (uint32_t i = 0; notes && i < notes->n; i++)
+		if (notes->v[i].pid == t->pid)
+			notes->v[i].pid = 0;
+}
+
+static bool is_needed(const struct notes *notes)
+{
+	for (uint32_t i = 0; i < notes->n; i++)
+		if (notes->v[i].pid)
+			return true;
+	return false;
+}
+
+void guard_leave(struct dump *d)
+{
+	if (!d->notes || !is_needed(d->notes)) /* else it has its work when we are gone */
+		guard_end(&d->guard);
+	if (d->notes)
+		munmap(d->notes, NOTES_SIZE);
+	d->notes = NULL;
+}
+
+/* ---- in the guard ---- */
+
+static struct task *task_of(struct dump *g, pid_t pid)
+{
+	array_each (t, &g->tasks)
+		if (t->pid == pid && t->state != TASK_ZOMBIE)
+			return t;
+	return NULL;
+}
+
+static bool is_inside(const struct note *note, uint64_t ip)
+{
+	return ip - note->base < note->size || (note->door && ip - note->door < ARCH_DOOR_SIZE);
+}
+
+static bool has_left(const struct task *t, const struct note *note)
+{
+	array_each (th, &t->threads)
+		if (is_inside(note, arch_ip(&th->tracee.regs)))
+			return false;
+	return true;
+}
+
+/* A thread of any process that shares the memory (CLONE_VM) may be in it. */
+static bool all_have_left(struct dump *g, const struct notes *notes)
+{
+	for (uint32_t i = 0; i < notes->n; i++) {
+		const struct note *note = &notes->v[i];
+
+		if (!note->pid || !note->size)
+			continue;
+		array_each (t, &g->tasks)
+			if (t->state != TASK_ZOMBIE && !has_left(t, note) &&
+			    syscall(SYS_kcmp, note->pid, t->pid, KCMP_VM, 0, 0) == 0)
+				return false;
+	}
+	return true;
+}
+
+/* Is the arena still there, and is it ours? Nothing merges with it, see vmas_gap(). */
+static bool is_mapped(struct task *t, const struct note *note)
+{
+	uint64_t sum = 0;
+
+	if (vmas_read(t) < 0)
+		return false;
+	array_each (v, &t->vmas)
+		if (v->start >= note->base && v->end <= note->base + note->size && !v->ino)
+			sum += v->end - v->start;
+	return sum == note->size;
+}
+
+static void undo_arena(struct task *t, const struct note *note)
+{
+	static const char zeros[ARCH_DOOR_SIZE];
+	struct tracee *host = &t->threads.v[0].tracee;
+	int64_t result;
+
+	if (is_mapped(t, note) && task_find_syscall(t) == 0 &&
+	    tracee_syscall(host, t->syscall_insn, SYS_munmap,
+	                   (const uint64_t[6]){ note->base, note->size }, &result) == 0)
+		tracee_put_back(host);
+	if (note->door)
+		pwrite_full(t->mem, zeros, sizeof(zeros), (off_t)note->door);
+}
+
+static void undo_dispatch(struct task *t, const struct note *note)
+{
+	array_each (th, &t->threads)
+		if (th->tid == note->tid)
+			tracee_set_dispatch(&th->tracee, &note->dispatch);
+}
+
+static void undo_note(struct dump *g, const struct note *note)
+{
+	struct task *t = task_of(g, note->pid);
+
+	if (!t || task_open_mem(t) < 0)
+		return;
+	if (note->tid)
+		undo_dispatch(t, note);
+	else
+		undo_arena(t, note);
+}
+
+/* Stop the tree; undo all that is noted if no thread is in the way. */
+static bool undo_once(struct dump *g, const struct notes *notes)
+{
+	bool done = task_add(g, g->opt->tree, SIZE_MAX) < 0; /* it has ended */
+
+	if (!done && freeze_tree(g) == 0) {
+		done = all_have_left(g, notes);
+		for (uint32_t i = 0; done && i < notes->n; i++)
+			undo_note(g, &notes->v[i]);
+	}
+	unfreeze_tree(g);
+	tasks_done(g);
+	return done;
+}
+
+static void undo(void *arg)
+{
+	const struct dump *d = arg;
+	const struct timespec moment = { .tv_nsec = MOMENT_NS };
+
+	if (!is_needed(d->notes))
+		return;
+	for (int i = 0; i < TRIES; i++) {
+		struct dump g = { .opt = d->opt, .dirfd = -1 };
+
+		if (undo_once(&g, d->notes))
+			return;
+		nanosleep(&moment, NULL);
+	}
+}
+
+static int prepare(void *arg)
+{
+	return 0;
+}
+
+int guard_target(struct dump *d)
+{
+	void *notes = mmap(NULL, NOTES_SIZE, PROT_READ | PROT_WRITE,
+	                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int r = notes == MAP_FAILED ? -errno : 0;
+
+	if (r == 0) {
+		d->notes = notes;
+		r = guard_begin(&d->guard, prepare, undo, d);
+	}
+	return r < 0 ? fail(r, "fork the guard that protects the target") : 0;
+}

@@ -1,0 +1,25 @@
+/*
+ * Should crtool be killed while scripts are in the target, the threads leave
+ * them by themselves; what no thread can do for the others is undone by a guard
+ * (lib/guard.h): it unmaps the arenas when the last thread is out of them, and
+ * gives back what was held (system call user dispatch). What there is to undo
+ * is noted in memory that both share, before it is done.
+ */
+#pragma once
+
+#include "dump/dump.h"
+
+/* The stage: from here on it is there. */
+int guard_target(struct dump *d);
+
+/* The arena of T is about to be mapped. -errno. */
+int guard_note_arena(struct dump *d, const struct task *t);
+
+/* A script is about to be run in TH, whose system calls go to the program otherwise; else nothing to note. */
+int guard_note_dispatch(struct dump *d, const struct thread *th);
+
+/* Nothing of ours is in T any more. */
+void guard_forget(struct dump *d, const struct task *t);
+
+/* The target runs on as it was, or is gone. Idempotent. */
+void guard_leave(struct dump *d);

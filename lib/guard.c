@@ -1,0 +1,115 @@
+#include "lib/guard.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+/* What the word says: one of these, or the errno that prepare() ended with. */
+#define STARTS 0u
+#define READY  0x10000u
+#define OVER   0x20000u
+
+static void say(uint32_t *word, uint32_t what)
+{
+	__atomic_store_n(word, what, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static uint32_t said(const struct guard *g)
+{
+	return __atomic_load_n(g->word, __ATOMIC_SEQ_CST);
+}
+
+static _Noreturn void watch(const struct guard *g, int crtool, int (*prepare)(void *),
+                            void (*undo)(void *), void *arg)
+{
+	struct pollfd end = { .fd = crtool, .events = POLLIN };
+	sigset_t alarm;
+	int r;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+
+	prctl(PR_SET_NAME, "crtool-guard");
+	r = prepare(arg);
+	say(g->word, r < 0 ? (uint32_t)-r : READY);
+	if (r < 0)
+		_exit(1);
+	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+		continue;
+	sigprocmask(SIG_UNBLOCK, &alarm, NULL); /* deadlines hold for it, too */
+	if (said(g) != OVER)
+		undo(arg);
+	_exit(0);
+}
+
+/* -errno; -ECHILD: it has ended. */
+static int wait_ready(const struct guard *g)
+{
+	uint32_t what;
+
+	while ((what = said(g)) == STARTS) {
+		const struct timespec glance = { .tv_nsec = 10000000 };
+
+		if (waitpid(g->pid, NULL, WNOHANG) == g->pid)
+			return -ECHILD;
+		syscall(SYS_futex, g->word, FUTEX_WAIT, STARTS, &glance, NULL, 0);
+	}
+	return what == READY ? 0 : -(int)what;
+}
+
+int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *arg), void *arg)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
+	auto_close int crtool = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	sigset_t all, old;
+	void *word;
+	int r;
+
+	*g = (struct guard){};
+	if (crtool < 0)
+		return -errno;
+	word = mmap(NULL, sizeof(*g->word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	            0);
+	if (word == MAP_FAILED)
+		return -errno;
+	g->word = word;
+	sigfillset(&all); /* a terminal's signals are not for it */
+	sigprocmask(SIG_SETMASK, &all, &old);
+	g->pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (g->pid == 0)
+		watch(g, crtool, prepare, undo, arg);
+	r = g->pid < 0 ? -errno : 0;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (r < 0)
+		g->pid = 0;
+	if (r == 0)
+		r = wait_ready(g);
+	if (r < 0)
+		guard_end(g);
+	return r;
+}
+
+void guard_end(struct guard *g)
+{
+	if (g->word)
+		say(g->word, OVER);
+	if (g->pid > 0) {
+		kill(g->pid, SIGKILL);
+		while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	if (g->word)
+		munmap(g->word, sizeof(*g->word));
+	*g = (struct guard){};
+}
