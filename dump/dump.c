@@ -83,13 +83,18 @@ static int explain_interrupt(const struct dump *d, int r)
 	            strsignal(interrupted()));
 }
 
+/* Of a tracee wait(2) tells stops, too, asked or not: these stay where they are. */
 static void take_death(struct tracee *t)
 {
 	siginfo_t si = {};
+	int status;
 
-	if (t->seized && waitid(P_PID, (id_t)t->tid, &si, WEXITED | WNOHANG | __WALL) == 0 &&
-	    si.si_pid == t->tid)
-		t->seized = t->stopped = t->running = false;
+	if (!t->seized ||
+	    waitid(P_PID, (id_t)t->tid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+	    si.si_pid != t->tid || si.si_code == CLD_TRAPPED || si.si_code == CLD_STOPPED)
+		return;
+	waitpid(t->tid, &status, __WALL);
+	t->seized = t->stopped = t->running = false;
 }
 
 /* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
