@@ -266,7 +266,8 @@ int parasite_cure(struct parasite *p)
 	put = tracee_put_back(p->host);
 	if (put == 0)
 		close_door(p);
-	p->host = NULL;
+	if (r == 0)
+		p->host = NULL; /* else it is tried again */
 	return r < 0 ? r : put;
 }
 
