@@ -182,7 +182,7 @@ struct dump {
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
 	struct statuses statuses;
-	struct guard guard; /* guard.c */
+	struct guard guard;  /* guard.c */
 	struct notes *notes; /* for it */
 	bool frozen;
 	size_t obstacles;                /* counted by dump_obstacle() */
