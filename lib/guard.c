@@ -1,6 +1,7 @@
 #include "lib/guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/log.h"
 
 /* What the word says: one of these, or the errno that prepare() ended with. */
 #define STARTS 0u
@@ -30,10 +32,29 @@ static uint32_t said(const struct guard *g)
 	return __atomic_load_n(g->word, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Nothing of crtool's stays open because of the guard: locks, pipes that somebody
+ * reads to their end. The number of the descriptor that is kept.
+ */
+static int drop_files(int keep)
+{
+	const int first = STDERR_FILENO + 1;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int high = fcntl(keep, F_DUPFD_CLOEXEC, first);
+
+	log_setup(LOG_ERROR, stderr);
+	for (int fd = 0; fd < first; fd++)
+		dup2(null, fd);
+	if (high > first)
+		dup3(high, first, O_CLOEXEC);
+	close_range((unsigned)first + 1, ~0u, 0);
+	return first;
+}
+
 static _Noreturn void watch(const struct guard *g, int crtool, int (*prepare)(void *),
                             void (*undo)(void *), void *arg)
 {
-	struct pollfd end = { .fd = crtool, .events = POLLIN };
+	struct pollfd end = { .fd = drop_files(crtool), .events = POLLIN };
 	sigset_t alarm;
 	int r;
 
