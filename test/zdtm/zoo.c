@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -38,7 +39,7 @@ struct zoo {
 	int inotify, fanotify, self, of_child, dead, status, children, ns;
 	char queue_name[32];
 	mqd_t queue;
-	int shm, bpf, tun;
+	int shm, bpf, tun, ptmx, tty;
 	aio_context_t aio;
 	char *attached;
 };
@@ -82,6 +83,15 @@ static void make_streams(struct zoo *z)
 	text_write(z->fifo, "in the fifo");
 	check(socketpair(AF_UNIX, SOCK_STREAM, 0, z->unix_pair) == 0);
 	text_write(z->unix_pair[0], "in the socket");
+}
+
+static void make_terminal(struct zoo *z)
+{
+	z->ptmx = posix_openpt(O_RDWR | O_NOCTTY);
+	check(z->ptmx >= 0 && grantpt(z->ptmx) == 0 && unlockpt(z->ptmx) == 0);
+	z->tty = opened(ptsname(z->ptmx), O_RDWR | O_NOCTTY);
+	text_write(z->tty, "shown");
+	text_write(z->ptmx, "typed\n");
 }
 
 static void make_files(struct zoo *z)
@@ -246,6 +256,8 @@ static void check_streams(const struct zoo *z)
 	text_read(z->packets[0], "two");
 	text_read(z->fifo, "in the fifo");
 	text_read(z->unix_pair[1], "in the socket");
+	text_read(z->ptmx, "shown");
+	text_read(z->tty, "typed\n");
 	check(epoll_wait(z->nested, ev, 8, 0) == 1 && ev[0].data.fd == z->event);
 }
 
@@ -322,6 +334,7 @@ int main(void)
 	struct zoo z = {};
 
 	make_streams(&z);
+	make_terminal(&z);
 	make_files(&z);
 	make_events(&z);
 	make_aio(&z);
