@@ -15,3 +15,20 @@ load lib/apps
 	}
 	carry dump_and_restore_twice dump_running
 }
+
+@test "python: a pool of processes, temporary files, semaphores, shared values" {
+	begin() {
+		start python3 "$PROGRAMS/tempfiles.py"
+		within 20 lines out 5
+	}
+	carry dump_and_restore_twice dump_running
+}
+
+@test "numpy: arrays in mapped files, one of them deleted" {
+	/usr/bin/python3 -c 'import numpy' 2>/dev/null || skip "no numpy: scripts/install-deps apps"
+	begin() {
+		start /usr/bin/python3 "$PROGRAMS/memmap.py"
+		within 20 lines out 5
+	}
+	carry dump_and_restore_twice dump_running
+}
