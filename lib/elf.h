@@ -1,4 +1,7 @@
-/* What crtool reads of ELF64 files: build ids, and the dynamic symbols of an image that lies in memory, such as a vDSO. Untrusted: every offset is checked. */
+/*
+ * What crtool reads of ELF64 files: build ids, and the dynamic symbols of an
+ * image that lies in memory, such as a vDSO. Untrusted: every offset is checked.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -60,7 +60,10 @@ static bool same_build(const Img__Regular *msg)
 	return (size_t)n == msg->build_id.len && !memcmp(now, msg->build_id.data, (size_t)n);
 }
 
-/* Of another inode (or of one that was used again), or on another machine. 1: it is the same build; 0: nothing is known. */
+/*
+ * Of another inode (or of one that was used again), or on another machine. 1: it is
+ * the same build; 0: nothing is known.
+ */
 static int compare_build(const Img__Regular *msg, const struct stat *st)
 {
 	if (!msg->build_id.len || !S_ISREG(st->st_mode))
