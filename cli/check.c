@@ -80,6 +80,7 @@ static int check_tree(const struct options *o)
 		.all = true,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
+		.ext_unix = o->ext_unix,
 	};
 	int r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)

@@ -18,6 +18,7 @@ int command_dump(const struct options *o, int *ret_status)
 		.file_contents = o->file_contents,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
+		.ext_unix = o->ext_unix,
 	};
 	int r;
 

@@ -41,6 +41,7 @@ struct options {
 	bool json, help;
 	struct words on_unknown_fd;
 	struct words external, inherit_fd, path_map;
+	struct words ext_unix;
 	bool accepted; /* something that is done anyway */
 };
 

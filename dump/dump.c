@@ -186,6 +186,8 @@ int dump_run(const struct dump_options *opt)
 		r = unknown_parse(&opt->on_unknown_fd);
 	if (r == 0)
 		r = external_parse(&opt->external);
+	if (r == 0)
+		r = ext_unix_parse(&opt->ext_unix);
 	interrupts_catch();
 	if (r == 0)
 		r = run_stages(&d);
@@ -202,6 +204,8 @@ int dump_check(const struct dump_options *opt)
 	if (r == 0)
 		r = external_parse(&opt->external);
 
+	if (r == 0)
+		r = ext_unix_parse(&opt->ext_unix);
 	if (r == 0)
 		r = look_tree(&d);
 	dump_done(&d);

@@ -48,6 +48,7 @@ struct dump_options {
 	struct words on_unknown_fd;
 	enum ext_pipe ext_pipe;
 	struct words external;
+	struct words ext_unix; /* sk_unix_ext.c */
 	enum sysv_policy sysv;
 };
 
@@ -169,11 +170,12 @@ struct dump {
 	struct pages_file *pages; /* the first page file, made before the freeze: that takes time */
 	ARRAY(struct task) tasks; /* the root first, parents before children */
 	struct task_index index;
-	ARRAY(struct file) files;      /* by id, from 1 */
-	void *fd_tree;                 /* files.c: what is behind descriptors, for files_gather() */
-	void *map_tree;                /* files.c: what is mapped, for files_add_mapped() */
-	void *pipe_tree;               /* files.c: inodes of pipes, fifos and sockets */
-	struct unix_socks *unix_socks; /* sk_unix_diag.c: what the kernel lists */
+	ARRAY(struct file) files; /* by id, from 1 */
+	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
+	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
+	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
+	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
+	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	struct shmems shmems;
 	struct sysv *sysv; /* dump/sysv.h */
@@ -214,6 +216,11 @@ struct dump_kind {
 	 * fail(-ENOTSUP, "%s: fd %d: ...").
 	 */
 	int (*check)(struct dump *d, const struct file *f);
+	/*
+	 * While frozen, before any record, optional: add the files that F alone holds and
+	 * nobody has open (files_add_own()). F moves when files are added.
+	 */
+	int (*reach)(struct dump *d, const struct file *f);
 	/* While frozen: write the record of this kind, owner f->id. */
 	int (*dump)(struct dump *d, const struct file *f);
 };
@@ -325,6 +332,12 @@ int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32
 /* The same of the executable of T, if that is mapped nowhere. */
 int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id);
 
+/*
+ * The file id of what FD, a descriptor of crtool itself, is open on, which is
+ * consumed: one that the tree has open, or a new one of the task d->own. Explained.
+ */
+int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id);
+
 /* The file with that id. */
 static inline struct file *file_of(struct dump *d, uint32_t id)
 {
@@ -345,6 +358,9 @@ const char *file_describe(const struct file *f);
 
 /* "task 41 (redis): fd 7: /a/file", or "... mapped file /a/file": how messages start; one static buffer. */
 const char *file_name(const struct file *f);
+
+/* Does --ext-unix make sense? 0 or -EINVAL explained. */
+int ext_unix_parse(const struct words *words);
 
 /* ---- stages (dump.c calls them in this order) ---- */
 

@@ -170,11 +170,29 @@ static int file_dump(struct dump *d, const struct file *f)
 	return r < 0 ? r : f->room->dump(d, f);
 }
 
+/* What only other files hold becomes known, which may hold more. */
+static int files_reach(struct dump *d)
+{
+	for (size_t i = 0; i < d->files.n; i++) {
+		const struct file *f = &d->files.v[i];
+		int r = f->room && f->room->reach && f->policy == FD_CARRY ? f->room->reach(d, f)
+		                                                           : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int dump_files(struct dump *d)
 {
+	int ret = files_reach(d);
+
+	if (ret < 0)
+		return ret;
 	array_each (f, &d->files) {
-		/* A descriptor was checked by files_check(), a mapped file was not. */
-		int r = f->fd < 0 ? file_check(d, f) : 0;
+		/* A descriptor was checked by files_check(), others were not. */
+		int r = f->fd < 0 || f->task == d->own ? file_check(d, f) : 0;
 
 		if (f->policy == FD_CLOSE)
 			continue;

@@ -386,8 +386,91 @@ int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id)
 	return mapped_add(d, t, "exe", O_RDONLY, ret_file_id);
 }
 
+/* ---- files that the tree holds without having them open ---- */
+
+static int own_task(struct dump *d)
+{
+	struct task *t;
+
+	if (d->own)
+		return 0;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	d->own = t;
+	t->pid = getpid();
+	snprintf(t->comm, sizeof(t->comm), "in flight");
+	t->proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	t->pidfd = t->proc < 0 ? -1 : (int)syscall(SYS_pidfd_open, t->pid, 0);
+	return t->pidfd < 0 ? -errno : 0;
+}
+
+static void own_task_done(struct dump *d)
+{
+	if (!d->own)
+		return;
+	array_each (e, &d->own->fds)
+		close(e->fd);
+	array_done(&d->own->fds);
+	closep(&d->own->proc);
+	closep(&d->own->pidfd);
+	free(d->own);
+	d->own = NULL;
+}
+
+/* Kept open until files_done(). */
+static int own_keep(struct dump *d, struct file *f, size_t *ret_index)
+{
+	struct fd_entry *e = array_add(&d->own->fds);
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	*e = (struct fd_entry){ .fd = f->fd };
+	r = file_add(d, f, ret_index);
+	if (r == 0)
+		e->file = *ret_index;
+	return r;
+}
+
+static int own_look(struct dump *d, struct file *f)
+{
+	auto_close int fds = proc_dir(f->task, "fd"), infos = proc_dir(f->task, "fdinfo");
+	bool cloexec;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", f->fd);
+	return fds < 0 ? fds : infos < 0 ? infos : file_look(fds, infos, name, f, &cloexec);
+}
+
+int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id)
+{
+	auto_close int own = fd;
+	auto_(file_done) struct file f = { .fd = fd };
+	struct fd_node *node;
+	int r = own_task(d);
+
+	f.task = d->own;
+	if (r == 0)
+		r = own_look(d, &f);
+	if (r == 0)
+		r = fd_node_find(d, &f, &node);
+	if (r == 0 && node->file == SIZE_MAX && strstr(f.fdinfo, "\nlock:"))
+		return fail(-ENOTSUP, "%s: a file in flight that is locked: not supported",
+		            file_name(&f));
+	if (r == 0 && node->file == SIZE_MAX) {
+		r = own_keep(d, &f, &node->file);
+		own = -1;
+	}
+	if (r < 0)
+		return fail(r, "a file in flight: look at it");
+	*ret_file_id = (uint32_t)node->file + 1;
+	return 0;
+}
+
 void files_done(struct dump *d)
 {
+	own_task_done(d);
 	tdestroy(d->fd_tree, free);
 	tdestroy(d->map_tree, map_node_free);
 	tdestroy(d->pipe_tree, free);

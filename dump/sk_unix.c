@@ -1,250 +1,357 @@
 /*
- * Unix sockets without a name, dump half: pairs with both ends in the tree or
- * one of them closed (socketpair(2), or connected in any way), sockets that are
- * not connected yet, and datagram sockets connected to a name outside that
- * hold nothing (syslog(3)).
+ * Unix sockets, dump half. All is read from a stolen descriptor and from
+ * sock_diag: who is connected to whom, names, what waits.
  *
- * All is read from a stolen descriptor and from sock_diag. The queue is peeked at
- * with SO_PEEK_OFF, which is put back: nothing is consumed.
+ * A connection that nobody has accepted yet has one end only, the client; what it
+ * has sent already can be seen by nobody, so that is refused.
  *
- * Not carried yet: names and listeners, ends outside of the tree, descriptors in
- * flight, credentials of messages that wait, out-of-band data. SO_PEERCRED
- * shows crtool after a restore.
+ * Not carried: out-of-band data, errors that wait (SO_ERROR), the label of SO_PEERSEC.
+ * SO_PEERCRED is carried for listeners; of connections it shows crtool after a restore.
  */
+#include "dump/sk_unix.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include "dump/dump.h"
-#include "dump/sk_unix_diag.h"
 #include "dump/sockopt.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "proto/sk_unix.pb-c.h"
-
-#ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD 76
-#endif
-
-#define PIECE (1 << 20) /* of a stream; no message is larger than that by default */
-
-static int option_get(int fd, int name, uint32_t *ret)
-{
-	socklen_t len = sizeof(*ret);
-
-	return getsockopt(fd, SOL_SOCKET, name, ret, &len) < 0 ? -errno : 0;
-}
 
 static bool sk_unix_owns(const struct file *f)
 {
-	uint32_t family = AF_UNSPEC;
 	auto_close int fd = -1;
+	int family = AF_UNSPEC;
 
 	if (!S_ISSOCK(f->st.st_mode) || (f->flags & O_PATH) || f->fd < 0)
 		return false;
 	fd = file_steal(f);
-	return fd >= 0 && option_get(fd, SO_DOMAIN, &family) == 0 && family == AF_UNIX;
+	return fd >= 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){ sizeof(family) }) ==
+	               0 &&
+	       family == AF_UNIX;
+}
+
+/* ---- whom it is connected to ---- */
+
+enum relation {
+	ALONE,   /* not connected */
+	PAIR,    /* with another file of the tree */
+	CLOSED,  /* the other end is no more */
+	WAITS,   /* for a listener of the tree to accept it */
+	SENDS,   /* datagrams, to a socket of the tree that has a name */
+	OUTSIDE, /* of the tree is the other end */
+};
+
+struct end {
+	enum relation relation;
+	uint32_t id;  /* of the file at the other end */
+	uint32_t ino; /* of the socket there */
+	struct unix_sock sock;
+};
+
+static int end_find(struct dump *d, const struct file *f, const struct unix_sock *sock,
+                    struct end *ret)
+{
+	uint32_t listener = sock->has_peer && !sock->peer ? unix_sock_waits(d, sock->ino) : 0;
+	const struct file *file;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->ino = listener ? listener : sock->peer;
+	ret->relation = sock->has_peer && sock->state != TCP_LISTEN ? CLOSED : ALONE;
+	if (!ret->ino || ret->relation == ALONE)
+		return 0;
+	file = file_by_inode(d, f->st.st_dev, ret->ino);
+	ret->relation = OUTSIDE;
+	if (!file)
+		return 0;
+	ret->id = file->id;
+	ret->relation = listener ? WAITS : PAIR;
+	if (listener || sock->type != SOCK_DGRAM)
+		return 0;
+	if (unix_sock_find(d, ret->ino, &ret->sock) < 0)
+		return -ENOENT;
+	if (ret->sock.peer == sock->ino && !(ret->sock.named && sock->named))
+		return 0; /* of socketpair(2) */
+	ret->relation = SENDS;
+	return ret->sock.named ? 0 : -EPROTO;
 }
 
 /* ---- checks ---- */
 
 static int refuse(const struct file *f, const char *why)
 {
-	return fail(-ENOTSUP, "%s (%s): %s: not supported by this version", file_name(f),
-	            file_describe(f), why);
+	return fail(-ENOTSUP, "%s (%s): %s", file_name(f), file_describe(f), why);
 }
 
-/* The other end, 0: it was closed; -ENOENT: it is outside. */
-static int peer_find(struct dump *d, const struct file *f, const struct unix_sock *sock,
-                     uint32_t *ret_id)
+/* An end that nobody has open may be in flight to a socket of the tree: that is seen once it is frozen. */
+static int check_outside(struct dump *d, const struct file *f, const struct unix_sock *sock,
+                         const struct end *end, int fd, bool in_flight_known)
 {
-	struct unix_sock peer;
-	const struct file *end;
-	int r;
+	struct unix_address peer;
+	bool has_name = unix_address_get(fd, true, &peer);
+	const char *who;
 
-	*ret_id = 0;
-	if (!sock->peer)
+	/* Where datagrams to a name lead a restore can find out again. */
+	if (sock->type == SOCK_DGRAM && has_name)
 		return 0;
-	end = file_by_inode(d, f->st.st_dev, sock->peer);
-	if (!end)
-		return -ENOENT;
-	r = unix_sock_find(d, sock->peer, &peer);
-	if (r < 0)
-		return r;
-	*ret_id = end->id;
-	return peer.peer == sock->ino && !peer.named && peer.type == sock->type ? 0 : -EPROTO;
-}
-
-/* Datagrams go to a name: where that leads a restore can find out again. */
-static bool may_reconnect(const struct unix_sock *sock, int fd, struct sockaddr_un *ret,
-                          socklen_t *ret_len)
-{
-	char c;
-
-	*ret_len = sizeof(*ret);
-	return sock->type == SOCK_DGRAM && sock->has_peer &&
-	       getpeername(fd, (struct sockaddr *)ret, ret_len) == 0 &&
-	       *ret_len > sizeof(sa_family_t) && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	       errno == EAGAIN;
-}
-
-static int check_peer(struct dump *d, const struct file *f, const struct unix_sock *sock, int fd)
-{
-	struct sockaddr_un name;
-	socklen_t len;
-	uint32_t id;
-	int r = peer_find(d, f, sock, &id);
-
-	if ((r == -ENOENT || r == -EPROTO) && may_reconnect(sock, fd, &name, &len))
+	switch (unix_policy(d, &peer)) {
+	case UNIX_CLOSE:
 		return 0;
-	if (r == -ENOENT)
-		return refuse(f, "its other end is outside of the tree");
-	if (r == -EPROTO)
-		return refuse(f, "its other end has a name");
-	return r < 0 ? fail(r, "%s: find its other end", file_name(f)) : 0;
+	case UNIX_RECONNECT:
+		return has_name && !sock->named ? 0
+		                                : refuse(f, "its other end is outside of the tree "
+		                                            "and has no name to connect to anew; "
+		                                            "--ext-unix=close lets it go");
+	default:
+		who = unix_holder(end->ino);
+		if (!*who && !in_flight_known)
+			return 0;
+		return fail(
+			-ENOTSUP,
+			"%s (%s): its other end%s%s%s is outside of the tree; --ext-unix=%sclose "
+			"lets the connection go",
+			file_name(f), file_describe(f), *who ? ", " : "", who, *who ? "," : "",
+			has_name ? "reconnect or =" : "");
+	}
+}
+
+static int check_waiting(struct dump *d, const struct file *f, const struct unix_sock *sock)
+{
+	const uint32_t *clients = NULL;
+	uint32_t n = unix_sock_waiting(d, sock->ino, &clients);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct unix_sock client;
+
+		if (!clients[i])
+			return refuse(f, "a connection waits in it whose client has closed: what "
+			                 "it has sent cannot be seen before it is accepted");
+		if (unix_sock_find(d, clients[i], &client) == 0 && client.wqueue)
+			return refuse(f, "a connection waits in it that has sent something: that "
+			                 "cannot be seen before it is accepted");
+		if (!file_by_inode(d, f->st.st_dev, clients[i]) &&
+		    unix_policy(d, &(struct unix_address){}) != UNIX_CLOSE)
+			return fail(-ENOTSUP,
+			            "%s (%s): the connection of %s, which is outside of the tree, "
+			            "waits in it; --ext-unix=close lets it go",
+			            file_name(f), file_describe(f), unix_holder(clients[i]));
+	}
+	return 0;
 }
 
 static int sk_unix_check(struct dump *d, const struct file *f)
 {
 	auto_close int fd = file_steal(f);
 	struct unix_sock sock;
-	uint64_t in_flight = 0;
-	uint32_t listens = 0;
+	struct end end;
 	int r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
 
 	if (r == -ENOENT)
-		return refuse(f, "of another network namespace");
+		return refuse(f, "of another network namespace: not supported by this version");
 	if (r == 0)
-		r = option_get(fd, SO_ACCEPTCONN, &listens);
+		r = end_find(d, f, &sock, &end);
+	if (r == -EPROTO)
+		return refuse(f,
+		              "it sends to a socket without a name: not supported by this version");
 	if (r < 0)
 		return fail(r, "%s: ask for its state", file_name(f));
-	if (listens || sock.named)
-		return refuse(f, "a socket with a name");
-	if (fdinfo_u64(f->fdinfo, "scm_fds", 10, &in_flight) && in_flight)
-		return refuse(f, "descriptors are in flight to it");
-	return check_peer(d, f, &sock, fd);
+	if (sock.state == TCP_LISTEN)
+		return check_waiting(d, f, &sock);
+	return end.relation == OUTSIDE ? check_outside(d, f, &sock, &end, fd, false) : 0;
 }
 
 /* ---- record ---- */
 
 struct parts {
-	ARRAY(ProtobufCBinaryData) queue;
+	int fd;
+	struct unix_sock sock;
+	struct end end;
+	struct unix_queue queue;
 	struct sockopts options;
-	struct sockaddr_un name;
+	struct unix_name name;
+	struct unix_address peer;
+	uint32_t *pending;
+	Img__SkUnix__Creds creds;
 };
 
 static void parts_done(struct parts *p)
 {
-	array_each (piece, &p->queue)
-		free(piece->data);
-	array_done(&p->queue);
+	closep(&p->fd);
+	unix_queue_done(&p->queue);
 	sockopts_done(&p->options);
+	free(p->pending);
 }
 
-/* The next message, or piece of the stream, behind what was peeked at. 0: there is none. */
-static ssize_t queue_peek(int fd, struct parts *p, char *buf)
+/* Does a connected socket have its name from its listener, or did it bind one itself? */
+static bool was_accepted(struct dump *d, const struct parts *p)
 {
-	struct iovec iov = { buf, PIECE };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	ProtobufCBinaryData *piece;
+	struct unix_sock peer;
 
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	if (msg.msg_flags & MSG_TRUNC)
-		return -EMSGSIZE;
-	if (n == 0)
+	if (p->sock.type == SOCK_DGRAM || !p->sock.named)
+		return false;
+	if (p->end.relation != PAIR || unix_sock_find(d, p->end.ino, &peer) < 0 || !peer.named)
+		return true;
+	if (unix_sock_listener(d, &p->sock))
+		return true;
+	/* It came to be when its client was there already. */
+	return !unix_sock_listener(d, &peer) && p->sock.ino > peer.ino;
+}
+
+static int name_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
+{
+	const struct file *listener;
+	int r;
+
+	if (!p->sock.named)
 		return 0;
-	piece = array_add(&p->queue);
-	if (!piece)
-		return -ENOMEM;
-	piece->data = malloc((size_t)n);
-	if (!piece->data)
-		return -ENOMEM;
-	memcpy(piece->data, buf, (size_t)n);
-	piece->len = (size_t)n;
-	return 1;
+	r = unix_name_read(f, p->fd, &p->name);
+	if (r < 0)
+		return fail(r, "%s: read its name", file_name(f));
+	msg->name = &p->name.msg;
+	msg->accepted = msg->connected && was_accepted(d, p);
+	if (!msg->accepted)
+		return 0;
+	p->name.base[0] = '\0'; /* the file is the listener's */
+	listener = file_by_inode(d, f->st.st_dev, unix_sock_listener(d, &p->sock));
+	msg->listener = listener ? listener->id : 0;
+	return 0;
 }
 
-static int queue_read(int fd, struct parts *p)
+static int outside_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
-	auto_free char *buf = malloc(PIECE);
-	uint32_t was = 0;
-	int zero = 0, r = buf ? option_get(fd, SO_PEEK_OFF, &was) : -ENOMEM;
-	ssize_t n;
+	bool has_name = unix_address_get(p->fd, true, &p->peer);
+	bool datagrams = p->sock.type == SOCK_DGRAM && has_name;
+	enum unix_policy policy = datagrams ? UNIX_RECONNECT : unix_policy(d, &p->peer);
+	int r = check_outside(d, f, &p->sock, &p->end, p->fd, true);
 
 	if (r < 0)
 		return r;
-	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) < 0)
-		return -errno;
-	while ((n = queue_peek(fd, p, buf)) > 0)
-		continue;
-	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0)
-		return -errno;
-	return (int)n;
+	msg->connected = policy == UNIX_CLOSE;
+	if (policy == UNIX_CLOSE) {
+		lose("%s (%s): its other end is outside of the tree: closed", file_name(f),
+		     file_describe(f));
+		return 0;
+	}
+	msg->peer_name.data = (uint8_t *)p->peer.un.sun_path;
+	msg->peer_name.len = p->peer.len;
+	if (!datagrams)
+		lose("%s (%s): will be connected anew", file_name(f), file_describe(f));
+	return 0;
 }
 
-static bool has_option(const struct parts *p, int name)
+static int listener_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
-	array_each (o, &p->options.all)
-		if (o->level == SOL_SOCKET && (int)o->name == name)
-			return true;
-	return false;
+	const uint32_t *clients = NULL;
+	uint32_t n = unix_sock_waiting(d, p->sock.ino, &clients);
+	struct ucred cred = {};
+
+	p->pending = calloc(n + 1, sizeof(*p->pending));
+	if (!p->pending ||
+	    getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &(socklen_t){ sizeof(cred) }) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct file *client = file_by_inode(d, f->st.st_dev, clients[i]);
+
+		if (client)
+			p->pending[msg->n_pending++] = client->id;
+		else
+			lose("%s (%s): the connection of %s, which waits in it", file_name(f),
+			     file_describe(f), unix_holder(clients[i]));
+	}
+	msg->pending = p->pending;
+	msg->listens = true;
+	msg->backlog = p->sock.wqueue;
+	img__sk_unix__creds__init(&p->creds);
+	p->creds.pid = (uint32_t)cred.pid;
+	p->creds.uid = cred.uid;
+	p->creds.gid = cred.gid;
+	msg->creds = &p->creds;
+	return 0;
+}
+
+static int queue_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
+{
+	int r;
+
+	if (p->sock.state == TCP_LISTEN || (p->sock.type != SOCK_DGRAM && !p->sock.has_peer) ||
+	    p->end.relation == WAITS)
+		return 0;
+	r = unix_queue_read(d, p->fd, p->sock.type, p->sock.shutdown & 1, &p->queue);
+	if (r < 0)
+		return log_failure() ? r : fail(r, "%s: read what waits in it", file_name(f));
+	msg->n_queue = p->queue.all.n;
+	msg->queue = p->queue.list;
+	if (msg->peer_name.len && p->sock.type != SOCK_DGRAM && msg->n_queue)
+		return refuse(f, "to be connected anew, but something waits in it to be read");
+	return 0;
+}
+
+static int parts_open(struct dump *d, const struct file *f, struct parts *p)
+{
+	int r;
+
+	p->fd = file_steal(f);
+	r = p->fd < 0 ? p->fd : unix_sock_find(d, f->st.st_ino, &p->sock);
+	if (r == 0)
+		r = end_find(d, f, &p->sock, &p->end);
+	return r < 0 ? fail(r, "%s: ask for its state", file_name(f)) : 0;
 }
 
 static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
-	auto_close int fd = file_steal(f);
-	struct unix_sock sock;
-	socklen_t len;
-	int r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
+	int r = sockopts_read(d, f, p->fd, SOL_SOCKET, &p->options);
 
+	msg->type = p->sock.type;
+	msg->shutdown = p->sock.shutdown;
+	msg->connected = p->end.relation == PAIR || p->end.relation == CLOSED;
+	msg->peer = p->end.relation == PAIR ? p->end.id : 0;
+	msg->sends_to = p->end.relation == SENDS ? p->end.id : 0;
+	if (r == 0 && p->end.relation == OUTSIDE)
+		r = outside_read(d, f, p, msg);
 	if (r == 0)
-		r = sockopts_read(d, f, fd, SOL_SOCKET, &p->options);
-	if (r < 0)
-		return r;
-	msg->type = sock.type;
-	msg->shutdown = sock.shutdown;
-	if (!sock.has_peer)
-		return 0;
-	r = peer_find(d, f, &sock, &msg->peer);
-	if ((r == -ENOENT || r == -EPROTO) && may_reconnect(&sock, fd, &p->name, &len)) {
-		msg->peer = 0;
-		msg->peer_name.data = (uint8_t *)p->name.sun_path;
-		msg->peer_name.len = len - sizeof(sa_family_t);
-		return 0;
-	}
-	msg->connected = true;
-	return r < 0 ? r : queue_read(fd, p);
-}
-
-static int sk_unix_put(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
-{
-	msg->options = sockopts_message(&p->options);
-	if (!msg->options)
-		return -ENOMEM;
-	msg->n_queue = p->queue.n;
-	msg->queue = p->queue.v;
-	return image_put(d->out, KIND_sk_unix, f->id, &msg->base);
+		r = name_read(d, f, p, msg);
+	if (r == 0 && p->sock.state == TCP_LISTEN)
+		r = listener_read(d, f, p, msg);
+	return r < 0 ? r : queue_read(d, f, p, msg);
 }
 
 static int sk_unix_dump(struct dump *d, const struct file *f)
 {
-	auto_(parts_done) struct parts p = {};
+	auto_(parts_done) struct parts p = { .fd = -1 };
 	Img__SkUnix msg = IMG__SK_UNIX__INIT;
-	int r = sk_unix_read(d, f, &p, &msg);
+	int r = parts_open(d, f, &p);
 
+	if (r == 0)
+		r = sk_unix_read(d, f, &p, &msg);
 	if (r < 0)
-		return log_failure() ? r : fail(r, "%s: read its state", file_name(f));
-	if (p.queue.n && (has_option(&p, SO_PASSCRED) || has_option(&p, SO_PASSPIDFD)))
-		return refuse(f, "messages with credentials wait in it");
-	return sk_unix_put(d, f, &p, &msg);
+		return r;
+	msg.options = sockopts_message(&p.options);
+	return msg.options ? image_put(d->out, KIND_sk_unix, f->id, &msg.base) : -ENOMEM;
+}
+
+/* Files that are in flight. */
+static int sk_unix_reach(struct dump *d, const struct file *f)
+{
+	auto_(unix_queue_done) struct unix_queue queue = {};
+	auto_close int fd = -1;
+	struct unix_sock sock;
+	uint64_t in_flight = 0;
+	int r;
+
+	if (!fdinfo_u64(f->fdinfo, "scm_fds", 10, &in_flight) || !in_flight)
+		return 0;
+	fd = file_steal(f);
+	r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
+	if (r == 0)
+		r = unix_queue_read(d, fd, sock.type, sock.shutdown & 1, &queue);
+	return r < 0 && !log_failure() ? fail(r, "unix socket: read what is in flight") : r;
 }
 
 const struct dump_kind dump_sk_unix = {
 	.owns = sk_unix_owns,
 	.check = sk_unix_check,
+	.reach = sk_unix_reach,
 	.dump = sk_unix_dump,
 };

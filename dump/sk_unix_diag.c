@@ -10,14 +10,25 @@
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <stdlib.h>
+#include <string.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
 
+/* Who waits for whom. */
+struct waiting {
+	uint32_t client, listener;
+};
+
 struct unix_socks {
-	ARRAY(struct unix_sock) all;
+	ARRAY(struct unix_sock) all;       /* by inode */
+	ARRAY(struct unix_sock) listeners; /* by place */
+	ARRAY(struct waiting) waiting;     /* by client */
+	ARRAY(uint32_t) clients;           /* as the listeners have them ... */
+	ARRAY(uint32_t) runs;              /* ... in runs: listener, first, count */
 };
 
 static int diag_ask(int nl)
@@ -31,16 +42,83 @@ static int diag_ask(int nl)
 		          .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.req = { .sdiag_family = AF_UNIX,
 		         .udiag_states = ~0U,
-		         .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER },
+		         .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_VFS |
+		                       UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN },
 	};
 
 	return send(nl, &msg, sizeof(msg), 0) < 0 ? -errno : 0;
 }
 
+/* FNV-1a: names that are no files are told apart by it. */
+static uint64_t name_hash(const uint8_t *name, size_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ name[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static int icons_add(struct unix_socks *socks, uint32_t listener, const uint32_t *clients, size_t n)
+{
+	uint32_t run[] = { listener, (uint32_t)socks->clients.n, (uint32_t)n };
+
+	for (size_t i = 0; i < n; i++) {
+		struct waiting *w = array_add(&socks->waiting);
+		uint32_t *client = array_add(&socks->clients);
+
+		if (!w || !client)
+			return -ENOMEM;
+		*w = (struct waiting){ clients[i], listener };
+		*client = clients[i];
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(run); i++) {
+		uint32_t *at = array_add(&socks->runs);
+
+		if (!at)
+			return -ENOMEM;
+		*at = run[i];
+	}
+	return 0;
+}
+
+static int attribute_take(struct unix_socks *socks, struct unix_sock *sock, const struct rtattr *a)
+{
+	const void *data = RTA_DATA(a);
+	const struct unix_diag_vfs *vfs = data;
+	const struct unix_diag_rqlen *len = data;
+
+	switch (a->rta_type) {
+	case UNIX_DIAG_PEER:
+		sock->peer = *(const uint32_t *)data;
+		sock->has_peer = true;
+		break;
+	case UNIX_DIAG_NAME:
+		sock->named = true;
+		if (!sock->place[0])
+			sock->place[1] = name_hash(data, RTA_PAYLOAD(a));
+		break;
+	case UNIX_DIAG_VFS:
+		sock->place[0] = vfs->udiag_vfs_dev;
+		sock->place[1] = vfs->udiag_vfs_ino;
+		break;
+	case UNIX_DIAG_RQLEN:
+		sock->rqueue = len->udiag_rqueue;
+		sock->wqueue = len->udiag_wqueue;
+		break;
+	case UNIX_DIAG_SHUTDOWN:
+		sock->shutdown = *(const uint8_t *)data;
+		break;
+	case UNIX_DIAG_ICONS:
+		return icons_add(socks, sock->ino, data, RTA_PAYLOAD(a) / sizeof(uint32_t));
+	}
+	return 0;
+}
+
 static int sock_add(struct unix_socks *socks, const struct nlmsghdr *h)
 {
 	const struct unix_diag_msg *msg = NLMSG_DATA(h);
-	struct unix_sock *sock = array_add(&socks->all);
+	struct unix_sock *sock = array_add(&socks->all), *listener;
 	int len = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*msg));
 
 	if (!sock)
@@ -50,16 +128,17 @@ static int sock_add(struct unix_socks *socks, const struct nlmsghdr *h)
 	sock->state = msg->udiag_state;
 	for (const struct rtattr *a = (const struct rtattr *)(msg + 1); RTA_OK(a, len);
 	     a = RTA_NEXT(a, len)) {
-		if (a->rta_type == UNIX_DIAG_PEER) {
-			sock->peer = *(const uint32_t *)RTA_DATA(a);
-			sock->has_peer = true;
-		} else if (a->rta_type == UNIX_DIAG_NAME) {
-			sock->named = true;
-		} else if (a->rta_type == UNIX_DIAG_SHUTDOWN) {
-			sock->shutdown = *(const uint8_t *)RTA_DATA(a);
-		}
+		int r = attribute_take(socks, sock, a);
+
+		if (r < 0)
+			return r;
 	}
-	return 0;
+	if (sock->state != TCP_LISTEN)
+		return 0;
+	listener = array_add(&socks->listeners);
+	if (listener)
+		*listener = *sock;
+	return listener ? 0 : -ENOMEM;
 }
 
 /* One piece of the answer. 1: it was the last. */
@@ -86,6 +165,34 @@ static int sock_compare(const void *a, const void *b)
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
+static int place_compare(const void *a, const void *b)
+{
+	const struct unix_sock *x = a, *y = b;
+
+	if (x->type != y->type)
+		return x->type < y->type ? -1 : 1;
+	return memcmp(x->place, y->place, sizeof(x->place));
+}
+
+static int waiting_compare(const void *a, const void *b)
+{
+	const struct waiting *x = a, *y = b;
+
+	return x->client < y->client ? -1 : x->client > y->client;
+}
+
+static void socks_sort(struct unix_socks *socks)
+{
+	if (socks->all.n)
+		qsort(socks->all.v, socks->all.n, sizeof(*socks->all.v), sock_compare);
+	if (socks->listeners.n)
+		qsort(socks->listeners.v, socks->listeners.n, sizeof(*socks->listeners.v),
+		      place_compare);
+	if (socks->waiting.n)
+		qsort(socks->waiting.v, socks->waiting.n, sizeof(*socks->waiting.v),
+		      waiting_compare);
+}
+
 static int socks_read(struct unix_socks *socks)
 {
 	auto_close int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -99,23 +206,25 @@ static int socks_read(struct unix_socks *socks)
 			continue;
 		r = n < 0 ? -errno : diag_take(socks, buf, (size_t)n);
 	}
-	if (r > 0 && socks->all.n)
-		qsort(socks->all.v, socks->all.n, sizeof(*socks->all.v), sock_compare);
+	socks_sort(socks);
 	return r < 0 ? r : 0;
+}
+
+static int socks_need(struct dump *d)
+{
+	if (d->unix_socks)
+		return 0;
+	d->unix_socks = calloc(1, sizeof(*d->unix_socks));
+	return d->unix_socks ? socks_read(d->unix_socks) : -ENOMEM;
 }
 
 int unix_sock_find(struct dump *d, uint64_t ino, struct unix_sock *ret)
 {
 	struct unix_sock key = { .ino = (uint32_t)ino }, *found;
+	int r = socks_need(d);
 
-	if (!d->unix_socks) {
-		int r;
-
-		d->unix_socks = calloc(1, sizeof(*d->unix_socks));
-		r = d->unix_socks ? socks_read(d->unix_socks) : -ENOMEM;
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	if (!d->unix_socks->all.n)
 		return -ENOENT;
 	found = bsearch(&key, d->unix_socks->all.v, d->unix_socks->all.n, sizeof(key),
@@ -126,10 +235,52 @@ int unix_sock_find(struct dump *d, uint64_t ino, struct unix_sock *ret)
 	return 0;
 }
 
+uint32_t unix_sock_listener(struct dump *d, const struct unix_sock *sock)
+{
+	const struct unix_socks *socks = d->unix_socks;
+	const struct unix_sock *found = NULL;
+
+	if (socks && socks->listeners.n && sock->named)
+		found = bsearch(sock, socks->listeners.v, socks->listeners.n, sizeof(*sock),
+		                place_compare);
+	return found ? found->ino : 0;
+}
+
+uint32_t unix_sock_waits(struct dump *d, uint32_t ino)
+{
+	const struct unix_socks *socks = d->unix_socks;
+	struct waiting key = { .client = ino }, *found = NULL;
+
+	if (socks && socks->waiting.n)
+		found = bsearch(&key, socks->waiting.v, socks->waiting.n, sizeof(key),
+		                waiting_compare);
+	return found ? found->listener : 0;
+}
+
+uint32_t unix_sock_waiting(struct dump *d, uint32_t listener, const uint32_t **ret)
+{
+	const struct unix_socks *socks = d->unix_socks;
+
+	for (size_t i = 0; socks && i < socks->runs.n; i += 3) {
+		if (socks->runs.v[i] != listener)
+			continue;
+		*ret = socks->clients.v + socks->runs.v[i + 1];
+		return socks->runs.v[i + 2];
+	}
+	return 0;
+}
+
 void unix_socks_free(struct dump *d)
 {
-	if (d->unix_socks)
-		array_done(&d->unix_socks->all);
-	free(d->unix_socks);
+	struct unix_socks *socks = d->unix_socks;
+
+	if (!socks)
+		return;
+	array_done(&socks->all);
+	array_done(&socks->listeners);
+	array_done(&socks->waiting);
+	array_done(&socks->clients);
+	array_done(&socks->runs);
+	free(socks);
 	d->unix_socks = NULL;
 }

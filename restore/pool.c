@@ -346,7 +346,7 @@ int pool_leave(struct restore *r, uint32_t file_id, int fd)
 {
 	struct slot *slot = slot_of(r, file_id);
 
-	if (!slot || slot->left >= 0 || slot->number >= 0) {
+	if (!slot || slot->left >= 0) {
 		close(fd);
 		return fail(-EBADMSG, "file %u is made twice", file_id);
 	}

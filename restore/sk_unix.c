@@ -1,115 +1,210 @@
 /*
- * Unix sockets without a name, restore half. One socketpair(2) makes both ends:
- * the file with the lower id does it, fills both queues, each from the other
- * end, and leaves that one for its own file. Buffer sizes come after the
- * content, which may have been sent with larger ones.
+ * Unix sockets, restore half. Both ends of a connection are made at once, by the
+ * file with the lower id, which leaves the other end for its own file; where
+ * that was closed, it is left for the time when queues are filled. An end that was
+ * accepted is accepted again, from the listener that it came from or from one
+ * with that name that nobody else can see.
+ *
+ * What waits in the sockets is sent when all files are open and all processes exist
+ * (sk_unix_fill.c). listen(2) is called once more by the process that has the
+ * listener, as the user of old: its clients are shown who that was (SO_PEERCRED).
  */
+#include "restore/sk_unix.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "proto/sk_unix.pb-c.h"
-#include "restore/restore.h"
 #include "restore/sockopt.h"
 
 static const uint32_t levels[] = { SOL_SOCKET, 0 };
 
+static const Img__SkUnix *sock_of(const struct restore *r, uint32_t id)
+{
+	return id ? (const Img__SkUnix *)images_one(r->images, KIND_sk_unix, id) : NULL;
+}
+
+static const Img__File *file_of(const struct restore *r, uint32_t id)
+{
+	return (const Img__File *)images_one(r->images, KIND_file, id);
+}
+
+/* ---- checks ---- */
+
+static bool name_bad(const Img__SkUnix *msg)
+{
+	const Img__SkUnix__Name *n = msg->name;
+
+	if (!n)
+		return msg->accepted || msg->listens;
+	return !unix_name_valid(&n->address) || (*n->dir && *n->dir != '/') || n->mode > 07777;
+}
+
+static bool links_bad(const struct restore *r, const Img__File *file, const Img__SkUnix *msg)
+{
+	const Img__SkUnix *peer = sock_of(r, msg->peer), *listener = sock_of(r, msg->listener);
+	const Img__SkUnix *target = sock_of(r, msg->sends_to);
+	bool bad = false;
+
+	if (msg->peer)
+		bad |= !peer || !msg->connected || peer->peer != file->id ||
+		       peer->type != msg->type || msg->peer == file->id ||
+		       (msg->accepted && peer->accepted);
+	if (msg->listener)
+		bad |= !listener || !msg->accepted || !listener->listens ||
+		       listener->type != msg->type;
+	if (msg->sends_to)
+		bad |= !target || !target->name || target->type != SOCK_DGRAM ||
+		       msg->type != SOCK_DGRAM || msg->connected;
+	for (size_t i = 0; i < msg->n_pending; i++) {
+		const Img__SkUnix *client = sock_of(r, msg->pending[i]);
+
+		bad |= !client || client->type != msg->type || client->connected ||
+		       client->listens || client->peer_name.len || client->n_queue;
+		for (size_t k = 0; k < i; k++)
+			bad |= msg->pending[i] == msg->pending[k];
+	}
+	return bad;
+}
+
+static bool queue_bad(const struct restore *r, const Img__SkUnix *msg)
+{
+	for (size_t i = 0; i < msg->n_queue; i++) {
+		const Img__SkUnix__Message *m = msg->queue[i];
+
+		if (m->n_file > 253 || (m->from.len && !unix_name_valid(&m->from)))
+			return true;
+		if (msg->type == SOCK_STREAM && (!m->data.len || m->from.len))
+			return true;
+		for (size_t k = 0; k < m->n_file; k++)
+			if (!file_of(r, m->file[k]))
+				return true;
+	}
+	return false;
+}
+
 static int sk_unix_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
-	const Img__SkUnix *msg = (const Img__SkUnix *)base, *peer;
-	bool bad = msg->shutdown > 3 ||
-	           msg->peer_name.len > sizeof(((struct sockaddr_un *)0)->sun_path);
+	const Img__SkUnix *msg = (const Img__SkUnix *)base;
+	bool stream = msg->type == SOCK_STREAM || msg->type == SOCK_SEQPACKET;
+	bool bad = msg->shutdown > 3 || (!stream && msg->type != SOCK_DGRAM);
 
-	bad |= msg->type != SOCK_STREAM && msg->type != SOCK_DGRAM && msg->type != SOCK_SEQPACKET;
-	bad |= (msg->peer || msg->n_queue) && !msg->connected;
-	if (msg->peer) {
-		peer = (const Img__SkUnix *)images_one(r->images, KIND_sk_unix, msg->peer);
-		bad |= !peer || peer->peer != file->id || peer->type != msg->type ||
-		       msg->peer == file->id;
-	}
-	if (bad)
+	bad |= msg->peer_name.len && !unix_name_valid(&msg->peer_name);
+	bad |= msg->peer_name.len && (msg->connected || msg->sends_to);
+	bad |= msg->listens && (!stream || msg->connected || !msg->creds);
+	bad |= msg->listens ? msg->n_pending > (uint64_t)msg->backlog + 1 : msg->n_pending > 0;
+	bad |= msg->accepted && (!stream || !msg->connected);
+	bad |= stream && msg->n_queue && !msg->connected;
+	if (bad || name_bad(msg) || links_bad(r, file, msg) || queue_bad(r, msg))
 		return fail(-EBADMSG, "file %u: socket: its state makes no sense", file->id);
 	return sockopts_check(file, msg->options, levels);
 }
 
-/* MSG arrives at the other end of FD. */
-static int queue_fill(int fd, const Img__SkUnix *msg)
+/* ---- making them ---- */
+
+static int name_bind(const struct restore *r, const Img__File *file, int fd, const Img__SkUnix *msg,
+                     bool hidden)
 {
-	int e = msg->n_queue ? sockopts_widen(fd) : 0;
+	int e;
 
-	if (e < 0)
-		return e;
-	for (size_t i = 0; i < msg->n_queue; i++) {
-		const ProtobufCBinaryData *piece = &msg->queue[i];
-
-		if (send(fd, piece->data, piece->len, MSG_DONTWAIT | MSG_NOSIGNAL) !=
-		    (ssize_t)piece->len)
-			return errno ? -errno : -EIO;
-	}
-	return 0;
+	if (!msg->name || r->opt->explain)
+		return 0;
+	e = unix_bind(fd, msg->name, hidden);
+	if (e == -EADDRINUSE)
+		return fail(e, "socket %u: name %s: somebody else uses it", file->id,
+		            unix_name_text(&msg->name->address));
+	return e < 0 ? fail(e, "socket %u: bind it to %s", file->id,
+	                    unix_name_text(&msg->name->address))
+	             : 0;
 }
 
-static int sock_set_up(const Img__File *file, int fd, const Img__SkUnix *msg, bool filled)
-{
-	int e = filled ? sockopts_unwiden(fd) : 0;
-
-	if (e == 0 && msg->shutdown && msg->connected && msg->peer &&
-	    shutdown(fd, (int)msg->shutdown - 1) < 0)
-		e = -errno;
-	if (e < 0)
-		return fail(e, "socket %u: set its state", file->id);
-	e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
-	return e < 0 ? e : sockopts_set(file, fd, msg->options, SOCKOPTS_LATE);
-}
-
-/* The flags of File are set by each file's own open(). */
-static int pair_make(struct restore *r, const Img__File *file, const Img__SkUnix *msg)
-{
-	const Img__SkUnix *peer =
-		(const Img__SkUnix *)images_one(r->images, KIND_sk_unix, msg->peer);
-	auto_close int own = -1, other = -1;
-	int p[2], e;
-
-	if (socketpair(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0, p) < 0)
-		return fail(-errno, "socket %u: socketpair", file->id);
-	own = p[0], other = p[1];
-	e = queue_fill(other, msg);
-	if (e == 0 && peer)
-		e = queue_fill(own, peer);
-	if (e < 0)
-		return fail(e, "socket %u: fill its queue", file->id);
-	e = sock_set_up(file, own, msg, peer && peer->n_queue);
-	if (e == 0 && peer)
-		e = sock_set_up((const Img__File *)images_one(r->images, KIND_file, msg->peer),
-		                other, peer, msg->n_queue);
-	if (e == 0 && peer)
-		e = pool_leave(r, msg->peer, take_fd(&other));
-	return e < 0 ? e : take_fd(&own);
-}
-
-/* A datagram socket that sends to a name, or one that is not connected at all. */
-static int single_make(const Img__File *file, const Img__SkUnix *msg)
+/* One socket with its own name and what must be set before it is connected. */
+static int single_make(const struct restore *r, const Img__File *file, const Img__SkUnix *msg,
+                       bool hidden)
 {
 	auto_close int fd = socket(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0);
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	int e;
 
 	if (fd < 0)
 		return fail(-errno, "socket %u: create", file->id);
-	memcpy(name.sun_path, msg->peer_name.data, msg->peer_name.len);
-	if (msg->peer_name.len &&
-	    connect(fd, (struct sockaddr *)&name,
-	            (socklen_t)(sizeof(sa_family_t) + msg->peer_name.len)) < 0)
-		return fail(-errno, "socket %u: connect to %s%.*s", file->id,
-		            name.sun_path[0] ? "" : "@", (int)msg->peer_name.len - 1,
-		            name.sun_path + !name.sun_path[0]);
-	e = sock_set_up(file, fd, msg, false);
+	e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
+	if (e == 0 && (!msg->accepted || hidden))
+		e = name_bind(r, file, fd, msg, hidden);
+	if (e == 0 && (msg->listens || hidden) && !r->opt->explain && listen(fd, SOMAXCONN) < 0)
+		e = fail(-errno, "socket %u: listen", file->id);
 	return e < 0 ? e : take_fd(&fd);
+}
+
+/* CLIENT connects, SERVER of FILE is accepted. */
+static int accept_from(const Img__File *file, int listener, int client)
+{
+	int e = unix_connect(client, listener), fd;
+
+	if (e < 0)
+		return fail(e, "socket %u: connect its client again", file->id);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	return fd < 0 ? fail(-errno, "socket %u: accept it again", file->id) : fd;
+}
+
+/* FILE was accepted; PEER, with its record, is its client, or NULL: that was closed. */
+static int accepted_make(struct restore *r, const Img__File *file, const Img__SkUnix *msg,
+                         const Img__SkUnix *peer, int *ret_client)
+{
+	auto_close int client = -1, own = -1;
+	int listener, e;
+
+	client = peer ? single_make(r, file_of(r, msg->peer), peer, false)
+	              : socket(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0);
+	if (client < 0)
+		return peer ? client : fail(-errno, "socket %u: create", file->id);
+	listener = own = msg->listener ? -1 : single_make(r, file, msg, true);
+	if (msg->listener)
+		listener = pool_file(r, msg->listener);
+	if (listener < 0)
+		return listener;
+	e = accept_from(file, listener, client);
+	if (e >= 0)
+		*ret_client = take_fd(&client);
+	return e;
+}
+
+static int ends_make(struct restore *r, const Img__File *file, const Img__SkUnix *msg,
+                     const Img__SkUnix *peer, int ret[2])
+{
+	const Img__File *other = peer ? file_of(r, msg->peer) : NULL;
+	int e;
+
+	if (!r->opt->explain && (msg->accepted || (peer && peer->accepted))) {
+		bool own = msg->accepted;
+
+		e = own ? accepted_make(r, file, msg, peer, &ret[1])
+		        : accepted_make(r, other, peer, msg, &ret[0]);
+		ret[own ? 0 : 1] = e;
+		return e < 0 ? e : 0;
+	}
+	if (socketpair(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0, ret) < 0)
+		return fail(-errno, "socket %u: socketpair", file->id);
+	e = name_bind(r, file, ret[0], msg, false);
+	if (e == 0 && peer)
+		e = name_bind(r, other, ret[1], peer, false);
+	return e;
+}
+
+static int pair_make(struct restore *r, const Img__File *file, const Img__SkUnix *msg)
+{
+	const Img__SkUnix *peer = sock_of(r, msg->peer);
+	auto_close int own = -1, other = -1;
+	int ends[2] = { -1, -1 };
+	int e = ends_make(r, file, msg, peer, ends);
+
+	own = ends[0], other = ends[1];
+	if (e == 0)
+		e = pool_leave(r, peer ? msg->peer : file->id, take_fd(&other));
+	return e < 0 ? e : take_fd(&own);
 }
 
 static int sk_unix_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
@@ -119,7 +214,7 @@ static int sk_unix_open(struct restore *r, const Img__File *file, const Protobuf
 	int e;
 
 	if (!msg->connected) {
-		fd = single_make(file, msg);
+		fd = single_make(r, file, msg, false);
 	} else if (!msg->peer || file->id < msg->peer) {
 		fd = pair_make(r, file, msg);
 	} else {
@@ -132,7 +227,41 @@ static int sk_unix_open(struct restore *r, const Img__File *file, const Protobuf
 	return e < 0 ? fail(e, "socket %u: set its flags", file->id) : take_fd(&fd);
 }
 
+/* ---- in the owner ---- */
+
+static int sk_unix_emit(struct restore *r, struct rtask *t, int fd, const Img__File *file,
+                        const ProtobufCMessage *base, struct script *s)
+{
+	const Img__SkUnix *msg = (const Img__SkUnix *)base;
+	bool other = msg->creds && (msg->creds->uid != geteuid() || msg->creds->gid != getegid());
+
+	if (!msg->listens)
+		return 0;
+	if (other) {
+		script_call(s, __NR_setresgid, msg->creds->gid, msg->creds->gid, getgid());
+		script_call(s, __NR_setresuid, msg->creds->uid, msg->creds->uid, getuid());
+	}
+	script_call(s, __NR_listen, fd, msg->backlog);
+	if (other) {
+		script_call(s, __NR_setresuid, getuid(), geteuid(), getuid());
+		script_call(s, __NR_setresgid, getgid(), getegid(), getgid());
+	}
+	return 0;
+}
+
+/* The first of them does it for all. */
+static int sk_unix_finish(struct restore *r, int fd, const Img__File *file,
+                          const ProtobufCMessage *base)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_sk_unix, &n);
+
+	return rec->owner == file->id ? unix_fill(r) : 0;
+}
+
 const struct restore_kind restore_sk_unix = {
 	.check = sk_unix_check,
 	.open = sk_unix_open,
+	.emit = sk_unix_emit,
+	.finish = sk_unix_finish,
 };

@@ -16,18 +16,76 @@ load lib/zdtm
 	zdtm sk_unix_log
 }
 
-@test "names, ends outside and descriptors in flight are refused" {
+@test "listeners, what they accepted and what waits keep a path or an abstract name" {
+	zdtm sk_unix_name path
+	zdtm sk_unix_name abstract
+}
+
+@test "a name that was removed stays the name of its sockets" {
+	zdtm sk_unix_name deleted
+	zdtm sk_unix_name gone
+}
+
+@test "a relative name, or one through a link, leads to the socket again" {
+	zdtm sk_unix_name relative
+	zdtm sk_unix_name symlink
+}
+
+@test "seqpacket sockets are listened with, too" {
+	zdtm sk_unix_name seqpacket
+}
+
+@test "datagram sockets, circles of them, keep their messages with their senders" {
+	zdtm sk_unix_dgram
+}
+
+@test "descriptors and credentials in flight arrive, sockets within sockets and in themselves" {
+	zdtm sk_unix_flight stream
+	zdtm sk_unix_flight dgram
+	zdtm sk_unix_flight seqpacket
+}
+
+@test "ends outside, what was sent before it was accepted and urgent data are refused" {
 	local how
 
-	for how in listen flight outside; do
+	for how in outside waiting urgent; do
 		park sk_unix_refused "$how"
 		run -4 crtool dump -t "$pid" -D "$(images)"
 		case $how in
-		listen) [[ $output == *"fd 3: socket:["*"(unix stream, listening on $dir/name): a socket with a name"* ]] ;;
-		flight) [[ $output == *"fd "[34]": socket:["*"descriptors are in flight to it"* ]] ;;
-		outside) [[ $output == *"fd 3: socket:["*"its other end is outside of the tree"* ]] ;;
+		outside) [[ $output == *"fd 3: socket:["*"its other end, pid "*" (sk_unix_refused), is outside of the tree; --ext-unix=close lets"* ]] ;;
+		waiting) [[ $output == *"listening on $dir/name): a connection waits in it that has sent something"* ]] ;;
+		urgent) [[ $output == *"out-of-band data waits in it"* ]] ;;
 		esac
 		running "$pid"
 		release
 	done
+}
+
+@test "--ext-unix closes or reconnects what leads outside, by the name of the other end" {
+	park sk_unix_refused closed
+	run -4 crtool dump -t "$pid" -D "$(images)" --ext-unix=close:/run/x
+	dump_with=(--ext-unix=reconnect:/run/x --ext-unix=close)
+	dump_and_restore
+	release
+
+	park sk_unix_refused reconnect
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"is outside of the tree; --ext-unix=reconnect or =close lets"* ]]
+	dump_with=("--ext-unix=reconnect:*/name")
+	dump_and_restore
+	release
+
+	run crtool dump -t 1 --ext-unix=other
+	[[ $output == *"--ext-unix: 'other': give refuse, reconnect or close"* ]]
+}
+
+@test "a name that somebody else has taken is said" {
+	local to
+
+	park sk_unix_name path
+	to=$(images)
+	crtool dump -R -t "$pid" -D "$to"
+	run -1 crtool restore -d -D "$to" --new-pidns
+	[[ $output == *"name $dir/name: somebody else uses it"* ]]
+	release
 }

@@ -1,4 +1,10 @@
-/* Unix sockets that are not carried: a listener, descriptors in flight, an end outside. */
+/*
+ * Unix sockets that are not carried, or by policy: an end outside, of a pair or of a
+ * server; what was sent before it was accepted; out-of-band data.
+ *
+ *	sk_unix_refused outside|waiting|urgent|closed|reconnect
+ */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,65 +14,86 @@
 
 #include "zdtm.h"
 
-static void listener(void)
+static struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+static int listener(void)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	check(getcwd(name.sun_path, sizeof(name.sun_path) - 8));
-	strcat(name.sun_path, "/name");
-	check(bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0 && listen(fd, 5) == 0);
+	check(fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0);
+	check(listen(fd, 5) == 0);
+	return fd;
 }
 
-static void flight(const int *pair)
+static int client(void)
 {
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr head;
-	} control = {};
-	char byte = 'x';
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-		              .msg_iovlen = 1,
-		              .msg_control = &control,
-		              .msg_controllen = sizeof(control) };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	control.head = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
-	memcpy(CMSG_DATA(&control.head), &pair[0], sizeof(int));
-	check(sendmsg(pair[0], &msg, 0) == 1);
+	check(fd >= 0);
+	while (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+		zdtm_nap();
+	return fd;
 }
 
-/* A grandchild that is nobody's child any more keeps the other end. */
-static void outside(const int *pair)
+/* Answers every connection with its number, and keeps it. */
+static void serve(int keep)
+{
+	int fd = keep < 0 ? listener() : -1;
+
+	check(setsid() > 0);
+	for (char c = '1';; c++) {
+		int conn = fd < 0 ? -1 : accept(fd, NULL, NULL);
+
+		if (fd < 0)
+			pause();
+		else
+			check(send(conn, &c, 1, MSG_NOSIGNAL) == 1);
+	}
+}
+
+/* A grandchild that is nobody's child any more. */
+static void outside(int keep, int drop)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		if (fork() == 0) {
-			setsid();
-			close(pair[0]);
-			for (;;)
-				pause();
+			close(drop);
+			serve(keep);
 		}
 		_exit(0);
 	}
 	check(waitpid(pid, NULL, 0) == pid);
-	check(close(pair[1]) == 0);
 }
 
 int main(int argc, char **argv)
 {
-	int pair[2];
+	int pair[2] = { -1, -1 };
+	char c = 0;
 
 	check(argc == 2);
-	if (!strcmp(argv[1], "listen"))
+	check(getcwd(name.sun_path, sizeof(name.sun_path) - 8) && strcat(name.sun_path, "/name"));
+	if (!strcmp(argv[1], "waiting")) {
 		listener();
-	else
+		check(send(client(), "x", 1, 0) == 1);
+	} else if (!strcmp(argv[1], "reconnect")) {
+		outside(-1, -1);
+		pair[0] = client();
+		check(recv(pair[0], &c, 1, 0) == 1 && c == '1');
+	} else {
 		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	if (!strcmp(argv[1], "flight"))
-		flight(pair);
-	if (!strcmp(argv[1], "outside"))
-		outside(pair);
+		check(send(pair[1], "xy", 2, argv[1][0] == 'u' ? MSG_OOB : 0) == 2);
+	}
+	if (!strcmp(argv[1], "outside") || !strcmp(argv[1], "closed")) {
+		outside(pair[1], pair[0]);
+		check(close(pair[1]) == 0);
+	}
 	zdtm_park();
+	if (!strcmp(argv[1], "closed"))
+		check(recv(pair[0], &c, 1, 0) == 1 && c == 'x' && recv(pair[0], &c, 1, 0) == 1 &&
+		      recv(pair[0], &c, 1, 0) == 0 && send(pair[0], &c, 1, MSG_NOSIGNAL) < 0 &&
+		      errno == EPIPE);
+	if (!strcmp(argv[1], "reconnect"))
+		check(recv(pair[0], &c, 1, 0) == 1 && c == '2');
 	return zdtm_pass();
 }

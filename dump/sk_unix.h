@@ -1,0 +1,54 @@
+/* The parts of the room sk_unix. */
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "dump/dump.h"
+#include "dump/sk_unix_diag.h"
+#include "proto/sk_unix.pb-c.h"
+
+/* ---- names: sk_unix_name.c ---- */
+
+struct unix_address {
+	struct sockaddr_un un;
+	size_t len; /* of sun_path, without the NUL that ends a path */
+};
+
+/* getsockname(2), or getpeername(2). False: it has none. */
+bool unix_address_get(int fd, bool peer, struct unix_address *ret);
+/* "/run/x", "@x"; "" for none. One static buffer. */
+const char *unix_address_text(const struct unix_address *a);
+
+/* Where the record of a name has its texts. */
+struct unix_name {
+	struct unix_address address;
+	char base[4096];
+	Img__SkUnix__Name msg;
+};
+
+/* The name of F, of which FD is a descriptor of ours. 0 or -errno. */
+int unix_name_read(const struct file *f, int fd, struct unix_name *ret);
+
+/* ---- what waits in a socket: sk_unix_queue.c ---- */
+
+struct unix_queue {
+	ARRAY(Img__SkUnix__Message) all;
+	Img__SkUnix__Message **list; /* for the record, once read */
+};
+
+/*
+ * Peek at all that waits in the socket FD of ours, of that type; EOF: its other end
+ * sends no more. Files in flight get ids. 0 or -errno, perhaps explained; the socket is as it was.
+ */
+int unix_queue_read(struct dump *d, int fd, int type, bool eof, struct unix_queue *ret);
+void unix_queue_done(struct unix_queue *q);
+
+/* ---- ends outside of the tree: sk_unix_ext.c ---- */
+
+enum unix_policy { UNIX_REFUSE, UNIX_RECONNECT, UNIX_CLOSE };
+
+/* --ext-unix for a socket whose other end has that address, or none ("*" fits alone). */
+enum unix_policy unix_policy(const struct dump *d, const struct unix_address *peer);
+/* "pid 7 (journald)", who has the socket with that inode open; "" for nobody. One static buffer. */
+const char *unix_holder(uint32_t ino);

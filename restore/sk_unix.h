@@ -1,0 +1,31 @@
+/* The parts of the room sk_unix. */
+#pragma once
+
+#include <sys/socket.h>
+
+#include "proto/sk_unix.pb-c.h"
+#include "restore/restore.h"
+
+/* Is that a name that a socket can have? */
+bool unix_name_valid(const ProtobufCBinaryData *address);
+/* "/run/x", "@x". One static buffer. */
+const char *unix_name_text(const ProtobufCBinaryData *address);
+
+/*
+ * Bind FD to NAME: where it stands in the file system, replacing the dead file
+ * that the dumped process left; or, if nothing leads to it any more or HIDDEN,
+ * where nobody else can see it. -errno; -EADDRINUSE: somebody else uses the name.
+ */
+int unix_bind(int fd, const Img__SkUnix__Name *name, bool hidden);
+
+/* Connect FD to the socket TARGET, a descriptor of ours, whatever leads to its name. -errno. */
+int unix_connect(int fd, int target);
+
+/* sendmsg(2), to TARGET, a descriptor of ours; -1: to whom FD is connected. -errno. */
+ssize_t unix_send_to(int fd, int target, struct msghdr *msg);
+
+/* Connect FD to a name outside. -errno. */
+int unix_connect_name(int fd, const ProtobufCBinaryData *address);
+
+/* When all files are open: what waits in them; who waits for whom; then options and ends. */
+int unix_fill(struct restore *r);
