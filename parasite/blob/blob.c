@@ -115,14 +115,14 @@ static long run_stop(const struct script_head *h)
 
 /*
  * The number of a thread that has just ended, or of a zombie that its parent
- * has not reaped yet, is taken for a moment: try for 200 ms.
+ * has not reaped yet (init may be busy with others), is taken for a moment: try for a second.
  */
 static long run_clone(const struct op *op)
 {
 	uint64_t pause[2] = { 0, 1000000 };
 	long r;
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 1000; i++) {
 		r = blob_clone(op->args[0], op->args[1], op->args[2]);
 		if (r != -EEXIST)
 			break;
