@@ -78,6 +78,9 @@ static int check_tree(const struct options *o)
 		.dir = ".",
 		.timeout_ms = o->timeout_ms,
 		.all = true,
+		.tcp = o->tcp_established ? TCP_CARRIED
+		       : o->tcp_close     ? TCP_LET_GO
+		                          : TCP_REFUSED,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
 		.ext_unix = o->ext_unix,

@@ -14,6 +14,9 @@ int command_dump(const struct options *o, int *ret_status)
 		.shell_job = o->shell_job,
 		.sync = !o->no_sync,
 		.timeout_ms = o->timeout_ms,
+		.tcp = o->tcp_established ? TCP_CARRIED
+		       : o->tcp_close     ? TCP_LET_GO
+		                          : TCP_REFUSED,
 		.fail_at = o->fail_at,
 		.file_contents = o->file_contents,
 		.on_unknown_fd = o->on_unknown_fd,
@@ -22,6 +25,8 @@ int command_dump(const struct options *o, int *ret_status)
 	};
 	int r;
 
+	if (o->tcp_established && o->tcp_close)
+		return fail(-EINVAL, "dump: --tcp-established and --tcp-close exclude each other");
 	if (!o->tree)
 		return fail(-EINVAL, "dump: no process given; use -t PID");
 	if (o->leave_running && o->leave_stopped)

@@ -38,6 +38,7 @@ struct options {
 	bool leave_running, leave_stopped, no_sync;
 	bool file_contents;
 	bool detach, explain, new_pidns, shell_job;
+	bool tcp_established, tcp_close;
 	bool json, help;
 	struct words on_unknown_fd;
 	struct words external, inherit_fd, path_map;

@@ -44,6 +44,7 @@ int command_restore(const struct options *o, int *ret_status)
 		.shell_job = o->shell_job,
 		.explain = o->explain,
 		.timeout_ms = o->timeout_ms,
+		.tcp_close = o->tcp_close,
 		.fail_at = o->fail_at,
 		.path_map = o->path_map,
 		.inherit_fd = o->inherit_fd,

@@ -33,7 +33,10 @@ enum ext_pipe { EXT_PIPE_REFUSE, EXT_PIPE_EOF, EXT_PIPE_INHERIT, EXT_PIPE_REOPEN
 /* -EINVAL, explained (pipe.c). NULL: refused. */
 int ext_pipe_parse(const char *name, enum ext_pipe *ret);
 
+enum tcp_policy { TCP_REFUSED, TCP_CARRIED, TCP_LET_GO };
+
 struct dump_options {
+	enum tcp_policy tcp; /* --tcp-established, --tcp-close */
 	pid_t tree;          /* -t */
 	const char *dir;     /* -D */
 	bool leave_running;  /* -R */
@@ -176,6 +179,7 @@ struct dump {
 	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
+	struct tcp_conns *tcp_conns;         /* sk_tcp_conn.c: established connections */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	struct shmems shmems;
 	struct sysv *sysv; /* dump/sysv.h */
@@ -221,9 +225,24 @@ struct dump_kind {
 	 * nobody has open (files_add_own()). F moves when files are added.
 	 */
 	int (*reach)(struct dump *d, const struct file *f);
+	/* Optional, while frozen: all files are known and none is written yet. */
+	int (*begin)(struct dump *d);
 	/* While frozen: write the record of this kind, owner f->id. */
 	int (*dump)(struct dump *d, const struct file *f);
+	/* Optional: the checkpoint is whole, and the tree is about to be killed. */
+	int (*end)(struct dump *d);
+	/*
+	 * Optional, on every way out: the tree is about to run on, or it has been
+	 * KILLED. Undo what begin() and end() did. May be called more than once, also
+	 * without begin().
+	 */
+	void (*release)(struct dump *d, bool killed);
 };
+
+/* These for all kinds (kinds.c). */
+int dump_kinds_begin(struct dump *d);
+int dump_kinds_end(struct dump *d);
+void dump_kinds_release(struct dump *d, bool killed);
 
 /* The room that owns F, or NULL; its record kind. */
 const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);

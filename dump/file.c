@@ -188,6 +188,8 @@ int dump_files(struct dump *d)
 {
 	int ret = files_reach(d);
 
+	if (ret == 0)
+		ret = dump_kinds_begin(d);
 	if (ret < 0)
 		return ret;
 	array_each (f, &d->files) {

@@ -309,6 +309,7 @@ int resume_tree(struct dump *d)
 
 	if (!d->opt->leave_running)
 		return 0;
+	dump_kinds_release(d, false);
 	array_each (t, &d->tasks) {
 		int r = release_task(d, t);
 
@@ -325,6 +326,11 @@ int end_tree(struct dump *d)
 
 	if (!d->frozen)
 		return 0;
+	first = d->opt->leave_stopped ? 0 : dump_kinds_end(d);
+	if (first < 0)
+		return first;
+	if (d->opt->leave_stopped)
+		dump_kinds_release(d, false);
 	array_each (t, &d->tasks) {
 		int r = d->opt->leave_stopped ? release_task(d, t) : kill_task(t);
 
@@ -334,6 +340,7 @@ int end_tree(struct dump *d)
 	array_each (t, &d->tasks)
 		if (!d->opt->leave_stopped)
 			reap_task(t);
+	dump_kinds_release(d, !d->opt->leave_stopped);
 	unfrozen(d);
 	return first;
 }
@@ -369,6 +376,9 @@ void unfreeze_tree(struct dump *d)
 			     task_name(t), t->arena.size / 1024);
 		else
 			guard_forget(d, t);
+	}
+	dump_kinds_release(d, false);
+	array_each (t, &d->tasks) {
 		for (size_t i = t->threads.n; i-- > 0;)
 			tracee_release(&t->threads.v[i].tracee);
 	}

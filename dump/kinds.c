@@ -42,3 +42,32 @@ const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind)
 	}
 	return NULL;
 }
+
+int dump_kinds_begin(struct dump *d)
+{
+	for (size_t i = 0; kinds[i].room; i++) {
+		int r = kinds[i].room->begin ? kinds[i].room->begin(d) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int dump_kinds_end(struct dump *d)
+{
+	for (size_t i = 0; kinds[i].room; i++) {
+		int r = kinds[i].room->end ? kinds[i].room->end(d) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void dump_kinds_release(struct dump *d, bool killed)
+{
+	for (size_t i = 0; kinds[i].room; i++)
+		if (kinds[i].room->release)
+			kinds[i].room->release(d, killed);
+}

@@ -6,14 +6,20 @@
  * A connection that waits to be accepted belongs to no descriptor and can be
  * taken out of the queue, but not put back: it is refused, or let go by policy.
  *
- * Not carried: connections, SYN_SENT, MPTCP connections.
+ * Connections are carried or let go as --tcp-established and --tcp-close say
+ * (sk_tcp_conn.c).
+ *
+ * Not carried: connections of MPTCP, handshakes that are under way, errors that wait to be told, urgent data.
  */
 #include <errno.h>
 #include <linux/tcp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "dump/sk_inet.h"
+#include "dump/sk_tcp_conn.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/sk_tcp.pb-c.h"
@@ -21,8 +27,6 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-
-enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, CLOSED = 7, LISTEN = 10 };
 
 static bool sk_tcp_owns(const struct file *f)
 {
@@ -49,7 +53,7 @@ static int info_read(struct sock *s)
 	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &s->info, &len) < 0 &&
 	    s->protocol == IPPROTO_TCP)
 		return -errno;
-	s->state = listens ? LISTEN : s->info.tcpi_state ? s->info.tcpi_state : CLOSED;
+	s->state = listens ? LISTENING : s->info.tcpi_state ? s->info.tcpi_state : CLOSED;
 	return 0;
 }
 
@@ -79,19 +83,44 @@ static int check_listener(const struct file *f, const struct sock *s)
 	            file_name(f), file_describe(f), s->info.tcpi_unacked);
 }
 
-/* One that was connected and is no more, or waits with an error, is not like a new one. */
-static int check_closed(const struct file *f, const struct sock *s)
+/* One that was connected and is no more: 1, one that never was: 0. */
+static int closed_is_dead(const struct file *f, const struct sock *s)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN | POLLRDHUP };
+	int unread = 0;
 
-	if (poll(&p, 1, 0) < 0)
+	if (poll(&p, 1, 0) < 0 ||
+	    (s->protocol == IPPROTO_TCP && ioctl(s->fd, SIOCINQ, &unread) < 0))
 		return fail(-errno, "%s: poll", file_name(f));
-	if (p.revents & (POLLERR | POLLIN | POLLRDHUP))
+	if (p.revents & POLLERR)
 		return fail(-ENOTSUP,
-		            "%s: a connection that has ended and is not closed yet: not supported "
-		            "by this version",
+		            "%s: a connection that has failed, and the program was not told yet: "
+		            "not supported by this version; try again",
 		            file_name(f));
-	return 0;
+	if (unread)
+		return fail(-ENOTSUP,
+		            "%s: a connection that has ended with %d bytes unread: not supported "
+		            "by this version; try again",
+		            file_name(f), unread);
+	return (p.revents & (POLLIN | POLLRDHUP)) != 0;
+}
+
+static int check_connection(const struct dump *d, const struct file *f, const struct sock *s)
+{
+	if (d->opt->tcp == TCP_LET_GO)
+		return 0;
+	if (s->protocol == IPPROTO_MPTCP)
+		return fail(-ENOTSUP,
+		            "%s (%s): a connection of MPTCP cannot be saved; --tcp-close ends it",
+		            file_name(f), file_describe(f));
+	if (d->opt->tcp == TCP_CARRIED && tcp_state_connected(s->state))
+		return 0;
+	if (d->opt->tcp == TCP_CARRIED)
+		return fail(-ENOTSUP, "%s (%s): is in state %d, which cannot be saved; try again",
+		            file_name(f), file_describe(f), s->state);
+	return fail(-ENOTSUP,
+	            "%s (%s): a connection; --tcp-established carries it, --tcp-close ends it",
+	            file_name(f), file_describe(f));
 }
 
 static int sk_tcp_check(struct dump *d, const struct file *f)
@@ -104,52 +133,166 @@ static int sk_tcp_check(struct dump *d, const struct file *f)
 		r = sock_read(f, fd, &s);
 	if (r < 0)
 		return r;
-	if (s.state == LISTEN)
+	if (s.state == LISTENING)
 		return check_listener(f, &s);
-	if (s.state == CLOSED)
-		return check_closed(f, &s);
-	return fail(-ENOTSUP, "%s (%s): not supported by this version", file_name(f),
-	            file_describe(f));
+	if (s.state != CLOSED)
+		return check_connection(d, f, &s);
+	r = closed_is_dead(f, &s);
+	return r < 0 ? r : 0;
 }
 
 /* ---- record ---- */
 
-static int sk_tcp_write(struct dump *d, const struct file *f, struct sock *s, struct sockopts *opts)
+/* What the record holds besides the options. */
+struct parts {
+	union inaddr local, peer;
+	Img__SkTcp__Connection connection;
+	struct sockopts opts;
+};
+
+static void parts_done(struct parts *p)
 {
-	Img__SkTcp msg = IMG__SK_TCP__INIT;
-	union inaddr local;
-	int r = sk_inet_local(s->fd, &local);
+	tcp_conn_done(&p->connection);
+	sockopts_done(&p->opts);
+}
+
+static int add_local(const struct file *f, int fd, struct parts *p, Img__SkTcp *msg)
+{
+	int r = sk_inet_local(fd, &p->local);
 
 	if (r < 0)
 		return fail(r, "%s: getsockname", file_name(f));
 	if (r > 0) {
-		msg.local.data = (uint8_t *)&local;
-		msg.local.len = inaddr_len(&local);
+		msg->local.data = (uint8_t *)&p->local;
+		msg->local.len = inaddr_len(&p->local);
 	}
-	msg.family = (uint32_t)s->family;
-	msg.protocol = (uint32_t)s->protocol;
-	msg.state = (uint32_t)s->state;
-	if (s->state == LISTEN)
-		msg.backlog = s->info.tcpi_sacked;
-	r = sk_inet_options(d, f, s->fd, s->protocol, opts);
+	return 0;
+}
+
+static int add_peer(const struct file *f, int fd, struct parts *p, Img__SkTcp *msg)
+{
+	socklen_t len = sizeof(p->peer);
+
+	if (getpeername(fd, &p->peer.sa, &len) < 0)
+		return fail(-errno, "%s: getpeername", file_name(f));
+	msg->peer.data = (uint8_t *)&p->peer;
+	msg->peer.len = len;
+	return 0;
+}
+
+static int add_connection(struct dump *d, const struct file *f, const struct sock *s,
+                          struct parts *p, Img__SkTcp *msg)
+{
+	int deaf, r = add_peer(f, s->fd, p, msg);
+	struct pollfd poll_for = { .fd = s->fd, .events = POLLRDHUP };
+
 	if (r < 0)
 		return r;
-	msg.options = sockopts_message(opts);
+	img__sk_tcp__connection__init(&p->connection);
+	r = tcp_conn_read(d, f, &p->connection);
+	if (r < 0)
+		return r;
+	deaf = poll(&poll_for, 1, 0) > 0 && (poll_for.revents & POLLRDHUP);
+	p->connection.deaf = deaf && !p->connection.fin_received;
+	msg->state = ESTABLISHED;
+	msg->connection = &p->connection;
+	return 0;
+}
+
+/* The program finds that it was reset. */
+static void add_end(const struct file *f, Img__SkTcp *msg)
+{
+	lose("%s (%s): the connection is ended, as --tcp-close asks", file_name(f),
+	     file_describe(f));
+	msg->state = CLOSED;
+	msg->dead = msg->reset = true;
+}
+
+static int add_state(struct dump *d, const struct file *f, const struct sock *s, struct parts *p,
+                     Img__SkTcp *msg)
+{
+	int r = 0;
+
+	msg->state = (uint32_t)s->state;
+	if (s->state == CLOSED) {
+		r = closed_is_dead(f, s);
+		msg->dead = r > 0;
+		return r < 0 ? r : msg->dead ? 0 : add_local(f, s->fd, p, msg);
+	}
+	if (s->state == LISTENING)
+		msg->backlog = s->info.tcpi_sacked;
+	else if (d->opt->tcp == TCP_LET_GO)
+		add_end(f, msg);
+	if (!msg->dead)
+		r = add_local(f, s->fd, p, msg);
+	if (r == 0 && tcp_state_connected((int)msg->state))
+		r = add_connection(d, f, s, p, msg);
+	return r;
+}
+
+/*
+ * Of a connection some tell what came of the path and of the kernel's own tuning,
+ * not what the program has set; and what only datagrams have cannot be set here.
+ */
+static bool of_the_path(const Img__SockOpts__Value *v, bool connected)
+{
+	switch (v->level) {
+	case IPPROTO_TCP:
+		return connected && (v->name == TCP_MAXSEG || v->name == TCP_WINDOW_CLAMP);
+	case IPPROTO_IP:
+		return v->name == IP_MULTICAST_TTL || v->name == IP_MULTICAST_IF;
+	case IPPROTO_IPV6:
+		return v->name == IPV6_MULTICAST_HOPS || v->name == IPV6_MULTICAST_IF;
+	default:
+		return false;
+	}
+}
+
+static void forget_path(struct sockopts *opts, bool connected)
+{
+	size_t kept = 0;
+
+	array_each (v, &opts->all) {
+		if (of_the_path(v, connected))
+			free(v->value.data);
+		else
+			opts->all.v[kept++] = *v;
+	}
+	opts->all.n = kept;
+}
+
+static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock *s, struct parts *p)
+{
+	Img__SkTcp msg = IMG__SK_TCP__INIT;
+	int r;
+
+	msg.family = (uint32_t)s->family;
+	msg.protocol = (uint32_t)s->protocol;
+	r = sk_inet_options(d, f, s->fd, s->protocol, &p->opts);
+	if (r == 0)
+		r = add_state(d, f, s, p, &msg);
+	if (r < 0)
+		return r;
+	forget_path(&p->opts, msg.dead || (s->state != CLOSED && s->state != LISTENING));
+	msg.options = sockopts_message(&p->opts);
 	return msg.options ? image_put(d->out, KIND_sk_tcp, f->id, &msg.base) : -ENOMEM;
 }
 
 static int sk_tcp_dump(struct dump *d, const struct file *f)
 {
-	auto_(sockopts_done) struct sockopts opts = {};
+	auto_(parts_done) struct parts p = {};
 	auto_close int fd = file_steal(f);
 	struct sock s;
 	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sock_read(f, fd, &s);
 
-	return r < 0 ? r : sk_tcp_write(d, f, &s, &opts);
+	return r < 0 ? r : sk_tcp_write(d, f, &s, &p);
 }
 
 const struct dump_kind dump_sk_tcp = {
 	.owns = sk_tcp_owns,
 	.check = sk_tcp_check,
+	.begin = tcp_conns_begin,
 	.dump = sk_tcp_dump,
+	.end = tcp_conns_end,
+	.release = tcp_conns_release,
 };

@@ -248,7 +248,9 @@ int commit(struct restore *r)
 		if (ret < 0)
 			return ret;
 	}
-	ret = guard_tree(&guard, r);
+	ret = restore_kinds_commit(r);
+	if (ret == 0)
+		ret = guard_tree(&guard, r);
 	if (ret < 0)
 		return ret;
 	deadline_arm(0);

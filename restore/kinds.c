@@ -39,3 +39,32 @@ const struct restore_kind *restore_kind_of(uint32_t kind)
 			return kinds[i].room;
 	return NULL;
 }
+
+int restore_kinds_begin(struct restore *r)
+{
+	for (size_t i = 0; kinds[i].room; i++) {
+		int e = kinds[i].room->begin ? kinds[i].room->begin(r) : 0;
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+int restore_kinds_commit(struct restore *r)
+{
+	for (size_t i = 0; kinds[i].room; i++) {
+		int e = kinds[i].room->commit ? kinds[i].room->commit(r) : 0;
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+void restore_kinds_done(struct restore *r)
+{
+	for (size_t i = 0; kinds[i].room; i++)
+		if (kinds[i].room->done)
+			kinds[i].room->done(r);
+}

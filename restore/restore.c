@@ -33,7 +33,9 @@ int open_files(struct restore *r)
 {
 	int ret = pool_init(r);
 
-	return ret < 0 ? ret : late_plan(r);
+	if (ret == 0)
+		ret = late_plan(r);
+	return ret < 0 ? ret : restore_kinds_begin(r);
 }
 
 static int explain_scripts(struct restore *r)
@@ -143,6 +145,7 @@ static void restore_done(struct restore *r)
 	shmem_done(r);
 	late_done(r);
 	pool_done(r);
+	restore_kinds_done(r); /* what is locked out is so until the descriptors are gone */
 	arena_done(&r->arena);
 	images_free(r->images);
 }

@@ -38,6 +38,7 @@ struct restore_options {
 	pid_t *ret_root; /* NULL, or where the pid of the root is wanted */
 	bool explain;    /* print the scripts, do nothing */
 	unsigned timeout_ms;
+	bool tcp_close;      /* --tcp-close: connections come back as reset */
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	enum file_policy file_policy;
 	struct words path_map;   /* OLD=NEW */
@@ -94,15 +95,16 @@ struct restore {
 	bool sharing;              /* some tasks share tables */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
-	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
-	struct heritage *heritages; /* all of them */
-	struct pool *pool;          /* descriptors that all tasks inherit */
-	struct inodes *inodes;      /* restore/inode.c */
-	struct sysv *sysv;          /* restore/sysv.c: objects that were made */
-	bool committed;             /* the tree runs */
-	struct shmem *shmem;        /* restore/shmem.c: by index of its record */
-	char *strangers;            /* children that we had before, as /proc lists them */
-	pid_t root;                 /* forked by us, not yet reaped; 0: none */
+	struct lates *lates;         /* restore/late.c; NULL: no file has to wait for the tree */
+	struct heritage *heritages;  /* all of them */
+	struct pool *pool;           /* descriptors that all tasks inherit */
+	struct inodes *inodes;       /* restore/inode.c */
+	struct sysv *sysv;           /* restore/sysv.c: objects that were made */
+	bool committed;              /* the tree runs */
+	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
+	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
+	char *strangers;             /* children that we had before, as /proc lists them */
+	pid_t root;                  /* forked by us, not yet reaped; 0: none */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
@@ -128,7 +130,19 @@ struct restore_kind {
 	              const ProtobufCMessage *msg);
 	/* Optional: calls in the owner when it has closed all that is not its own: a close may undo them. */
 	void (*settle)(int fd, const ProtobufCMessage *msg, struct script *s);
+	/* Optional, once for all files of a kind: before the first file of any kind is opened. */
+	int (*begin)(struct restore *r);
+	/* Optional: the last that can fail; nobody is let go yet. */
+	int (*commit)(struct restore *r);
+	/* Optional, on every way out, also without begin(): what is not for the tree goes. */
+	void (*done)(struct restore *r);
 };
+
+/* These for all kinds (kinds.c). */
+int restore_kinds_begin(struct restore *r);
+int restore_kinds_commit(struct restore *r);
+void restore_kinds_done(struct restore *r);
+
 const struct restore_kind *restore_kind_of(uint32_t kind);
 
 /* ---- aspects of a task ---- */

@@ -11,6 +11,7 @@
 #	}
 #
 # Options for the modes below go into the arrays dump_with and restore_with.
+# Victim and crtool are started by the command in inside (netns.bash).
 # Differences that a test is about go into accept, a regular expression; a target
 # that works on, busy=yes, has no two pictures alike.
 
@@ -18,12 +19,12 @@ bats_require_minimum_version 1.5.0
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 BUILD=$ROOT/${B:-build}
-dump_with=() restore_with=() accept='^$' busy=''
+dump_with=() restore_with=() inside=() accept='^$' busy=''
 pid='' dir='' zdtm_count=0
 
 # The tool, without the descriptors of bats.
 crtool() {
-	"$BUILD/crtool" "$@" 3>&- 4>&-
+	"${inside[@]}" "$BUILD/crtool" "$@" 3>&- 4>&-
 }
 
 # Wait until a command succeeds, $1 seconds at most.
@@ -74,7 +75,7 @@ start() {
 			fd=${fd##*/}
 			[ "$fd" -lt 3 ] || eval "exec $fd>&-"
 		done
-		exec setsid "$@" </dev/null >>out 2>>err
+		exec setsid "${inside[@]}" "$@" </dev/null >>out 2>>err
 	) &
 	pid=$!
 	disown "$pid" # so that bash reaps it without a word

@@ -1,0 +1,31 @@
+/* crtool unlock: a dump that ended its tree has left a lock, and there will be no restore. */
+#include <errno.h>
+
+#include "cli/options.h"
+#include "images/images.h"
+#include "lib/cleanup.h"
+#include "lib/netlock.h"
+#include "proto/netlock.pb-c.h"
+
+static void images_done(struct images **im)
+{
+	images_free(*im);
+}
+
+int command_unlock(const struct options *o, int *ret_status)
+{
+	auto_(images_done) struct images *im = NULL;
+	const Img__Netlock *lock;
+	int r = images_read(o->dir, false, &im);
+
+	if (r < 0)
+		return r;
+	lock = (const Img__Netlock *)images_one(im, KIND_netlock, 0);
+	if (!lock)
+		return fail(-ENOENT, "%s: this checkpoint has no network lock", o->dir);
+	r = netlock_remove(lock->table);
+	if (r == -ENOENT)
+		return fail(r, "%s: its network lock, %s, is not there (in this network namespace)",
+		            o->dir, lock->table);
+	return r < 0 ? fail(r, "%s: remove its network lock, %s", o->dir, lock->table) : 0;
+}

@@ -1,0 +1,98 @@
+#include "dump/sk_tcp_watch.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/netlock.h"
+
+int watch_repair(struct watch_fd *w)
+{
+	int on = TCP_REPAIR_ON;
+
+	if (getsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse,
+	               &(socklen_t){ sizeof(w->reuse) }) < 0)
+		return -errno;
+	__atomic_store_n(&w->repairs, true, __ATOMIC_SEQ_CST);
+	return setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+int watch_leave(struct watch_fd *w)
+{
+	int off = TCP_REPAIR_OFF_NO_WP, r = 0;
+
+	if (setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) < 0)
+		r = -errno;
+	if (setsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse, sizeof(w->reuse)) < 0 && r == 0)
+		r = -errno;
+	__atomic_store_n(&w->repairs, false, __ATOMIC_SEQ_CST);
+	return r;
+}
+
+/* Everything is the parent's but its signals: one for its group is not for us. */
+static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	sigprocmask(SIG_BLOCK, all, NULL);
+	while (poll(&p, 1, -1) < 0)
+		continue;
+	for (size_t i = 0; i < w->n && !w->committed; i++)
+		if (w->fds[i].repairs)
+			watch_leave(&w->fds[i]);
+	if (*w->lock && !w->committed)
+		netlock_remove(w->lock);
+	_exit(0);
+}
+
+int watch_new(size_t n, struct watch **ret)
+{
+	auto_close int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	struct clone_args args = { .flags = CLONE_FILES };
+	size_t size = sizeof(struct watch) + n * sizeof(struct watch_fd);
+	struct watch *w;
+	sigset_t all;
+	long pid;
+
+	if (pidfd < 0)
+		return -errno;
+	w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (w == MAP_FAILED)
+		return -errno;
+	w->size = size;
+	sigfillset(&all);
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		watch_parent(w, take_fd(&pidfd), &all);
+	if (pid < 0) {
+		int r = -errno;
+
+		munmap(w, size);
+		return r;
+	}
+	w->watcher = (pid_t)pid;
+	/* Its descriptor is of the same table: it stays until the watcher is gone. */
+	w->n = 0;
+	*ret = w;
+	take_fd(&pidfd);
+	return 0;
+}
+
+void watch_free(struct watch *w)
+{
+	if (!w)
+		return;
+	kill(w->watcher, SIGKILL);
+	while (waitpid(w->watcher, NULL, __WALL) < 0 && errno == EINTR)
+		continue;
+	munmap(w, w->size);
+}

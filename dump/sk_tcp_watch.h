@@ -1,0 +1,36 @@
+/*
+ * A socket that is in repair mode is so for all who have it: its own program, too,
+ * even when crtool is killed by somebody. So a process that shares our table of
+ * descriptors waits for that, and then leaves repair mode in our place and removes
+ * a lock that would stay.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct watch_fd {
+	int fd;
+	int reuse;    /* SO_REUSEADDR, which leaving repair mode clears */
+	bool repairs; /* it may be in repair mode */
+};
+
+/* Shared with the watcher. */
+struct watch {
+	size_t size; /* of the mapping */
+	pid_t watcher;
+	bool committed; /* the tree is dying: nothing is undone any more */
+	char lock[32];  /* a lock that must go; "": none */
+	size_t n;
+	struct watch_fd fds[];
+};
+
+/* Room for N descriptors, and the watcher. -errno. */
+int watch_new(size_t n, struct watch **ret);
+/* End the watcher. NULL is fine. */
+void watch_free(struct watch *w);
+
+/* Repair mode on and off for one, watched. -errno. */
+int watch_repair(struct watch_fd *w);
+int watch_leave(struct watch_fd *w);

@@ -1,0 +1,22 @@
+/*
+ * The network lock: no packet of some connections comes in or goes out. One
+ * table of nftables for all of them, made over netlink: two chains, a set of
+ * connections for each of IPv4 and IPv6, and a rule that drops what is in it.
+ *
+ * A lock with an owner goes with the descriptor, whatever happens to us; one that
+ * stays is there until netlock_remove(). Needs CAP_NET_ADMIN, and holds in the network
+ * namespace of the caller.
+ */
+#pragma once
+
+#include "lib/inaddr.h"
+
+struct netlock_conn {
+	union inaddr local, peer; /* plain: see inaddr_plain() */
+};
+
+/* Lock N connections under that name. A descriptor (close it to unlock, unless STAYS) or -errno. */
+int netlock_new(const char *name, bool stays, const struct netlock_conn *conns, size_t n);
+
+/* -ENOENT: there is none of that name. */
+int netlock_remove(const char *name);

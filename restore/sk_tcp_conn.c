@@ -1,0 +1,343 @@
+/*
+ * Established connections. While all of them are locked, each is bound and
+ * connected in repair mode, which sends nothing, and gets back its sequence
+ * numbers, options, windows and queues. At the commit the locks go, ours and that of the
+ * dump; each leaves repair mode, which asks the peer for its window, and gets what
+ * was not sent yet.
+ *
+ * A FIN of ours is sent again: a peer who has it already acknowledges it once
+ * more. One that we have received is told again (sk_tcp_fin.c).
+ */
+#include "restore/sk_tcp_conn.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/netlock.h"
+#include "proto/netlock.pb-c.h"
+#include "restore/sk_inet.h"
+#include "restore/sk_tcp_fin.h"
+
+#define PIECE       32768 /* of a queue */
+#define FIN_WAIT_MS 1000
+
+enum { OPT_MSS = 2, OPT_WINDOW = 3, OPT_SACK_PERM = 4, OPT_TIMESTAMP = 8 };
+
+struct conn {
+	const Img__File *file;
+	const Img__SkTcp *msg;
+};
+
+struct tcp_conns {
+	ARRAY(struct conn) all;
+	int lock; /* -1: none */
+};
+
+static int option_set(int fd, int name, int value)
+{
+	return setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* ---- lock ---- */
+
+static struct netlock_conn ends_of(const Img__SkTcp *msg)
+{
+	union inaddr local = inaddr_of(msg->local.data, msg->local.len),
+		     peer = inaddr_of(msg->peer.data, msg->peer.len);
+
+	return (struct netlock_conn){ inaddr_plain(&local), inaddr_plain(&peer) };
+}
+
+static int explain_lock(int e)
+{
+	return fail(e, "lock the network for the connections: it needs nftables and CAP_NET_ADMIN "
+	               "in this network namespace (--tcp-close restores without connections)");
+}
+
+int tcp_restore_begin(struct restore *r)
+{
+	struct tcp_conns *c = calloc(1, sizeof(*c));
+	ARRAY(struct netlock_conn) ends = {};
+	const struct record *recs;
+	char name[48];
+	size_t n;
+
+	if (!c)
+		return -ENOMEM;
+	r->tcp_conns = c;
+	c->lock = -1;
+	recs = images_kind(r->images, KIND_sk_tcp, &n);
+	for (size_t i = 0; i < n && !r->opt->tcp_close; i++) {
+		const Img__SkTcp *msg = (const Img__SkTcp *)recs[i].msg;
+		struct netlock_conn *at = msg->connection ? array_add(&ends) : NULL;
+
+		if (at)
+			*at = ends_of(msg);
+	}
+	snprintf(name, sizeof(name), "crtool-restore-%d", getpid());
+	if (ends.n)
+		c->lock = netlock_new(name, false, ends.v, ends.n);
+	n = ends.n;
+	array_done(&ends);
+	return n && c->lock < 0 ? explain_lock(c->lock) : 0;
+}
+
+void tcp_restore_done(struct restore *r)
+{
+	if (!r->tcp_conns)
+		return;
+	closep(&r->tcp_conns->lock);
+	array_done(&r->tcp_conns->all);
+	free(r->tcp_conns);
+	r->tcp_conns = NULL;
+}
+
+/* ---- in repair mode ---- */
+
+static int seq_set(int fd, int queue, uint32_t seq)
+{
+	int e = option_set(fd, TCP_REPAIR_QUEUE, queue);
+
+	return e < 0 ? e : option_set(fd, TCP_QUEUE_SEQ, (int)seq);
+}
+
+static int queue_fill(int fd, int queue, const ProtobufCBinaryData *data)
+{
+	int e = data->len ? option_set(fd, TCP_REPAIR_QUEUE, queue) : 0;
+
+	for (size_t at = 0; e == 0 && at < data->len;) {
+		size_t size = data->len - at < PIECE ? data->len - at : PIECE;
+		ssize_t n = send(fd, data->data + at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0)
+			e = -errno;
+		else
+			at += (size_t)n;
+	}
+	return e;
+}
+
+static int negotiated_set(int fd, const Img__SkTcp__Connection *c)
+{
+	struct tcp_repair_opt opts[4] = { { OPT_MSS, c->mss } };
+	size_t n = 1;
+
+	if (c->options & TCPI_OPT_WSCALE)
+		opts[n++] =
+			(struct tcp_repair_opt){ OPT_WINDOW, c->snd_wscale | c->rcv_wscale << 16 };
+	if (c->options & TCPI_OPT_SACK)
+		opts[n++] = (struct tcp_repair_opt){ OPT_SACK_PERM, 0 };
+	if (c->options & TCPI_OPT_TIMESTAMPS)
+		opts[n++] = (struct tcp_repair_opt){ OPT_TIMESTAMP, 0 };
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, opts, (socklen_t)(n * sizeof(*opts))) <
+	    0)
+		return -errno;
+	return option_set(fd, TCP_TIMESTAMP, (int)c->timestamp);
+}
+
+static int window_set(int fd, const Img__SkTcp__Connection *c)
+{
+	const struct tcp_repair_window w = { .snd_wl1 = c->snd_wl1,
+		                             .snd_wnd = c->snd_wnd,
+		                             .max_window = c->max_window,
+		                             .rcv_wnd = c->rcv_wnd,
+		                             .rcv_wup = c->rcv_wup };
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0 ? -errno : 0;
+}
+
+static int receive_widen(int fd)
+{
+	int size = 1 << 30;
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 ? -errno : 0;
+}
+
+/* What follows the connect: queues need room, which the options set late take back. */
+static int state_fill(int fd, const Img__SkTcp__Connection *c)
+{
+	int e = negotiated_set(fd, c);
+
+	if (e == 0 && c->received.len)
+		e = receive_widen(fd);
+	if (e == 0 && (c->sent.len || c->unsent.len))
+		e = sockopts_widen(fd);
+	if (e == 0)
+		e = queue_fill(fd, TCP_RECV_QUEUE, &c->received);
+	if (e == 0)
+		e = queue_fill(fd, TCP_SEND_QUEUE, &c->sent);
+	return e == 0 ? window_set(fd, c) : e;
+}
+
+int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *msg, int fd)
+{
+	union inaddr local = inaddr_of(msg->local.data, msg->local.len),
+		     peer = inaddr_of(msg->peer.data, msg->peer.len);
+	const Img__SkTcp__Connection *c = msg->connection;
+	struct conn *conn = array_add(&r->tcp_conns->all);
+	int e = conn ? option_set(fd, TCP_REPAIR, TCP_REPAIR_ON) : -ENOMEM;
+
+	if (e == 0)
+		*conn = (struct conn){ file, msg };
+	if (e == 0)
+		e = seq_set(fd, TCP_SEND_QUEUE, c->snd_seq);
+	if (e == 0)
+		e = seq_set(fd, TCP_RECV_QUEUE, c->rcv_seq);
+	if (e < 0)
+		return fail(e, "socket %u: TCP_REPAIR", file->id);
+	e = sk_inet_bind(file, fd, &local, IPPROTO_TCP);
+	if (e < 0)
+		return e;
+	if (connect(fd, &peer.sa, inaddr_len(&peer)) < 0)
+		return fail(-errno, "socket %u: connect %s to %s again%s", file->id,
+		            inaddr_text(&local), inaddr_text(&peer),
+		            errno == EADDRNOTAVAIL ? ": this connection exists already" : "");
+	e = state_fill(fd, c);
+	return e < 0 ? fail(e, "socket %u: the state of its connection with %s", file->id,
+	                    inaddr_text(&peer))
+	             : 0;
+}
+
+/* ---- at the commit ---- */
+
+static int wait_state(int fd, int state)
+{
+	for (int i = 0; i < FIN_WAIT_MS; i++) {
+		struct tcp_info info = {};
+
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){ sizeof(info) }) < 0)
+			return -errno;
+		if (info.tcpi_state == state)
+			return 0;
+		usleep(1000);
+	}
+	return -ETIMEDOUT;
+}
+
+static int fin_tell(int fd, const struct conn *conn)
+{
+	const Img__SkTcp__Connection *c = conn->msg->connection;
+	struct netlock_conn ends = ends_of(conn->msg);
+	struct fin fin = { .from = ends.peer,
+		           .to = ends.local,
+		           .seq = c->rcv_seq + (uint32_t)c->received.len,
+		           .ack = c->snd_seq };
+	uint32_t window = c->snd_wnd >> (c->options & TCPI_OPT_WSCALE ? c->snd_wscale : 0);
+	int e;
+
+	fin.window = window > UINT16_MAX ? UINT16_MAX : (uint16_t)window;
+	e = fin_send(&fin);
+	return e < 0 ? e : wait_state(fd, 8 /* CLOSE_WAIT */);
+}
+
+static int unsent_send(int fd, const ProtobufCBinaryData *data)
+{
+	for (size_t at = 0; at < data->len;) {
+		ssize_t n = send(fd, data->data + at, data->len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -errno;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+static int conn_loose(int fd, const struct conn *conn)
+{
+	const Img__SkTcp__Connection *c = conn->msg->connection;
+	int e = option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF);
+
+	if (e == 0)
+		e = unsent_send(fd, &c->unsent);
+	if (e == 0 && c->fin_received)
+		e = fin_tell(fd, conn);
+	if (e == 0 && c->fin_sent && shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN)
+		e = -errno;
+	if (e == 0 && c->deaf && shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
+		e = -errno;
+	return e;
+}
+
+static int conn_commit(struct restore *r, const struct conn *conn)
+{
+	int fd = pool_file(r, conn->file->id), e;
+
+	if (fd < 0)
+		return fd;
+	e = conn_loose(fd, conn);
+	if (e < 0)
+		return fail(e, "socket %u: let its connection go on", conn->file->id);
+	e = sockopts_set(conn->file, fd, conn->msg->options, SOCKOPTS_LATE);
+	if (e == 0)
+		e = tcp_reuse_reset(fd, conn->msg);
+	return e;
+}
+
+static int unlock(struct restore *r)
+{
+	const Img__Netlock *lock = (const Img__Netlock *)images_one(r->images, KIND_netlock, 0);
+	int e = lock ? netlock_remove(lock->table) : 0;
+
+	closep(&r->tcp_conns->lock);
+	r->tcp_conns->lock = -1;
+	return e == -ENOENT ? 0 : e;
+}
+
+int tcp_restore_commit(struct restore *r)
+{
+	int e = r->tcp_conns->all.n || r->opt->tcp_close ? unlock(r) : 0;
+
+	if (e < 0)
+		return fail(e, "remove the network lock");
+	array_each (conn, &r->tcp_conns->all) {
+		e = conn_commit(r, conn);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+/* ---- ended ones ---- */
+
+static union inaddr nowhere(int family)
+{
+	union inaddr a = {};
+
+	a.sa.sa_family = (sa_family_t)family;
+	if (family == AF_INET)
+		a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		a.v6.sin6_addr = in6addr_loopback;
+	inaddr_set_port(&a, 9);
+	return a;
+}
+
+/*
+ * A connection to nobody, in repair mode; taking it back is what makes the kernel say
+ * "reset". shutdown(2) on it does its work and complains all the same.
+ */
+int tcp_conn_dead(int fd, const Img__SkTcp *msg, bool reset)
+{
+	union inaddr peer = nowhere((int)msg->family);
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	int e = 0, told;
+
+	if (msg->protocol == IPPROTO_TCP) {
+		e = option_set(fd, TCP_REPAIR, TCP_REPAIR_ON);
+		if (e == 0 && connect(fd, &peer.sa, inaddr_len(&peer)) < 0)
+			e = -errno;
+		if (e == 0)
+			e = option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+		if (e == 0 && connect(fd, &none, sizeof(none)) < 0)
+			e = -errno;
+	}
+	if (e == 0 && shutdown(fd, SHUT_RDWR) < 0 && errno != ENOTCONN)
+		e = -errno;
+	if (e == 0 && !reset)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &told, &(socklen_t){ sizeof(told) });
+	return e;
+}

@@ -1,0 +1,199 @@
+/*
+ * Both ends of a connection over the loopback device: sk_tcp_conn 4|6|mapped WHAT
+ *
+ *	idle       nothing is under way
+ *	queued     both receive queues hold data
+ *	full       one end has written all that it could: received, sent and unsent data
+ *	half       one end has said that it will send no more (FIN_WAIT2, CLOSE_WAIT), with data
+ *	half_read  the same, and the other has read the end
+ *	both       both have: LAST_ACK does not last, one is closed (TIME_WAIT)
+ *	deaf       one end has been shut down for reading
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static int a, b; /* the ends */
+
+static void set(int fd, int level, int name, int value)
+{
+	check(setsockopt(fd, level, name, &value, sizeof(value)) == 0);
+}
+
+static int get(int fd, int level, int name)
+{
+	int value = -1;
+
+	check(getsockopt(fd, level, name, &value, &(socklen_t){ sizeof(value) }) == 0);
+	return value;
+}
+
+static void ends_make(const char *how)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6 };
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr *sa = !strcmp(how, "4") ? (struct sockaddr *)&v4 : (struct sockaddr *)&at;
+	socklen_t len = !strcmp(how, "4") ? sizeof(v4) : sizeof(at);
+	int listener = socket(sa->sa_family, SOCK_STREAM, 0);
+
+	if (!strcmp(how, "6"))
+		at.sin6_addr = in6addr_loopback;
+	if (!strcmp(how, "mapped"))
+		check(inet_pton(AF_INET6, "::ffff:127.0.0.1", &at.sin6_addr) == 1);
+	check(listener >= 0 && bind(listener, sa, len) == 0 && listen(listener, 1) == 0);
+	check(getsockname(listener, sa, &len) == 0);
+	a = socket(sa->sa_family, SOCK_STREAM, 0);
+	check(connect(a, sa, len) == 0);
+	b = accept(listener, NULL, NULL);
+	check(b >= 0);
+	close(listener);
+}
+
+static unsigned char byte_at(size_t i)
+{
+	return (unsigned char)(i * 7 + i / 251);
+}
+
+static size_t fill(int fd, size_t max)
+{
+	static unsigned char buf[4096];
+	size_t sum = 0;
+
+	check(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	while (sum < max) {
+		size_t size = max - sum < sizeof(buf) ? max - sum : sizeof(buf);
+		ssize_t n;
+
+		for (size_t i = 0; i < size; i++)
+			buf[i] = byte_at(sum + i);
+		n = write(fd, buf, size);
+		if (n < 0) {
+			check(errno == EAGAIN);
+			break;
+		}
+		sum += (size_t)n;
+	}
+	check(fcntl(fd, F_SETFL, 0) == 0);
+	return sum;
+}
+
+static void drain(int fd, size_t size)
+{
+	static unsigned char buf[65536];
+
+	for (size_t at = 0; at < size;) {
+		ssize_t n = read(fd, buf, size - at < sizeof(buf) ? size - at : sizeof(buf));
+
+		check(n > 0);
+		for (ssize_t i = 0; i < n; i++)
+			check(buf[i] == byte_at(at + (size_t)i));
+		at += (size_t)n;
+	}
+}
+
+static void talk(int from, int to)
+{
+	char c = 0;
+
+	check(write(from, "x", 1) == 1);
+	check(read(to, &c, 1) == 1 && c == 'x');
+}
+
+static bool at_end(int fd)
+{
+	char c;
+
+	return read(fd, &c, 1) == 0;
+}
+
+static struct tcp_info info_of(int fd)
+{
+	struct tcp_info info = {};
+
+	check(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){ sizeof(info) }) == 0);
+	return info;
+}
+
+#include <signal.h>
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 2 ? argv[2] : "idle";
+	struct tcp_info before, after;
+	size_t to_a = 0, to_b = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	ends_make(argv[1]);
+	talk(a, b);
+	talk(b, a);
+	set(a, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set(a, IPPROTO_TCP, TCP_KEEPIDLE, 55);
+	set(a, SOL_SOCKET, SO_REUSEADDR, 1);
+	set(b, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!strcmp(what, "queued"))
+		to_a = fill(b, 30000), to_b = fill(a, 50);
+	if (!strcmp(what, "full"))
+		to_b = fill(a, SIZE_MAX);
+	if (!strncmp(what, "half", 4) || !strcmp(what, "both")) {
+		to_b = fill(a, 1000);
+		check(shutdown(a, SHUT_WR) == 0);
+		if (strcmp(what, "half")) {
+			drain(b, to_b);
+			to_b = 0;
+			check(at_end(b));
+		}
+		if (!strcmp(what, "both")) {
+			check(shutdown(b, SHUT_WR) == 0 && at_end(a));
+			while (info_of(b).tcpi_state != TCP_CLOSE)
+				zdtm_nap();
+		}
+	}
+	if (!strcmp(what, "deaf"))
+		check(shutdown(a, SHUT_RD) == 0);
+	zdtm_nap(); /* acknowledgements are on their way */
+	before = info_of(a);
+
+	zdtm_park();
+
+	after = info_of(a);
+	check(get(a, SOL_SOCKET, SO_KEEPALIVE) == 1 && get(a, IPPROTO_TCP, TCP_KEEPIDLE) == 55);
+	check(get(a, SOL_SOCKET, SO_REUSEADDR) == 1 && get(b, SOL_SOCKET, SO_REUSEADDR) == 0);
+	check(get(b, IPPROTO_TCP, TCP_NODELAY) == 1 && get(a, IPPROTO_TCP, TCP_NODELAY) == 0);
+	check(get(a, SOL_SOCKET, SO_ERROR) == 0 && get(b, SOL_SOCKET, SO_ERROR) == 0);
+	if (strcmp(what, "both")) {
+		check(after.tcpi_options == before.tcpi_options);
+		check(after.tcpi_snd_wscale == before.tcpi_snd_wscale);
+		check(after.tcpi_rcv_wscale == before.tcpi_rcv_wscale);
+	}
+	drain(a, to_a);
+	drain(b, to_b);
+	if (!strcmp(what, "both")) {
+		check(at_end(a) && at_end(b));
+		return zdtm_pass();
+	}
+	if (!strcmp(what, "deaf")) {
+		check(at_end(a));
+		talk(a, b);
+		return zdtm_pass();
+	}
+	if (!strncmp(what, "half", 4)) {
+		check(at_end(b));
+		check(write(a, "x", 1) < 0 && errno == EPIPE);
+	} else {
+		talk(a, b);
+	}
+	talk(b, a);
+	to_a = fill(b, 100000);
+	drain(a, to_a);
+	close(b);
+	check(at_end(a));
+	return zdtm_pass();
+}

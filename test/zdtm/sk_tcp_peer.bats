@@ -1,0 +1,144 @@
+# Connections whose other end is not in the tree, but in another network namespace.
+load lib/zdtm
+load lib/netns
+
+STREAM=$ROOT/test/zdtm/lib/stream.py
+
+setup() {
+	netns_inside
+	netns_pair
+	dump_with=(--tcp-established)
+	busy=yes
+}
+
+# stream ADDRESS: the server is $pid, and somebody outside reads from it into $dir/got.
+stream() {
+	fresh_dir
+	start python3 "$STREAM" serve "$1"
+	within 20 test -e "$dir/parked"
+	in_netns "$outside" python3 "$STREAM" fetch "$1" >"$dir/got" 2>"$dir/err.client" 3>&- 4>&- &
+	client=$!
+	within 20 test -e "$dir/begun"
+}
+
+whole() {
+	touch "$dir/enough"
+	finish 20
+	wait "$client" || explain "the client failed: $(cat "$dir/err.client")"
+	[ "$(cat "$dir/got")" = "$(cat "$dir/out")" ] || explain "sent $(cat "$dir/out"), got $(cat "$dir/got")"
+	[ ! -s "$dir/err" ] || explain "the server complains"
+	netns_unlocked
+}
+
+# rounds N ADDRESS
+rounds() {
+	local n
+
+	stream "$2"
+	for ((n = 0; n < $1; n++)); do
+		alive "$pid"
+		dump_and_restore
+		sleep 0.05
+	done
+	whole
+}
+
+@test "a stream to the outside survives ten rounds" { rounds 10 10.9.0.1; }
+@test "a stream to the outside over IPv6 survives five rounds" { rounds 5 fd09::1; }
+
+@test "a stream over a line that loses packets survives five rounds" {
+	in_netns "$outside" nft -f - <<-RULES || skip "no nft rules"
+		table inet lossy {
+			chain in {
+				type filter hook input priority 0;
+				meta l4proto tcp numgen random mod 100 < 2 drop
+			}
+		}
+	RULES
+	rounds 5 10.9.0.1
+}
+
+@test "dump -R: the stream goes on, ten times" {
+	local n
+
+	stream 10.9.0.1
+	for ((n = 0; n < 10; n++)); do dump_running; done
+	whole
+}
+
+@test "at whatever stage a dump fails, the stream goes on and nothing is locked" {
+	local stage
+
+	stream 10.9.0.1
+	for stage in images look freeze gather ask take files pages resume seal; do
+		run crtool dump -t "$pid" -D "$(images)" --tcp-established --fail-at "$stage"
+		[ "$status" -ne 0 ]
+		netns_unlocked
+	done
+	whole
+}
+
+@test "at whatever stage a restore fails, it can be done again" {
+	local to stage
+
+	to=$(images)
+	stream 10.9.0.1
+	crtool dump -t "$pid" -D "$to" --tcp-established
+	for stage in read plan check arena open compile run; do
+		run crtool restore -d -D "$to" --fail-at "$stage"
+		[ "$status" -ne 0 ]
+		[ "$(in_netns "$netns" nft list tables | wc -l)" = 1 ]
+	done
+	crtool restore -d -D "$to"
+	whole
+}
+
+@test "the lock stays after a dump, is shown, and unlock removes it" {
+	local to
+
+	to=$(images)
+	stream 10.9.0.1
+	crtool dump -t "$pid" -D "$to" --tcp-established
+	[ "$(in_netns "$netns" nft list tables)" = "table inet $(crtool show -D "$to" | grep -oE 'crtool-[0-9a-f]{16}')" ]
+	crtool unlock -D "$to"
+	netns_unlocked
+	run crtool unlock -D "$to"
+	[ "$status" -ne 0 ]
+	[[ $output == *"network lock, crtool-"*"is not there"* ]]
+	kill "$client"
+}
+
+@test "a connection is refused by default, naming the peer" {
+	stream 10.9.0.1
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"fd "*": socket:["*"connected to 10.9.0.2:"*"--tcp-established carries it, --tcp-close ends it"* ]]
+	whole
+}
+
+@test "--tcp-close: both sides find the connection reset" {
+	local to
+
+	to=$(images)
+	stream 10.9.0.1
+	crtool dump -t "$pid" -D "$to" --tcp-close
+	if wait "$client"; then explain "the client saw no error"; fi
+	grep -q ConnectionResetError "$dir/err.client"
+	crtool restore -d -D "$to"
+	finish 20
+	grep -qE 'ConnectionResetError|BrokenPipeError' "$dir/err"
+	netns_unlocked
+}
+
+@test "crtool is killed in the middle of a dump: the stream goes on" {
+	local n
+
+	stream 10.9.0.1
+	for n in 1 2 3 4 5 6; do
+		crtool dump -R -t "$pid" -D "$(images)" --tcp-established 2>/dev/null &
+		sleep "0.0$((n * 3))"
+		kill -KILL $! 2>/dev/null || true
+		wait $! || true
+	done
+	within 5 netns_unlocked
+	whole
+}
