@@ -143,7 +143,7 @@ static int fd_node_find(struct dump *d, const struct file *f, struct fd_node **r
 
 	if (!node)
 		return -ENOMEM;
-	/* All anonymous inodes are one, only their names differ; an eventfd and a terminal have a number of their own. */
+	/* All anonymous inodes are one, only names differ; an eventfd and a terminal have a number of their own. */
 	if (!fdinfo_u64(f->fdinfo, "eventfd-id", 10, &id) &&
 	    !fdinfo_u64(f->fdinfo, "tty-index", 10, &id))
 		id = strlen(f->link) > 12 ? (uint64_t)f->link[12] << 32 : 0; /* anon_inode:[x */

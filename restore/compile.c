@@ -1,8 +1,9 @@
 /*
  * Every thread's way from "just forked" to "is the target" becomes a script:
  *
- *	leader:  heritage, forks, setsid, SESSION, forks |T| group |G| reap, BUILD |B| clones, THREAD |0| PROCESS |1| LAST |2|
- *	others:                                                                                THREAD |0|         |1| LAST |2|
+ *	leader:  heritage, forks, setsid, SESSION, forks |T| group |G| reap, BUILD |B| clones,
+ *	         THREAD |0| PROCESS |1| LAST |2|
+ *	others:  THREAD |0|         |1| LAST |2|
  *	zombie:  forks, setsid, forks |T| group |G| exit
  *
  * |n| are barriers that the coordinator opens: at |1| it seizes all threads,

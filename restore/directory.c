@@ -27,7 +27,7 @@ static int compare(const struct restore *r, const Img__Directory *msg, int fd)
 	            msg->path);
 }
 
-/* Flags as they were: one that was opened without O_DIRECTORY has none. What is no directory now may not even be opened. */
+/* Flags as they were: one opened without O_DIRECTORY has none. What is no directory now may not even be opened. */
 static int open_path(const char *path, int flags)
 {
 	struct stat st;

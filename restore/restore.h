@@ -213,7 +213,8 @@ int pool_put(struct restore *r, uint32_t file_id, int fd);
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd);
 /*
  * One call makes two: an open() has made the other file, too, and leaves it
- * for that one's open() to take; or it leaves something for its own finish(). FD is consumed. -errno explained; taken: -ENOENT.
+ * for that one's open() to take; or it leaves something for its own finish(). FD is consumed.
+ * -errno explained; taken: -ENOENT.
  */
 int pool_leave(struct restore *r, uint32_t file_id, int fd);
 int pool_take(struct restore *r, uint32_t file_id);

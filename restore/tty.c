@@ -4,8 +4,8 @@
  * it. /dev/tty is the one of who opens it: a process of ours, which shares our
  * descriptors, makes it its own for that moment.
  *
- * Of the shell job: the terminal that crtool itself uses takes its place. Every file is opened anew, since the shell's own
- * description is shared with others.
+ * Of the shell job: the terminal that crtool itself uses takes its place. Every
+ * file is opened anew, since the shell's own description is shared with others.
  *
  * The modes are set at once. Its size stays what it is, the window is as large
  * as it is; a program that knows another size is told as the kernel does it:
