@@ -40,7 +40,7 @@ many_dumps() {
 
 @test "a program that waits for a vfork child" {
 	park fault/wild vfork
-	refused 4 "task * (wild): shares its memory with its parent, task $pid (wild), not supported by this version"
+	refused 4 "task $pid (wild): waits in vfork(2) for task * (wild) to call execve(2) or to end, and cannot be stopped there; try again when that has happened"
 	release
 }
 
