@@ -213,6 +213,8 @@ int dump_obstacle(struct dump *d, int r);
 /* ---- kinds of open file ---- */
 
 struct dump_kind {
+	/* It is restored by calls in a task that has it open: one that is only in flight is refused. */
+	bool needs_owner;
 	/* Is this file mine? Only from what struct file holds. */
 	bool (*owns)(const struct file *f);
 	/*

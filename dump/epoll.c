@@ -217,6 +217,7 @@ static int epoll_dump(struct dump *d, const struct file *f)
 }
 
 const struct dump_kind dump_epoll = {
+	.needs_owner = true,
 	.owns = epoll_owns,
 	.dump = epoll_dump,
 };

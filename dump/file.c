@@ -198,6 +198,11 @@ int dump_files(struct dump *d)
 
 		if (f->policy == FD_CLOSE)
 			continue;
+		if (r == 0 && f->task == d->own && f->room->needs_owner)
+			r = fail(-ENOTSUP,
+			         "%s is in flight and nobody has it open: not supported by this "
+			         "version",
+			         f->link);
 		if (r == 0)
 			r = file_dump(d, f);
 		if (r < 0)

@@ -134,6 +134,7 @@ static int inotify_dump(struct dump *d, const struct file *f)
 }
 
 const struct dump_kind dump_inotify = {
+	.needs_owner = true,
 	.owns = inotify_owns,
 	.check = inotify_check,
 	.dump = inotify_dump,

@@ -45,15 +45,16 @@ load lib/zdtm
 	zdtm sk_unix_flight seqpacket
 }
 
-@test "ends outside, what was sent before it was accepted and urgent data are refused" {
+@test "ends outside, what was sent before it was accepted, urgent data and epoll in flight are refused" {
 	local how
 
-	for how in outside waiting urgent; do
+	for how in outside waiting urgent epoll; do
 		park sk_unix_refused "$how"
 		run -4 crtool dump -t "$pid" -D "$(images)"
 		case $how in
 		outside) [[ $output == *"fd 3: socket:["*"its other end, pid "*" (sk_unix_refused), is outside of the tree; --ext-unix=close lets"* ]] ;;
 		waiting) [[ $output == *"listening on $dir/name): a connection waits in it that has sent something"* ]] ;;
+		epoll) [[ $output == *"anon_inode:[eventpoll] is in flight and nobody has it open"* ]] ;;
 		urgent) [[ $output == *"out-of-band data waits in it"* ]] ;;
 		esac
 		running "$pid"

@@ -1,12 +1,14 @@
 /*
  * Unix sockets that are not carried, or by policy: an end outside, of a pair or of a
- * server; what was sent before it was accepted; out-of-band data.
+ * server; what was sent before it was accepted; out-of-band data; an epoll instance
+ * that is in flight alone.
  *
- *	sk_unix_refused outside|waiting|urgent|closed|reconnect
+ *	sk_unix_refused outside|waiting|urgent|epoll|closed|reconnect
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -66,6 +68,22 @@ static void outside(int keep, int drop)
 	check(waitpid(pid, NULL, 0) == pid);
 }
 
+static void send_away(int sock, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec iov = { &(char){ 'x' }, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+		              .msg_iovlen = 1,
+		              .msg_control = &control,
+		              .msg_controllen = sizeof(control) };
+
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	check(sendmsg(sock, &msg, 0) == 1 && close(fd) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	int pair[2] = { -1, -1 };
@@ -80,6 +98,9 @@ int main(int argc, char **argv)
 		outside(-1, -1);
 		pair[0] = client();
 		check(recv(pair[0], &c, 1, 0) == 1 && c == '1');
+	} else if (!strcmp(argv[1], "epoll")) {
+		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		send_away(pair[1], epoll_create1(0));
 	} else {
 		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 		check(send(pair[1], "xy", 2, argv[1][0] == 'u' ? MSG_OOB : 0) == 2);

@@ -1,0 +1,44 @@
+load lib/apps
+
+# The server of tmux in the test's own directory.
+ask_tmux() {
+	tmux -S "$dir/tmux" "$@"
+}
+
+shows() {
+	ask_tmux capture-pane -p | grep -qF -- "$1"
+}
+
+keys() {
+	ask_tmux send-keys "$@"
+}
+
+@test "tmux, with bash in it, a job of that and vim" {
+	needs tmux
+	needs vi
+	fresh_dir
+	unset TMUX
+	export TERM=xterm HISTFILE=''
+	start tmux -f /dev/null -S "$dir/tmux" new-session -d -x 80 -y 24 bash --norc --noprofile
+	within 10 ask_tmux list-sessions
+	pid=$(ask_tmux display -p '#{pid}')
+	keys 'sleep 1000 &' Enter 'vi text' Enter
+	within 20 shows '~'
+	keys 'ihello'
+	within 20 shows 'hello'
+
+	dump_running
+	dump_and_restore
+	dump_and_restore
+
+	within 20 shows 'hello'
+	keys ' world' Escape ':wq' Enter
+	within 20 grep -q '^hello world$' "$dir/text"
+	keys 'jobs' Enter
+	within 20 shows 'Running                 sleep 1000'
+	ask_tmux new-window bash --norc --noprofile
+	keys 'echo on $((20 + 3))' Enter
+	within 20 shows 'on 23'
+	ask_tmux kill-server
+	within 20 gone_or_zombie
+}
