@@ -30,6 +30,7 @@ struct options {
 	const char *pidfile;
 	const char *file_policy;
 	const char *sysv;
+	const char *time;
 	const char *ext_pipe;
 	const char *fail_at;
 	const char *topic; /* of help: a command or NULL */
@@ -37,7 +38,7 @@ struct options {
 	unsigned timeout_ms;
 	bool leave_running, leave_stopped, no_sync;
 	bool file_contents;
-	bool detach, explain, new_pidns, shell_job;
+	bool detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;
 	bool json, help;
 	struct words on_unknown_fd;

@@ -34,8 +34,32 @@ static int file_policy(const char *name, enum file_policy *ret)
 	return 0;
 }
 
+static int time_policy(const char *name, bool *ret_passes)
+{
+	*ret_passes = name && !strcmp(name, "passes");
+	if (name && !*ret_passes && strcmp(name, "stands-still") != 0)
+		return fail(-EINVAL, "--time %s: is none of stands-still, passes", name);
+	return 0;
+}
+
+static void free_images(struct images **im)
+{
+	images_free(*im);
+}
+
+/* What the dump let go has not come back either. */
+static void report(const Img__Manifest *m)
+{
+	for (size_t i = 0; i < m->n_losses; i++)
+		lose("%s", m->losses[i]);
+	if (!m->n_losses)
+		info("the dump let nothing go");
+}
+
 int command_restore(const struct options *o, int *ret_status)
 {
+	/* For --report: the directory may be gone when the tree ends. */
+	auto_(free_images) struct images *images = NULL;
 	auto_free char *pidfile = NULL;
 	struct restore_options opt = {
 		.dir = o->dir,
@@ -56,12 +80,17 @@ int command_restore(const struct options *o, int *ret_status)
 		r = sysv_policy(o->sysv, &opt.sysv);
 	if (r < 0)
 		return r;
-	r = o->pidfile ? options_path(o, o->pidfile, &pidfile) : 0;
-
+	r = time_policy(o->time, &opt.time_passes);
+	if (r == 0 && o->pidfile)
+		r = options_path(o, o->pidfile, &pidfile);
+	if (r == 0 && o->report)
+		r = images_read(o->dir, false, &images);
 	if (r < 0)
 		return r;
 	opt.pidfile = pidfile;
 	r = restore_run(&opt, &status);
+	if (r == 0 && images)
+		report(images->manifest);
 	if (r == 0 && !o->detach && !o->explain)
 		*ret_status = exit_status(status);
 	return r;

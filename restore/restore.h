@@ -44,6 +44,7 @@ struct restore_options {
 	struct words path_map;   /* OLD=NEW */
 	struct words inherit_fd; /* fd[N]:KEY */
 	enum sysv_policy sysv;   /* --sysv */
+	bool time_passes;        /* --time: timers catch up */
 };
 
 struct rthread {

@@ -10,6 +10,9 @@
  * such a signal belongs to its timer, which would rearm itself at the delivery;
  * ours runs already. Each delivery still stands for one expiration, none is
  * lost or counted twice.
+ *
+ * --time passes: one that would have expired meanwhile is set to the moment, now past, at which it did,
+ * so that it fires at once and the kernel counts the overruns. Only clocks of the machine go on while nobody runs.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,6 +22,7 @@
 
 #include "lib/log.h"
 #include "proto/timer.pb-c.h"
+#include "restore/passed.h"
 #include "restore/restore.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS /* 6.15 */
@@ -120,21 +124,48 @@ static struct timespec time_of(uint64_t ns)
 	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
+/* The moment before now that is LATE by the clock of T; its clock may not have run so long. */
+static struct timespec moment(const Img__Timer__One *t, uint64_t late)
+{
+	struct timespec now = {};
+	uint64_t ns;
+
+	clock_gettime((clockid_t)t->clock, &now);
+	ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return time_of(ns > late ? ns - late : 1);
+}
+
+/* What timer_settime(2) is told; returns its flags. */
+static int timer_set(const Img__Timer__One *t, uint64_t passed, struct itimerspec *ret)
+{
+	uint64_t left = t->left;
+
+	ret->it_interval = time_of(t->interval);
+	if (t->clock < 0 || t->clock == CLOCK_PROCESS_CPUTIME_ID ||
+	    t->clock == CLOCK_THREAD_CPUTIME_ID || !timer_catch_up(passed, t->interval, &left)) {
+		ret->it_value = time_of(left);
+		return 0;
+	}
+	ret->it_value = moment(t, passed - t->left);
+	return TIMER_ABSTIME;
+}
+
 static int timer_arm_all(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                          struct script *s)
 {
 	const Img__Timer *msg = (const Img__Timer *)base;
+	uint64_t passed = time_passed(r);
 
 	for (size_t i = 0; i < msg->n_timers; i++) {
 		const Img__Timer__One *t = msg->timers[i];
-		const struct itimerspec when = {
-			.it_value = time_of(t->left),
-			.it_interval = time_of(t->interval),
-		};
+		struct itimerspec when;
+		int flags;
 
-		if (t->left)
-			script_call(s, SYS_timer_settime, t->id, 0,
-			            script_put(s, &when, sizeof(when)), 0);
+		if (!t->left)
+			continue;
+		flags = timer_set(t, passed, &when);
+		script_call(s, SYS_timer_settime, t->id, flags, script_put(s, &when, sizeof(when)),
+		            0);
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * timerfd, restore half. The time between dump and restore does not count: what
- * remained then remains now. Only an absolute time of the real-time clock is
+ * remained then remains now, unless --time passes. Only an absolute time of the real-time clock is
  * a date, and stays one. Setting the time clears the ticks, so they come last.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/timerfd.pb-c.h"
+#include "restore/passed.h"
 #include "restore/restore.h"
 
 #ifndef TFD_IOC_SET_TICKS
@@ -23,16 +24,19 @@ static struct timespec timespec_of(uint64_t ns)
 	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
-static int timerfd_arm(int fd, const Img__Timerfd *msg)
+static int timerfd_arm(int fd, const Img__Timerfd *msg, uint64_t passed)
 {
+	uint64_t left = msg->value, ticks = msg->ticks;
 	struct itimerspec set = {
-		.it_value = timespec_of(msg->expiry ? msg->expiry : msg->value),
 		.it_interval = timespec_of(msg->interval),
 	};
 
-	if (msg->value && timerfd_settime(fd, msg->expiry ? (int)msg->flags : 0, &set, NULL) < 0)
+	if (left && !msg->expiry)
+		ticks += timer_catch_up(passed, msg->interval, &left);
+	set.it_value = timespec_of(msg->expiry ? msg->expiry : left);
+	if (left && timerfd_settime(fd, msg->expiry ? (int)msg->flags : 0, &set, NULL) < 0)
 		return -errno;
-	if (msg->ticks && ioctl(fd, TFD_IOC_SET_TICKS, &msg->ticks) < 0)
+	if (ticks && ioctl(fd, TFD_IOC_SET_TICKS, &ticks) < 0)
 		return -errno;
 	return 0;
 }
@@ -48,7 +52,7 @@ static int timerfd_open(struct restore *r, const Img__File *file, const Protobuf
 		            errno == EPERM ? " (needs CAP_WAKE_ALARM)" : "");
 	e = pool_set_flags(fd, file);
 	if (e == 0)
-		e = timerfd_arm(fd, msg);
+		e = timerfd_arm(fd, msg, time_passed(r));
 	return e < 0 ? fail(e, "timerfd %u: set its time", file->id) : take_fd(&fd);
 }
 
