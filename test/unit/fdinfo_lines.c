@@ -24,7 +24,8 @@ TEST(leases_and_nonsense)
 {
 	Img__Locks__Lock lock = IMG__LOCKS__LOCK__INIT;
 
-	check(lock_parse("lock:\t1: LEASE  ACTIVE    READ 6063 fe:00:10953026 0 EOF\n", &lock) == 0);
+	check(lock_parse("lock:\t1: LEASE  ACTIVE    READ 6063 fe:00:10953026 0 EOF\n", &lock) ==
+	      0);
 	check(lock.type == IMG__LOCKS__TYPE__LEASE && !lock.write);
 	check(lock_parse("lock:\t1: POSIX", &lock) == -EPROTO);
 	check(lock_parse("lock:\t1: POSIX  ADVISORY  READ 1 fe:00:1 0 x", &lock) == -EPROTO);
