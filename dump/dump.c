@@ -47,9 +47,9 @@ static const struct stage {
 	int (*run)(struct dump *d);
 } stages[] = {
 	/* clang-format off */
+	{ "guard", guard_target },     /* undoes what is left if crtool is killed */
 	{ "images", open_images },
 	{ "look", look_tree },         /* refuse what cannot be saved */
-	{ "guard", guard_target },     /* undoes what is left if crtool is killed */
 	{ "freeze", freeze_tree },     /* from here on the target stands still */
 	{ "clocks", note_clocks },
 	{ "gather", gather_tasks },    /* what is seen from outside */

@@ -337,11 +337,11 @@ int end_tree(struct dump *d)
 		if (first == 0)
 			first = r;
 	}
+	unfrozen(d); /* what is left is dying */
 	array_each (t, &d->tasks)
 		if (!d->opt->leave_stopped)
 			reap_task(t);
 	dump_kinds_release(d, !d->opt->leave_stopped);
-	unfrozen(d);
 	return first;
 }
 

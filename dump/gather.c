@@ -66,11 +66,16 @@ static void *read_statuses(void *arg)
 static void start_helpers(struct dump *d)
 {
 	struct statuses *s = &d->statuses;
-	size_t threads = 0, want = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+	size_t threads = 0, want;
 
 	array_each (t, &d->tasks)
 		threads += t->threads.n;
-	want = want < threads / STATUS_SHARE ? want : threads / STATUS_SHARE;
+	want = threads / STATUS_SHARE;
+	if (want) { /* it reads a file to know */
+		size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+
+		want = want < cpus ? want : cpus;
+	}
 	s->d = d;
 	pthread_mutex_init(&s->lock, NULL);
 	while (s->n < want && s->n < ARRAY_SIZE(s->helpers) &&

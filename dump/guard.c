@@ -205,11 +205,6 @@ static void undo(void *arg)
 	}
 }
 
-static int prepare(void *arg)
-{
-	return 0;
-}
-
 int guard_target(struct dump *d)
 {
 	void *notes = mmap(NULL, NOTES_SIZE, PROT_READ | PROT_WRITE,
@@ -218,7 +213,7 @@ int guard_target(struct dump *d)
 
 	if (r == 0) {
 		d->notes = notes;
-		r = guard_begin(&d->guard, prepare, undo, d);
+		r = guard_begin(&d->guard, NULL, undo, d);
 	}
 	return r < 0 ? fail(r, "fork the guard that protects the target") : 0;
 }

@@ -9,7 +9,7 @@
 
 #include "dump/dump.h"
 
-/* The stage: from here on it is there. */
+/* The stage: from here on it is there. The first one, as pages are copied on writes from then on: not in the freeze. */
 int guard_target(struct dump *d);
 
 /* The arena of T is about to be mapped. -errno. */

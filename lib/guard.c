@@ -62,7 +62,7 @@ static _Noreturn void watch(const struct guard *g, int crtool, int (*prepare)(vo
 	sigaddset(&alarm, SIGALRM);
 
 	prctl(PR_SET_NAME, "crtool-guard");
-	r = prepare(arg);
+	r = prepare ? prepare(arg) : 0;
 	say(g->word, r < 0 ? (uint32_t)-r : READY);
 	if (r < 0)
 		_exit(1);
@@ -114,7 +114,7 @@ int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *a
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		g->pid = 0;
-	if (r == 0)
+	if (r == 0 && prepare)
 		r = wait_ready(g);
 	if (r < 0)
 		guard_end(g);

@@ -13,8 +13,8 @@ struct guard {
 };
 
 /*
- * Fork one. In it, PREPARE(ARG) is called at once, and UNDO(ARG) when crtool has
- * died without having called guard_end(). -errno; what PREPARE said, if that failed.
+ * Fork one. In it, PREPARE(ARG), if there is one, is called at once and waited for, and UNDO(ARG)
+ * when crtool has died without having called guard_end(). -errno; what PREPARE said, if that failed.
  */
 int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *arg), void *arg);
 
