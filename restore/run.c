@@ -77,6 +77,43 @@ static int explain_taken(pid_t pid)
 	            pid, pid, (int)len, name);
 }
 
+/*
+ * The zombies of a tree that was killed a moment ago wait for init, which may be
+ * busy: two seconds for those. Whoever else has a number will keep it.
+ */
+static int await_number(pid_t pid, int *left)
+{
+	while (pid && (kill(pid, 0) == 0 || errno == EPERM)) {
+		auto_free char *status = holder_status(pid);
+
+		if (status && (!holder_is_zombie(status) || --*left < 0))
+			return explain_taken(pid);
+		usleep(2000);
+	}
+	return 0;
+}
+
+/* Before anybody is forked: a tree that cannot be whole is not begun. */
+static int await_numbers(const struct restore *r)
+{
+	int left = 1000;
+
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads) {
+			int ret = await_number(th->tid, &left);
+
+			if (ret < 0)
+				return ret;
+		}
+	for (size_t i = 0; i < r->nhelpers; i++) {
+		int ret = await_number(r->helpers[i].pid, &left);
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
 static int explain_op(const struct rthread *th, int error)
 {
 	size_t at = script_progress(&th->script);
@@ -350,7 +387,9 @@ int run_scripts(struct restore *r)
 	/* What falls off the tree while it is made falls to us, so that a roll-back finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r->strangers = list_children();
-	ret = fork_root(r);
+	ret = await_numbers(r);
+	if (ret == 0)
+		ret = fork_root(r);
 	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {
 		ret = wait_barrier(r, n);
 		if (ret == 0 && n == BARRIER_GROUPS)
