@@ -11,6 +11,14 @@
 #include "dump/shmem.h"
 #include "proto/sysv.pb-c.h"
 
+/* The last argument of semctl(2), which callers declare. */
+union semun {
+	int val;
+	struct semid_ds *buf;
+	unsigned short *array;
+	struct seminfo *info;
+};
+
 /* A semaphore set. */
 struct sem_set {
 	int semid;

@@ -23,13 +23,6 @@
 #define SEM_STAT_ANY 20
 #endif
 
-union semun {
-	int val;
-	struct semid_ds *buf;
-	unsigned short *array;
-	struct seminfo *info;
-};
-
 static const char *set_name(const struct sem_set *set)
 {
 	return sysv_name(SYSV_SEM, set->semid, (unsigned)set->ds.sem_perm.__key);

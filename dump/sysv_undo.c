@@ -235,6 +235,14 @@ int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *re
 	return check_others(d, t);
 }
 
+/* Nobody has operated on it since it was made (otime), so that nobody has anything to undo: it is left alone. */
+static bool is_fresh(const struct sem_set *set)
+{
+	struct semid_ds ds;
+
+	return semctl(set->semid, 0, IPC_STAT, (union semun){ .buf = &ds }) == 0 && !ds.sem_otime;
+}
+
 int sysv_undo_talk(struct dump *d, struct task *t, uint64_t at)
 {
 	auto_free struct asking *a = at ? calloc(1, sizeof(*a)) : NULL;
@@ -245,7 +253,7 @@ int sysv_undo_talk(struct dump *d, struct task *t, uint64_t at)
 		return -ENOMEM;
 	a->d = d, a->task = t, a->at = at;
 	array_each (set, &d->sysv->sets) {
-		int r = ask_about_set(a, set);
+		int r = is_fresh(set) ? 0 : ask_about_set(a, set);
 
 		if (r < 0)
 			return r;

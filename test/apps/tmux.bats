@@ -13,6 +13,13 @@ keys() {
 	ask_tmux send-keys "$@"
 }
 
+# A program that ends may throw away what was typed before: typed again.
+has_job() {
+	keys 'jobs' Enter
+	sleep 0.3
+	shows 'Running                 sleep 1000'
+}
+
 @test "tmux, with bash in it, a job of that and vim" {
 	needs tmux
 	needs vi
@@ -34,8 +41,7 @@ keys() {
 	within 20 shows 'hello'
 	keys ' world' Escape ':wq' Enter
 	within 20 grep -q '^hello world$' "$dir/text"
-	keys 'jobs' Enter
-	within 20 shows 'Running                 sleep 1000'
+	within 20 has_job
 	ask_tmux new-window bash --norc --noprofile
 	keys 'echo on $((20 + 3))' Enter
 	within 20 shows 'on 23'
