@@ -15,6 +15,7 @@
 #define NOTES     (1u << 20) /* address space only, until they are written */
 #define TRIES     1000       /* for threads that are on their way out */
 #define MOMENT_NS 2000000
+#define FREEZE_MS 300
 
 /* Of a task (its arena) or of one of its threads (its dispatch). */
 struct note {
@@ -193,11 +194,14 @@ static void undo(void *arg)
 {
 	const struct dump *d = arg;
 	const struct timespec moment = { .tv_nsec = MOMENT_NS };
+	struct dump_options opt = *d->opt;
 
+	/* Whoever cannot be stopped now (vfork) keeps nobody else waiting. */
+	opt.timeout_ms = FREEZE_MS;
 	if (!is_needed(d->notes))
 		return;
 	for (int i = 0; i < TRIES; i++) {
-		struct dump g = { .opt = d->opt, .dirfd = -1 };
+		struct dump g = { .opt = &opt, .dirfd = -1 };
 
 		if (undo_once(&g, d->notes))
 			return;
