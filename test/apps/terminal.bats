@@ -21,6 +21,13 @@ expect() {
 	seen=$(stat -c %s "$dir/screen")
 }
 
+# Ctrl-C ends what runs in the foreground; what it flushes with the input is pressed again.
+interrupted() {
+	keys '\x03'
+	sleep 1
+	shows '# '
+}
+
 on_terminal() {
 	n=0 seen=0
 	fresh_dir
@@ -53,7 +60,7 @@ carry_twice() {
 	carry_twice
 	keys 'again\r'
 	expect 'again'
-	keys '\x03'
+	within 20 interrupted
 	expect '# '
 	keys 'jobs\r'
 	expect 'Stopped                 sleep 1001' 'Running                 sleep 1002'
