@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "lib/array.h"
+#include "lib/child.h"
 #include "lib/cleanup.h"
 
 /* Newer than the headers of Debian 12. */
@@ -54,12 +55,10 @@ static int answer(long r)
 }
 
 /* A child that does nothing until it is killed. */
-static void child_end(pid_t *pid)
+static void child_cleanup(pid_t *pid)
 {
-	if (*pid > 0) {
-		kill(*pid, SIGKILL);
-		waitpid(*pid, NULL, __WALL);
-	}
+	if (*pid > 0)
+		child_end(*pid);
 }
 
 static pid_t child_start(void)
@@ -74,7 +73,7 @@ static pid_t child_start(void)
 	return pid < 0 ? -errno : pid;
 }
 
-#define auto_child auto_(child_end)
+#define auto_child auto_(child_cleanup)
 
 /* A pid above ours that is free; should somebody take it just now, EEXIST is an answer, too. */
 static int try_set_tid(void)

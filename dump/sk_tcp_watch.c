@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/netlock.h"
 
@@ -91,8 +92,6 @@ void watch_free(struct watch *w)
 {
 	if (!w)
 		return;
-	kill(w->watcher, SIGKILL);
-	while (waitpid(w->watcher, NULL, __WALL) < 0 && errno == EINTR)
-		continue;
+	child_end(w->watcher);
 	munmap(w, w->size);
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -125,11 +126,8 @@ void guard_end(struct guard *g)
 {
 	if (g->word)
 		say(g->word, OVER);
-	if (g->pid > 0) {
-		kill(g->pid, SIGKILL);
-		while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
+	if (g->pid > 0)
+		child_end(g->pid);
 	if (g->word)
 		munmap(g->word, sizeof(*g->word));
 	*g = (struct guard){};

@@ -19,7 +19,7 @@ interfere() {
 
 	shift 2
 	status=0
-	AT_LOG=$BATS_TEST_TMPDIR/at "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
+	AT_LOG=$BATS_TEST_TMPDIR/at timeout -s KILL 30 "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
 		>"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- || status=$?
 }
 
@@ -81,6 +81,7 @@ harm() {
 	interfere "$1" "$2" dump -R -t "$pid" -D "$to"
 	# 10, or 128 + signal from before crtool caught it
 	[[ $2 = =* ]] || [[ $status =~ ^(0|10|137|143|130)$ ]] || echo "ends with $status"
+	[[ $2 != =* || $status != 137 ]] || echo "hangs"
 	[ "$status" != 0 ] || [ -e "$to/manifest.img" ] || echo "says that it did it, but no manifest"
 	for _ in {1..50}; do
 		after=$(traits)

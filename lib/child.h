@@ -1,0 +1,10 @@
+/* Helper processes of crtool's own. */
+#pragma once
+
+#include <sys/types.h>
+
+/*
+ * Kill the child PID of the caller, whatever its exit signal, and reap it. A call that fails for
+ * no reason (fault injection) is made again: to wait for a child that nobody killed would never end.
+ */
+void child_end(pid_t pid);
