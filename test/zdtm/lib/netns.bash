@@ -41,13 +41,18 @@ netns_unlocked() {
 		explain "left behind: $(in_netns "${1:-$netns}" nft list tables)"
 }
 
-teardown() {
+# They go when nobody is in them any more.
+netns_gone() {
 	local holder
 
-	zdtm_teardown
 	for holder in "${netns_pids[@]}"; do
 		kill "$holder" 2>/dev/null || true
 	done
+}
+
+teardown() {
+	zdtm_teardown
+	netns_gone
 }
 
 # netns_pair: a second namespace, its holder in $outside, joined by a veth pair: 10.9.0.1 and fd09::1 are the
