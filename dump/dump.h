@@ -97,6 +97,10 @@ struct file {
 	uint32_t kind; /* record kind of the room that owns it */
 	const struct dump_kind *room;
 	enum fd_policy policy;
+	/* Of a socket: SO_DOMAIN, SO_TYPE, SO_PROTOCOL, asked once; AF_UNSPEC: it is none, or O_PATH. */
+	struct {
+		int family, type, protocol;
+	} sock;
 	/* Of a pipe, fifo, socket: the first file id on the same inode, and the next one, 0 after the last. */
 	uint32_t first, next;
 };
@@ -181,6 +185,7 @@ struct dump {
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
 	struct tcp_conns *tcp_conns;         /* sk_tcp_conn.c: established connections */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
+	uint64_t netns_cookie; /* sk_inet.c: of our network namespace; 0: not asked yet */
 	struct shmems shmems;
 	struct sysv *sysv; /* dump/sysv.h */
 	struct inodes inodes;
@@ -254,6 +259,8 @@ const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);
  * for what fdinfo does not tell. -errno.
  */
 int file_steal(const struct file *f);
+/* Fill f->sock. */
+void file_ask_socket(struct file *f);
 
 /* ---- aspects of a task ---- */
 

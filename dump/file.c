@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
@@ -36,6 +37,24 @@ int file_steal(const struct file *f)
 	int fd = (int)syscall(SYS_pidfd_getfd, f->task->pidfd, f->fd, 0);
 
 	return fd < 0 ? -errno : fd;
+}
+
+static int socket_ask(int fd, int name, int *ret)
+{
+	return getsockopt(fd, SOL_SOCKET, name, ret, &(socklen_t){ sizeof(*ret) });
+}
+
+void file_ask_socket(struct file *f)
+{
+	auto_close int fd = -1;
+
+	if (!S_ISSOCK(f->st.st_mode) || (f->flags & O_PATH) || f->fd < 0)
+		return;
+	fd = file_steal(f);
+	if (fd < 0 || socket_ask(fd, SO_TYPE, &f->sock.type) < 0 ||
+	    socket_ask(fd, SO_PROTOCOL, &f->sock.protocol) < 0 ||
+	    socket_ask(fd, SO_DOMAIN, &f->sock.family) < 0)
+		f->sock.family = AF_UNSPEC;
 }
 
 /* ---- checks ---- */

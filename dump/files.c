@@ -214,6 +214,7 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	f->id = (uint32_t)d->files.n;
 	if (external_listed(d, f))
 		f->policy = FD_EXTERNAL;
+	file_ask_socket(f);
 	f->room = dump_kind_of(f, &f->kind);
 	*at = *f;
 	f->link = f->fdinfo = NULL;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -21,18 +20,9 @@ int sk_option(int fd, int level, int name, int *ret)
 	return getsockopt(fd, level, name, ret, &(socklen_t){ sizeof(*ret) }) < 0 ? -errno : 0;
 }
 
-bool sk_inet_is(const struct file *f, int *ret_type, int *ret_protocol)
+bool sk_inet_is(const struct file *f)
 {
-	auto_close int fd = -1;
-	int family = AF_UNSPEC;
-
-	if (!S_ISSOCK(f->st.st_mode) || (f->flags & O_PATH) || f->fd < 0)
-		return false;
-	fd = file_steal(f);
-	return fd >= 0 && sk_option(fd, SOL_SOCKET, SO_DOMAIN, &family) == 0 &&
-	       (family == AF_INET || family == AF_INET6) &&
-	       sk_option(fd, SOL_SOCKET, SO_TYPE, ret_type) == 0 &&
-	       sk_option(fd, SOL_SOCKET, SO_PROTOCOL, ret_protocol) == 0;
+	return f->sock.family == AF_INET || f->sock.family == AF_INET6;
 }
 
 static int netns_cookie(int fd, uint64_t *ret)
@@ -42,11 +32,20 @@ static int netns_cookie(int fd, uint64_t *ret)
 	               : 0;
 }
 
-int sk_inet_check_netns(const struct file *f, int fd)
+static int own_cookie(struct dump *d)
 {
-	auto_close int own = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint64_t here = 0, there = 0;
-	int r = own < 0 ? -errno : netns_cookie(own, &here);
+	auto_close int own = -1;
+
+	if (d->netns_cookie)
+		return 0;
+	own = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return own < 0 ? -errno : netns_cookie(own, &d->netns_cookie);
+}
+
+int sk_inet_check_netns(struct dump *d, const struct file *f, int fd)
+{
+	uint64_t there = 0;
+	int r = own_cookie(d);
 
 	if (r == 0)
 		r = netns_cookie(fd, &there);
@@ -55,7 +54,7 @@ int sk_inet_check_netns(const struct file *f, int fd)
 		return 0;
 	if (r < 0)
 		return fail(r, "%s: which network namespace it is of", file_name(f));
-	if (here != there)
+	if (d->netns_cookie != there)
 		return fail(-ENOTSUP,
 		            "%s (%s): is of another network namespace than crtool: run crtool in "
 		            "that one (nsenter -n)",
@@ -63,17 +62,26 @@ int sk_inet_check_netns(const struct file *f, int fd)
 	return 0;
 }
 
-int sk_inet_options(struct dump *d, const struct file *f, int fd, int protocol,
-                    struct sockopts *into)
+size_t sk_inet_levels(const struct file *f, uint32_t levels[4])
 {
-	uint32_t levels[] = { SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6, (uint32_t)protocol };
-	int family = AF_INET, r = sk_option(fd, SOL_SOCKET, SO_DOMAIN, &family);
+	size_t n = 0;
 
-	if (protocol == IPPROTO_MPTCP)
-		levels[3] = IPPROTO_TCP;
-	for (size_t i = 0; i < ARRAY_SIZE(levels) && r == 0; i++)
-		if (levels[i] != IPPROTO_IPV6 || family == AF_INET6)
-			r = sockopts_read(d, f, fd, levels[i], into);
+	levels[n++] = SOL_SOCKET;
+	levels[n++] = IPPROTO_IP;
+	if (f->sock.family == AF_INET6)
+		levels[n++] = IPPROTO_IPV6;
+	levels[n++] = f->sock.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : (uint32_t)f->sock.protocol;
+	return n;
+}
+
+int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into)
+{
+	uint32_t levels[4];
+	size_t n = sk_inet_levels(f, levels);
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = sockopts_read(d, f, fd, levels[i], into);
 	return r;
 }
 

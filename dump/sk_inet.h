@@ -8,15 +8,17 @@
 /* getsockopt(2) of an int. -errno. */
 int sk_option(int fd, int level, int name, int *ret);
 
-/* What F, a socket of AF_INET or AF_INET6, is; false: it is none. */
-bool sk_inet_is(const struct file *f, int *ret_type, int *ret_protocol);
+/* Is F a socket of AF_INET or AF_INET6? What more it is f->sock says. */
+bool sk_inet_is(const struct file *f);
 
 /* Of the network namespace that crtool is in, else -ENOTSUP explained. */
-int sk_inet_check_netns(const struct file *f, int fd);
+int sk_inet_check_netns(struct dump *d, const struct file *f, int fd);
 
-/* The options of all levels that sockets of PROTOCOL have. -errno explained. */
-int sk_inet_options(struct dump *d, const struct file *f, int fd, int protocol,
-                    struct sockopts *into);
+/* The levels of options that F has. How many. */
+size_t sk_inet_levels(const struct file *f, uint32_t levels[4]);
+
+/* The options of all of them. -errno explained. */
+int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into);
 
 /* getsockname(2): 1, or 0 when it has no address of its own at all. -errno. */
 int sk_inet_local(int fd, union inaddr *ret);

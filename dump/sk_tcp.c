@@ -30,10 +30,8 @@
 
 static bool sk_tcp_owns(const struct file *f)
 {
-	int type, protocol;
-
-	return sk_inet_is(f, &type, &protocol) && type == SOCK_STREAM &&
-	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+	return sk_inet_is(f) && f->sock.type == SOCK_STREAM &&
+	       (f->sock.protocol == IPPROTO_TCP || f->sock.protocol == IPPROTO_MPTCP);
 }
 
 /* What is known of one socket. */
@@ -63,11 +61,9 @@ static int sock_read(const struct file *f, int fd, struct sock *s)
 
 	memset(s, 0, sizeof(*s));
 	s->fd = fd;
-	r = sk_option(fd, SOL_SOCKET, SO_DOMAIN, &s->family);
-	if (r == 0)
-		r = sk_option(fd, SOL_SOCKET, SO_PROTOCOL, &s->protocol);
-	if (r == 0)
-		r = info_read(s);
+	s->family = f->sock.family;
+	s->protocol = f->sock.protocol;
+	r = info_read(s);
 	return r < 0 ? fail(r, "%s: ask for its state", file_name(f)) : 0;
 }
 
@@ -127,7 +123,7 @@ static int sk_tcp_check(struct dump *d, const struct file *f)
 {
 	auto_close int fd = file_steal(f);
 	struct sock s;
-	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(f, fd);
+	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
 
 	if (r == 0)
 		r = sock_read(f, fd, &s);
@@ -268,7 +264,7 @@ static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock 
 
 	msg.family = (uint32_t)s->family;
 	msg.protocol = (uint32_t)s->protocol;
-	r = sk_inet_options(d, f, s->fd, s->protocol, &p->opts);
+	r = sk_inet_options(d, f, s->fd, &p->opts);
 	if (r == 0)
 		r = add_state(d, f, s, p, &msg);
 	if (r < 0)

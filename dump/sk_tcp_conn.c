@@ -48,9 +48,8 @@ int tcp_state_of(int fd)
 static int state_of_file(const struct file *f)
 {
 	auto_close int fd = -1;
-	int type, protocol;
 
-	if (!sk_inet_is(f, &type, &protocol) || protocol != IPPROTO_TCP)
+	if (f->sock.protocol != IPPROTO_TCP)
 		return CLOSED;
 	fd = file_steal(f);
 	return fd < 0 ? fd : tcp_state_of(fd);

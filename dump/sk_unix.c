@@ -21,16 +21,7 @@
 
 static bool sk_unix_owns(const struct file *f)
 {
-	auto_close int fd = -1;
-	int family = AF_UNSPEC;
-
-	if (!S_ISSOCK(f->st.st_mode) || (f->flags & O_PATH) || f->fd < 0)
-		return false;
-	fd = file_steal(f);
-	return fd >= 0 &&
-	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){ sizeof(family) }) ==
-	               0 &&
-	       family == AF_UNIX;
+	return f->sock.family == AF_UNIX;
 }
 
 /* ---- whom it is connected to ---- */

@@ -44,11 +44,6 @@ static void value_read(int fd, const struct sockopt *o, struct value *ret)
 		ret->size = (int)len;
 }
 
-static int int_option(int fd, int name, int *ret)
-{
-	return getsockopt(fd, SOL_SOCKET, name, ret, &(socklen_t){ sizeof(*ret) }) < 0 ? -errno : 0;
-}
-
 /* ---- new sockets ---- */
 
 static int usual_read(struct usual *u)
@@ -65,32 +60,32 @@ static int usual_read(struct usual *u)
 	return 0;
 }
 
-static int usual_find(struct dump *d, int fd, const struct value **ret)
+static struct usual *usual_known(const struct dump *d, const struct file *f)
 {
-	struct usual key = {}, *u;
-	int r = int_option(fd, SO_DOMAIN, &key.family);
+	if (d->sockopt_usual)
+		array_each (known, &d->sockopt_usual->all)
+			if (known->family == f->sock.family && known->type == f->sock.type &&
+			    known->protocol == f->sock.protocol)
+				return known;
+	return NULL;
+}
 
-	if (r == 0)
-		r = int_option(fd, SO_TYPE, &key.type);
-	if (r == 0)
-		r = int_option(fd, SO_PROTOCOL, &key.protocol);
-	if (r == 0 && !d->sockopt_usual)
-		d->sockopt_usual = calloc(1, sizeof(*d->sockopt_usual));
-	if (r < 0 || !d->sockopt_usual)
-		return r < 0 ? r : -ENOMEM;
-	array_each (known, &d->sockopt_usual->all)
-		if (known->family == key.family && known->type == key.type &&
-		    known->protocol == key.protocol) {
-			*ret = known->values;
-			return known->values ? 0 : -EIO;
-		}
-	u = array_add(&d->sockopt_usual->all);
-	if (!u)
-		return -ENOMEM;
-	*u = key;
-	r = usual_read(u);
+static int usual_find(struct dump *d, const struct file *f, const struct value **ret)
+{
+	struct usual *u = usual_known(d, f);
+	int r = 0;
+
+	if (!u) {
+		if (!d->sockopt_usual)
+			d->sockopt_usual = calloc(1, sizeof(*d->sockopt_usual));
+		u = d->sockopt_usual ? array_add(&d->sockopt_usual->all) : NULL;
+		if (!u)
+			return -ENOMEM;
+		*u = (struct usual){ f->sock.family, f->sock.type, f->sock.protocol, NULL };
+		r = usual_read(u);
+	}
 	*ret = u->values;
-	return r;
+	return r < 0 ? r : u->values ? 0 : -EIO;
 }
 
 void sockopts_forget(struct dump *d)
@@ -146,6 +141,9 @@ static int option_read(const struct file *f, int fd, const struct sockopt *o,
 
 	if (o->how == HOW_FILTER)
 		return filter_read(f, fd, o, into);
+	/* What a new one has not, none has. */
+	if (usual->size == -EOPNOTSUPP || usual->size == -ENOPROTOOPT)
+		return 0;
 	value_read(fd, o, &v);
 	if (v.size < 0 || (v.size == usual->size && !memcmp(v.data, usual->data, (size_t)v.size)))
 		return 0;
@@ -164,7 +162,7 @@ int sockopts_read(struct dump *d, const struct file *f, int fd, uint32_t level,
                   struct sockopts *into)
 {
 	const struct value *usual;
-	int r = usual_find(d, fd, &usual);
+	int r = usual_find(d, f, &usual);
 
 	if (r < 0)
 		return fail(r, "%s: what a new socket of its kind has", file_name(f));
