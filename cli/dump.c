@@ -14,6 +14,7 @@ int command_dump(const struct options *o, int *ret_status)
 		.shell_job = o->shell_job,
 		.sync = !o->no_sync,
 		.timeout_ms = o->timeout_ms,
+		.snapshot = o->snapshot,
 		.tcp = o->tcp_established ? TCP_CARRIED
 		       : o->tcp_close     ? TCP_LET_GO
 		                          : TCP_REFUSED,
@@ -32,6 +33,10 @@ int command_dump(const struct options *o, int *ret_status)
 	if (o->leave_running && o->leave_stopped)
 		return fail(-EINVAL,
 		            "dump: --leave-running and --leave-stopped exclude each other");
+	if (o->snapshot && !o->leave_running)
+		return fail(
+			-EINVAL,
+			"dump: --snapshot is for a tree that runs on; give --leave-running, too");
 	r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)
 		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);

@@ -36,7 +36,7 @@ struct options {
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;
 	unsigned timeout_ms;
-	bool leave_running, leave_stopped, no_sync;
+	bool leave_running, leave_stopped, no_sync, snapshot;
 	bool file_contents;
 	bool detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;

@@ -10,6 +10,7 @@
 
 #include "dump/dump.h"
 #include "dump/guard.h"
+#include "dump/snapshot.h"
 #include "dump/task.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
@@ -36,6 +37,7 @@ static int ask_thread(struct dump *d, struct thread *th)
 {
 	struct script *s = &th->script;
 	struct ask *own;
+	int r;
 
 	script_init(s, &mm_of(th->task)->arena);
 	th->asks = calloc(dump_naspects + 1, sizeof(*th->asks));
@@ -43,8 +45,8 @@ static int ask_thread(struct dump *d, struct thread *th)
 		return -ENOMEM;
 	for (size_t i = 0; i < dump_naspects; i++) {
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
-		int r = 0;
 
+		r = 0;
 		if (!aspect_concerns(aspect, th))
 			continue;
 		s->room = dump_aspects[i].name;
@@ -62,8 +64,9 @@ static int ask_thread(struct dump *d, struct thread *th)
 	script_call(s, SYS_get_robust_list, 0,
 	            own->at + offsetof(struct thread_answers, robust_list),
 	            own->at + offsetof(struct thread_answers, robust_size));
+	r = snapshot_ask(d, th, s);
 	script_op(s, OP_STOP, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){});
-	return 0;
+	return r;
 }
 
 static int finish_script(struct thread *th)
@@ -143,6 +146,8 @@ static int start(struct dump *d, struct task *t)
 		int r = guard_note_dispatch(d, th);
 
 		if (r == 0)
+			r = snapshot_arm(d, th);
+		if (r == 0)
 			r = parasite_start(&mm_of(t)->parasite, &th->tracee, &th->script);
 		if (r < 0)
 			return fail(r, "%s: run the script of thread %d", task_name(t), th->tid);
@@ -196,6 +201,8 @@ static int finish(struct dump *d, struct task *t)
 		struct thread *th = &t->threads.v[i];
 		int r = parasite_finish(p, &th->tracee, &th->script);
 
+		if (r == 0)
+			r = snapshot_disarm(d, th);
 		if (r == 0 && &th->tracee != p->host)
 			r = tracee_put_back(&th->tracee);
 		if (r < 0)
@@ -236,9 +243,9 @@ static int check(struct dump *d, struct task *t)
 
 int ask_tasks(struct dump *d)
 {
-	static int (*const steps[])(struct dump * d, struct task * t) = { inject,  start, finish,
-		                                                          collect, talk,  cure,
-		                                                          check };
+	static int (*const steps[])(struct dump * d,
+	                            struct task * t) = { inject,        start, finish, collect,
+		                                         snapshot_take, talk,  cure,   check };
 
 	array_each (t, &d->tasks) {
 		int r = t->state == TASK_ZOMBIE ? 0 : build_scripts(d, t);

@@ -14,6 +14,7 @@
 #include "dump/guard.h"
 #include "dump/inode.h"
 #include "dump/shmem.h"
+#include "dump/snapshot.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
@@ -59,6 +60,7 @@ static const struct stage {
 	{ "files", dump_files },
 	{ "pages", dump_pages },
 	{ "resume", resume_tree },     /* with -R it runs again from here on */
+	{ "copies", dump_copies },     /* with --snapshot: pages of the copies that it has made */
 	{ "seal", seal_images },
 	{ "end", end_tree },           /* without -R it is gone from here on */
 	/* clang-format on */
@@ -147,6 +149,7 @@ static void dump_done(struct dump *d)
 {
 	gather_statuses(d);
 	unfreeze_tree(d);
+	snapshot_done(d);
 	guard_leave(d);
 	files_done(d);
 	shmems_done(d);

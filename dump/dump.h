@@ -46,6 +46,7 @@ struct dump_options {
 	unsigned timeout_ms; /* to freeze */
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	bool file_contents;  /* keep what is in files that are open for writing */
+	bool snapshot;       /* the tree runs on while its memory is written */
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
@@ -112,6 +113,13 @@ struct fd_entry {
 	char *locks; /* "lock:" lines of fdinfo; NULL: none, or told at another descriptor of this task */
 };
 
+/* The copy of a task's memory (dump/snapshot.h). */
+struct copy {
+	size_t op;            /* of the leader's script: forks it */
+	struct tracee tracee; /* tid 0: there is none */
+	int proc, mem;        /* of it */
+};
+
 struct task {
 	pid_t pid;
 	pid_t ppid, pgid, sid;
@@ -138,6 +146,7 @@ struct task {
 	uint64_t door;            /* ... and room for a door; 0: none */
 	struct arena arena;       /* scripts of all its threads */
 	struct parasite parasite; /* the injected memory, undone by parasite_cure() */
+	struct copy copy;
 };
 
 /* Shared memory that belongs to no file system (dump/shmem.h). */
@@ -196,7 +205,8 @@ struct dump {
 	struct guard guard;  /* guard.c */
 	struct notes *notes; /* for it */
 	bool frozen;
-	size_t obstacles;                /* counted by dump_obstacle() */
+	bool from_copies; /* pages are read from copies of the tree, which runs already */
+	size_t obstacles; /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 };
 
@@ -402,6 +412,7 @@ int gather_statuses(struct dump *d);
 int take_answers(struct dump *d); /* take.c: records of all aspects, tasks, threads */
 int dump_files(struct dump *d);   /* files.c: records of all open files */
 int dump_pages(struct dump *d);   /* pages.c: pages of all tasks into pages files */
+int dump_copies(struct dump *d);  /* pages.c: the rest of them, with --snapshot */
 int resume_tree(struct dump *d);  /* freeze.c: with -R the tree runs on */
 int seal_images(struct dump *d);  /* seal.c: manifest */
 int end_tree(struct dump *d);     /* freeze.c: kill, or leave stopped */

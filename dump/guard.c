@@ -5,9 +5,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "dump/snapshot.h"
 #include "dump/task.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -17,10 +19,11 @@
 #define MOMENT_NS 2000000
 #define FREEZE_MS 300
 
-/* Of a task (its arena) or of one of its threads (its dispatch). */
+/* Of a task (its arena, the copy of its memory) or of one of its threads (its dispatch). */
 struct note {
+	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY } what;
 	pid_t pid; /* 0: it has been undone */
-	pid_t tid;
+	pid_t tid; /* of the thread, of the copy */
 	uint64_t base, size, door;
 	struct dispatch dispatch;
 };
@@ -49,7 +52,8 @@ static int note_add(struct dump *d, const struct note *note)
 
 int guard_note_arena(struct dump *d, const struct task *t)
 {
-	return note_add(d, &(struct note){ .pid = t->pid,
+	return note_add(d, &(struct note){ .what = NOTE_ARENA,
+	                                   .pid = t->pid,
 	                                   .base = t->arena.base,
 	                                   .size = t->arena.size,
 	                                   .door = t->door });
@@ -59,18 +63,32 @@ int guard_note_dispatch(struct dump *d, const struct thread *th)
 {
 	if (!th->tracee.dispatch.mode)
 		return 0;
-	return note_add(d, &(struct note){ .pid = th->task->pid,
+	return note_add(d, &(struct note){ .what = NOTE_DISPATCH,
+	                                   .pid = th->task->pid,
 	                                   .tid = th->tid,
 	                                   .dispatch = th->tracee.dispatch });
 }
 
+int guard_note_copy(struct dump *d, const struct task *t, pid_t pid)
+{
+	return note_add(d, &(struct note){ .what = NOTE_COPY, .pid = t->pid, .tid = pid });
+}
+
+static void forget(struct notes *notes, const struct task *t, bool copy)
+{
+	for (uint32_t i = 0; notes && i < notes->n; i++)
+		if (notes->v[i].pid == t->pid && (notes->v[i].what == NOTE_COPY) == copy)
+			notes->v[i].pid = 0;
+}
+
 void guard_forget(struct dump *d, const struct task *t)
 {
-	struct notes *notes = d->notes;
+	forget(d->notes, t, false);
+}
 
-	for (uint32_t i = 0; notes && i < notes->n; i++)
-		if (notes->v[i].pid == t->pid)
-			notes->v[i].pid = 0;
+void guard_forget_copy(struct dump *d, const struct task *t)
+{
+	forget(d->notes, t, true);
 }
 
 static bool is_needed(const struct notes *notes)
@@ -119,7 +137,7 @@ static bool all_have_left(struct dump *g, const struct notes *notes)
 	for (uint32_t i = 0; i < notes->n; i++) {
 		const struct note *note = &notes->v[i];
 
-		if (!note->pid || !note->size)
+		if (!note->pid || note->what != NOTE_ARENA)
 			continue;
 		array_each (t, &g->tasks)
 			if (t->state != TASK_ZOMBIE && !has_left(t, note) &&
@@ -163,16 +181,61 @@ static void undo_dispatch(struct task *t, const struct note *note)
 			tracee_set_dispatch(&th->tracee, &note->dispatch);
 }
 
-static void undo_note(struct dump *g, const struct note *note)
+/* The copy of T's memory: the one that was noted, or one that crtool did not know yet. */
+static bool is_copy(const struct task *copy, const struct task *t, const struct note *note)
 {
-	struct task *t = task_of(g, note->pid);
+	return copy->ppid == t->pid && copy->exit_signal == 0 &&
+	       (copy->pid == note->tid || !strcmp(copy->comm, SNAPSHOT_COMM));
+}
+
+/* What was left where T came by to reap it: nobody is there now, or it is tried again. */
+static bool undo_door(struct task *t)
+{
+	static const char zeros[ARCH_DOOR_SIZE];
+
+	if (vmas_read(t) < 0 || task_find_syscall(t) < 0)
+		return true; /* nor was it possible before */
+	if (!has_left(t, &(struct note){ .door = t->door }))
+		return false;
+	if (t->door)
+		pwrite_full(t->mem, zeros, sizeof(zeros), (off_t)t->door);
+	return true;
+}
+
+/* Once it has ended, its parent reaps it. */
+static bool undo_copy(struct dump *g, struct task *t, const struct note *note)
+{
+	struct tracee *host = &t->threads.v[0].tracee;
+	int64_t result;
+
+	if (!undo_door(t))
+		return false;
+	array_each (copy, &g->tasks) {
+		if (!is_copy(copy, t, note))
+			continue;
+		if (copy->state != TASK_ZOMBIE)
+			return false;
+		if (tracee_syscall(host, t->syscall_insn, SYS_wait4,
+		                   (const uint64_t[6]){ (uint64_t)copy->pid, 0, __WALL },
+		                   &result) == 0)
+			tracee_put_back(host);
+	}
+	return true;
+}
+
+static bool undo_note(struct dump *g, const struct note *note)
+{
+	struct task *t = note->pid ? task_of(g, note->pid) : NULL;
 
 	if (!t || task_open_mem(t) < 0)
-		return;
-	if (note->tid)
+		return true;
+	if (note->what == NOTE_COPY)
+		return undo_copy(g, t, note);
+	if (note->what == NOTE_DISPATCH)
 		undo_dispatch(t, note);
 	else
 		undo_arena(t, note);
+	return true;
 }
 
 /* Stop the tree; undo all that is noted if no thread is in the way. */
@@ -183,7 +246,7 @@ static bool undo_once(struct dump *g, const struct notes *notes)
 	if (!done && freeze_tree(g) == 0) {
 		done = all_have_left(g, notes);
 		for (uint32_t i = 0; done && i < notes->n; i++)
-			undo_note(g, &notes->v[i]);
+			done = undo_note(g, &notes->v[i]);
 	}
 	unfreeze_tree(g);
 	tasks_done(g);

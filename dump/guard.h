@@ -18,7 +18,11 @@ int guard_note_arena(struct dump *d, const struct task *t);
 /* A script is about to be run in TH, whose system calls go to the program otherwise; else nothing to note. */
 int guard_note_dispatch(struct dump *d, const struct thread *th);
 
-/* Nothing of ours is in T any more. */
+/* Process PID is the copy of T (dump/snapshot.h); T has reaped it. */
+int guard_note_copy(struct dump *d, const struct task *t, pid_t pid);
+void guard_forget_copy(struct dump *d, const struct task *t);
+
+/* Nothing of ours is in T any more, but the copy beside it. */
 void guard_forget(struct dump *d, const struct task *t);
 
 /* The target runs on as it was, or is gone. Idempotent. */

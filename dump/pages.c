@@ -16,6 +16,7 @@
 #include "dump/dump.h"
 #include "dump/pages_copy.h"
 #include "dump/pages_scan.h"
+#include "dump/snapshot.h"
 #include "dump/sysv.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -279,7 +280,7 @@ static uint64_t resident_mib(const struct dump *d)
 	return sum >> 10;
 }
 
-int dump_pages(struct dump *d)
+static int copy_pages(struct dump *d)
 {
 	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
 	uint64_t begun = clock_ns();
@@ -294,5 +295,22 @@ int dump_pages(struct dump *d)
 	progress_end();
 	if (r == 0)
 		r = shares_put(&p.shares, d);
-	return r < 0 ? r : put_objects(&p);
+	return r < 0 || d->from_copies ? r : put_objects(&p);
+}
+
+int dump_pages(struct dump *d)
+{
+	return copy_pages(d);
+}
+
+int dump_copies(struct dump *d)
+{
+	int r = 0;
+
+	if (!d->opt->snapshot)
+		return 0;
+	d->from_copies = true;
+	r = copy_pages(d);
+	snapshot_done(d);
+	return r;
 }

@@ -70,7 +70,7 @@ static int read_slowly(const struct unit *u, char *buf, const struct run *runs, 
 {
 	for (size_t i = 0; i < n; i++) {
 		int r = u->m ? object_read(u->m, buf, &runs[i])
-		             : pread_full(u->task->mem, buf, runs[i].size, (off_t)runs[i].start);
+		             : pread_full(u->mem, buf, runs[i].size, (off_t)runs[i].start);
 
 		if (r < 0)
 			return read_fail(u, &runs[i], r);
@@ -187,13 +187,20 @@ static int copy_runs(struct copier *c, const struct unit *u, const struct run *r
 	return r < 0 || !out ? r : pages_file_write(c->file, c->buf, out);
 }
 
-static int view_task(struct copier *c, const struct task *t)
+static void view_close(struct copier *c)
 {
 	if (c->view.pagemap > 0)
 		close(c->view.pagemap);
+	c->view.pagemap = -1;
 	c->view.n = 0;
-	c->view.pagemap = t ? openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC) : -1;
-	return t && c->view.pagemap < 0 ? fail(-errno, "%s: open pagemap", task_name(t)) : 0;
+}
+
+/* Has the task the pages of RUN for itself? If that cannot be seen: no. */
+static bool is_alone(struct copier *c, const struct unit *u, const struct run *run)
+{
+	if (c->view.pagemap < 0)
+		c->view.pagemap = openat(u->task->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	return c->view.pagemap >= 0 && pagemap_alone(&c->view, run->start, run->size / PAGE);
 }
 
 static int copier_start(struct copier *c, const struct unit *u)
@@ -202,8 +209,8 @@ static int copier_start(struct copier *c, const struct unit *u)
 
 	if (c->task != u->task || c->m != u->m)
 		r = copier_finish(c);
-	if (r == 0 && c->task != u->task)
-		r = view_task(c, u->task);
+	if (c->task != u->task)
+		view_close(c);
 	c->task = u->task, c->m = u->m;
 	if (r == 0 && !c->file)
 		r = c->create(c->arg, &c->file);
@@ -226,8 +233,7 @@ int copier_unit(struct copier *c, const struct unit *u)
 				break;
 			if (!rest.size) {
 				rest = u->runs[next++];
-				rest.by_mem |= u->task && !pagemap_alone(&c->view, rest.start,
-				                                         rest.size / PAGE);
+				rest.by_mem = rest.by_mem || (u->task && !is_alone(c, u, &rest));
 			}
 			batch[n] = rest;
 			if (batch[n].size > BUFFER - size)

@@ -15,10 +15,23 @@
 
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
+#include "dump/snapshot.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
 #define REGIONS 2048
+
+bool pages_due(const struct dump *d, const struct task *t, const struct vma *v)
+{
+	return vma_has_pages(v) && snapshot_holds(t, v) == d->from_copies;
+}
+
+int pages_pagemap(const struct dump *d, const struct task *t)
+{
+	int fd = openat(d->from_copies ? t->copy.proc : t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares)
 {
@@ -49,13 +62,13 @@ static bool next_group(struct scan *s, const struct task *t)
 {
 	size_t i = s->group_end;
 
-	while (i < t->vmas.n && !vma_has_pages(&t->vmas.v[i]))
+	while (i < t->vmas.n && !pages_due(s->d, t, &t->vmas.v[i]))
 		i++;
 	if (i == t->vmas.n)
 		return false;
 	s->vma = i;
 	s->at = t->vmas.v[i].start;
-	while (i < t->vmas.n && vma_has_pages(&t->vmas.v[i]) &&
+	while (i < t->vmas.n && pages_due(s->d, t, &t->vmas.v[i]) &&
 	       is_file(&t->vmas.v[i]) == is_file(&t->vmas.v[s->vma]))
 		s->end = t->vmas.v[i++].end;
 	s->group_end = i;
@@ -78,8 +91,8 @@ static int open_pagemap(struct scan *s, const struct task *t)
 {
 	if (s->pagemap >= 0)
 		return 0;
-	s->pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
-	return s->pagemap < 0 ? fail(-errno, "%s: open pagemap", task_name(t)) : 0;
+	s->pagemap = pages_pagemap(s->d, t);
+	return s->pagemap < 0 ? fail(s->pagemap, "%s: open pagemap", task_name(t)) : 0;
 }
 
 /* Have a region at hand: 1; 0 at the end of the task. */
@@ -128,7 +141,7 @@ static struct run first_piece(struct scan *s, const struct task *t)
 	return (struct run){ .start = r->start,
 		             .size = end - r->start,
 		             .keep_zeros = is_file(v),
-		             .by_mem = !(v->prot & PROT_READ) };
+		             .by_mem = s->d->from_copies || !(v->prot & PROT_READ) };
 }
 
 /* Leave out of RUN what is shared: its start, or all from the next such page on. */
@@ -158,6 +171,7 @@ static void cut_shared(struct scan *s, struct run *run)
 static int task_next(struct scan *s, struct task *t, struct unit *u)
 {
 	u->task = t;
+	u->mem = s->d->from_copies ? t->copy.mem : t->mem;
 	while (!unit_full(u)) {
 		int r = have_region(s, t);
 		struct run run;
@@ -224,6 +238,11 @@ static void scan_reset(struct scan *s)
 	s->next = s->n = s->vma = s->group_end = s->share = 0;
 }
 
+static bool has_pages(const struct dump *d, struct task *t)
+{
+	return t->state != TASK_ZOMBIE && mm_of(t) == t && (!d->from_copies || t->copy.tracee.tid);
+}
+
 int scan_next(struct scan *s, struct unit *u)
 {
 	struct task *t;
@@ -232,12 +251,12 @@ int scan_next(struct scan *s, struct unit *u)
 		int r;
 
 		u->task = NULL, u->m = NULL, u->n = 0, u->bytes = 0;
-		r = t->state == TASK_ZOMBIE || mm_of(t) != t ? 0 : task_next(s, t, u);
+		r = has_pages(s->d, t) ? task_next(s, t, u) : 0;
 		if (r)
 			return r;
 		scan_reset(s);
 	}
-	for (; s->object < s->d->shmems.list.n; s->object++) {
+	for (; !s->d->from_copies && s->object < s->d->shmems.list.n; s->object++) {
 		int r;
 
 		u->task = NULL, u->m = NULL, u->n = 0, u->bytes = 0;
@@ -263,7 +282,8 @@ static int guards_add(struct guards *g, const struct page_region *r)
 int guards_read(struct task *t, struct guards *ret)
 {
 	auto_(scan_done) struct scan s = { .pagemap = -1 };
-	int r = scan_init(&s, NULL, NULL);
+	struct dump plain = {};
+	int r = scan_init(&s, &plain, NULL);
 
 	for (size_t i = 0; r == 0 && i < t->vmas.n; i++) {
 		uint64_t at = t->vmas.v[i].start, end = t->vmas.v[i].end;

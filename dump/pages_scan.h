@@ -24,6 +24,7 @@ struct run {
 struct unit {
 	struct task *task;     /* or NULL */
 	const struct shmem *m; /* or NULL */
+	int mem;               /* the task's, or that of its copy */
 	struct run runs[UNIT_RUNS];
 	size_t n;
 	uint64_t bytes;
@@ -41,6 +42,15 @@ struct scan {
 	struct page_region *region;  /* found, ... */
 	size_t next, n;              /* ... not yet handed out */
 };
+
+/*
+ * Are the pages of V to be stored now? While the tree stands still all that no copy of it
+ * holds (dump/snapshot.h), afterwards the rest.
+ */
+bool pages_due(const struct dump *d, const struct task *t, const struct vma *v);
+
+/* Descriptor of the pagemap where these pages of T are looked for, or -errno. */
+int pages_pagemap(const struct dump *d, const struct task *t);
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares);
 void scan_done(struct scan *s);

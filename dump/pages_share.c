@@ -20,6 +20,7 @@
 #include "dump/frames.h"
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
+#include "dump/pages_scan.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -67,11 +68,11 @@ static int add_place(struct finder *f, uint64_t window, uint32_t task)
 	return 0;
 }
 
-static int open_pagemap(const struct task *t)
+static int open_pagemap(const struct dump *d, const struct task *t)
 {
-	int fd = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	int fd = pages_pagemap(d, t);
 
-	return fd < 0 ? fail(-errno, "%s: open pagemap", task_name(t)) : fd;
+	return fd < 0 ? fail(fd, "%s: open pagemap", task_name(t)) : fd;
 }
 
 static int find_regions(const struct task *t, int pagemap, const struct vma *v, uint64_t *at,
@@ -95,7 +96,7 @@ static int place_vma(struct finder *f, uint32_t index, const struct task *t, con
 		r = add_place(f, v->start / FRAMES_WINDOW, index);
 		return r < 0 ? r : add_place(f, (v->end - 1) / FRAMES_WINDOW, index);
 	}
-	pagemap = open_pagemap(t);
+	pagemap = open_pagemap(f->d, t);
 	if (pagemap < 0)
 		return pagemap;
 	while (r == 0 && at < v->end) {
@@ -117,7 +118,7 @@ static int place_task(struct finder *f, uint32_t index)
 	if (t->state == TASK_ZOMBIE)
 		return 0;
 	array_each (v, &t->vmas) {
-		int r = vma_has_pages(v) ? place_vma(f, index, t, v) : 0;
+		int r = pages_due(f->d, t, v) ? place_vma(f, index, t, v) : 0;
 
 		if (r < 0)
 			return r;
@@ -218,7 +219,7 @@ static size_t vma_at(const struct task *t, uint64_t at)
 static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 {
 	const struct task *t = &f->d->tasks.v[p->task];
-	auto_close int pagemap = open_pagemap(t);
+	auto_close int pagemap = open_pagemap(f->d, t);
 	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
 	struct page_region regions[REGIONS];
 	int r = pagemap < 0 ? pagemap : 0;
@@ -230,13 +231,15 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 
 		if (v->start >= end)
 			break;
-		if (r == 0 && vma_has_pages(v) && to - at <= SMALL) {
+		if (!pages_due(f->d, t, v))
+			continue;
+		if (to - at <= SMALL) {
 			struct page_region all = { at, to, 0 };
 
 			r = each_frame(f, p->task, pagemap, v, &all, fn);
 			continue;
 		}
-		while (r == 0 && at < to && vma_has_pages(v)) {
+		while (r == 0 && at < to) {
 			int n = find_regions(t, pagemap, v, &at, to, regions);
 
 			r = n < 0 ? n : 0;

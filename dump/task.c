@@ -126,9 +126,13 @@ int task_add(struct dump *d, pid_t pid, size_t parent)
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct task){
-		.pid = pid, .parent_at = parent, .proc = -1, .home = -1, .pidfd = -1, .mem = -1
-	};
+	*t = (struct task){ .pid = pid,
+		            .parent_at = parent,
+		            .proc = -1,
+		            .home = -1,
+		            .pidfd = -1,
+		            .mem = -1,
+		            .copy = { .proc = -1, .mem = -1 } };
 	r = task_open(t);
 	if (r == 0)
 		r = tasks_index_last(d);
@@ -354,6 +358,8 @@ void task_done(struct task *t)
 	closep(&t->home);
 	closep(&t->pidfd);
 	closep(&t->mem);
+	closep(&t->copy.proc);
+	closep(&t->copy.mem);
 }
 
 void tasks_done(struct dump *d)

@@ -121,7 +121,7 @@ static int unmap_arena(struct parasite *p)
 {
 	const uint64_t args[6] = { p->arena->base, p->arena->size };
 
-	return remote_call(p, undo_insn(p), SYS_munmap, args);
+	return p->arena->size ? remote_call(p, undo_insn(p), SYS_munmap, args) : 0;
 }
 
 /* Where /proc/PID/mem does not write into code there is none. */
@@ -160,6 +160,15 @@ int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena
 	if (r < 0)
 		parasite_cure(p);
 	return r;
+}
+
+void parasite_visit(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
+                    uint64_t syscall_insn, uint64_t door)
+{
+	*p = (struct parasite){
+		.host = host, .arena = arena, .mem = mem, .syscall_insn = syscall_insn
+	};
+	open_door(p, door);
 }
 
 int parasite_start(struct parasite *p, struct tracee *t, const struct script *s)

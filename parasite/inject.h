@@ -43,6 +43,9 @@ struct tracee {
 /* Seize with PTRACE_O_* OPTIONS, without stopping it. -ESRCH: it is gone. -EPERM: not ours, or traced. */
 int tracee_seize(struct tracee *t, pid_t tid, unsigned long options);
 
+/* Other options than at the seizure, of a stopped thread. */
+int tracee_set_options(struct tracee *t, unsigned long options);
+
 /* Ask it to stop; does not wait. */
 int tracee_interrupt(struct tracee *t);
 
@@ -95,6 +98,12 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
                     uint64_t syscall_insn, uint64_t door);
 
+/*
+ * The same for parasite_call() alone: ARENA is an empty one, {}, and nothing is mapped.
+ */
+void parasite_visit(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
+                    uint64_t syscall_insn, uint64_t door);
+
 /* Start SCRIPT (finished, in the arena) in the stopped thread T; does not wait. */
 int parasite_start(struct parasite *p, struct tracee *t, const struct script *s);
 
@@ -108,8 +117,8 @@ int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s
 int parasite_collect(struct parasite *p);
 
 /*
- * One more system call in the host, between parasite_collect() and
- * parasite_cure(). Its result is in *RET_RESULT.
+ * One more system call in the host, between parasite_collect() or parasite_visit()
+ * and parasite_cure(). Its result is in *RET_RESULT.
  */
 int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64_t *ret_result);
 

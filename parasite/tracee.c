@@ -44,6 +44,14 @@ int tracee_seize(struct tracee *t, pid_t tid, unsigned long options)
 	return 0;
 }
 
+int tracee_set_options(struct tracee *t, unsigned long options)
+{
+	options |= PTRACE_O_TRACESYSGOOD;
+	if (t->suspend_seccomp)
+		options |= PTRACE_O_SUSPEND_SECCOMP;
+	return ptrace(PTRACE_SETOPTIONS, t->tid, NULL, options) < 0 ? -errno : 0;
+}
+
 int tracee_interrupt(struct tracee *t)
 {
 	if (ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) < 0)

@@ -36,6 +36,7 @@ count_calls() {
 traits() {
 	grep -hE '^(TracerPid|State:.[tT])' /proc/"$pid"/task/*/status 2>/dev/null
 	echo "descriptors" /proc/"$pid"/fd/*
+	echo "children $(cat /proc/"$pid"/task/*/children)"
 	echo "foreign code: $(grep -c "r-xp 00000000 00:00 0 *$" /proc/"$pid"/maps)"
 }
 
@@ -78,7 +79,7 @@ harm() {
 	park "${victim[@]}"
 	sleep 0.01 # until its last file is closed
 	before=$(traits)
-	interfere "$1" "$2" dump -R -t "$pid" -D "$to"
+	interfere "$1" "$2" dump -R "${dump_with[@]}" -t "$pid" -D "$to"
 	# 10, or 128 + signal from before crtool caught it
 	[[ $2 = =* ]] || [[ $status =~ ^(0|10|137|143|130)$ ]] || echo "ends with $status"
 	[[ $2 != =* || $status != 137 ]] || echo "hangs"
@@ -104,7 +105,7 @@ points() {
 	local what=$1 n calls said bad=0 tried=0
 
 	park "${victim[@]}"
-	calls=$(count_calls dump -R -t "$pid" -D "$BATS_TEST_TMPDIR/count")
+	calls=$(count_calls dump -R "${dump_with[@]}" -t "$pid" -D "$BATS_TEST_TMPDIR/count")
 	zdtm_teardown
 	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
 		tried=$((tried + 1))

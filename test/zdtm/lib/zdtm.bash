@@ -168,6 +168,25 @@ dump_running() {
 	rm -r "$to"
 }
 
+# dump -R --snapshot: the tree runs on as it was, and what comes back is what it was then.
+snapshot_and_restore() {
+	local to
+
+	to=$(images)
+	picture "$to.before"
+	crtool dump -R --snapshot -t "$pid" -D "$to" "${dump_with[@]}"
+	picture "$to.running"
+	kill -KILL "$pid"
+	zdtm_teardown
+	within 5 gone "$pid"
+	crtool restore -d -D "$to" "${restore_with[@]}"
+	picture "$to.after"
+	for after in running after; do
+		diff <(grep -vE "$accept" "$to.before") <(grep -vE "$accept" "$to.$after") || explain "it is not what it was"
+	done
+	rm -r "$to"
+}
+
 # zdtm VICTIM [args]: the three standard ways.
 zdtm() {
 	local way

@@ -1,0 +1,37 @@
+/*
+ * --snapshot: the tree runs on while its memory is still being written.
+ *
+ * Each process forks itself at the end of its script. The copy is stopped before its first
+ * instruction, traced by crtool, and its memory is that of the freeze; the kernel copies what
+ * the program writes to meanwhile. It is nobody's child that wait(2) would tell of (its exit signal is
+ * none) and shares the descriptors, so that what the program closes is closed. If crtool
+ * dies the copy ends by itself: that is all its script has to say.
+ *
+ * A fork does not see everything: memory that is not inherited, huge pages (for which there may
+ * be no second one) and shared memory are copied while the tree stands still.
+ */
+#pragma once
+
+#include "dump/dump.h"
+
+/* What the copies call themselves at their end, so that the guard finds those that crtool did not know yet. */
+#define SNAPSHOT_COMM "crtool-copy"
+
+/* Append to S, the script of the leader of T, the fork of its memory. 0 or -errno, explained. */
+int snapshot_ask(struct dump *d, struct thread *th, struct script *s);
+
+/* While the script runs, TH reports the fork: before it is started, and when it has stopped. -errno. */
+int snapshot_arm(struct dump *d, struct thread *th);
+int snapshot_disarm(const struct dump *d, struct thread *th);
+
+/* The script has run: take the copy over. What could not be forked is copied while it stands still. */
+int snapshot_take(struct dump *d, struct task *t);
+
+/* Is V read from the copy of T? */
+bool snapshot_holds(const struct task *t, const struct vma *v);
+
+/*
+ * The copies end, and each is reaped by the process that it is of: one thread of that, which
+ * must run, stops for a moment. Idempotent.
+ */
+void snapshot_done(struct dump *d);
