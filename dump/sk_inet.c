@@ -85,6 +85,17 @@ int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopt
 	return r;
 }
 
+int sk_inet_options_try(struct dump *d, const struct file *f, int fd, struct sockopts *into)
+{
+	uint32_t levels[4];
+	size_t n = sk_inet_levels(f, levels);
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = sockopts_try(d, f, fd, levels[i], into);
+	return r;
+}
+
 int sk_inet_local(int fd, union inaddr *ret)
 {
 	socklen_t len = sizeof(*ret);

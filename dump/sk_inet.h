@@ -20,5 +20,8 @@ size_t sk_inet_levels(const struct file *f, uint32_t levels[4]);
 /* The options of all of them. -errno explained. */
 int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into);
 
+/* The same without a word, for many threads at once: see sockopts_try(). */
+int sk_inet_options_try(struct dump *d, const struct file *f, int fd, struct sockopts *into);
+
 /* getsockname(2): 1, or 0 when it has no address of its own at all. -errno. */
 int sk_inet_local(int fd, union inaddr *ret);

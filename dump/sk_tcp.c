@@ -141,14 +141,12 @@ static int sk_tcp_check(struct dump *d, const struct file *f)
 
 /* What the record holds besides the options. */
 struct parts {
-	union inaddr local, peer;
-	Img__SkTcp__Connection connection;
+	union inaddr local;
 	struct sockopts opts;
 };
 
 static void parts_done(struct parts *p)
 {
-	tcp_conn_done(&p->connection);
 	sockopts_done(&p->opts);
 }
 
@@ -162,36 +160,6 @@ static int add_local(const struct file *f, int fd, struct parts *p, Img__SkTcp *
 		msg->local.data = (uint8_t *)&p->local;
 		msg->local.len = inaddr_len(&p->local);
 	}
-	return 0;
-}
-
-static int add_peer(const struct file *f, int fd, struct parts *p, Img__SkTcp *msg)
-{
-	socklen_t len = sizeof(p->peer);
-
-	if (getpeername(fd, &p->peer.sa, &len) < 0)
-		return fail(-errno, "%s: getpeername", file_name(f));
-	msg->peer.data = (uint8_t *)&p->peer;
-	msg->peer.len = len;
-	return 0;
-}
-
-static int add_connection(struct dump *d, const struct file *f, const struct sock *s,
-                          struct parts *p, Img__SkTcp *msg)
-{
-	int deaf, r = add_peer(f, s->fd, p, msg);
-	struct pollfd poll_for = { .fd = s->fd, .events = POLLRDHUP };
-
-	if (r < 0)
-		return r;
-	img__sk_tcp__connection__init(&p->connection);
-	r = tcp_conn_read(d, f, &p->connection);
-	if (r < 0)
-		return r;
-	deaf = poll(&poll_for, 1, 0) > 0 && (poll_for.revents & POLLRDHUP);
-	p->connection.deaf = deaf && !p->connection.fin_received;
-	msg->state = ESTABLISHED;
-	msg->connection = &p->connection;
 	return 0;
 }
 
@@ -209,6 +177,9 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 {
 	int r = 0;
 
+	if (tcp_state_connected(s->state) && d->opt->tcp != TCP_LET_GO)
+		return fail(-EAGAIN, "%s (%s): has just been connected; try again", file_name(f),
+		            file_describe(f));
 	msg->state = (uint32_t)s->state;
 	if (s->state == CLOSED) {
 		r = closed_is_dead(f, s);
@@ -221,8 +192,6 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 		add_end(f, msg);
 	if (!msg->dead)
 		r = add_local(f, s->fd, p, msg);
-	if (r == 0 && tcp_state_connected((int)msg->state))
-		r = add_connection(d, f, s, p, msg);
 	return r;
 }
 
@@ -274,13 +243,45 @@ static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock 
 	return msg.options ? image_put(d->out, KIND_sk_tcp, f->id, &msg.base) : -ENOMEM;
 }
 
+static int connection_write(struct dump *d, const struct file *f, struct tcp_conn *conn)
+{
+	Img__SkTcp msg = IMG__SK_TCP__INIT;
+
+	forget_path(&conn->opts, true);
+	msg.family = (uint32_t)f->sock.family;
+	msg.protocol = (uint32_t)f->sock.protocol;
+	msg.state = ESTABLISHED;
+	msg.local.data = (uint8_t *)&conn->local;
+	msg.local.len = inaddr_len(&conn->local);
+	msg.peer.data = (uint8_t *)&conn->peer;
+	msg.peer.len = inaddr_len(&conn->peer);
+	msg.connection = &conn->msg;
+	msg.options = sockopts_message(&conn->opts);
+	return msg.options ? image_put(d->out, KIND_sk_tcp, f->id, &msg.base) : -ENOMEM;
+}
+
+static int connection_dump(struct dump *d, const struct file *f, struct tcp_conn *conn)
+{
+	int r = tcp_conn_read(d, f, conn);
+
+	if (r == 0)
+		r = connection_write(d, f, conn);
+	tcp_conn_forget(conn);
+	return r;
+}
+
 static int sk_tcp_dump(struct dump *d, const struct file *f)
 {
+	struct tcp_conn *conn = d->opt->tcp == TCP_CARRIED ? tcp_conn_find(d, f) : NULL;
+	int r = conn ? connection_dump(d, f, conn) : -ENOTCONN;
 	auto_(parts_done) struct parts p = {};
-	auto_close int fd = file_steal(f);
+	auto_close int fd = -1;
 	struct sock s;
-	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sock_read(f, fd, &s);
 
+	if (r != -ENOTCONN)
+		return r;
+	fd = file_steal(f);
+	r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sock_read(f, fd, &s);
 	return r < 0 ? r : sk_tcp_write(d, f, &s, &p);
 }
 

@@ -1,8 +1,7 @@
 /*
  * Established connections. Before the first is read, one lock stops the packets of
- * all. What repair mode alone tells (sequence numbers, the send queue, windows) is
- * read in it, between two calls that enter and leave it without a word to the
- * peer; a watcher does the leaving if crtool is killed meanwhile.
+ * all. Then they are read (sk_tcp_read.c), many of them by helpers; a watcher
+ * leaves repair mode if crtool is killed meanwhile.
  *
  * When the tree is to be killed, a second lock that stays replaces the first,
  * and all connections are in repair mode: then the kernel forgets them without
@@ -11,12 +10,12 @@
 #include "dump/sk_tcp_conn.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <pthread.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "dump/sk_inet.h"
 #include "dump/sk_tcp_watch.h"
@@ -25,35 +24,21 @@
 #include "lib/netlock.h"
 #include "proto/netlock.pb-c.h"
 
+#define HELPERS    3
+#define AHEAD_MIN  32   /* connections for which a helper pays */
+#define AHEAD_SIZE 4096 /* bytes of a connection that is read ahead */
+
 struct tcp_conns {
-	ARRAY(struct netlock_conn) ends;
-	ARRAY(uint32_t) files; /* ids, beside watch->fds */
+	ARRAY(struct tcp_conn) all; /* beside watch->fds, by file id */
 	struct watch *watch;
-	size_t next;   /* to be read: files are written in the order of their ids */
+	size_t next;   /* to be written: files are written in the order of their ids */
+	size_t ahead;  /* to be read ahead */
 	char name[32]; /* of the lock that may stay */
 	int lock;      /* -1: none */
+	struct dump *d;
 };
 
-int tcp_state_of(int fd)
-{
-	struct tcp_info info = {};
-	socklen_t len = sizeof(info);
-
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -errno : info.tcpi_state;
-}
-
 /* ---- which there are ---- */
-
-/* The state of F, a TCP socket; CLOSED for all that are none. -errno. */
-static int state_of_file(const struct file *f)
-{
-	auto_close int fd = -1;
-
-	if (f->sock.protocol != IPPROTO_TCP)
-		return CLOSED;
-	fd = file_steal(f);
-	return fd < 0 ? fd : tcp_state_of(fd);
-}
 
 /* Each costs a descriptor until the end. */
 static void raise_limit(void)
@@ -66,53 +51,73 @@ static void raise_limit(void)
 	}
 }
 
-static int conns_find(struct dump *d, struct tcp_conns *c)
+static bool may_be_one(const struct file *f)
 {
-	array_each (f, &d->files) {
-		bool carried = f->kind == KIND_sk_tcp && f->policy == FD_CARRY;
-		int state = carried ? state_of_file(f) : CLOSED;
-		uint32_t *id;
-
-		if (state < 0)
-			return fail(state, "%s: ask for its state", file_name(f));
-		if (!tcp_state_connected(state))
-			continue;
-		id = array_add(&c->files);
-		if (!id)
-			return -ENOMEM;
-		*id = f->id;
-	}
-	return 0;
+	return f->kind == KIND_sk_tcp && f->policy == FD_CARRY && f->sock.protocol == IPPROTO_TCP;
 }
 
-static int ends_of(int fd, struct netlock_conn *ret)
+static size_t count(const struct dump *d)
 {
-	union inaddr local = {}, peer = {};
-	socklen_t len = sizeof(local), peer_len = sizeof(peer);
+	size_t n = 0;
 
-	if (getsockname(fd, &local.sa, &len) < 0 || getpeername(fd, &peer.sa, &peer_len) < 0)
-		return -errno;
-	ret->local = inaddr_plain(&local);
-	ret->peer = inaddr_plain(&peer);
-	return 0;
+	array_each (f, &d->files)
+		n += may_be_one(f);
+	return n;
 }
 
-static int conn_take(struct dump *d, struct tcp_conns *c, uint32_t id)
+static int state_of(int fd)
 {
-	const struct file *f = file_of(d, id);
-	struct netlock_conn *ends = array_add(&c->ends);
-	int fd = file_steal(f), r;
+	struct tcp_info info = {};
+	socklen_t len = sizeof(info);
 
-	if (fd == -EMFILE)
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -errno : info.tcpi_state;
+}
+
+static int ends_of(int fd, struct tcp_conn *conn)
+{
+	socklen_t len = sizeof(conn->local), peer_len = sizeof(conn->peer);
+
+	return getsockname(fd, &conn->local.sa, &len) < 0 ||
+	                       getpeername(fd, &conn->peer.sa, &peer_len) < 0
+	               ? -errno
+	               : 0;
+}
+
+static int explain_steal(const struct file *f, int r, size_t n)
+{
+	if (r == -EMFILE)
 		return fail(
-			fd,
+			r,
 			"%zu connections taken over, no descriptor left for one more: raise the "
 			"hard limit of RLIMIT_NOFILE (ulimit -Hn)",
-			c->watch->n);
+			n);
+	return fail(r, "%s: pidfd_getfd", file_name(f));
+}
+
+/* If F is one. Its ends may go away before they are asked for. */
+static int conn_take(struct tcp_conns *c, const struct file *f)
+{
+	auto_close int fd = file_steal(f);
+	int state = fd < 0 ? fd : state_of(fd), r;
+	struct tcp_conn *conn;
+
 	if (fd < 0)
-		return fail(fd, "%s: pidfd_getfd", file_name(f));
-	c->watch->fds[c->watch->n++] = (struct watch_fd){ .fd = fd };
-	r = ends ? ends_of(fd, ends) : -ENOMEM;
+		return explain_steal(f, fd, c->all.n);
+	if (state < 0)
+		return fail(state, "%s: ask for its state", file_name(f));
+	if (!tcp_state_connected(state))
+		return 0;
+	conn = array_add(&c->all);
+	if (!conn)
+		return -ENOMEM;
+	*conn = (struct tcp_conn){ .file = f->id };
+	img__sk_tcp__connection__init(&conn->msg);
+	r = ends_of(fd, conn);
+	if (r == -ENOTCONN) {
+		c->all.n--;
+		return 0;
+	}
+	c->watch->fds[c->watch->n++] = (struct watch_fd){ .fd = take_fd(&fd) };
 	return r < 0 ? fail(r, "%s: its addresses", file_name(f)) : 0;
 }
 
@@ -136,8 +141,28 @@ static int lock_put(struct dump *d, struct tcp_conns *c)
 		return -EIO;
 	snprintf(c->name, sizeof(c->name), "crtool-%016llx", (unsigned long long)number);
 	msg.table = c->name;
-	msg.connections = c->ends.n;
+	msg.connections = c->all.n;
 	return image_put(d->out, KIND_netlock, 0, &msg.base);
+}
+
+static int lock_new(const struct tcp_conns *c, const char *name, bool stays)
+{
+	ARRAY(struct netlock_conn) ends = {};
+	int r = 0;
+
+	array_each (conn, &c->all) {
+		struct netlock_conn *at = array_add(&ends);
+
+		if (at)
+			*at = (struct netlock_conn){ inaddr_plain(&conn->local),
+				                     inaddr_plain(&conn->peer) };
+		else
+			r = -ENOMEM;
+	}
+	if (r == 0)
+		r = netlock_new(name, stays, ends.v, ends.n);
+	array_done(&ends);
+	return r < 0 ? explain_lock(r) : r;
 }
 
 static int conns_lock(struct dump *d, struct tcp_conns *c)
@@ -148,8 +173,117 @@ static int conns_lock(struct dump *d, struct tcp_conns *c)
 	if (r < 0)
 		return fail(r, "write the record of the network lock");
 	snprintf(name, sizeof(name), "%s-dump", c->name);
-	c->lock = netlock_new(name, false, c->ends.v, c->ends.n);
-	return c->lock < 0 ? explain_lock(c->lock) : 0;
+	c->lock = lock_new(c, name, false);
+	return c->lock < 0 ? c->lock : 0;
+}
+
+/* ---- reading ---- */
+
+/* Without a word: who cannot be read so is read again when its turn comes, and explained. */
+static void conn_try(struct tcp_conns *c, size_t i)
+{
+	struct tcp_conn *conn = &c->all.v[i];
+	struct watch_fd *w = &c->watch->fds[i];
+
+	int r = sk_inet_options_try(c->d, file_of(c->d, conn->file), w->fd, &conn->opts);
+
+	if (r == 0)
+		r = tcp_read(w, AHEAD_SIZE, &conn->msg);
+	conn->ready = r == 0;
+	if (!conn->ready)
+		tcp_conn_forget(conn);
+}
+
+static void *read_ahead(void *arg)
+{
+	struct tcp_conns *c = arg;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&c->ahead, 1, __ATOMIC_RELAXED)) < c->all.n)
+		conn_try(c, i);
+	return NULL;
+}
+
+static void conns_read(struct tcp_conns *c)
+{
+	pthread_t helpers[HELPERS];
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t n = 0, want = c->all.n / AHEAD_MIN;
+
+	want = want < (size_t)cpus ? want : (size_t)cpus;
+	while (n + 1 < want && n < HELPERS && !pthread_create(&helpers[n], NULL, read_ahead, c))
+		n++;
+	if (want > 1)
+		read_ahead(c);
+	while (n > 0)
+		pthread_join(helpers[--n], NULL);
+}
+
+struct tcp_conn *tcp_conn_find(struct dump *d, const struct file *f)
+{
+	struct tcp_conns *c = d->tcp_conns;
+
+	while (c->next < c->all.n && c->all.v[c->next].file < f->id)
+		c->next++;
+	return c->next < c->all.n && c->all.v[c->next].file == f->id ? &c->all.v[c->next] : NULL;
+}
+
+int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
+{
+	struct watch_fd *w = &d->tcp_conns->watch->fds[conn - d->tcp_conns->all.v];
+	int r;
+
+	if (conn->ready)
+		return 0;
+	r = tcp_read(w, 0, &conn->msg);
+	if (r == -ENOTCONN)
+		return r;
+	if (r == -EOPNOTSUPP)
+		return fail(-ENOTSUP,
+		            "%s (%s): urgent data waits in it: not supported by this version",
+		            file_name(f), file_describe(f));
+	if (r < 0)
+		return fail(r, "%s (%s): read the connection", file_name(f), file_describe(f));
+	return sk_inet_options(d, f, w->fd, &conn->opts);
+}
+
+void tcp_conn_forget(struct tcp_conn *conn)
+{
+	sockopts_done(&conn->opts);
+	tcp_read_done(&conn->msg);
+}
+
+/* ---- all of them ---- */
+
+/* Of IPv4 and of IPv6. */
+static int options_prepare(struct dump *d, struct tcp_conns *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->all.n && r == 0; i++) {
+		const struct file *f = file_of(d, c->all.v[i].file);
+
+		if (i == 0 || f->sock.family != file_of(d, c->all.v[i - 1].file)->sock.family)
+			r = sockopts_prepare(d, f);
+	}
+	return r;
+}
+
+static int conns_find(struct dump *d, struct tcp_conns *c)
+{
+	size_t n = count(d);
+	int r = 0;
+
+	if (!n)
+		return 0;
+	raise_limit();
+	r = watch_new(n, &c->watch);
+	if (r < 0)
+		return fail(r, "start the watcher of connections");
+	for (size_t i = 0; i < d->files.n && r == 0; i++)
+		if (may_be_one(&d->files.v[i]))
+			r = conn_take(c, &d->files.v[i]);
+	return r;
 }
 
 int tcp_conns_begin(struct dump *d)
@@ -160,20 +294,17 @@ int tcp_conns_begin(struct dump *d)
 	if (!c)
 		return -ENOMEM;
 	d->tcp_conns = c;
+	c->d = d;
 	c->lock = -1;
 	r = conns_find(d, c);
-	if (r < 0 || !c->files.n)
+	if (r < 0 || !c->all.n || d->opt->tcp != TCP_CARRIED)
 		return r;
-	raise_limit();
-	r = watch_new(c->files.n, &c->watch);
-	if (r < 0)
-		return fail(r, "start the watcher of connections");
-	array_each (id, &c->files) {
-		r = conn_take(d, c, *id);
-		if (r < 0)
-			return r;
-	}
-	return d->opt->tcp == TCP_CARRIED ? conns_lock(d, c) : 0;
+	r = conns_lock(d, c);
+	if (r == 0)
+		r = options_prepare(d, c);
+	if (r == 0)
+		conns_read(c);
+	return r;
 }
 
 static int end_with_reset(struct tcp_conns *c)
@@ -192,20 +323,20 @@ int tcp_conns_end(struct dump *d)
 	struct tcp_conns *c = d->tcp_conns;
 	int stays;
 
-	if (!c || !c->watch)
+	if (!c || !c->all.n)
 		return 0;
 	if (d->opt->tcp != TCP_CARRIED)
 		return end_with_reset(c);
 	snprintf(c->watch->lock, sizeof(c->watch->lock), "%s", c->name);
-	stays = netlock_new(c->name, true, c->ends.v, c->ends.n);
+	stays = lock_new(c, c->name, true);
 	if (stays < 0)
-		return explain_lock(stays);
+		return stays;
 	close(stays);
 	for (size_t i = 0; i < c->watch->n; i++) {
 		int r = watch_repair(&c->watch->fds[i]);
 
 		if (r < 0)
-			return fail(r, "file %u: TCP_REPAIR", c->files.v[i]);
+			return fail(r, "file %u: TCP_REPAIR", c->all.v[i].file);
 	}
 	c->watch->committed = true;
 	return 0;
@@ -227,182 +358,8 @@ void tcp_conns_release(struct dump *d, bool killed)
 		netlock_remove(c->watch->lock);
 	watch_free(c->watch);
 	closep(&c->lock);
-	array_done(&c->ends);
-	array_done(&c->files);
+	array_each (conn, &c->all)
+		tcp_conn_forget(conn);
+	array_done(&c->all);
 	free(c);
-}
-
-/* ---- reading one ---- */
-
-static int queue_select(int fd, int queue)
-{
-	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) < 0 ? -errno
-	                                                                                : 0;
-}
-
-/* All SIZE bytes of the selected queue. */
-static int queue_peek(int fd, size_t size, ProtobufCBinaryData *ret)
-{
-	ssize_t n;
-
-	if (!size)
-		return 0;
-	ret->data = malloc(size);
-	if (!ret->data)
-		return -ENOMEM;
-	n = recv(fd, ret->data, size, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0)
-		return -errno;
-	ret->len = (size_t)n;
-	return ret->len == size ? 0 : -EOPNOTSUPP; /* urgent data ends what is seen at once */
-}
-
-/* SO_PEEK_OFF is the program's, and would be obeyed. */
-static int received_read(int fd, int size, ProtobufCBinaryData *ret)
-{
-	int off = -1, none = -1, r = sk_option(fd, SOL_SOCKET, SO_PEEK_OFF, &off);
-
-	if (r < 0 && r != -EOPNOTSUPP)
-		return r;
-	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof(none)) < 0)
-		return -errno;
-	r = queue_peek(fd, (size_t)size, ret);
-	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) < 0 && r == 0)
-		r = -errno;
-	return r;
-}
-
-static int receive_side(int fd, Img__SkTcp__Connection *msg)
-{
-	int size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE);
-
-	if (r == 0)
-		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
-	if (r == 0 && ioctl(fd, SIOCINQ, &size) < 0)
-		r = -errno;
-	if (r == 0)
-		r = received_read(fd, size, &msg->received);
-	msg->rcv_seq = (uint32_t)seq - (uint32_t)size - msg->fin_received;
-	return r;
-}
-
-/* What is unsent ends the queue; a FIN counts as one byte behind it. */
-static int send_side(int fd, bool fin_acked, Img__SkTcp__Connection *msg)
-{
-	ProtobufCBinaryData all = {};
-	int unacked = 0, unsent = 0, seq = 0, r = queue_select(fd, TCP_SEND_QUEUE);
-	size_t size, rest;
-
-	if (r == 0)
-		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
-	if (r == 0 && (ioctl(fd, SIOCOUTQ, &unacked) < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0))
-		r = -errno;
-	if (r < 0)
-		return r;
-	size = (size_t)unacked - (msg->fin_sent && !fin_acked && unacked);
-	rest = (size_t)unsent - (msg->fin_sent && unsent);
-	msg->snd_seq = (uint32_t)seq - (uint32_t)size - msg->fin_sent;
-	r = queue_peek(fd, size, &all);
-	if (r == 0 && rest) {
-		msg->unsent.data = malloc(rest);
-		if (!msg->unsent.data)
-			r = -ENOMEM;
-		else
-			memcpy(msg->unsent.data, all.data + size - rest, msg->unsent.len = rest);
-	}
-	msg->sent = all;
-	msg->sent.len -= msg->unsent.len;
-	return r;
-}
-
-/* A FIN that was received is told again at the restore, and is not there before that. */
-static uint32_t not_after(uint32_t seq, uint32_t end)
-{
-	return (int32_t)(seq - end) > 0 ? end : seq;
-}
-
-static int window_read(int fd, Img__SkTcp__Connection *msg)
-{
-	uint32_t end = msg->rcv_seq + (uint32_t)msg->received.len;
-	struct tcp_repair_window w;
-	socklen_t len = sizeof(w);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, &len) < 0)
-		return -errno;
-	msg->snd_wl1 = not_after(w.snd_wl1, end + w.rcv_wnd);
-	msg->snd_wnd = w.snd_wnd;
-	msg->max_window = w.max_window;
-	msg->rcv_wnd = w.rcv_wnd;
-	msg->rcv_wup = not_after(w.rcv_wup, end);
-	return 0;
-}
-
-static int repaired_read(int fd, int state, Img__SkTcp__Connection *msg)
-{
-	int mss = 0, stamp = 0, r = sk_option(fd, IPPROTO_TCP, TCP_MAXSEG, &mss);
-
-	msg->mss = (uint32_t)mss;
-	if (r == 0)
-		r = sk_option(fd, IPPROTO_TCP, TCP_TIMESTAMP, &stamp);
-	msg->timestamp = (uint32_t)stamp;
-	if (r == 0)
-		r = send_side(fd, state == FIN_WAIT2, msg);
-	if (r == 0)
-		r = receive_side(fd, msg);
-	return r < 0 ? r : window_read(fd, msg);
-}
-
-static int info_read(int fd, int *ret_state, Img__SkTcp__Connection *msg)
-{
-	struct tcp_info info = {};
-	socklen_t len = sizeof(info);
-	int state;
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-		return -errno;
-	*ret_state = state = info.tcpi_state;
-	msg->options = info.tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
-	msg->snd_wscale = info.tcpi_snd_wscale;
-	msg->rcv_wscale = info.tcpi_rcv_wscale;
-	msg->fin_sent =
-		state == FIN_WAIT1 || state == FIN_WAIT2 || state == CLOSING || state == LAST_ACK;
-	msg->fin_received = state == CLOSE_WAIT || state == CLOSING || state == LAST_ACK;
-	return 0;
-}
-
-static int conn_read(struct watch_fd *w, Img__SkTcp__Connection *msg)
-{
-	int state = 0, r = info_read(w->fd, &state, msg), left;
-
-	if (r == 0)
-		r = watch_repair(w);
-	if (r < 0)
-		return r;
-	r = repaired_read(w->fd, state, msg);
-	left = watch_leave(w);
-	return r < 0 ? r : left;
-}
-
-int tcp_conn_read(struct dump *d, const struct file *f, Img__SkTcp__Connection *msg)
-{
-	struct tcp_conns *c = d->tcp_conns;
-	int r;
-
-	while (c->next < c->files.n && c->files.v[c->next] < f->id)
-		c->next++;
-	r = c->next < c->files.n && c->files.v[c->next] == f->id
-	            ? conn_read(&c->watch->fds[c->next], msg)
-	            : -ENOENT;
-	if (r == -EOPNOTSUPP)
-		return fail(-ENOTSUP,
-		            "%s (%s): urgent data waits in it: not supported by this version",
-		            file_name(f), file_describe(f));
-	return r < 0 ? fail(r, "%s (%s): read the connection", file_name(f), file_describe(f)) : 0;
-}
-
-void tcp_conn_done(Img__SkTcp__Connection *msg)
-{
-	free(msg->sent.data);
-	free(msg->unsent.data);
-	free(msg->received.data);
 }

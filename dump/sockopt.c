@@ -119,28 +119,25 @@ int sockopts_add(struct sockopts *into, uint32_t level, uint32_t name, const voi
 	return 0;
 }
 
-/* Its length is counted in instructions, both ways. */
-static int filter_read(const struct file *f, int fd, const struct sockopt *o, struct sockopts *into)
+/* Its length is counted in instructions, both ways. -EACCES: it is one of eBPF. */
+static int filter_read(int fd, const struct sockopt *o, struct sockopts *into)
 {
 	struct sock_filter program[BPF_MAXINSNS];
 	socklen_t len = BPF_MAXINSNS;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, program, &len) < 0)
-		return errno == EACCES ? fail(-ENOTSUP,
-		                              "%s: an eBPF program filters what it receives "
-		                              "(SO_ATTACH_BPF): not supported by this version",
-		                              file_name(f))
-		                       : fail(-errno, "%s: SO_GET_FILTER", file_name(f));
+		return -errno;
 	return len ? sockopts_add(into, o->level, o->name, program, len * sizeof(*program)) : 0;
 }
 
-static int option_read(const struct file *f, int fd, const struct sockopt *o,
-                       const struct value *usual, struct sockopts *into)
+/* -ENOTSUP: it is set, and cannot be carried. -EPROTO: its value is of no known size. */
+static int option_read(int fd, const struct sockopt *o, const struct value *usual,
+                       struct sockopts *into)
 {
 	struct value v;
 
 	if (o->how == HOW_FILTER)
-		return filter_read(f, fd, o, into);
+		return filter_read(fd, o, into);
 	/* What a new one has not, none has. */
 	if (usual->size == -EOPNOTSUPP || usual->size == -ENOPROTOOPT)
 		return 0;
@@ -148,28 +145,73 @@ static int option_read(const struct file *f, int fd, const struct sockopt *o,
 	if (v.size < 0 || (v.size == usual->size && !memcmp(v.data, usual->data, (size_t)v.size)))
 		return 0;
 	if (o->how == HOW_REFUSED)
-		return fail(-ENOTSUP, "%s: it has %s set: not supported by this version",
-		            file_name(f), o->text);
+		return -ENOTSUP;
 	if (o->type == SOCKOPT_STRING)
 		v.size = (int)strnlen(v.data, (size_t)v.size);
 	if (!sockopt_fits(o->type, (size_t)v.size))
-		return fail(-EPROTO, "%s: %s has a value of %d bytes", file_name(f), o->text,
-		            v.size);
+		return -EPROTO;
 	return sockopts_add(into, o->level, o->name, v.data, (size_t)v.size);
+}
+
+static int explain(const struct file *f, const struct sockopt *o, int r)
+{
+	if (r == -EACCES && o->how == HOW_FILTER)
+		return fail(-ENOTSUP,
+		            "%s: an eBPF program filters what it receives (SO_ATTACH_BPF): not "
+		            "supported by this version",
+		            file_name(f));
+	if (r == -ENOTSUP)
+		return fail(r, "%s: it has %s set: not supported by this version", file_name(f),
+		            o->text);
+	if (r == -EPROTO)
+		return fail(r, "%s: %s has a value of an unknown size", file_name(f), o->text);
+	return fail(r, "%s: ask for %s", file_name(f), o->text);
+}
+
+/* The option that cannot be had is in *RET_BAD. */
+static int level_read(int fd, uint32_t level, const struct value *usual, struct sockopts *into,
+                      const struct sockopt **ret_bad)
+{
+	for (size_t i = 0; i < nsockopts; i++) {
+		int r = sockopts[i].level == level && sockopts[i].how <= HOW_REFUSED
+		                ? option_read(fd, &sockopts[i], &usual[i], into)
+		                : 0;
+
+		if (r < 0) {
+			*ret_bad = &sockopts[i];
+			return r;
+		}
+	}
+	return 0;
+}
+
+int sockopts_prepare(struct dump *d, const struct file *f)
+{
+	const struct value *usual;
+	int r = usual_find(d, f, &usual);
+
+	return r < 0 ? fail(r, "%s: what a new socket of its kind has", file_name(f)) : 0;
+}
+
+int sockopts_try(const struct dump *d, const struct file *f, int fd, uint32_t level,
+                 struct sockopts *into)
+{
+	const struct usual *u = usual_known(d, f);
+	const struct sockopt *bad;
+
+	return u && u->values ? level_read(fd, level, u->values, into, &bad) : -EAGAIN;
 }
 
 int sockopts_read(struct dump *d, const struct file *f, int fd, uint32_t level,
                   struct sockopts *into)
 {
-	const struct value *usual;
-	int r = usual_find(d, f, &usual);
+	const struct sockopt *bad = NULL;
+	int r = sockopts_prepare(d, f);
 
 	if (r < 0)
-		return fail(r, "%s: what a new socket of its kind has", file_name(f));
-	for (size_t i = 0; i < nsockopts && r == 0; i++)
-		if (sockopts[i].level == level && sockopts[i].how <= HOW_REFUSED)
-			r = option_read(f, fd, &sockopts[i], &usual[i], into);
-	return r;
+		return r;
+	r = level_read(fd, level, usual_known(d, f)->values, into, &bad);
+	return r < 0 ? explain(f, bad, r) : 0;
 }
 
 Img__SockOpts *sockopts_message(struct sockopts *opts)

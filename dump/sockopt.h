@@ -27,6 +27,14 @@ struct sockopts {
 int sockopts_read(struct dump *d, const struct file *f, int fd, uint32_t level,
                   struct sockopts *into);
 
+/*
+ * The same without a word, and for several threads at once, when what new sockets like F
+ * have is known by sockopts_prepare() (explained); -EAGAIN: it is not.
+ */
+int sockopts_try(const struct dump *d, const struct file *f, int fd, uint32_t level,
+                 struct sockopts *into);
+int sockopts_prepare(struct dump *d, const struct file *f);
+
 /* An option that the kernel tells otherwise than by getsockopt(2). 0 or -ENOMEM. */
 int sockopts_add(struct sockopts *into, uint32_t level, uint32_t name, const void *value,
                  size_t size);

@@ -1,0 +1,189 @@
+/*
+ * One established connection. What repair mode alone tells (sequence numbers, the send queue, windows) is
+ * read in it, between two calls that enter and leave it without a word to the peer.
+ */
+#include "dump/sk_tcp_read.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "dump/sk_inet.h"
+
+static int queue_select(int fd, int queue)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) < 0 ? -errno
+	                                                                                : 0;
+}
+
+/* All SIZE bytes of the selected queue. */
+static int queue_peek(int fd, size_t size, ProtobufCBinaryData *ret)
+{
+	ssize_t n;
+
+	if (!size)
+		return 0;
+	ret->data = malloc(size);
+	if (!ret->data)
+		return -ENOMEM;
+	n = recv(fd, ret->data, size, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	ret->len = (size_t)n;
+	return ret->len == size ? 0 : -EOPNOTSUPP; /* urgent data ends what is seen at once */
+}
+
+/* SO_PEEK_OFF is the program's, and would be obeyed. */
+static int received_read(int fd, int size, ProtobufCBinaryData *ret)
+{
+	int off = -1, none = -1, r = sk_option(fd, SOL_SOCKET, SO_PEEK_OFF, &off);
+
+	if (r < 0 && r != -EOPNOTSUPP)
+		return r;
+	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof(none)) < 0)
+		return -errno;
+	r = queue_peek(fd, (size_t)size, ret);
+	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) < 0 && r == 0)
+		r = -errno;
+	return r;
+}
+
+static int receive_side(int fd, Img__SkTcp__Connection *msg)
+{
+	int size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE);
+
+	if (r == 0)
+		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
+	if (r == 0 && ioctl(fd, SIOCINQ, &size) < 0)
+		r = -errno;
+	if (r == 0)
+		r = received_read(fd, size, &msg->received);
+	msg->rcv_seq = (uint32_t)seq - (uint32_t)size - msg->fin_received;
+	return r;
+}
+
+/* What is unsent ends the queue; a FIN counts as one byte behind it. */
+static int send_side(int fd, bool fin_acked, Img__SkTcp__Connection *msg)
+{
+	ProtobufCBinaryData all = {};
+	int unacked = 0, unsent = 0, seq = 0, r = queue_select(fd, TCP_SEND_QUEUE);
+	size_t size, rest;
+
+	if (r == 0)
+		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
+	if (r == 0 && (ioctl(fd, SIOCOUTQ, &unacked) < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0))
+		r = -errno;
+	if (r < 0)
+		return r;
+	size = (size_t)unacked - (msg->fin_sent && !fin_acked && unacked);
+	rest = (size_t)unsent - (msg->fin_sent && unsent);
+	msg->snd_seq = (uint32_t)seq - (uint32_t)size - msg->fin_sent;
+	r = queue_peek(fd, size, &all);
+	if (r == 0 && rest) {
+		msg->unsent.data = malloc(rest);
+		if (!msg->unsent.data)
+			r = -ENOMEM;
+		else
+			memcpy(msg->unsent.data, all.data + size - rest, msg->unsent.len = rest);
+	}
+	msg->sent = all;
+	msg->sent.len -= msg->unsent.len;
+	return r;
+}
+
+/* A FIN that was received is told again at the restore, and is not there before that. */
+static uint32_t not_after(uint32_t seq, uint32_t end)
+{
+	return (int32_t)(seq - end) > 0 ? end : seq;
+}
+
+static int window_read(int fd, Img__SkTcp__Connection *msg)
+{
+	uint32_t end = msg->rcv_seq + (uint32_t)msg->received.len;
+	struct tcp_repair_window w;
+	socklen_t len = sizeof(w);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, &len) < 0)
+		return -errno;
+	msg->snd_wl1 = not_after(w.snd_wl1, end + w.rcv_wnd);
+	msg->snd_wnd = w.snd_wnd;
+	msg->max_window = w.max_window;
+	msg->rcv_wnd = w.rcv_wnd;
+	msg->rcv_wup = not_after(w.rcv_wup, end);
+	return 0;
+}
+
+static int repaired_read(int fd, int state, Img__SkTcp__Connection *msg)
+{
+	int mss = 0, stamp = 0, r = sk_option(fd, IPPROTO_TCP, TCP_MAXSEG, &mss);
+
+	msg->mss = (uint32_t)mss;
+	if (r == 0)
+		r = sk_option(fd, IPPROTO_TCP, TCP_TIMESTAMP, &stamp);
+	msg->timestamp = (uint32_t)stamp;
+	if (r == 0)
+		r = send_side(fd, state == FIN_WAIT2, msg);
+	if (r == 0)
+		r = receive_side(fd, msg);
+	return r < 0 ? r : window_read(fd, msg);
+}
+
+static int info_read(int fd, int *ret_state, Img__SkTcp__Connection *msg)
+{
+	struct tcp_info info = {};
+	socklen_t len = sizeof(info);
+	int state;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return -errno;
+	*ret_state = state = info.tcpi_state;
+	msg->options = info.tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+	msg->snd_wscale = info.tcpi_snd_wscale;
+	msg->rcv_wscale = info.tcpi_rcv_wscale;
+	msg->fin_sent =
+		state == FIN_WAIT1 || state == FIN_WAIT2 || state == CLOSING || state == LAST_ACK;
+	msg->fin_received = state == CLOSE_WAIT || state == CLOSING || state == LAST_ACK;
+	return 0;
+}
+
+static int queues_fit(int fd, size_t max)
+{
+	int out = 0, in = 0;
+
+	if (ioctl(fd, SIOCOUTQ, &out) < 0 || ioctl(fd, SIOCINQ, &in) < 0)
+		return -errno;
+	return (size_t)out + (size_t)in > max ? -EFBIG : 0;
+}
+
+int tcp_read(struct watch_fd *w, size_t max, Img__SkTcp__Connection *msg)
+{
+	struct pollfd ends = { .fd = w->fd, .events = POLLRDHUP };
+	int state = 0, r = info_read(w->fd, &state, msg), left;
+
+	if (r == 0 && !tcp_state_connected(state))
+		r = -ENOTCONN;
+	if (r == 0 && max)
+		r = queues_fit(w->fd, max);
+	if (r == 0)
+		r = watch_repair(w);
+	if (r < 0)
+		return r;
+	r = repaired_read(w->fd, state, msg);
+	left = watch_leave(w);
+	if (r < 0 || left < 0)
+		return r < 0 ? r : left;
+	msg->deaf = !msg->fin_received && poll(&ends, 1, 0) > 0 && (ends.revents & POLLRDHUP);
+	return 0;
+}
+
+void tcp_read_done(Img__SkTcp__Connection *msg)
+{
+	free(msg->sent.data);
+	free(msg->unsent.data);
+	free(msg->received.data);
+	img__sk_tcp__connection__init(msg);
+}

@@ -1,0 +1,37 @@
+/* One established connection, read from a descriptor of ours while the network is locked. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "dump/sk_tcp_watch.h"
+#include "proto/sk_tcp.pb-c.h"
+
+/* TCP states (include/net/tcp_states.h). */
+enum tcp_state {
+	ESTABLISHED = 1,
+	SYN_SENT,
+	SYN_RECV,
+	FIN_WAIT1,
+	FIN_WAIT2,
+	TIME_WAIT,
+	CLOSED,
+	CLOSE_WAIT,
+	LAST_ACK,
+	LISTENING,
+	CLOSING,
+};
+
+/* A connection on which something may still be said, or waited for. */
+static inline bool tcp_state_connected(int state)
+{
+	return state == ESTABLISHED || state == FIN_WAIT1 || state == FIN_WAIT2 ||
+	       state == CLOSE_WAIT || state == LAST_ACK || state == CLOSING;
+}
+
+/*
+ * Fill MSG, which is empty; its buffers go by tcp_read_done(). Not explained: -ENOTCONN: it
+ * is no connection any more; -EOPNOTSUPP: urgent data waits in it; -EFBIG: more than MAX
+ * bytes, unless that is 0. Several threads may read at once.
+ */
+int tcp_read(struct watch_fd *w, size_t max, Img__SkTcp__Connection *msg);
+void tcp_read_done(Img__SkTcp__Connection *msg);
