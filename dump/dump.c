@@ -51,6 +51,7 @@ static const struct stage {
 	{ "guard", guard_target },     /* undoes what is left if crtool is killed */
 	{ "images", open_images },
 	{ "look", look_tree },         /* refuse what cannot be saved */
+	{ "hold", dump_kinds_hold },   /* what comes from outside has to wait */
 	{ "freeze", freeze_tree },     /* from here on the target stands still */
 	{ "clocks", note_clocks },
 	{ "gather", gather_tasks },    /* what is seen from outside */

@@ -193,6 +193,7 @@ struct dump {
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
 	struct tcp_conns *tcp_conns;         /* sk_tcp_conn.c: established connections */
+	struct tcp_listeners *tcp_listeners; /* sk_tcp_listen.c */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	uint64_t netns_cookie; /* sk_inet.c: of our network namespace; 0: not asked yet */
 	struct shmems shmems;
@@ -238,6 +239,11 @@ struct dump_kind {
 	 */
 	int (*check)(struct dump *d, const struct file *f);
 	/*
+	 * Optional: all files have been looked at, and the freeze is next: what comes from
+	 * outside is held up, until release().
+	 */
+	int (*hold)(struct dump *d);
+	/*
 	 * While frozen, before any record, optional: add the files that F alone holds and
 	 * nobody has open (files_add_own()). F moves when files are added.
 	 */
@@ -257,6 +263,7 @@ struct dump_kind {
 };
 
 /* These for all kinds (kinds.c). */
+int dump_kinds_hold(struct dump *d);
 int dump_kinds_begin(struct dump *d);
 int dump_kinds_end(struct dump *d);
 void dump_kinds_release(struct dump *d, bool killed);

@@ -43,6 +43,17 @@ const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind)
 	return NULL;
 }
 
+int dump_kinds_hold(struct dump *d)
+{
+	for (size_t i = 0; kinds[i].room; i++) {
+		int r = kinds[i].room->hold ? kinds[i].room->hold(d) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int dump_kinds_begin(struct dump *d)
 {
 	for (size_t i = 0; kinds[i].room; i++) {

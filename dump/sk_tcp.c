@@ -20,6 +20,7 @@
 
 #include "dump/sk_inet.h"
 #include "dump/sk_tcp_conn.h"
+#include "dump/sk_tcp_listen.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/sk_tcp.pb-c.h"
@@ -68,16 +69,6 @@ static int sock_read(const struct file *f, int fd, struct sock *s)
 }
 
 /* ---- checks ---- */
-
-static int check_listener(const struct file *f, const struct sock *s)
-{
-	if (!s->info.tcpi_unacked)
-		return 0;
-	return fail(-ENOTSUP,
-	            "%s (%s): %u connections wait to be accepted, which cannot be saved: try again "
-	            "when they are",
-	            file_name(f), file_describe(f), s->info.tcpi_unacked);
-}
 
 /* One that was connected and is no more: 1, one that never was: 0. */
 static int closed_is_dead(const struct file *f, const struct sock *s)
@@ -130,7 +121,7 @@ static int sk_tcp_check(struct dump *d, const struct file *f)
 	if (r < 0)
 		return r;
 	if (s.state == LISTENING)
-		return check_listener(f, &s);
+		return tcp_listener_check(d, f, fd);
 	if (s.state != CLOSED)
 		return check_connection(d, f, &s);
 	r = closed_is_dead(f, &s);
@@ -186,11 +177,17 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 		msg->dead = r > 0;
 		return r < 0 ? r : msg->dead ? 0 : add_local(f, s->fd, p, msg);
 	}
-	if (s->state == LISTENING)
+	if (s->state == LISTENING) {
 		msg->backlog = s->info.tcpi_sacked;
-	else if (d->opt->tcp == TCP_LET_GO)
+		r = tcp_listener_check(d, f, s->fd);
+		if (r == 0 && s->info.tcpi_unacked)
+			lose("%s (%s): %u connections that wait to be accepted, as --tcp-close "
+			     "asks",
+			     file_name(f), file_describe(f), s->info.tcpi_unacked);
+	} else if (d->opt->tcp == TCP_LET_GO) {
 		add_end(f, msg);
-	if (!msg->dead)
+	}
+	if (r == 0 && !msg->dead)
 		r = add_local(f, s->fd, p, msg);
 	return r;
 }
@@ -285,11 +282,18 @@ static int sk_tcp_dump(struct dump *d, const struct file *f)
 	return r < 0 ? r : sk_tcp_write(d, f, &s, &p);
 }
 
+static void sk_tcp_release(struct dump *d, bool killed)
+{
+	tcp_conns_release(d, killed);
+	tcp_listeners_release(d);
+}
+
 const struct dump_kind dump_sk_tcp = {
 	.owns = sk_tcp_owns,
 	.check = sk_tcp_check,
+	.hold = tcp_listeners_hold,
 	.begin = tcp_conns_begin,
 	.dump = sk_tcp_dump,
 	.end = tcp_conns_end,
-	.release = tcp_conns_release,
+	.release = sk_tcp_release,
 };

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dump/sk_inet.h"
+#include "dump/sk_tcp_listen.h"
 #include "dump/sk_tcp_watch.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -123,6 +124,15 @@ static int conn_take(struct tcp_conns *c, const struct file *f)
 
 /* ---- the lock ---- */
 
+/* Connections, or listeners that are held up. */
+static bool to_lock(const struct tcp_conns *c)
+{
+	struct netlock lock = {};
+
+	tcp_listeners_lock(c->d, &lock);
+	return c->d->opt->tcp == TCP_CARRIED && (c->all.n || lock.nlisteners);
+}
+
 static int explain_lock(int r)
 {
 	if (r == -EPERM)
@@ -135,6 +145,7 @@ static int explain_lock(int r)
 static int lock_put(struct dump *d, struct tcp_conns *c)
 {
 	Img__Netlock msg = IMG__NETLOCK__INIT;
+	struct netlock lock = {};
 	uint64_t number;
 
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
@@ -142,12 +153,15 @@ static int lock_put(struct dump *d, struct tcp_conns *c)
 	snprintf(c->name, sizeof(c->name), "crtool-%016llx", (unsigned long long)number);
 	msg.table = c->name;
 	msg.connections = c->all.n;
+	tcp_listeners_lock(d, &lock);
+	msg.listeners = lock.nlisteners;
 	return image_put(d->out, KIND_netlock, 0, &msg.base);
 }
 
 static int lock_new(const struct tcp_conns *c, const char *name, bool stays)
 {
 	ARRAY(struct netlock_conn) ends = {};
+	struct netlock lock = {};
 	int r = 0;
 
 	array_each (conn, &c->all) {
@@ -159,8 +173,11 @@ static int lock_new(const struct tcp_conns *c, const char *name, bool stays)
 		else
 			r = -ENOMEM;
 	}
+	lock.conns = ends.v;
+	lock.nconns = ends.n;
+	tcp_listeners_lock(c->d, &lock);
 	if (r == 0)
-		r = netlock_new(name, stays, ends.v, ends.n);
+		r = netlock_new(name, stays, &lock);
 	array_done(&ends);
 	return r < 0 ? explain_lock(r) : r;
 }
@@ -297,7 +314,7 @@ int tcp_conns_begin(struct dump *d)
 	c->d = d;
 	c->lock = -1;
 	r = conns_find(d, c);
-	if (r < 0 || !c->all.n || d->opt->tcp != TCP_CARRIED)
+	if (r < 0 || !to_lock(c))
 		return r;
 	r = conns_lock(d, c);
 	if (r == 0)
@@ -311,7 +328,7 @@ static int end_with_reset(struct tcp_conns *c)
 {
 	const struct linger linger = { .l_onoff = 1 };
 
-	for (size_t i = 0; i < c->watch->n; i++)
+	for (size_t i = 0; i < c->all.n; i++)
 		if (setsockopt(c->watch->fds[i].fd, SOL_SOCKET, SO_LINGER, &linger,
 		               sizeof(linger)) < 0)
 			return fail(-errno, "SO_LINGER");
@@ -323,10 +340,10 @@ int tcp_conns_end(struct dump *d)
 	struct tcp_conns *c = d->tcp_conns;
 	int stays;
 
-	if (!c || !c->all.n)
-		return 0;
-	if (d->opt->tcp != TCP_CARRIED)
+	if (c && d->opt->tcp != TCP_CARRIED)
 		return end_with_reset(c);
+	if (!c || !to_lock(c))
+		return 0;
 	snprintf(c->watch->lock, sizeof(c->watch->lock), "%s", c->name);
 	stays = lock_new(c, c->name, true);
 	if (stays < 0)

@@ -15,8 +15,21 @@ struct netlock_conn {
 	union inaddr local, peer; /* plain: see inaddr_plain() */
 };
 
-/* Lock N connections under that name. A descriptor (close it to unlock, unless STAYS) or -errno. */
-int netlock_new(const char *name, bool stays, const struct netlock_conn *conns, size_t n);
+/* New connections to it are kept waiting: what they ask for is dropped, and they ask again. */
+struct netlock_listener {
+	union inaddr local; /* plain */
+	bool dual;          /* of any address, for IPv4, too */
+};
+
+struct netlock {
+	const struct netlock_conn *conns;
+	size_t nconns;
+	const struct netlock_listener *listeners;
+	size_t nlisteners;
+};
+
+/* Lock them under that name. A descriptor (close it to unlock, unless STAYS) or -errno. */
+int netlock_new(const char *name, bool stays, const struct netlock *lock);
 
 /* -ENOENT: there is none of that name. */
 int netlock_remove(const char *name);

@@ -3,9 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,52 +10,30 @@
 
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/inetdiag.h"
 
-static int diag_ask(int nl, int family, int protocol)
+struct wanted {
+	uint16_t port;
+	int64_t inode;
+};
+
+static int port_compare(const struct inet_diag_msg *msg, const struct nlattr *attrs, size_t size,
+                        void *arg)
 {
-	struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 req;
-	} msg = {
-		.head = { .nlmsg_len = sizeof(msg),
-		          .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-		          .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.req = { .sdiag_family = (uint8_t)family,
-		         .sdiag_protocol = (uint8_t)protocol,
-		         .idiag_states = ~0U },
-	};
+	struct wanted *w = arg;
 
-	return send(nl, &msg, sizeof(msg), 0) < 0 ? -errno : 0;
+	if (ntohs(msg->id.idiag_sport) == w->port && msg->idiag_inode)
+		w->inode = msg->idiag_inode;
+	return w->inode != 0;
 }
 
-/* The inode of a socket on PORT in one piece of the answer; 0: none so far; -1: that was the last. */
-static int64_t answer_search(const void *buf, size_t size, uint16_t port)
-{
-	for (const struct nlmsghdr *h = buf; NLMSG_OK(h, size); h = NLMSG_NEXT(h, size)) {
-		const struct inet_diag_msg *msg = NLMSG_DATA(h);
-
-		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-			return -1;
-		if (ntohs(msg->id.idiag_sport) == port && msg->idiag_inode)
-			return msg->idiag_inode;
-	}
-	return 0;
-}
-
+/* The inode of a socket on that port; -1: there is none. */
 static int64_t inode_of_port(int family, int protocol, uint16_t port)
 {
-	auto_close int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	auto_free char *buf = malloc(1 << 16);
-	int64_t found = nl < 0 || !buf || diag_ask(nl, family, protocol) < 0 ? -1 : 0;
+	struct wanted w = { .port = port };
 
-	while (found == 0) {
-		ssize_t n = recv(nl, buf, 1 << 16, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		found = n <= 0 ? -1 : answer_search(buf, (size_t)n, port);
-	}
-	return found;
+	inetdiag_each(family, protocol, INETDIAG_ALL, 0, port_compare, &w);
+	return w.inode ? w.inode : -1;
 }
 
 /* Does the task with that name in /proc have a descriptor of socket INODE? */

@@ -80,7 +80,8 @@ int tcp_restore_begin(struct restore *r)
 	}
 	snprintf(name, sizeof(name), "crtool-restore-%d", getpid());
 	if (ends.n)
-		c->lock = netlock_new(name, false, ends.v, ends.n);
+		c->lock = netlock_new(name, false,
+		                      &(struct netlock){ .conns = ends.v, .nconns = ends.n });
 	n = ends.n;
 	array_done(&ends);
 	return n && c->lock < 0 ? explain_lock(c->lock) : 0;
@@ -289,7 +290,7 @@ static int unlock(struct restore *r)
 
 int tcp_restore_commit(struct restore *r)
 {
-	int e = r->tcp_conns->all.n || r->opt->tcp_close ? unlock(r) : 0;
+	int e = unlock(r);
 
 	if (e < 0)
 		return fail(e, "remove the network lock");
