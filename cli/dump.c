@@ -3,6 +3,7 @@
 
 #include "cli/options.h"
 #include "dump/dump.h"
+#include "lib/cleanup.h"
 
 int command_dump(const struct options *o, int *ret_status)
 {
@@ -19,11 +20,13 @@ int command_dump(const struct options *o, int *ret_status)
 		       : o->tcp_close     ? TCP_LET_GO
 		                          : TCP_REFUSED,
 		.fail_at = o->fail_at,
+		.wipe_dontdump = o->wipe_dontdump,
 		.file_contents = o->file_contents,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
 		.ext_unix = o->ext_unix,
 	};
+	auto_(keys_free) struct image_keys *keys = NULL;
 	int r;
 
 	if (o->tcp_established && o->tcp_close)
@@ -40,5 +43,8 @@ int command_dump(const struct options *o, int *ret_status)
 	r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)
 		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
+	if (r == 0)
+		r = keys_read(&(struct key_names){ .sign = o->sign, .encrypt = o->encrypt }, &keys);
+	opt.keys = keys;
 	return r < 0 ? r : dump_run(&opt);
 }

@@ -287,3 +287,9 @@ int options_path(const struct options *o, const char *file, char **ret_path)
 
 	return n < 0 ? -ENOMEM : 0;
 }
+
+int options_keys(const struct options *o, struct image_keys **ret_keys)
+{
+	return keys_read(&(struct key_names){ .verify = o->verify, .decrypt = o->decrypt },
+	                 ret_keys);
+}

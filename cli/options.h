@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "images/keys.h"
 #include "lib/array.h"
 #include "lib/log.h"
 
@@ -33,11 +34,12 @@ struct options {
 	const char *time;
 	const char *ext_pipe;
 	const char *fail_at;
+	const char *sign, *verify, *encrypt, *decrypt;
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;
 	unsigned timeout_ms;
 	bool leave_running, leave_stopped, no_sync, snapshot;
-	bool file_contents;
+	bool file_contents, wipe_dontdump;
 	bool detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;
 	bool json, help;
@@ -53,6 +55,9 @@ void options_done(struct options *o);
 
 /* The usage of one command; of crtool itself when NAME is NULL. -EINVAL, explained: no such command. */
 int options_usage(const char *name, FILE *out);
+
+/* The keys for reading a checkpoint; NULL: none is given. For keys_free(). */
+int options_keys(const struct options *o, struct image_keys **ret_keys);
 
 /* The path of FILE, which is relative to the work-dir, in a fresh string. -ENOMEM. */
 int options_path(const struct options *o, const char *file, char **ret_path);

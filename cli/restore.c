@@ -58,6 +58,7 @@ static void report(const Img__Manifest *m)
 
 int command_restore(const struct options *o, int *ret_status)
 {
+	auto_(keys_free) struct image_keys *keys = NULL;
 	/* For --report: the directory may be gone when the tree ends. */
 	auto_(free_images) struct images *images = NULL;
 	auto_free char *pidfile = NULL;
@@ -83,10 +84,13 @@ int command_restore(const struct options *o, int *ret_status)
 	r = time_policy(o->time, &opt.time_passes);
 	if (r == 0 && o->pidfile)
 		r = options_path(o, o->pidfile, &pidfile);
+	if (r == 0)
+		r = options_keys(o, &keys);
 	if (r == 0 && o->report)
-		r = images_read(o->dir, false, &images);
+		r = images_read(o->dir, PAGES_LEFT, keys, &images);
 	if (r < 0)
 		return r;
+	opt.keys = keys;
 	opt.pidfile = pidfile;
 	r = restore_run(&opt, &status);
 	if (r == 0 && images)

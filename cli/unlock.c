@@ -16,7 +16,11 @@ int command_unlock(const struct options *o, int *ret_status)
 {
 	auto_(images_done) struct images *im = NULL;
 	const Img__Netlock *lock;
-	int r = images_read(o->dir, false, &im);
+	auto_(keys_free) struct image_keys *keys = NULL;
+	int r = options_keys(o, &keys);
+
+	if (r == 0)
+		r = images_read(o->dir, PAGES_LEFT, keys, &im);
 
 	if (r < 0)
 		return r;

@@ -33,7 +33,7 @@ static int open_images(struct dump *d)
 	d->dirfd = open(d->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->dirfd < 0)
 		return fail(-errno, "image directory %s", d->opt->dir);
-	r = image_writer_new(d->dirfd, 0600, &d->out);
+	r = image_writer_new(d->dirfd, 0600, d->opt->keys, &d->out);
 	if (r == -EEXIST || r == -ENOTEMPTY)
 		return fail(
 			r, "%s: holds a checkpoint or other files already; give an empty directory",

@@ -48,6 +48,9 @@ struct dump_options {
 	bool file_contents;  /* keep what is in files that are open for writing */
 	bool snapshot;       /* the tree runs on while its memory is written */
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
+	bool wipe_dontdump;  /* do not save what core dumps would not */
+	/* --sign, --encrypt, or NULL */
+	const struct image_keys *keys;
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
 	enum ext_pipe ext_pipe;

@@ -57,10 +57,22 @@ static int look_file(struct dump *d, struct task *t, const struct vma *v)
 	return f->room->check ? f->room->check(d, f) : 0;
 }
 
+/* Shared memory is saved once, whoever of those who map it marks it. */
+static const char *obstacle(const struct dump *d, const struct vma *v)
+{
+	const char *why = vma_obstacle(v);
+
+	if (!why && d->opt->wipe_dontdump && (v->flags & VMF(dd)) && v->shared &&
+	    vma_class(v) == VMA_SHMEM)
+		return "shared memory with MADV_DONTDUMP cannot be wiped; without --wipe-dontdump "
+		       "it is saved";
+	return why;
+}
+
 static int memory_look(struct dump *d, struct task *t)
 {
 	array_each (v, &t->vmas) {
-		const char *why = vma_obstacle(v);
+		const char *why = obstacle(d, v);
 		int r = why ? refuse(t, v, why) : 0;
 
 		if (r == 0 && vma_class(v) == VMA_FILE)
@@ -236,7 +248,7 @@ static int take_object(struct dump *d, struct task *t, const struct vma *v, Img_
 
 static int take_vma(struct dump *d, struct task *t, const struct vma *v, Img__Vma *msg)
 {
-	const char *why = vma_obstacle(v);
+	const char *why = obstacle(d, v);
 	int r;
 
 	/* What look saw may have changed until the freeze. */
@@ -292,6 +304,23 @@ static void take_losses(const struct task *t)
 	}
 }
 
+/* What --wipe-dontdump leaves out. */
+static void take_wiped(const struct dump *d, const struct task *t)
+{
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	array_each (v, &t->vmas) {
+		if (!(v->flags & VMF(dd)) || !vma_has_pages(v))
+			continue;
+		bytes += v->end - v->start;
+		n++;
+	}
+	if (n && d->opt->wipe_dontdump)
+		lose("%s: what it wrote to %zu mapping%s with MADV_DONTDUMP, %" PRIu64 " KiB",
+		     task_name(t), n, n == 1 ? "" : "s", bytes >> 10);
+}
+
 static int take_message(struct dump *d, struct task *t, Img__Memory *msg)
 {
 	int r = take_stat(t, msg);
@@ -327,6 +356,7 @@ static int memory_take(struct dump *d, struct thread *th, const struct script *s
 		return r;
 	take_answers_of(s, ask, &msg);
 	take_losses(t);
+	take_wiped(d, t);
 	msg.auxv = (ProtobufCBinaryData){ (size_t)size, (uint8_t *)auxv };
 	msg.n_vmas = vmas.n;
 	msg.vmas = vmas.list;

@@ -23,6 +23,8 @@
 
 bool pages_due(const struct dump *d, const struct task *t, const struct vma *v)
 {
+	if (d->opt->wipe_dontdump && (v->flags & VMF(dd)))
+		return false;
 	return vma_has_pages(v) && snapshot_holds(t, v) == d->from_copies;
 }
 

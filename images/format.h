@@ -11,21 +11,23 @@
 
 #define FORMAT_VERSION 1
 
-#define STATE_FILE    "state.img"
-#define MANIFEST_FILE "manifest.img"
-#define MANIFEST_TMP  "manifest.img.tmp"
-#define PAGES_FILE    "pages-%u.img" /* its index */
-#define FILE_NAME_MAX 32             /* of all of these, with the NUL */
+#define STATE_FILE     "state.img"
+#define MANIFEST_FILE  "manifest.img"
+#define MANIFEST_TMP   "manifest.img.tmp"
+#define SIGNATURE_FILE "manifest.sig"
+#define PAGES_FILE     "pages-%u.img" /* its index */
+#define FILE_NAME_MAX  32             /* of all of these, with the NUL */
 
 #define STATE_MAGIC    "crtlstat"
 #define MANIFEST_MAGIC "crtlmani"
 
 /* Bounds for hostile input, far beyond what is real. */
-#define MANIFEST_MAX    (16u << 20)
-#define STATE_MAX       (UINT64_C(2) << 30)
-#define RECORD_MAX      (1u << 30)
-#define PAGES_FILES_MAX 1024u
-#define PAGES_MAX       (UINT64_C(64) << 40) /* of all page files */
+#define MANIFEST_MAX      (16u << 20)                  /* of its message ... */
+#define MANIFEST_FILE_MAX (MANIFEST_MAX + (64u << 10)) /* ... with headers, maybe encrypted */
+#define STATE_MAX         (UINT64_C(2) << 30)
+#define RECORD_MAX        (1u << 30)
+#define PAGES_FILES_MAX   1024u
+#define PAGES_MAX         (UINT64_C(64) << 40) /* of all page files */
 
 /* state.img starts with this; the records follow. */
 struct state_header {

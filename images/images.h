@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "images/keys.h"
 #include "lib/array.h"
 #include "proto/manifest.pb-c.h"
 
@@ -44,8 +45,10 @@ struct image_writer;
  * Start a checkpoint in the directory DIRFD (kept open by the caller until
  * image_writer_free), files of MODE (0600). The directory must be empty:
  * -EEXIST when a checkpoint is there already, -ENOTEMPTY when anything else is.
+ * KEYS (or NULL) sign and encrypt it; the caller's, until it is sealed.
  */
-int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret);
+int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
+                     struct image_writer **ret);
 
 /* Remove everything that was written, unless sealed; free. NULL is fine. */
 void image_writer_free(struct image_writer *w);
@@ -90,21 +93,39 @@ struct images {
 	Img__Manifest *manifest;
 	struct record *records; /* sorted by kind, then owner, then order of writing */
 	size_t nrecords;
-	int *pages; /* a descriptor per pages file, by index */
+	int *pages; /* a descriptor per pages file, by index: of the file, or of what is in it */
 	size_t npages;
+	uint64_t *plain;   /* of an encrypted checkpoint, by index: the size of what is in it */
 	struct heap *heap; /* holds all messages */
 	char *dir;         /* for messages */
 };
 
+/* What is done with the page files. */
+enum pages_use {
+	PAGES_LEFT,     /* their sizes are right */
+	PAGES_VERIFIED, /* their content, too */
+	PAGES_USED,     /* it can be read from im->pages, as it was verified */
+};
+
 /*
- * Open DIR, verify every size and checksum (VERIFY_PAGES: of the page files
- * too, in parallel), decode every record. Unknown kinds, fields and versions
- * are refused by name, and so is a record whose owner does not exist
- * (doc/FORMAT.md). -EBADMSG for a bad checkpoint, -ENOENT when there is none,
- * -EACCES when it may not be read. NULL is fine for images_free().
+ * Open DIR, verify every size, checksum and signature, decode every record.
+ * Unknown kinds, fields and versions are refused by name, and so is a record
+ * whose owner does not exist (doc/FORMAT.md).
+ *
+ * KEYS (or NULL) decide what is believed: without the signature of its key, or
+ * where it can be read without the key that is there to decrypt it, a
+ * checkpoint is refused. With either of them, PAGES_USED are copies in sealed
+ * memory: whoever can write the files changes them no more.
+ *
+ * -EBADMSG for a bad checkpoint, -ENOENT when there is none, -EACCES when it
+ * may not be read. NULL is fine for images_free().
  */
-int images_read(const char *dir, bool verify_pages, struct images **ret);
+int images_read(const char *dir, enum pages_use use, const struct image_keys *keys,
+                struct images **ret);
 void images_free(struct images *im);
+
+/* How much there is to be read in page file FILE. */
+uint64_t images_pages_size(const struct images *im, size_t file);
 
 /* The records of a kind (of one owner): a slice of im->records. */
 const struct record *images_kind(const struct images *im, enum record_kind kind, size_t *ret_n);

@@ -85,7 +85,7 @@ int pages_check(const struct images *im, const Img__Pages *msg)
 		return pages_fail(im, msg, "gaps of other runs", msg->n_skip);
 	if (msg->offset % it.page_size)
 		return pages_fail(im, msg, "offset is not that of a page", msg->offset);
-	size = im->manifest->files[msg->file + 1]->size;
+	size = images_pages_size(im, msg->file);
 	while (it.next < msg->n_start) {
 		struct page_run run;
 

@@ -178,10 +178,11 @@ int images_print(const struct images *im, bool json, FILE *out)
 	return r;
 }
 
-int images_show(const char *dir, bool json, FILE *out)
+int images_show(const char *dir, const struct image_keys *keys, bool json, FILE *out)
 {
 	struct images *im;
-	int r = images_read(dir, false, &im);
+	enum pages_use use = keys && keys->has_verify ? PAGES_VERIFIED : PAGES_LEFT;
+	int r = images_read(dir, use, keys, &im);
 
 	if (r < 0)
 		return r;

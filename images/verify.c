@@ -3,14 +3,22 @@
  * threads. It is bound by copying from the page cache, 8 GB/s and core; to map
  * the file instead is not faster on tmpfs, and whoever cuts the file off
  * meanwhile would kill us.
+ *
+ * What is hashed is at the same time decrypted and copied: with a signature or
+ * a key the restored tasks read memory that nobody can write to, and not once
+ * more the files. A further transformation of page files has its place here,
+ * between open_chunks() and keep().
  */
 #define _GNU_SOURCE
 #include "images/verify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
 #include "images/decode.h"
 #include "images/format.h"
@@ -22,23 +30,52 @@
 #define CHUNK       (512u << 10)
 #define THREADS_MAX 16
 
-int state_verify(const struct images *im, const uint8_t *data, size_t size)
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+
+/* Does the file NUMBER of the manifest have the checksum, and where that counts the digest? */
+static int sums_judge(const struct images *im, const struct access *a, size_t number, uint64_t hash,
+                      const uint8_t *digest)
 {
+	const Img__Manifest__File *f = im->manifest->files[number];
+
+	if (hash != f->hash)
+		return fail(-EBADMSG,
+		            "checkpoint %s: %s: wrong checksum of its %" PRIu64 " bytes; " DAMAGED,
+		            im->dir, f->name, f->size);
+	if (access_verifies(a) && memcmp(digest, f->digest.data, CRYPTO_DIGEST) != 0)
+		return fail(-EBADMSG,
+		            "checkpoint %s: %s: was changed since the checkpoint was signed",
+		            im->dir, f->name);
+	return 0;
+}
+
+int state_verify(const struct images *im, const struct access *a, const uint8_t *data, size_t size)
+{
+	uint8_t digest[CRYPTO_DIGEST];
 	struct file_hash h = {};
 	uint64_t hash = 0;
-	int r = file_hash_init(&h);
+	int r = file_hash_init(&h, access_verifies(a) ? a->keys->crypto : NULL);
 
 	if (r == 0) {
 		file_hash_update(&h, data, size);
 		hash = file_hash_digest(&h);
+		if (access_verifies(a))
+			r = file_hash_sha256(&h, digest);
 	}
 	file_hash_done(&h);
-	if (r == 0 && hash != im->manifest->files[0]->hash)
-		return fail(-EBADMSG,
-		            "checkpoint %s: " STATE_FILE
-		            ": wrong checksum of its %zu bytes; " DAMAGED,
-		            im->dir, size);
-	return r;
+	return r < 0 ? r : sums_judge(im, a, 0, hash, digest);
+}
+
+int chunk_fail(const struct images *im, const char *name, int r, uint64_t number)
+{
+	if (r != -EBADMSG)
+		return r;
+	return fail(r,
+	            "checkpoint %s: %s: chunk %" PRIu64
+	            " is not what was encrypted there; the checkpoint was changed",
+	            im->dir, name, number);
 }
 
 /* A piece of a page file, to be hashed. */
@@ -47,15 +84,28 @@ struct piece {
 	uint64_t at, size;
 	int result;
 	uint64_t hash;
+	uint8_t digest[CRYPTO_DIGEST];
+	uint64_t bad_chunk; /* if the result is -EBADMSG */
 };
 
 struct verification {
-	const struct images *im;
+	struct images *im;
+	const struct access *access;
 	ARRAY(struct piece) pieces; /* of all files, in order */
+	int *copies;                /* of all files; NULL: none is wanted */
 	size_t next;                /* not taken yet */
 };
 
-static uint64_t pages_size(const struct images *im, size_t file)
+/* What one thread works with. */
+struct worker {
+	struct verification *v;
+	uint8_t *buf, *plain;
+	XXH3_state_t *hash;
+	struct digest *digest; /* NULL: not verified */
+	struct aead *aead;     /* of the current piece; NULL: not encrypted */
+};
+
+static uint64_t stored_size(const struct images *im, size_t file)
 {
 	return im->manifest->files[file + 1]->size;
 }
@@ -63,7 +113,7 @@ static uint64_t pages_size(const struct images *im, size_t file)
 static int pieces_list(struct verification *v)
 {
 	for (size_t i = 0; i < v->im->npages; i++) {
-		uint64_t size = pages_size(v->im, i);
+		uint64_t size = stored_size(v->im, i);
 
 		for (uint64_t at = 0; at < size; at += HASH_PIECE) {
 			struct piece *p = array_add(&v->pieces);
@@ -78,35 +128,120 @@ static int pieces_list(struct verification *v)
 	return 0;
 }
 
-static int piece_hash(struct piece *p, int fd, XXH3_state_t *hash, uint8_t *buf)
+/* Bytes of the content of a page file, at AT in it. */
+static int keep(const struct worker *w, const struct piece *p, const uint8_t *data, size_t size,
+                uint64_t at)
 {
-	XXH3_64bits_reset(hash);
-	for (uint64_t done = 0; done < p->size;) {
-		size_t n = p->size - done < CHUNK ? (size_t)(p->size - done) : CHUNK;
-		int r = pread_full(fd, buf, n, (off_t)(p->at + done));
+	return w->v->copies ? pwrite_full(w->v->copies[p->file], data, size, (off_t)at) : 0;
+}
 
+/* N bytes of whole chunks (or the last one) from the place AT of the file on. */
+static int open_chunks(const struct worker *w, struct piece *p, const uint8_t *data, size_t n,
+                       uint64_t at)
+{
+	uint64_t end = stored_size(w->v->im, p->file);
+
+	while (n) {
+		size_t size = n < CRYPT_CHUNK ? n : CRYPT_CHUNK;
+		uint64_t number = at / CRYPT_CHUNK;
+		int r = crypt_open(w->aead, number, at + size == end, data, size, w->plain);
+
+		if (r == -EBADMSG)
+			p->bad_chunk = number;
+		if (r == 0)
+			r = keep(w, p, w->plain, size - CRYPTO_TAG, number * CRYPT_PLAIN);
 		if (r < 0)
 			return r;
-		XXH3_64bits_update(hash, buf, n);
+		data += size, n -= size, at += size;
+	}
+	return 0;
+}
+
+_Static_assert(CHUNK % CRYPT_CHUNK == 0 && HASH_PIECE % CHUNK == 0, "chunks are read whole");
+
+static int piece_read(struct worker *w, struct piece *p)
+{
+	int fd = w->v->im->pages[p->file];
+
+	for (uint64_t done = 0; done < p->size;) {
+		size_t n = p->size - done < CHUNK ? (size_t)(p->size - done) : CHUNK;
+		int r = pread_full(fd, w->buf, n, (off_t)(p->at + done));
+
+		if (r < 0)
+			return r == -EBADMSG ? -EIO : r;
+		XXH3_64bits_update(w->hash, w->buf, n);
+		if (w->digest)
+			digest_add(w->digest, w->buf, n);
+		/* A checksum that is wrong as well tells more: the piece is read to its end. */
+		if (w->aead && p->result == 0)
+			p->result = open_chunks(w, p, w->buf, n, p->at + done);
+		else if (!w->aead)
+			p->result = keep(w, p, w->buf, n, p->at + done);
+		if (p->result < 0 && p->result != -EBADMSG)
+			return p->result;
 		done += n;
 	}
-	p->hash = XXH3_64bits_digest(hash);
-	return 0;
+	return p->result;
+}
+
+static int piece_verify(struct worker *w, struct piece *p)
+{
+	const struct access *a = w->v->access;
+	int r;
+
+	XXH3_64bits_reset(w->hash);
+	if (w->digest)
+		piece_digest_start(w->digest);
+	if (a->encrypted) {
+		w->aead = crypt_aead(a->keys, &a->crypt,
+		                     w->v->im->manifest->files[p->file + 1]->name);
+		if (!w->aead)
+			return -ENOMEM;
+	}
+	r = piece_read(w, p);
+	aead_free(take_ptr(w->aead));
+	p->hash = XXH3_64bits_digest(w->hash);
+	if (w->digest && digest_end(w->digest, p->digest) < 0)
+		return -EIO;
+	return r;
+}
+
+static bool worker_init(struct worker *w, struct verification *v)
+{
+	const struct access *a = v->access;
+
+	*w = (struct worker){ .v = v, .buf = malloc(CHUNK), .hash = XXH3_createState() };
+	if (access_verifies(a))
+		w->digest = digest_new(a->keys->crypto);
+	if (a->encrypted)
+		w->plain = malloc(CRYPT_PLAIN);
+	return w->buf && w->hash && (w->digest || !access_verifies(a)) &&
+	       (w->plain || !a->encrypted);
+}
+
+static void worker_done(struct worker *w)
+{
+	if (w->plain)
+		crypto_wipe(w->plain, CRYPT_PLAIN);
+	free(w->plain);
+	free(w->buf);
+	digest_free(w->digest);
+	XXH3_freeState(w->hash);
 }
 
 static void *verify_some(void *arg)
 {
 	struct verification *v = arg;
-	auto_free uint8_t *buf = malloc(CHUNK);
-	XXH3_state_t *hash = XXH3_createState();
+	struct worker w;
+	bool ready = worker_init(&w, v);
 	size_t i;
 
 	while ((i = __atomic_fetch_add(&v->next, 1, __ATOMIC_RELAXED)) < v->pieces.n) {
 		struct piece *p = &v->pieces.v[i];
 
-		p->result = buf && hash ? piece_hash(p, v->im->pages[p->file], hash, buf) : -ENOMEM;
+		p->result = ready ? piece_verify(&w, p) : -ENOMEM;
 	}
-	XXH3_freeState(hash);
+	worker_done(&w);
 	return NULL;
 }
 
@@ -133,43 +268,117 @@ static void verify_all(struct verification *v)
 		pthread_join(helpers[--n], NULL);
 }
 
-/* Judge one file by its pieces, the first of which is FIRST. */
-static int file_judge(const struct images *im, uint32_t file, const struct piece *first)
+/* The first of N pieces that could not be read; NULL: none. */
+static const struct piece *first_bad(const struct piece *p, size_t n, int but)
 {
-	uint64_t size = pages_size(im, file);
-	size_t n = (size_t)(size / HASH_PIECE + (size % HASH_PIECE != 0));
-	auto_free uint64_t *hashes = calloc(n + 1, sizeof(*hashes));
+	for (size_t i = 0; i < n; i++)
+		if (p[i].result < 0 && p[i].result != but)
+			return &p[i];
+	return NULL;
+}
 
-	if (!hashes)
+/* Judge one file by its pieces, the first of which is FIRST. */
+static int file_judge(const struct verification *v, uint32_t file, const struct piece *first)
+{
+	const struct images *im = v->im;
+	const Img__Manifest__File *f = im->manifest->files[file + 1];
+	size_t n = (size_t)(f->size / HASH_PIECE + (f->size % HASH_PIECE != 0));
+	auto_free uint64_t *hashes = calloc(n + 1, sizeof(*hashes));
+	auto_free uint8_t(*digests)[CRYPTO_DIGEST] = calloc(n + 1, CRYPTO_DIGEST);
+	const struct piece *bad = first_bad(first, n, -EBADMSG);
+	uint8_t digest[CRYPTO_DIGEST];
+	int r = 0;
+
+	if (!hashes || !digests)
 		return -ENOMEM;
+	if (bad)
+		return fail(bad->result, "checkpoint %s: %s: read at %" PRIu64, im->dir, f->name,
+		            bad->at);
 	for (size_t i = 0; i < n; i++) {
-		if (first[i].result < 0)
-			return fail(first[i].result,
-			            "checkpoint %s: " PAGES_FILE ": read at %" PRIu64, im->dir,
-			            file, first[i].at);
 		hashes[i] = first[i].hash;
+		memcpy(digests[i], first[i].digest, CRYPTO_DIGEST);
 	}
-	if (pieces_hash(hashes, n) != im->manifest->files[file + 1]->hash)
-		return fail(-EBADMSG,
-		            "checkpoint %s: " PAGES_FILE ": wrong checksum of its %" PRIu64
-		            " bytes; " DAMAGED,
-		            im->dir, file, size);
+	if (access_verifies(v->access)) {
+		struct digest *d = digest_new(v->access->keys->crypto);
+
+		r = d ? pieces_digest(d, (const uint8_t(*)[CRYPTO_DIGEST])digests, n, digest)
+		      : -ENOMEM;
+		digest_free(d);
+	}
+	if (r == 0)
+		r = sums_judge(im, v->access, file + 1, pieces_hash(hashes, n), digest);
+	bad = first_bad(first, n, 0);
+	return r == 0 && bad ? chunk_fail(im, f->name, bad->result, bad->bad_chunk) : r;
+}
+
+/* ---- copies ---- */
+
+static int copy_new(const char *name, uint64_t size)
+{
+	auto_close int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0) /* before Linux 6.3 */
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static int copies_new(struct verification *v)
+{
+	const struct images *im = v->im;
+
+	v->copies = malloc((im->npages + 1) * sizeof(*v->copies));
+	if (!v->copies)
+		return -ENOMEM;
+	for (size_t i = 0; i < im->npages; i++)
+		v->copies[i] = -1;
+	for (size_t i = 0; i < im->npages; i++) {
+		v->copies[i] = copy_new(im->manifest->files[i + 1]->name, images_pages_size(im, i));
+		if (v->copies[i] < 0)
+			return fail(v->copies[i], "checkpoint %s: memory for its page files",
+			            im->dir);
+	}
 	return 0;
 }
 
-int pages_verify(const struct images *im)
+/* They stand in for the files now. */
+static int copies_use(struct verification *v)
 {
-	struct verification v = { .im = im };
+	for (size_t i = 0; i < v->im->npages; i++) {
+		if (fcntl(v->copies[i], F_ADD_SEALS,
+		          F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+			return fail(-errno, "checkpoint %s: seal the copy of a page file",
+			            v->im->dir);
+		close(v->im->pages[i]);
+		v->im->pages[i] = take_fd(&v->copies[i]);
+	}
+	return 0;
+}
+
+static void verification_done(struct verification *v)
+{
+	for (size_t i = 0; v->copies && i < v->im->npages; i++)
+		closep(&v->copies[i]);
+	free(v->copies);
+	array_done(&v->pieces);
+}
+
+int pages_verify(struct images *im, const struct access *a)
+{
+	auto_(verification_done) struct verification v = { .im = im, .access = a };
+	bool copy = a->use == PAGES_USED && (access_verifies(a) || a->encrypted);
 	int r = pieces_list(&v);
 	size_t first = 0;
 
+	if (r == 0 && copy)
+		r = copies_new(&v);
 	if (r == 0)
 		verify_all(&v);
 	for (uint32_t i = 0; r == 0 && i < im->npages; i++) {
-		r = file_judge(im, i, v.pieces.v + first);
+		r = file_judge(&v, i, v.pieces.v + first);
 		while (first < v.pieces.n && v.pieces.v[first].file == i)
 			first++;
 	}
-	array_done(&v.pieces);
-	return r;
+	return r == 0 && copy ? copies_use(&v) : r;
 }

@@ -1,10 +1,30 @@
-/* The checksums of the files of a checkpoint. */
+/* The checksums, digests and seals of the files of a checkpoint. */
 #pragma once
 
+#include "images/crypt.h"
 #include "images/images.h"
 
-/* state.img: DATA has the hash that the manifest says. -EBADMSG, explained. */
-int state_verify(const struct images *im, const uint8_t *data, size_t size);
+/* How a checkpoint is read. */
+struct access {
+	enum pages_use use;
+	const struct image_keys *keys; /* or NULL */
+	bool encrypted;
+	struct crypt_header crypt; /* if so */
+};
 
-/* The same of all page files, by as many threads as there are CPUs for us. */
-int pages_verify(const struct images *im);
+static inline bool access_verifies(const struct access *a)
+{
+	return a->keys && a->keys->has_verify;
+}
+
+/* state.img: DATA has the hash, and the digest, that the manifest says. -EBADMSG, explained. */
+int state_verify(const struct images *im, const struct access *a, const uint8_t *data, size_t size);
+
+/*
+ * The same of all page files, by as many threads as there are CPUs for us. Where
+ * they are used and A has keys, im->pages become copies in memory.
+ */
+int pages_verify(struct images *im, const struct access *a);
+
+/* -EBADMSG: chunk NUMBER of the file NAME does not open. Explained. */
+int chunk_fail(const struct images *im, const char *name, int r, uint64_t number);

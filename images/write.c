@@ -19,6 +19,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "images/crypt.h"
 #include "images/format.h"
 #include "images/hash.h"
 #include "lib/cleanup.h"
@@ -29,11 +30,14 @@
 
 /* A file of the checkpoint, with its running checksum. */
 struct image_file {
+	struct sink disk; /* the last of the chain: hashes and writes */
+	struct sink *first;
 	struct image_writer *writer;
 	char name[FILE_NAME_MAX];
 	int fd; /* -1: not created, or sealed */
 	bool created;
-	uint64_t size;
+	uint64_t size;   /* what was written to it ... */
+	uint64_t stored; /* ... and is on the disk */
 	struct file_hash hash;
 };
 
@@ -46,6 +50,8 @@ struct image_writer {
 	int dirfd; /* the caller's */
 	int lock;  /* ours, for the lock of the directory */
 	unsigned mode;
+	const struct image_keys *keys; /* the caller's, or NULL */
+	struct crypt_header crypt;     /* where they have one for it */
 	struct image_file state;
 	uint8_t *buf; /* records that are not written yet */
 	size_t have, cap;
@@ -65,12 +71,41 @@ static int writer_fail(const struct image_writer *w, int r, const char *file, co
 	return fail(r, "checkpoint %s: %s: %s", dir ? dir : "directory", file, what);
 }
 
+static int disk_write(struct sink *sink, const void *data, size_t size)
+{
+	struct image_file *f = (struct image_file *)sink;
+	int r = write_full(f->fd, data, size);
+
+	if (r < 0)
+		return writer_fail(f->writer, r, f->name, "write");
+	file_hash_update(&f->hash, data, size);
+	f->stored += size;
+	return 0;
+}
+
+static int disk_end(struct sink *sink)
+{
+	return 0;
+}
+
+static bool encrypts(const struct image_writer *w)
+{
+	return w->keys && w->keys->has_crypt;
+}
+
+static bool signs(const struct image_writer *w)
+{
+	return w->keys && w->keys->has_sign;
+}
+
+/* A file whose bytes go to the disk as they are. */
 static int file_create(struct image_file *f, struct image_writer *w, const char *name)
 {
-	f->writer = w;
-	f->fd = -1;
+	*f = (struct image_file){ .writer = w, .fd = -1 };
+	f->disk = (struct sink){ disk_write, disk_end, NULL, NULL };
+	f->first = &f->disk;
 	snprintf(f->name, sizeof(f->name), "%s", name);
-	if (file_hash_init(&f->hash) < 0)
+	if (file_hash_init(&f->hash, signs(w) ? w->keys->crypto : NULL) < 0)
 		return -ENOMEM;
 	f->fd = openat(w->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	               w->mode);
@@ -80,25 +115,33 @@ static int file_create(struct image_file *f, struct image_writer *w, const char 
 	return 0;
 }
 
+/* One that is encrypted, where that was asked for. */
+static int file_create_sealed(struct image_file *f, struct image_writer *w, const char *name)
+{
+	int r = file_create(f, w, name);
+
+	if (r == 0 && encrypts(w))
+		r = crypt_sink_new(crypt_aead(w->keys, &w->crypt, name), &f->disk, &f->first);
+	return r;
+}
+
 static int file_append(struct image_file *f, const void *data, size_t size)
 {
-	int r = write_full(f->fd, data, size);
-
-	if (r < 0)
-		return writer_fail(f->writer, r, f->name, "write");
-	file_hash_update(&f->hash, data, size);
 	f->size += size;
-	return 0;
+	return f->first->write(f->first, data, size);
 }
 
 /* Some file systems (NFS) report a failed write(2) only here. */
 static int file_finish(struct image_file *f, bool sync)
 {
-	int fd = take_fd(&f->fd);
+	int r = f->first->end(f->first), fd = take_fd(&f->fd);
 
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
 	if (sync && fsync(fd) < 0) {
-		int r = -errno;
-
+		r = -errno;
 		close(fd);
 		return writer_fail(f->writer, r, f->name, "fsync");
 	}
@@ -111,6 +154,9 @@ static void file_done(struct image_file *f, bool keep)
 		close(f->fd);
 	if (f->created && !keep)
 		unlinkat(f->writer->dirfd, f->name, 0);
+	if (f->first && f->first->free)
+		f->first->free(f->first);
+	f->first = NULL;
 	file_hash_done(&f->hash);
 }
 
@@ -121,6 +167,7 @@ static bool is_leftover(const char *name)
 	int len = 0;
 
 	return !strcmp(name, STATE_FILE) || !strcmp(name, MANIFEST_TMP) ||
+	       !strcmp(name, SIGNATURE_FILE) ||
 	       (sscanf(name, PAGES_FILE "%n", &n, &len) == 1 && len && !name[len]);
 }
 
@@ -185,16 +232,21 @@ static int writer_start(struct image_writer *w)
 
 	if (r < 0)
 		return r;
+	if (encrypts(w))
+		r = crypt_header_new(w->keys, &w->crypt);
+	if (r < 0)
+		return fail(r, "encrypt: prepare the keys");
 	w->buf = malloc(CHUNK);
 	if (!w->buf)
 		return -ENOMEM;
 	w->cap = CHUNK;
 	memcpy(w->buf, &header, sizeof(header));
 	w->have = sizeof(header);
-	return file_create(&w->state, w, STATE_FILE);
+	return file_create_sealed(&w->state, w, STATE_FILE);
 }
 
-int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret)
+int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
+                     struct image_writer **ret)
 {
 	struct image_writer *w = calloc(1, sizeof(*w));
 	int r;
@@ -204,6 +256,7 @@ int image_writer_new(int dirfd, unsigned mode, struct image_writer **ret)
 	w->dirfd = dirfd;
 	w->lock = -1;
 	w->mode = mode;
+	w->keys = keys;
 	w->state.fd = -1;
 	r = writer_start(w);
 	if (r < 0) {
@@ -290,7 +343,7 @@ int image_add_pages(struct image_writer *w, struct pages_file **ret)
 	*slot = p;
 	p->index = (uint32_t)w->pages.n - 1;
 	snprintf(name, sizeof(name), PAGES_FILE, p->index);
-	r = file_create(&p->file, w, name);
+	r = file_create_sealed(&p->file, w, name);
 	if (r < 0)
 		return r;
 	*ret = p;
@@ -312,13 +365,64 @@ int pages_file_write(struct pages_file *p, const void *data, size_t size)
 	return file_append(&p->file, data, size);
 }
 
+/* A small file with all its content. */
+static int file_store(struct image_file *f, const void *data, size_t size, bool sync)
+{
+	int r = file_append(f, data, size);
+
+	return r < 0 ? r : file_finish(f, sync);
+}
+
+/* The signature comes first: with the manifest the checkpoint is there. */
+static int signature_write(struct image_writer *w, struct image_file *sig, const uint8_t *data,
+                           size_t size, bool sync)
+{
+	uint8_t signature[CRYPTO_SIGNATURE];
+	int r = crypto_sign(w->keys->crypto, w->keys->sign, data, size, signature);
+
+	if (r < 0)
+		return writer_fail(w, r, SIGNATURE_FILE, "sign");
+	r = file_create(sig, w, SIGNATURE_FILE);
+	return r < 0 ? r : file_store(sig, signature, sizeof(signature), sync);
+}
+
+/* DATA, the bytes of manifest.img as they will be. */
+static int manifest_store(struct image_writer *w, const uint8_t *data, size_t size, bool sync)
+{
+	struct image_file f = { .writer = w, .fd = -1 }, sig = { .writer = w, .fd = -1 };
+	int r = signs(w) ? signature_write(w, &sig, data, size, sync) : 0;
+
+	if (r == 0)
+		r = file_create(&f, w, MANIFEST_TMP);
+	if (r == 0)
+		r = file_store(&f, data, size, sync);
+	if (r == 0 && renameat(w->dirfd, MANIFEST_TMP, w->dirfd, MANIFEST_FILE) < 0)
+		r = writer_fail(w, -errno, MANIFEST_FILE, "rename into place");
+	file_done(&f, r == 0);
+	file_done(&sig, r == 0);
+	return r;
+}
+
+static int manifest_encrypt(struct image_writer *w, const uint8_t *data, size_t size, bool sync)
+{
+	size_t sealed = crypt_sealed_size(size);
+	auto_free uint8_t *buf = malloc(sizeof(w->crypt) + sealed);
+	struct aead *aead = crypt_aead(w->keys, &w->crypt, MANIFEST_FILE);
+	int r = buf && aead ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		memcpy(buf, &w->crypt, sizeof(w->crypt));
+		r = crypt_seal_all(aead, data, size, buf + sizeof(w->crypt));
+	}
+	aead_free(aead);
+	return r < 0 ? r : manifest_store(w, buf, sizeof(w->crypt) + sealed, sync);
+}
+
 static int manifest_write(struct image_writer *w, const Img__Manifest *manifest, bool sync)
 {
 	struct manifest_header header = { .magic = MANIFEST_MAGIC, .version = FORMAT_VERSION };
 	size_t size = img__manifest__get_packed_size(manifest);
 	auto_free uint8_t *buf = malloc(sizeof(header) + size);
-	struct image_file f = { .writer = w, .fd = -1 };
-	int r;
 
 	if (!buf)
 		return -ENOMEM;
@@ -328,15 +432,9 @@ static int manifest_write(struct image_writer *w, const Img__Manifest *manifest,
 	header.size = (uint32_t)size;
 	header.hash = XXH3_64bits(buf + sizeof(header), size);
 	memcpy(buf, &header, sizeof(header));
-	r = file_create(&f, w, MANIFEST_TMP);
-	if (r == 0)
-		r = file_append(&f, buf, sizeof(header) + size);
-	if (r == 0)
-		r = file_finish(&f, sync);
-	if (r == 0 && renameat(w->dirfd, MANIFEST_TMP, w->dirfd, MANIFEST_FILE) < 0)
-		r = writer_fail(w, -errno, MANIFEST_FILE, "rename into place");
-	file_done(&f, r == 0);
-	return r;
+	size += sizeof(header);
+	return encrypts(w) ? manifest_encrypt(w, buf, size, sync)
+	                   : manifest_store(w, buf, size, sync);
 }
 
 /* The names of all the files of the checkpoint, state.img first, the pages by index. */
@@ -345,18 +443,25 @@ static int manifest_list(struct image_writer *w, const Img__Manifest *manifest, 
 	size_t n = w->pages.n + 1;
 	auto_free Img__Manifest__File *files = calloc(n, sizeof(*files));
 	auto_free Img__Manifest__File **list = calloc(n, sizeof(*list));
+	auto_free uint8_t *digests = calloc(n, CRYPTO_DIGEST);
 	Img__Manifest whole = *manifest;
 
-	if (!files || !list)
+	if (!files || !list || !digests)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		struct image_file *f = i ? &w->pages.v[i - 1]->file : &w->state;
 
 		img__manifest__file__init(&files[i]);
 		files[i].name = f->name;
-		files[i].size = f->size;
+		files[i].size = f->stored;
 		files[i].hash = file_hash_digest(&f->hash);
 		list[i] = &files[i];
+		if (!signs(w))
+			continue;
+		files[i].digest =
+			(ProtobufCBinaryData){ CRYPTO_DIGEST, digests + i * CRYPTO_DIGEST };
+		if (file_hash_sha256(&f->hash, files[i].digest.data) < 0)
+			return writer_fail(w, -EIO, f->name, "digest");
 	}
 	whole.n_files = n;
 	whole.files = list;
@@ -376,6 +481,8 @@ int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync)
 	if (r == 0 && sync && fsync(w->dirfd) < 0) {
 		r = writer_fail(w, -errno, ".", "fsync");
 		unlinkat(w->dirfd, MANIFEST_FILE, 0);
+		if (signs(w))
+			unlinkat(w->dirfd, SIGNATURE_FILE, 0);
 	}
 	w->sealed = r == 0;
 	return r;

@@ -231,6 +231,7 @@ int pidns_run(const struct restore_options *opt, int *ret_status,
 		init_main(opt, ends[1], restore);
 	}
 	close(ends[1]);
+	keys_wipe(opt->keys); /* init has them */
 	r = follow(opt, ends[0], init, ret_status);
 	close(ends[0]);
 	if (r < 0)

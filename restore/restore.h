@@ -33,6 +33,8 @@ struct restore_options {
 	const char *dir; /* -D */
 	bool detach;     /* -d */
 	bool shell_job;  /* -j */
+	/* --verify, --decrypt, or NULL: wiped when the images are read */
+	struct image_keys *keys;
 	const char *pidfile;
 	bool new_pidns;  /* in a pid namespace of its own */
 	pid_t *ret_root; /* NULL, or where the pid of the root is wanted */

@@ -169,7 +169,7 @@ static void seeds_write(const char *corpus)
 	struct image_writer *w;
 	struct pages_file *p;
 
-	if (fd < 0 || image_writer_new(fd, 0600, &w) < 0)
+	if (fd < 0 || image_writer_new(fd, 0600, NULL, &w) < 0)
 		return;
 	put_all(w);
 	image_add_pages(w, &p);

@@ -92,7 +92,7 @@ static inline void checkpoint_write(const struct place *p)
 	struct image_writer *w;
 	struct pages_file *file;
 
-	check(!image_writer_new(p->fd, 0600, &w));
+	check(!image_writer_new(p->fd, 0600, NULL, &w));
 	put_task(w, 2);
 	put_task(w, 1);
 	check(!image_add_pages(w, &file));
@@ -106,7 +106,7 @@ static inline void checkpoint_write(const struct place *p)
 static inline bool refused(const char *dir, int r, const char *text)
 {
 	struct images *im;
-	int e = images_read(dir, true, &im);
+	int e = images_read(dir, PAGES_USED, NULL, &im);
 	bool told = log_failure() && strstr(log_failure(), text);
 
 	if (e == 0)

@@ -132,7 +132,7 @@ TEST(every_kind_of_message_makes_the_round_trip)
 	struct image_writer *w;
 	struct images *im;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	for (uint32_t k = KIND_LIMIT; k-- > 0; memory_used = 0) {
 		if (kind_family(k) == FAMILY_FD)
 			put_file(w, k);
@@ -141,7 +141,7 @@ TEST(every_kind_of_message_makes_the_round_trip)
 	}
 	check(!seal(w, false));
 	image_writer_free(w);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	for (uint32_t k = 0; k < KIND_LIMIT; k++, memory_used = 0)
 		if (testable(k))
 			check(same(message_of(k), images_one(im, k, owner_of(k))));
@@ -209,7 +209,7 @@ TEST(an_unsealed_writer_leaves_nothing)
 	struct image_writer *w;
 	struct pages_file *file;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	check(!image_add_pages(w, &file));
 	check(!pages_file_write(file, "x", 1));
 	put_task(w, 1);
@@ -224,7 +224,7 @@ TEST(a_failed_seal_leaves_nothing)
 	struct place p = place_new();
 	struct image_writer *w;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	put_task(w, 1);
 	check(!mkdirat(p.fd, "manifest.img", 0700)); /* rename(2) will refuse */
 	check(seal(w, true) == -EISDIR);
@@ -245,7 +245,7 @@ TEST(a_full_disk_leaves_nothing)
 
 	signal(SIGXFSZ, SIG_IGN);
 	check(!setrlimit(RLIMIT_FSIZE, &limit));
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	check(!image_add_pages(w, &file));
 	for (int i = 0; i < 20 && r == 0; i++)
 		r = pages_file_write(file, memory, 100000);
@@ -261,7 +261,7 @@ TEST(a_checkpoint_is_not_overwritten)
 	struct image_writer *w;
 
 	checkpoint_write(&p);
-	check(image_writer_new(p.fd, 0600, &w) == -EEXIST);
+	check(image_writer_new(p.fd, 0600, NULL, &w) == -EEXIST);
 	check(strstr(log_failure(), "holds a checkpoint already"));
 	check(place_empty(&p) == 3);
 	place_free(&p);
@@ -272,8 +272,8 @@ TEST(a_directory_into_which_somebody_writes_is_refused)
 	struct place p = place_new();
 	struct image_writer *w, *second;
 
-	check(!image_writer_new(p.fd, 0600, &w));
-	check(image_writer_new(p.fd, 0600, &second) == -EBUSY);
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
+	check(image_writer_new(p.fd, 0600, NULL, &second) == -EBUSY);
 	check(strstr(log_failure(), "another crtool writes"));
 	check(exists(&p, "state.img"));
 	image_writer_free(w);
@@ -297,7 +297,7 @@ TEST(what_a_killed_writer_left_is_removed_by_the_next)
 	touch(&p, "pages-0.img");
 	touch(&p, "pages-17.img");
 	touch(&p, "manifest.img.tmp");
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	check(!exists(&p, "pages-0.img") && !exists(&p, "pages-17.img"));
 	check(!exists(&p, "manifest.img.tmp"));
 	image_writer_free(w);
@@ -311,7 +311,7 @@ TEST(nothing_is_removed_from_a_directory_that_holds_other_files)
 
 	touch(&p, "pages-0.img");
 	touch(&p, "pages-0.img.mine");
-	check(image_writer_new(p.fd, 0600, &w) == -ENOTEMPTY);
+	check(image_writer_new(p.fd, 0600, NULL, &w) == -ENOTEMPTY);
 	check(strstr(log_failure(), "pages-0.img.mine"));
 	check(exists(&p, "pages-0.img") && exists(&p, "pages-0.img.mine"));
 	check(unlinkat(p.fd, "pages-0.img", 0) == 0);
@@ -325,10 +325,10 @@ TEST(a_synced_checkpoint_reads_back)
 	struct image_writer *w;
 	struct images *im;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	check(!seal(w, true));
 	image_writer_free(w);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	check(im->nrecords == 0 && im->npages == 0);
 	images_free(im);
 	place_free(&p);
@@ -343,12 +343,12 @@ TEST(records_are_found_by_kind_and_owner)
 	struct images *im;
 	size_t n;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	for (uint32_t pid = 40000; pid > 0; pid--) /* beyond one chunk */
 		put_task(w, pid);
 	check(!seal(w, false));
 	image_writer_free(w);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	check(images_kind(im, KIND_task, &n)->owner == 1 && n == 40000);
 	check(images_find(im, KIND_task, 777, &n)->owner == 777 && n == 1);
 	check(!images_one(im, KIND_task, 40001) && !images_one(im, KIND_thread, 1));
@@ -367,14 +367,14 @@ TEST(records_of_one_owner_keep_their_order)
 	struct images *im;
 	size_t n;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	for (uint32_t i = 0; i < 5; i++) {
 		check(!image_add_pages(w, &file));
 		put_pages(w, i);
 	}
 	check(!seal(w, false));
 	image_writer_free(w);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	r = images_find(im, KIND_pages, 1, &n);
 	check(n == 5);
 	for (uint32_t i = 0; i < 5; i++)
@@ -393,13 +393,13 @@ TEST(a_record_bigger_than_the_buffer_is_written_whole)
 
 	thread->xstate.data = xstate;
 	thread->xstate.len = sizeof(xstate);
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	put_task(w, 1);
 	check(!image_put(w, KIND_thread, 1, &thread->base));
 	put_task(w, 2);
 	check(!seal(w, false));
 	image_writer_free(w);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	thread = (Img__Thread *)images_one(im, KIND_thread, 1);
 	check(thread->xstate.len == sizeof(xstate) && thread->xstate.data[2] == 3);
 	images_free(im);
@@ -423,7 +423,7 @@ TEST(several_threads_write_pages_at_once)
 	pthread_t thread[4];
 	struct images *im;
 
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	for (int i = 0; i < 4; i++)
 		check(!image_add_pages(w, &file[i]));
 	for (int i = 0; i < 4; i++)
@@ -433,7 +433,7 @@ TEST(several_threads_write_pages_at_once)
 	check(pages_file_index(file[3]) == 3 && pages_file_size(file[3]) == 300 << 16);
 	check(!seal(w, false));
 	image_writer_free(w);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	check(im->npages == 4);
 	images_free(im);
 	place_free(&p);
@@ -448,7 +448,7 @@ TEST(runs_of_pages_are_decoded)
 	struct images *im;
 
 	checkpoint_write(&p);
-	check(!images_read(p.dir, true, &im));
+	check(!images_read(p.dir, PAGES_USED, NULL, &im));
 	msg = (const Img__Pages *)images_one(im, KIND_pages, 1);
 	check(!pages_check(im, msg) && pages_bytes(im, msg) == 3 * 4096);
 	it = pages_iter(im, msg);

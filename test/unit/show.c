@@ -11,7 +11,7 @@ static char *shown(const struct place *p, bool json)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	check(out && !images_show(p->dir, json, out));
+	check(out && !images_show(p->dir, NULL, json, out));
 	fclose(out);
 	return text;
 }
@@ -66,7 +66,7 @@ TEST(odd_bytes_are_escaped)
 
 	task.pid = 1;
 	task.comm = comm;
-	check(!image_writer_new(p.fd, 0600, &w));
+	check(!image_writer_new(p.fd, 0600, NULL, &w));
 	check(!image_put(w, KIND_task, 1, &task.base));
 	check(!seal(w, false));
 	image_writer_free(w);
