@@ -44,7 +44,7 @@ struct options {
 	bool tcp_established, tcp_close;
 	bool json, help;
 	struct words on_unknown_fd;
-	struct words external, inherit_fd, path_map;
+	struct words external, inherit_fd, path_map, tcp_map;
 	struct words ext_unix;
 	bool accepted; /* something that is done anyway */
 };

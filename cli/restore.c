@@ -72,6 +72,7 @@ int command_restore(const struct options *o, int *ret_status)
 		.tcp_close = o->tcp_close,
 		.fail_at = o->fail_at,
 		.path_map = o->path_map,
+		.tcp_map = o->tcp_map,
 		.inherit_fd = o->inherit_fd,
 	};
 	int status = 0;

@@ -25,6 +25,8 @@ int read_images(struct restore *r)
 	int ret = path_map_check(&r->opt->path_map);
 
 	if (ret == 0)
+		ret = tcp_map_check(&r->opt->tcp_map);
+	if (ret == 0)
 		ret = images_read(r->opt->dir, PAGES_USED, r->opt->keys, &r->images);
 	keys_wipe(r->opt->keys); /* before anybody is forked */
 	return ret < 0 ? ret : map_paths(r);

@@ -44,6 +44,7 @@ struct restore_options {
 	const char *fail_at; /* fail at the end of this stage (tests) */
 	enum file_policy file_policy;
 	struct words path_map;   /* OLD=NEW */
+	struct words tcp_map;    /* OLD=NEW (sk_tcp_map.c) */
 	struct words inherit_fd; /* fd[N]:KEY */
 	enum sysv_policy sysv;   /* --sysv */
 	bool time_passes;        /* --time: timers catch up */
@@ -260,6 +261,7 @@ int plan_forks(struct restore *r);
 
 int read_images(struct restore *r);
 int path_map_check(const struct words *map); /* it makes sense; -EINVAL, explained */
+int tcp_map_check(const struct words *map);  /* the same (sk_tcp_map.c) */
 int map_paths(struct restore *r);            /* path_map.c: --path-map; with read_images() */
 int plan_tree(struct restore *r);       /* plan.c: tasks and threads, their relations checked */
 int check_images(struct restore *r);    /* check.c: this machine; every aspect and kind */

@@ -12,6 +12,7 @@
 #include "proto/sk_tcp.pb-c.h"
 #include "restore/sk_inet.h"
 #include "restore/sk_tcp_conn.h"
+#include "restore/sk_tcp_map.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -66,7 +67,7 @@ int tcp_reuse_reset(int fd, const Img__SkTcp *msg)
 
 static int sock_place(struct restore *r, const Img__File *file, int fd, const Img__SkTcp *msg)
 {
-	union inaddr local = inaddr_of(msg->local.data, msg->local.len);
+	union inaddr local = tcp_local(r, msg);
 	int e = 0;
 
 	if (msg->dead || (msg->connection && r->opt->tcp_close)) {

@@ -18,9 +18,11 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/netlock.h"
+#include "lib/portowner.h"
 #include "proto/netlock.pb-c.h"
 #include "restore/sk_inet.h"
 #include "restore/sk_tcp_fin.h"
+#include "restore/sk_tcp_map.h"
 
 #define PIECE       32768 /* of a queue */
 #define FIN_WAIT_MS 1000
@@ -44,10 +46,9 @@ static int option_set(int fd, int name, int value)
 
 /* ---- lock ---- */
 
-static struct netlock_conn ends_of(const Img__SkTcp *msg)
+static struct netlock_conn ends_of(const struct restore *r, const Img__SkTcp *msg)
 {
-	union inaddr local = inaddr_of(msg->local.data, msg->local.len),
-		     peer = inaddr_of(msg->peer.data, msg->peer.len);
+	union inaddr local = tcp_local(r, msg), peer = tcp_peer(r, msg);
 
 	return (struct netlock_conn){ inaddr_plain(&local), inaddr_plain(&peer) };
 }
@@ -76,7 +77,7 @@ int tcp_restore_begin(struct restore *r)
 		struct netlock_conn *at = msg->connection ? array_add(&ends) : NULL;
 
 		if (at)
-			*at = ends_of(msg);
+			*at = ends_of(r, msg);
 	}
 	snprintf(name, sizeof(name), "crtool-restore-%d", getpid());
 	if (ends.n)
@@ -176,8 +177,7 @@ static int state_fill(int fd, const Img__SkTcp__Connection *c)
 
 int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *msg, int fd)
 {
-	union inaddr local = inaddr_of(msg->local.data, msg->local.len),
-		     peer = inaddr_of(msg->peer.data, msg->peer.len);
+	union inaddr local = tcp_local(r, msg), peer = tcp_peer(r, msg);
 	const Img__SkTcp__Connection *c = msg->connection;
 	struct conn *conn = array_add(&r->tcp_conns->all);
 	int e = conn ? option_set(fd, TCP_REPAIR, TCP_REPAIR_ON) : -ENOMEM;
@@ -194,9 +194,14 @@ int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *ms
 	if (e < 0)
 		return e;
 	if (connect(fd, &peer.sa, inaddr_len(&peer)) < 0)
-		return fail(-errno, "socket %u: connect %s to %s again%s", file->id,
-		            inaddr_text(&local), inaddr_text(&peer),
-		            errno == EADDRNOTAVAIL ? ": this connection exists already" : "");
+		return errno == EADDRNOTAVAIL
+		               ? fail(-EADDRNOTAVAIL,
+		                      "socket %u: the connection of %s with %s exists already, at "
+		                      "%s",
+		                      file->id, inaddr_text(&local), inaddr_text(&peer),
+		                      port_owner(&local, IPPROTO_TCP))
+		               : fail(-errno, "socket %u: connect %s to %s again", file->id,
+		                      inaddr_text(&local), inaddr_text(&peer));
 	e = state_fill(fd, c);
 	return e < 0 ? fail(e, "socket %u: the state of its connection with %s", file->id,
 	                    inaddr_text(&peer))
@@ -219,10 +224,10 @@ static int wait_state(int fd, int state)
 	return -ETIMEDOUT;
 }
 
-static int fin_tell(int fd, const struct conn *conn)
+static int fin_tell(const struct restore *r, int fd, const struct conn *conn)
 {
 	const Img__SkTcp__Connection *c = conn->msg->connection;
-	struct netlock_conn ends = ends_of(conn->msg);
+	struct netlock_conn ends = ends_of(r, conn->msg);
 	struct fin fin = { .from = ends.peer,
 		           .to = ends.local,
 		           .seq = c->rcv_seq + (uint32_t)c->received.len,
@@ -247,7 +252,7 @@ static int unsent_send(int fd, const ProtobufCBinaryData *data)
 	return 0;
 }
 
-static int conn_loose(int fd, const struct conn *conn)
+static int conn_loose(const struct restore *r, int fd, const struct conn *conn)
 {
 	const Img__SkTcp__Connection *c = conn->msg->connection;
 	int e = option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF);
@@ -255,7 +260,7 @@ static int conn_loose(int fd, const struct conn *conn)
 	if (e == 0)
 		e = unsent_send(fd, &c->unsent);
 	if (e == 0 && c->fin_received)
-		e = fin_tell(fd, conn);
+		e = fin_tell(r, fd, conn);
 	if (e == 0 && c->fin_sent && shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN)
 		e = -errno;
 	if (e == 0 && c->deaf && shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
@@ -269,7 +274,7 @@ static int conn_commit(struct restore *r, const struct conn *conn)
 
 	if (fd < 0)
 		return fd;
-	e = conn_loose(fd, conn);
+	e = conn_loose(r, fd, conn);
 	if (e < 0)
 		return fail(e, "socket %u: let its connection go on", conn->file->id);
 	e = sockopts_set(conn->file, fd, conn->msg->options, SOCKOPTS_LATE);

@@ -16,7 +16,7 @@ stream() {
 	fresh_dir
 	start python3 "$STREAM" serve "$1"
 	within 20 test -e "$dir/parked"
-	in_netns "$outside" python3 "$STREAM" fetch "$1" >"$dir/got" 2>"$dir/err.client" 3>&- 4>&- &
+	(cd "$dir" && exec nsenter -t "$outside" -n python3 "$STREAM" fetch "$1" >got 2>err.client 3>&- 4>&-) &
 	client=$!
 	within 20 test -e "$dir/begun"
 }
@@ -140,5 +140,60 @@ rounds() {
 		wait $! || true
 	done
 	within 5 netns_unlocked
+	whole
+}
+
+@test "--tcp-map: the server's address has moved, and its client's system knows where" {
+	local to
+
+	to=$(images)
+	stream 10.9.0.1
+	crtool dump -t "$pid" -D "$to" --tcp-established
+	in_netns "$netns" ip addr del 10.9.0.1/24 dev v1
+	in_netns "$netns" ip addr add 10.9.0.3/24 dev v1
+	in_netns "$outside" nft -f - <<-RULES || skip "no nft rules"
+		table ip moved {
+			chain out { type route hook output priority 0; ip daddr 10.9.0.1 ip daddr set 10.9.0.3; }
+			chain in { type filter hook prerouting priority 0; ip saddr 10.9.0.3 ip saddr set 10.9.0.1; }
+		}
+	RULES
+	run crtool restore -d -D "$to"
+	[ "$status" -ne 0 ]
+	[[ $output == *"10.9.0.1:7777 is no address of this machine"* ]]
+	crtool restore -d -D "$to" --tcp-map 10.9.0.1=10.9.0.3
+	within 10 established 10.9.0.3:7777
+	whole
+}
+
+established() {
+	in_netns "$netns" ss -Htn "src $1" | grep -q ESTAB
+}
+
+@test "--tcp-map: both ends in the tree, at another address and port" {
+	local to
+
+	to=$(images)
+	busy=''
+	park sk_tcp_conn mapped queued
+	crtool dump -t "$pid" -D "$to" --tcp-established
+	run -2 crtool restore -d -D "$to" --tcp-map 127.0.0.1=127.0.0.1:80
+	[[ $output == *"--tcp-map 127.0.0.1=127.0.0.1:80: all ports cannot become one"* ]]
+	run -2 crtool restore -d -D "$to" --tcp-map 127.0.0.1=::1
+	run -2 crtool restore -d -D "$to" --tcp-map nonsense
+	crtool restore -d -D "$to" --tcp-map 127.0.0.2=127.0.0.3 --tcp-map 127.0.0.1=127.0.0.5
+	[ "$(in_netns "$netns" ss -Htn state established | grep -c 127.0.0.5)" = 2 ]
+	release
+	netns_unlocked
+}
+
+@test "a connection that exists already is not made again, and goes on" {
+	local to
+
+	to=$(images)
+	stream 10.9.0.1
+	crtool dump -R -t "$pid" -D "$to" --tcp-established
+	run crtool restore -d --new-pidns -D "$to"
+	[ "$status" -ne 0 ]
+	[[ $output == *"10.9.0.1:7777 is in use by"* ]]
 	whole
 }
