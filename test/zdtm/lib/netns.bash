@@ -27,12 +27,17 @@ in_netns() {
 	nsenter -t "$1" -n "${@:2}"
 }
 
-# Victim and crtool run in a new namespace; skipped where that or the lock is not to be had.
-netns_inside() {
+# Victim and crtool run in a new namespace; skipped where that is not to be had.
+netns_plain() {
 	unshare -n true 2>/dev/null || skip "no network namespaces here"
 	netns_new
-	in_netns "$netns" nft list tables >/dev/null 2>&1 || skip "no nftables here"
 	inside=(nsenter -t "$netns" -n)
+}
+
+# The same for those who need the lock.
+netns_inside() {
+	netns_plain
+	in_netns "$netns" nft list tables >/dev/null 2>&1 || skip "no nftables here"
 }
 
 # No table of nftables is left in the namespace.
