@@ -198,6 +198,9 @@ struct dump {
 	struct tcp_conns *tcp_conns;         /* sk_tcp_conn.c: established connections */
 	struct tcp_listeners *tcp_listeners; /* sk_tcp_listen.c */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
+	struct mcast_known *mcast_known;     /* sk_mcast.c: groups that anybody is in */
+	struct inet_diag *inet_diag;         /* sk_inet_diag.c: what the kernel lists */
+	struct raw_peers *raw_peers;         /* sk_raw.c: what raw sockets are connected to */
 	uint64_t netns_cookie; /* sk_inet.c: of our network namespace; 0: not asked yet */
 	struct shmems shmems;
 	struct sysv *sysv; /* dump/sysv.h */

@@ -62,7 +62,24 @@ int sk_inet_check_netns(struct dump *d, const struct file *f, int fd)
 	return 0;
 }
 
-size_t sk_inet_levels(const struct file *f, uint32_t levels[4])
+/* Below the address family: what speaks for the protocol. UDP-Lite has the options of UDP besides its own. */
+static size_t protocol_levels(const struct file *f, uint32_t *levels)
+{
+	size_t n = 0;
+
+	if (f->sock.type == SOCK_RAW) {
+		levels[n++] = SOL_RAW;
+		if (f->sock.protocol == IPPROTO_ICMPV6)
+			levels[n++] = IPPROTO_ICMPV6;
+		return n;
+	}
+	if (f->sock.protocol == IPPROTO_UDPLITE)
+		levels[n++] = IPPROTO_UDP;
+	levels[n++] = f->sock.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : (uint32_t)f->sock.protocol;
+	return n;
+}
+
+size_t sk_inet_levels(const struct file *f, uint32_t levels[SK_INET_LEVELS])
 {
 	size_t n = 0;
 
@@ -70,13 +87,12 @@ size_t sk_inet_levels(const struct file *f, uint32_t levels[4])
 	levels[n++] = IPPROTO_IP;
 	if (f->sock.family == AF_INET6)
 		levels[n++] = IPPROTO_IPV6;
-	levels[n++] = f->sock.protocol == IPPROTO_MPTCP ? IPPROTO_TCP : (uint32_t)f->sock.protocol;
-	return n;
+	return n + protocol_levels(f, levels + n);
 }
 
 int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into)
 {
-	uint32_t levels[4];
+	uint32_t levels[SK_INET_LEVELS];
 	size_t n = sk_inet_levels(f, levels);
 	int r = 0;
 
@@ -87,7 +103,7 @@ int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopt
 
 int sk_inet_options_try(struct dump *d, const struct file *f, int fd, struct sockopts *into)
 {
-	uint32_t levels[4];
+	uint32_t levels[SK_INET_LEVELS];
 	size_t n = sk_inet_levels(f, levels);
 	int r = 0;
 

@@ -15,7 +15,8 @@ bool sk_inet_is(const struct file *f);
 int sk_inet_check_netns(struct dump *d, const struct file *f, int fd);
 
 /* The levels of options that F has. How many. */
-size_t sk_inet_levels(const struct file *f, uint32_t levels[4]);
+#define SK_INET_LEVELS 5
+size_t sk_inet_levels(const struct file *f, uint32_t levels[SK_INET_LEVELS]);
 
 /* The options of all of them. -errno explained. */
 int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into);

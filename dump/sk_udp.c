@@ -1,0 +1,215 @@
+/*
+ * UDP, UDP-Lite and ping sockets, dump half. All is asked of a stolen descriptor,
+ * the groups that it is in by trial (sk_mcast.c).
+ *
+ * Datagrams that wait are carried; of ping sockets they, and of all the errors that
+ * the program was not told yet, are let go, as the network might have done. Data
+ * that is corked (UDP_CORK, MSG_MORE) cannot be read and is refused.
+ *
+ * Not seen: whether the port of a connected socket was asked for, an interface for
+ * multicasts that was given by its number (IP_MULTICAST_IF), programs that choose
+ * among sockets of one port (SO_ATTACH_REUSEPORT_CBPF), IPV6_MTU.
+ */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "dump/sk_inet.h"
+#include "dump/sk_inet_diag.h"
+#include "dump/sk_mcast.h"
+#include "dump/sk_udp_queue.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "proto/sk_udp.pb-c.h"
+
+#define UDP_ENCAP 100
+
+#define CORK_MS 50 /* until what was sent has left the machine, mostly */
+
+static bool is_udp(const struct file *f)
+{
+	return f->sock.protocol == IPPROTO_UDP || f->sock.protocol == IPPROTO_UDPLITE;
+}
+
+static bool sk_udp_owns(const struct file *f)
+{
+	return sk_inet_is(f) && f->sock.type == SOCK_DGRAM &&
+	       (is_udp(f) || f->sock.protocol == IPPROTO_ICMP ||
+	        f->sock.protocol == IPPROTO_ICMPV6);
+}
+
+static int sk_udp_check(struct dump *d, const struct file *f)
+{
+	auto_close int fd = file_steal(f);
+	int encap = 0, r;
+
+	r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
+	if (r < 0)
+		return r;
+	if (f->sock.protocol == IPPROTO_UDP && sk_option(fd, IPPROTO_UDP, UDP_ENCAP, &encap) == 0 &&
+	    encap)
+		return fail(-ENOTSUP,
+		            "%s (%s): the kernel itself takes packets out of it (UDP_ENCAP %d, a "
+		            "tunnel): not supported by this version",
+		            file_name(f), file_describe(f), encap);
+	return 0;
+}
+
+/* What is on its way out counts as well, and goes; corked data stays. */
+static int corked_check(const struct file *f, int fd)
+{
+	int unsent = 0;
+
+	for (int ms = 0; ms <= CORK_MS; ms++) {
+		if (ioctl(fd, SIOCOUTQ, &unsent) < 0)
+			return is_udp(f) ? fail(-errno, "%s: SIOCOUTQ", file_name(f)) : 0;
+		if (!unsent)
+			return 0;
+		poll(NULL, 0, 1);
+	}
+	return fail(-ENOTSUP,
+	            "%s (%s): holds data that is corked (UDP_CORK, MSG_MORE) or that its interface "
+	            "does not send: it cannot be read; try again when it is sent",
+	            file_name(f), file_describe(f));
+}
+
+/* What the record holds besides the options. */
+struct parts {
+	union inaddr local, peer;
+	struct sockopts opts;
+	struct mcast_groups groups;
+	struct udp_queue queue;
+};
+
+static void parts_done(struct parts *p)
+{
+	sockopts_done(&p->opts);
+	mcast_done(&p->groups);
+	udp_queue_done(&p->queue);
+}
+
+static int add_addresses(const struct file *f, int fd, struct parts *p, Img__SkUdp *msg)
+{
+	socklen_t len = sizeof(p->peer);
+	int r = sk_inet_local(fd, &p->local);
+
+	if (r < 0)
+		return fail(r, "%s: getsockname", file_name(f));
+	if (r > 0) {
+		msg->local.data = (uint8_t *)&p->local;
+		msg->local.len = inaddr_len(&p->local);
+	}
+	if (getpeername(fd, &p->peer.sa, &len) == 0) {
+		msg->peer.data = (uint8_t *)&p->peer;
+		msg->peer.len = len;
+	} else if (errno != ENOTCONN) {
+		return fail(-errno, "%s: getpeername", file_name(f));
+	}
+	return 0;
+}
+
+static int add_shutdown(struct dump *d, const struct file *f, short revents, Img__SkUdp *msg)
+{
+	int r = is_udp(f) ? inet_diag_shutdown(d, f) : 0;
+
+	if (r < 0 && r != -ENOENT) /* a kernel without udp_diag */
+		return fail(r, "%s: list sockets (udp_diag)", file_name(f));
+	msg->shutdown = (r < 0 ? 0 : (uint32_t)r) | ((revents & POLLRDHUP) != 0) |
+	                (revents & POLLHUP ? 2 : 0);
+	return 0;
+}
+
+static int add_queue(const struct file *f, int fd, short revents, struct parts *p, Img__SkUdp *msg)
+{
+	int r;
+
+	/* One that is shut down is readable for that alone. */
+	bool waiting = (revents & POLLIN) && !(revents & POLLRDHUP);
+
+	if (revents & POLLERR)
+		lose("%s (%s): an error that the program was not told yet", file_name(f),
+		     file_describe(f));
+	if (waiting && (!is_udp(f) || (revents & POLLERR)))
+		lose("%s (%s): the datagrams that wait in it", file_name(f), file_describe(f));
+	if (!is_udp(f) || (revents & POLLERR) || !(revents & POLLIN))
+		return 0;
+	r = udp_queue_read(f, fd, &p->queue);
+	msg->n_datagram = p->queue.all.n;
+	msg->datagram = p->queue.list;
+	return r;
+}
+
+/* The kernel notes there which CPU the last datagram came in on: set, it would be a wish. */
+static void forget_cpu(struct sockopts *opts)
+{
+	size_t kept = 0;
+
+	array_each (v, &opts->all) {
+		if (v->level == SOL_SOCKET && v->name == SO_INCOMING_CPU)
+			free(v->value.data);
+		else
+			opts->all.v[kept++] = *v;
+	}
+	opts->all.n = kept;
+}
+
+static int add_options(struct dump *d, const struct file *f, int fd, struct parts *p,
+                       Img__SkUdp *msg)
+{
+	int r = sk_inet_options(d, f, fd, &p->opts);
+
+	if (r < 0)
+		return r;
+	forget_cpu(&p->opts);
+	msg->options = sockopts_message(&p->opts);
+	return msg->options ? 0 : -ENOMEM;
+}
+
+static int sk_udp_read(struct dump *d, const struct file *f, int fd, struct parts *p,
+                       Img__SkUdp *msg)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN | POLLRDHUP };
+	int r = corked_check(f, fd);
+
+	msg->family = (uint32_t)f->sock.family;
+	msg->protocol = (uint32_t)f->sock.protocol;
+	if (r == 0 && poll(&ready, 1, 0) < 0)
+		r = fail(-errno, "%s: poll", file_name(f));
+	if (r == 0)
+		r = add_addresses(f, fd, p, msg);
+	if (r == 0)
+		r = add_options(d, f, fd, p, msg);
+	if (r == 0)
+		r = add_shutdown(d, f, ready.revents, msg);
+	if (r == 0)
+		r = mcast_read(d, f, fd, &p->groups);
+	msg->n_group = p->groups.all.n;
+	msg->group = p->groups.list;
+	return r < 0 ? r : add_queue(f, fd, ready.revents, p, msg);
+}
+
+static int sk_udp_dump(struct dump *d, const struct file *f)
+{
+	auto_(parts_done) struct parts p = {};
+	auto_close int fd = file_steal(f);
+	Img__SkUdp msg = IMG__SK_UDP__INIT;
+	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f))
+	               : sk_udp_read(d, f, fd, &p, &msg);
+
+	return r < 0 ? r : image_put(d->out, KIND_sk_udp, f->id, &msg.base);
+}
+
+static void sk_udp_release(struct dump *d, bool killed)
+{
+	inet_diag_forget(d);
+	mcast_forget(d);
+}
+
+const struct dump_kind dump_sk_udp = {
+	.owns = sk_udp_owns,
+	.check = sk_udp_check,
+	.dump = sk_udp_dump,
+	.release = sk_udp_release,
+};

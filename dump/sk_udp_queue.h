@@ -1,0 +1,14 @@
+/* The datagrams that wait in a socket. */
+#pragma once
+
+#include "dump/dump.h"
+#include "proto/sk_udp.pb-c.h"
+
+struct udp_queue {
+	ARRAY(Img__SkUdp__Datagram) all;
+	Img__SkUdp__Datagram **list; /* as a field of a record */
+};
+
+/* Those of F, of which FD is a descriptor of ours: all stay where they are. -errno explained. */
+int udp_queue_read(const struct file *f, int fd, struct udp_queue *ret);
+void udp_queue_done(struct udp_queue *q);

@@ -1,0 +1,326 @@
+/* UDP sockets: sk_udp bound|connected|disconnected|group|queue|mapped|shut|corked|refused|ping [4|6|dual|lite] */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "udp.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+#define UDPLITE_SEND_CSCOV 10
+
+static void bound(void)
+{
+	int fd = make(), other = make(), any;
+	unsigned port;
+
+	set(fd, SOL_SOCKET, SO_BROADCAST, 1);
+	set(fd, SOL_SOCKET, SO_RCVBUF, 50000);
+	if (six) {
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, strcmp(how, "dual") != 0);
+		set(fd, IPPROTO_IPV6, IPV6_TCLASS, 0x10);
+		set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 9);
+		set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+	} else {
+		set(fd, IPPROTO_IP, IP_TOS, 0x10);
+		set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		set(fd, IPPROTO_IP, IP_MULTICAST_TTL, 9);
+		set(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
+		set(fd, IPPROTO_IP, IP_RECVERR, 1);
+		set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+		set(fd, IPPROTO_IP, IP_FREEBIND, 1);
+	}
+	if (lite)
+		set(fd, IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV, 20);
+	else
+		set(fd, IPPROTO_UDP, UDP_SEGMENT, 1000);
+	bind_to(fd, !strcmp(how, "dual") ? "::" : !strcmp(how, "4") ? "10.99.0.1" : host(), 0);
+	port = port_of(fd);
+
+	zdtm_park();
+
+	check(port_of(fd) == port && port_of(other) == 0);
+	check(get(fd, SOL_SOCKET, SO_BROADCAST) == 1);
+	check(get(fd, SOL_SOCKET, SO_RCVBUF) == 100000);
+	if (six) {
+		check(get(fd, IPPROTO_IPV6, IPV6_V6ONLY) == (strcmp(how, "dual") != 0));
+		check(get(fd, IPPROTO_IPV6, IPV6_TCLASS) == 0x10);
+		check(get(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
+		check(get(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS) == 9);
+		check(get(fd, IPPROTO_IPV6, IPV6_RECVERR) == 1);
+	} else {
+		check(get(fd, IPPROTO_IP, IP_TOS) == 0x10 && get(fd, IPPROTO_IP, IP_PKTINFO) == 1);
+		check(get(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 9);
+		check(get(fd, IPPROTO_IP, IP_MULTICAST_LOOP) == 0);
+		check(get(fd, IPPROTO_IP, IP_RECVERR) == 1);
+		check(get(fd, IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_DO);
+		check(get(fd, IPPROTO_IP, IP_FREEBIND) == 1);
+	}
+	if (lite)
+		check(get(fd, IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV) == 20);
+	else
+		check(get(fd, IPPROTO_UDP, UDP_SEGMENT) == 1000);
+	if (!strcmp(how, "4"))
+		return; /* its address is of no interface */
+	send_to(other, host(), port, "x");
+	got(fd, "x", host(), port_of(other));
+	if (strcmp(how, "dual") != 0)
+		return;
+	any = socket(AF_INET, SOCK_DGRAM, 0);
+	send_to(any, "127.0.0.1", port, "y");
+	got(fd, "y", "::ffff:127.0.0.1", port_of(any));
+}
+
+/* One that has asked for its port, and one that has not. */
+static void connected(void)
+{
+	int server = bound_at(host()), asked = bound_at(host()), unasked = make();
+	unsigned ports[3];
+	struct addr nobody = { .sa.sa_family = AF_UNSPEC };
+
+	connect_to(asked, host(), port_of(server));
+	connect_to(unasked, host(), port_of(server));
+	ports[0] = port_of(server);
+	ports[1] = port_of(asked);
+	ports[2] = port_of(unasked);
+
+	zdtm_park();
+
+	check(port_of(server) == ports[0] && port_of(asked) == ports[1]);
+	check(port_of(unasked) == ports[2]);
+	check(send(asked, "a", 1, 0) == 1 && send(unasked, "b", 1, 0) == 1);
+	got(server, "a", host(), ports[1]);
+	got(server, "b", host(), ports[2]);
+	send_to(asked, host(), ports[2], "not from its peer");
+	empty(unasked);
+	send_to(server, host(), ports[2], "from its peer");
+	got(unasked, "from its peer", host(), ports[0]);
+	check(connect(unasked, &nobody.sa, sizeof(nobody.sa)) == 0 && port_of(unasked) == 0);
+}
+
+static void disconnected(void)
+{
+	int fd = make(), other = bound_at(host());
+	struct addr nobody = { .sa.sa_family = AF_UNSPEC }, peer = { .len = sizeof(peer.v6) };
+	unsigned port;
+
+	bind_to(fd, six ? "::" : "0.0.0.0", 5353); /* another port would be given back */
+	connect_to(fd, host(), port_of(other));
+	check(connect(fd, &nobody.sa, sizeof(nobody.sa)) == 0);
+	port = port_of(fd);
+
+	zdtm_park();
+
+	check(port && port_of(fd) == port);
+	check(getpeername(fd, &peer.sa, &peer.len) < 0 && errno == ENOTCONN);
+	send_to(other, host(), port, "x");
+	got(fd, "x", host(), port_of(other));
+}
+
+/* Two of one port, and a third of a child; SO_REUSEADDR for two more. */
+static void group(void)
+{
+	int fds[3], reuse[2], pipes[2], status;
+	unsigned port;
+	pid_t child;
+	char c;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = make();
+		set(fds[i], SOL_SOCKET, SO_REUSEPORT, 1);
+		bind_to(fds[i], host(), i ? port_of(fds[0]) : 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		reuse[i] = make();
+		set(reuse[i], SOL_SOCKET, SO_REUSEADDR, 1);
+		bind_to(reuse[i], host(), i ? port_of(reuse[0]) : 0);
+	}
+	port = port_of(fds[0]);
+	check(pipe(pipes) == 0);
+	child = fork();
+	if (child == 0) {
+		close(pipes[1]);
+		close(fds[0]);
+		check(read(pipes[0], &c, 1) == 0);
+		check(port_of(fds[2]) == port && get(fds[2], SOL_SOCKET, SO_REUSEPORT) == 1);
+		_exit(0);
+	}
+	close(fds[2]);
+	close(pipes[0]);
+
+	zdtm_park();
+
+	for (int i = 0; i < 2; i++)
+		check(port_of(fds[i]) == port && get(fds[i], SOL_SOCKET, SO_REUSEPORT) == 1);
+	check(port_of(reuse[0]) == port_of(reuse[1]));
+	check(get(reuse[1], SOL_SOCKET, SO_REUSEADDR) == 1);
+	close(pipes[1]);
+	check(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static const char *const texts[] = { "", "first", "", "", "second", "third", "" };
+
+/* Datagrams of two senders and of all sizes, also where others share the port. */
+static void queue(void)
+{
+	int fd = make(), twin = make(), senders[] = { bound_at(host()), bound_at(host()) };
+	static char large[60000], buf[65536];
+	const char *bound_host = !strcmp(how, "dual") ? "::" : host();
+	struct addr to;
+
+	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	set(twin, SOL_SOCKET, SO_REUSEPORT, 1);
+	set(fd, SOL_SOCKET, SO_RCVBUF, 200000);
+	bind_to(fd, bound_host, 0);
+	to = addr_of(host(), port_of(fd));
+	for (size_t i = 0; i < 7; i++)
+		send_to(senders[i % 2], host(), port_of(fd), texts[i]);
+	memset(large, 'L', sizeof(large));
+	check(sendto(senders[0], large, sizeof(large), 0, &to.sa, to.len) == sizeof(large));
+	bind_to(twin, bound_host, port_of(fd));
+	connect_to(fd, host(), port_of(senders[0]));
+
+	zdtm_park();
+
+	for (size_t i = 0; i < 7; i++)
+		got(fd, texts[i], host(), port_of(senders[i % 2]));
+	check(recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == sizeof(large));
+	check(!memcmp(buf, large, sizeof(large)));
+	empty(fd);
+	empty(twin);
+	check(get(fd, SOL_SOCKET, SO_RCVBUF) == 400000);
+	check(get(fd, SOL_SOCKET, SO_PEEK_OFF) == -1);
+}
+
+/* What came by IPv4 to a socket of IPv6, which was connected later; it has a filter that would let nothing in. */
+static void mapped(void)
+{
+	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog prog = { 1, &none };
+	int fd, sender = socket(AF_INET, SOCK_DGRAM, 0);
+
+	six = true;
+	fd = bound_at("::");
+	send_to(sender, "127.0.0.1", port_of(fd), "four");
+	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) == 0);
+
+	zdtm_park();
+
+	send_to(sender, "127.0.0.1", port_of(fd), "stopped");
+	got(fd, "four", "::ffff:127.0.0.1", port_of(sender));
+	empty(fd);
+	check(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)) == 0);
+	send_to(sender, "127.0.0.1", port_of(fd), "five");
+	got(fd, "five", "::ffff:127.0.0.1", port_of(sender));
+}
+
+/* ---- the rest ---- */
+
+static short polled(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
+
+	check(poll(&p, 1, 0) >= 0);
+	return p.revents;
+}
+
+static void shut(void)
+{
+	int peer = bound_at(host()), fds[3];
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = make();
+		connect_to(fds[i], host(), port_of(peer));
+		check(shutdown(fds[i], i) == 0);
+	}
+
+	zdtm_park();
+
+	check(polled(fds[0]) == (POLLIN | POLLRDHUP) && send(fds[0], "x", 1, 0) == 1);
+	check(polled(fds[1]) == 0);
+	check(send(fds[1], "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+	check(polled(fds[2]) == (POLLIN | POLLRDHUP | POLLHUP));
+	check(send(fds[2], "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+}
+
+static void corked(void)
+{
+	int peer = bound_at(host()), fd = make();
+
+	connect_to(fd, host(), port_of(peer));
+	check(send(fd, "one", 3, MSG_MORE) == 3);
+
+	zdtm_park();
+
+	check(send(fd, "two", 3, 0) == 3);
+	got(peer, "onetwo", host(), port_of(fd));
+}
+
+/* Nobody listens there: the next call shall say so. */
+static void refused(void)
+{
+	int gone = bound_at(host()), fd = make();
+	struct pollfd p = { .fd = fd };
+
+	connect_to(fd, host(), port_of(gone));
+	close(gone);
+	check(send(fd, "x", 1, 0) == 1);
+	check(poll(&p, 1, 5000) == 1 && p.revents == POLLERR);
+
+	zdtm_park();
+
+	check(send(fd, "x", 1, 0) == 1 || errno == ECONNREFUSED);
+}
+
+/* One that gives a number to its echo requests. */
+static void ping(void)
+{
+	struct icmphdr head = { .type = six ? 128 : ICMP_ECHO, .un.echo.sequence = htons(7) };
+	int fd = socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	struct addr to = addr_of(host(), 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	unsigned ident;
+
+	check(fd >= 0);
+	bind_to(fd, host(), 4711);
+	ident = port_of(fd);
+
+	zdtm_park();
+
+	check(port_of(fd) == ident && ident == 4711);
+	check(sendto(fd, &head, sizeof(head), 0, &to.sa, to.len) == sizeof(head));
+	check(poll(&p, 1, 5000) == 1);
+	check(recv(fd, &head, sizeof(head), 0) == sizeof(head));
+	check(head.type == (six ? 129 : ICMP_ECHOREPLY) && ntohs(head.un.echo.id) == ident);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} all[] = { { "bound", bound },     { "connected", connected },
+		    { "group", group },     { "disconnected", disconnected },
+		    { "queue", queue },     { "mapped", mapped },
+
+		    { "shut", shut },       { "corked", corked },
+		    { "refused", refused }, { "ping", ping } };
+
+	arguments(argc, argv);
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (!strcmp(argv[1], all[i].name)) {
+			all[i].run();
+			return zdtm_pass();
+		}
+	check(false);
+}
