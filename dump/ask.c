@@ -12,7 +12,9 @@
 #include "dump/guard.h"
 #include "dump/snapshot.h"
 #include "dump/task.h"
+#include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
@@ -105,6 +107,26 @@ static int make_arena(struct task *t)
 	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
 }
 
+/* Of calls that its filters forbid it would die. */
+static int check_filters(const struct thread *th)
+{
+	struct task *t = th->task;
+	auto_free char *status = NULL;
+	uint64_t mode = 1;
+	char path[48];
+
+	if (th->tracee.suspend_seccomp)
+		return 0;
+	snprintf(path, sizeof(path), "task/%d/status", th->tid);
+	if (file_read(t->proc, path, &status) >= 0)
+		status_u64(status, "Seccomp", 10, &mode);
+	return mode ? fail(-EPERM,
+	                   "%s: thread %d is confined by seccomp, which may be suspended only with "
+	                   "CAP_SYS_ADMIN",
+	                   task_name(t), th->tid)
+	            : 0;
+}
+
 static int build_scripts(struct dump *d, struct task *t)
 {
 	int r = mm_of(t) == t ? make_arena(t) : 0;
@@ -114,6 +136,9 @@ static int build_scripts(struct dump *d, struct task *t)
 	if (r < 0)
 		return r;
 	array_each (th, &t->threads) {
+		r = check_filters(th);
+		if (r < 0)
+			return r;
 		r = ask_thread(d, th);
 		if (r == 0)
 			r = finish_script(th);

@@ -68,7 +68,8 @@ struct thread {
 	char *status;         /* text of /proc/PID/task/TID/status, read while frozen */
 	struct ask *asks;     /* by aspect, while scripts are out */
 	struct script script; /* what it was asked */
-	bool exited;          /* a zombie leader whose other threads live */
+	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
+	bool exited; /* a zombie leader whose other threads live */
 };
 
 /* One line of /proc/PID/maps, with the flags of smaps where they were needed. */

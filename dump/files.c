@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "dump/files_own.h"
 #include "dump/sk_unix_diag.h"
 #include "dump/sockopt.h"
 #include "lib/cleanup.h"
@@ -363,20 +364,43 @@ static int mapped_add(struct dump *d, struct task *t, const char *at, uint32_t f
 	if (r == 0)
 		r = file_add(d, &f, &index);
 	if (r < 0)
-		return fail(r, "%s: /proc/%d/%s: look at its file", task_name(t), t->pid, at);
+		return r;
 	*ret_id = (uint32_t)index + 1;
 	return 0;
+}
+
+/* Who must not look into map_files opens the file at its path. */
+static int named_add(struct dump *d, const struct task *t, const struct vma *v, uint32_t flags,
+                     uint32_t *ret_id)
+{
+	char at[32];
+	int fd = own_open_mapped(d, t, v);
+
+	if (fd < 0)
+		return fd;
+	snprintf(at, sizeof(at), "fd/%d", fd);
+	return mapped_add(d, d->own, at, flags, ret_id);
+}
+
+static int node_add(struct dump *d, struct task *t, const struct vma *v, struct map_node *node)
+{
+	char at[64];
+	int r;
+
+	snprintf(at, sizeof(at), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
+	r = mapped_add(d, t, at, node->flags, &node->id);
+	if (r == -EPERM)
+		return named_add(d, t, v, node->flags, &node->id);
+	return r < 0 ? fail(r, "%s: /proc/%d/%s: look at its file", task_name(t), t->pid, at) : 0;
 }
 
 int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32_t *ret_file_id)
 {
 	struct map_node *node;
 	int r = map_node_find(d, v, &node);
-	char at[64];
 
-	snprintf(at, sizeof(at), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
 	if (r == 0 && !node->id)
-		r = mapped_add(d, t, at, node->flags, &node->id);
+		r = node_add(d, t, v, node);
 	if (r == 0)
 		*ret_file_id = node->id;
 	return r;
@@ -384,40 +408,12 @@ int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32
 
 int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id)
 {
-	return mapped_add(d, t, "exe", O_RDONLY, ret_file_id);
+	int r = mapped_add(d, t, "exe", O_RDONLY, ret_file_id);
+
+	return r < 0 ? fail(r, "%s: look at its executable", task_name(t)) : 0;
 }
 
 /* ---- files that the tree holds without having them open ---- */
-
-static int own_task(struct dump *d)
-{
-	struct task *t;
-
-	if (d->own)
-		return 0;
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		return -ENOMEM;
-	d->own = t;
-	t->pid = getpid();
-	snprintf(t->comm, sizeof(t->comm), "in flight");
-	t->proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	t->pidfd = t->proc < 0 ? -1 : (int)syscall(SYS_pidfd_open, t->pid, 0);
-	return t->pidfd < 0 ? -errno : 0;
-}
-
-static void own_task_done(struct dump *d)
-{
-	if (!d->own)
-		return;
-	array_each (e, &d->own->fds)
-		close(e->fd);
-	array_done(&d->own->fds);
-	closep(&d->own->proc);
-	closep(&d->own->pidfd);
-	free(d->own);
-	d->own = NULL;
-}
 
 /* Kept open until files_done(). */
 static int own_keep(struct dump *d, struct file *f, size_t *ret_index)

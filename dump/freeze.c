@@ -13,6 +13,7 @@
 
 #include "dump/dump.h"
 #include "dump/guard.h"
+#include "dump/restart.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
 #include "lib/cleanup.h"
@@ -109,26 +110,31 @@ static bool is_dead_leader(struct task *t, const struct thread *th)
 	return th->tid == t->pid && t->threads.n > 1 && task_refresh(t) == 0 && t->headless;
 }
 
+/* 1: it has run once more. */
 static int wait_thread(struct task *t, struct thread *th)
 {
 	int r = is_dead_leader(t, th) ? -ESRCH : tracee_wait_stop(&th->tracee);
 
+	if (r == 0)
+		r = restart_identify(t, th);
 	if (r == -ESRCH)
 		th->exited = true;
 	else if (r == -ETIMEDOUT)
 		return explain_timeout(t, th->tid);
 	else if (r < 0)
 		return fail(r, "%s: stop thread %d", task_name(t), th->tid);
-	if (r == 0 && th->tracee.stop_signal) {
+	if (r >= 0 && th->tracee.stop_signal) {
 		t->state = TASK_STOPPED;
 		t->stop_signal = th->tracee.stop_signal;
 	}
-	return 0;
+	return r > 0;
 }
 
-/* The leader last: if the task is killed, its end is reported when we know that of the others. */
+/* The leader last: if the task is killed, its end is reported when we know that of the others. 1: one has run. */
 static int wait_threads(struct task *t)
 {
+	int run = 0;
+
 	for (size_t i = t->threads.n; i-- > 0;) {
 		struct thread *th = &t->threads.v[i];
 		int r = 0;
@@ -137,8 +143,9 @@ static int wait_threads(struct task *t)
 			r = wait_thread(t, th);
 		if (r < 0)
 			return r;
+		run |= r;
 	}
-	return 0;
+	return run;
 }
 
 /* One round over the tree. The number of tasks and threads that were new, or -errno. */
@@ -157,8 +164,10 @@ static int freeze_round(struct dump *d)
 	for (size_t i = 0; i < d->tasks.n; i++) {
 		int r = wait_threads(&d->tasks.v[i]);
 
-		if (r == 0 && !many)
-			r = task_find_children(d, i);
+		if (r < 0)
+			return r;
+		new += r;
+		r = many ? 0 : task_find_children(d, i);
 		if (r < 0)
 			return r;
 		new += r;

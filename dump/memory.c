@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -23,6 +24,7 @@
 #include "images/hash.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "proto/vdso.pb-c.h"
 
@@ -69,6 +71,12 @@ static const char *obstacle(const struct dump *d, const struct vma *v)
 	return why;
 }
 
+/* Into map_files, proc(5). */
+static bool may_follow_maps(void)
+{
+	return own_capability(CAP_CHECKPOINT_RESTORE) || own_capability(CAP_SYS_ADMIN);
+}
+
 static int memory_look(struct dump *d, struct task *t)
 {
 	array_each (v, &t->vmas) {
@@ -77,6 +85,8 @@ static int memory_look(struct dump *d, struct task *t)
 
 		if (r == 0 && vma_class(v) == VMA_FILE)
 			r = look_file(d, t, v);
+		if (r == 0 && vma_class(v) == VMA_SHMEM && !may_follow_maps())
+			r = shmem_check_vma(d, t, v);
 		r = dump_obstacle(d, r);
 		if (r < 0)
 			return r;

@@ -110,26 +110,65 @@ static int shmem_add(struct dump *d, dev_t dev, uint64_t ino, int fd, const char
 	return 0;
 }
 
+/* A descriptor that is open on what V maps: anybody may follow that, not so map_files (proc(5)). */
+static const struct file *descriptor_of(const struct dump *d, const struct vma *v)
+{
+	array_each (f, &d->files)
+		if (f->fd >= 0 && f->st.st_dev == v->dev && f->st.st_ino == v->ino)
+			return f;
+	return NULL;
+}
+
+/* Descriptor of the object behind V, or -errno; what it is in *RET_LINK. */
+static int open_vma(const struct dump *d, const struct task *t, const struct vma *v,
+                    char **ret_link)
+{
+	const struct file *f;
+	char name[64];
+	int fd, r;
+
+	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
+	r = link_read(t->proc, name, ret_link);
+	if (r < 0)
+		return r;
+	fd = openat(t->proc, name, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 || errno != EPERM)
+		return fd < 0 ? -errno : fd;
+	f = descriptor_of(d, v);
+	if (!f)
+		return -EPERM;
+	fd = openat(f->task->proc, f->at, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int vma_fail(const struct task *t, const struct vma *v, int r)
+{
+	return fail(r, "%s: mapping %" PRIx64 "-%" PRIx64 " (%s): open it%s", task_name(t),
+	            v->start, v->end, v->name,
+	            r == -EPERM ? " (needs CAP_CHECKPOINT_RESTORE, as no descriptor leads there)"
+	                        : "");
+}
+
+int shmem_check_vma(const struct dump *d, const struct task *t, const struct vma *v)
+{
+	auto_free char *link = NULL;
+	auto_close int fd = open_vma(d, t, v, &link);
+
+	return fd < 0 ? vma_fail(t, v, fd) : 0;
+}
+
 int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,
                  const struct shmem **ret)
 {
 	auto_free char *link = NULL;
-	char name[64];
 	int fd, r;
 
 	*ret = shmem_find(d, v->dev, v->ino, is_sysv(v->name));
 	if (*ret)
 		return 0;
-	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
-	r = link_read(t->proc, name, &link);
-	if (r == 0) {
-		fd = openat(t->proc, name, O_RDONLY | O_CLOEXEC);
-		r = fd < 0 ? -errno : shmem_add(d, v->dev, v->ino, fd, link, ret);
-	}
-	if (r < 0)
-		return fail(r, "%s: mapping %" PRIx64 "-%" PRIx64 " (%s): open it", task_name(t),
-		            v->start, v->end, v->name);
-	return 0;
+	fd = open_vma(d, t, v, &link);
+	r = fd < 0 ? fd : shmem_add(d, v->dev, v->ino, fd, link, ret);
+	return r < 0 ? vma_fail(t, v, r) : 0;
 }
 
 int shmem_of_file(struct dump *d, const struct file *f, const struct shmem **ret)

@@ -20,6 +20,9 @@ struct shmem {
 	key_t key;    /* ... as it was made: one marked for destruction has it no more */
 };
 
+/* Before the freeze: can it be looked at? Explained. */
+int shmem_check_vma(const struct dump *d, const struct task *t, const struct vma *v);
+
 /* The object behind the mapping V of T; behind F, a descriptor of a memfd. Explained. */
 int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,
                  const struct shmem **ret);

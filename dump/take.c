@@ -93,6 +93,8 @@ static int put_thread(struct dump *d, const struct thread *th)
 		            th->tid);
 	while (n > 0 && !xstate[n - 1])
 		n--;
+	if (th->restarted)
+		arch_set_call(&regs, th->restarted);
 	arch_restart_anew(&regs);
 	take_name(th, name);
 	take_rseq(th, &msg);

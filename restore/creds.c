@@ -136,6 +136,28 @@ static const char *missing(const struct own *o, const Img__Creds *msg)
 	return need ? first_cap(need) : NULL;
 }
 
+/* In a user namespace of its own a capability is there to be had, and worth nothing outside. */
+static int check_user(const struct own *o, uint32_t owner, const Img__Creds *msg)
+{
+	for (int i = 0; i < 4; i++)
+		if (msg->uids[i] != o->uids[i] || msg->gids[i] != o->gids[i])
+			return fail(-EPERM,
+			            "thread %u: runs as user %u and group %u; without privileges "
+			            "(CAP_SETUID, "
+			            "CAP_SETGID) crtool brings back only what ran as user %u and "
+			            "group %u",
+			            owner, msg->uids[i], msg->gids[i], o->uids[i], o->gids[i]);
+	if (!same_groups(o, msg))
+		return fail(-EPERM,
+		            "thread %u: is in other supplementary groups than crtool, which takes "
+		            "CAP_SETGID",
+		            owner);
+	if (msg->permitted || msg->inheritable || msg->ambient)
+		return fail(-EPERM, "thread %u: had %s, which crtool lacks here", owner,
+		            first_cap(msg->permitted | msg->inheritable | msg->ambient));
+	return 0;
+}
+
 static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Creds *msg = (const Img__Creds *)base;
@@ -145,6 +167,8 @@ static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 	if (msg->n_uids != 4 || msg->n_gids != 4 || msg->dumpable > 2 ||
 	    msg->pdeathsig > KERNEL_NSIG)
 		return fail(-EBADMSG, "thread %u: its credentials are not whole", owner);
+	if (r->opt->new_userns)
+		return check_user(o, owner, msg);
 	cap = missing(o, msg);
 	if (cap)
 		return fail(-EPERM, "thread %u: its credentials need %s, which crtool lacks here",

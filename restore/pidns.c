@@ -212,6 +212,34 @@ static int follow(const struct restore_options *opt, int fd, pid_t init, int *re
 	return r < 0 ? fail(r, "wait for the restored tree") : 0;
 }
 
+/* A user namespace that knows one user and one group, the caller's: user_namespaces(7). */
+static int own_users(void)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char text[64];
+	int r;
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return fail(-errno,
+		            "a user namespace of its own, for a restore without privileges (this "
+		            "system may not let users have one: user.max_user_namespaces, "
+		            "CAP_CHECKPOINT_RESTORE does without)");
+	snprintf(text, sizeof(text), "%u %u 1", uid, uid);
+	r = file_write(AT_FDCWD, "/proc/self/uid_map", text);
+	if (r == 0)
+		r = file_write(AT_FDCWD, "/proc/self/setgroups", "deny");
+	snprintf(text, sizeof(text), "%u %u 1", gid, gid);
+	if (r == 0)
+		r = file_write(AT_FDCWD, "/proc/self/gid_map", text);
+	if (r < 0)
+		return fail(r, "the ids of the new user namespace");
+	lose("restored without privileges: the tree is in a user namespace of its own, where no "
+	     "other "
+	     "user has a name, and in a pid namespace of its own, where it alone is seen");
+	return 0;
+}
+
 int pidns_run(const struct restore_options *opt, int *ret_status,
               int (*restore)(const struct restore_options *opt, int *ret_status))
 {
@@ -221,6 +249,9 @@ int pidns_run(const struct restore_options *opt, int *ret_status,
 	*ret_status = 0;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return fail(-errno, "pipe");
+	r = opt->new_userns ? own_users() : 0;
+	if (r < 0)
+		return r;
 	if (unshare(CLONE_NEWPID) < 0)
 		return fail(-errno, "a pid namespace of its own (needs CAP_SYS_ADMIN)");
 	init = fork();

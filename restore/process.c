@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 #include <fcntl.h>
 
 #include "lib/cleanup.h"
@@ -22,7 +23,8 @@
 #define PR_TIMER_CREATE_RESTORE_IDS 77 /* 6.15 */
 #endif
 
-#define OOM_MAX 1000 /* OOM_SCORE_ADJ_MAX */
+#define OOM_MAX         1000 /* OOM_SCORE_ADJ_MAX */
+#define AUTOGROUP_TRIES 50
 
 static int proc_write(pid_t pid, const char *file, int value)
 {
@@ -87,6 +89,19 @@ static int process_emit(struct restore *r, struct rthread *th, const ProtobufCMe
 	return 0;
 }
 
+/* Users may set one in a tenth of a second, all of them together (kernel/sched/autogroup.c). */
+static int autogroup_write(pid_t pid, int nice)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < AUTOGROUP_TRIES; i++) {
+		if (i)
+			usleep(20000);
+		r = proc_write(pid, "autogroup", nice);
+	}
+	return r;
+}
+
 static int process_finish(struct restore *r, struct rthread *th, const ProtobufCMessage *base)
 {
 	const Img__Process *msg = (const Img__Process *)base;
@@ -96,7 +111,7 @@ static int process_finish(struct restore *r, struct rthread *th, const ProtobufC
 		return fail(ret, "%s: oom_score_adj %d", rtask_name(th->task), msg->oom_score_adj);
 	if (!msg->has_autogroup || !msg->autogroup)
 		return 0;
-	ret = proc_write(th->tid, "autogroup", msg->autogroup);
+	ret = autogroup_write(th->tid, msg->autogroup);
 	return ret < 0 ? fail(ret, "%s: autogroup nice %d", rtask_name(th->task), msg->autogroup)
 	               : 0;
 }

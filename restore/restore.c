@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "restore/pidns.h"
 #include "restore/sysv.h"
@@ -183,9 +185,19 @@ static int restore_here(const struct restore_options *opt, int *ret_status)
 	return 0;
 }
 
+/* To fork with a certain pid takes a privilege, which everybody has in a user namespace of his own. */
+static bool may_choose_pids(void)
+{
+	return own_capability(CAP_CHECKPOINT_RESTORE) || own_capability(CAP_SYS_ADMIN);
+}
+
 int restore_run(const struct restore_options *opt, int *ret_status)
 {
-	if (opt->new_pidns && !opt->explain)
-		return pidns_run(opt, ret_status, restore_here);
-	return restore_here(opt, ret_status);
+	struct restore_options own = *opt;
+
+	if (!opt->explain && !may_choose_pids())
+		own.new_pidns = own.new_userns = true;
+	if (own.new_pidns && !opt->explain)
+		return pidns_run(&own, ret_status, restore_here);
+	return restore_here(&own, ret_status);
 }

@@ -37,6 +37,7 @@ struct restore_options {
 	struct image_keys *keys;
 	const char *pidfile;
 	bool new_pidns;  /* in a pid namespace of its own */
+	bool new_userns; /* and in a user namespace of its own, without any privilege */
 	pid_t *ret_root; /* NULL, or where the pid of the root is wanted */
 	bool explain;    /* print the scripts, do nothing */
 	unsigned timeout_ms;

@@ -51,3 +51,29 @@ load lib/zdtm
 @test "recv does not see EINTR" {
 	zdtm restart recv
 }
+
+# The kernel continues it by restart_syscall(2), and that is what the second dump sees.
+again() {
+	local to
+
+	for _ in {1..3}; do
+		echo "--- $1"
+		park restart "$1"
+		to=$(images)
+		crtool dump -R -t "$pid" -D "$to/1"
+		crtool dump -R -t "$pid" -D "$to/2"
+		crtool dump -t "$pid" -D "$to/3"
+		within 5 gone "$pid"
+		crtool restore -d -D "$to/3"
+		sleep 0.2
+		release
+	done
+}
+
+@test "nanosleep, interrupted before, does not see EINTR" { again nanosleep; }
+
+@test "clock_nanosleep, interrupted before, does not see EINTR" { again clock_nanosleep; }
+
+@test "poll, interrupted before, does not see EINTR" { again poll; }
+
+@test "futex, interrupted before, does not see EINTR" { again futex; }

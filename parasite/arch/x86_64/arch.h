@@ -47,6 +47,15 @@ bool arch_regs_compat(const struct arch_regs *regs);
 
 /* In a system call (not interrupted user code)? Its number in *ret_nr. */
 bool arch_in_syscall(const struct arch_regs *regs, long *ret_nr);
+/*
+ * Was a call interrupted that the kernel had already continued once after an interruption
+ * (restart_syscall(2))? Then its number is lost: what it waits in (/proc/PID/wchan) tells it.
+ * 0: WCHAN belongs to no call that is continued so.
+ */
+bool arch_in_restart(const struct arch_regs *regs);
+long arch_restarted_call(const struct arch_regs *regs, const char *wchan);
+/* From here on it is call NR that was interrupted. */
+void arch_set_call(struct arch_regs *regs, long nr);
 /* The first argument of that. */
 uint64_t arch_syscall_arg(const struct arch_regs *regs);
 

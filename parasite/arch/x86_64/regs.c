@@ -12,6 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "lib/array.h"
 
@@ -119,6 +120,40 @@ bool arch_restart_interrupted(struct arch_regs *regs)
 		return false;
 	regs->gp.rax = (unsigned long)-ERESTARTNOHAND;
 	return true;
+}
+
+bool arch_in_restart(const struct arch_regs *regs)
+{
+	long nr;
+
+	return arch_in_syscall(regs, &nr) && nr == SYS_restart_syscall;
+}
+
+/* nanosleep(request, remain), clock_nanosleep(clock, ...): a clock is small, that of a process negative. */
+static bool is_clock(uint64_t arg)
+{
+	return (int32_t)arg < 0 ? arg >> 32 == 0 || arg >> 32 == UINT32_MAX : arg < 4096;
+}
+
+/*
+ * wchan is the innermost function outside of the scheduler, which do_nanosleep() is part of: where
+ * hrtimer_nanosleep_restart() has jumped there, only the entry of the system call is left.
+ */
+long arch_restarted_call(const struct arch_regs *regs, const char *wchan)
+{
+	if (strstr(wchan, "futex"))
+		return SYS_futex;
+	if (strstr(wchan, "poll"))
+		return SYS_poll;
+	if (!strstr(wchan, "nanosleep") && !strstr(wchan, "nsleep") && !strstr(wchan, "syscall"))
+		return 0;
+	return is_clock(regs->gp.rdi) && regs->gp.rsi <= TIMER_ABSTIME ? SYS_clock_nanosleep
+	                                                               : SYS_nanosleep;
+}
+
+void arch_set_call(struct arch_regs *regs, long nr)
+{
+	regs->gp.orig_rax = (unsigned long)nr;
 }
 
 bool arch_restart_anew(struct arch_regs *regs)
