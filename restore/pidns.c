@@ -200,6 +200,11 @@ static int follow(const struct restore_options *opt, int fd, pid_t init, int *re
 		return log_relay(word.result,
 		                 *word.text ? word.text : "the restore died in its pid namespace");
 	root = word.root;
+	if (opt->new_userns)
+		lose("restored without privileges: the tree is in a user namespace of its own, "
+		     "where no "
+		     "other user has a name, and in a pid namespace of its own, where it alone is "
+		     "seen");
 	if (opt->pidfile)
 		r = pidfile_write(opt->pidfile, outside_pid(init, root));
 	while (r == 0 && !opt->detach) {
@@ -232,12 +237,7 @@ static int own_users(void)
 	snprintf(text, sizeof(text), "%u %u 1", gid, gid);
 	if (r == 0)
 		r = file_write(AT_FDCWD, "/proc/self/gid_map", text);
-	if (r < 0)
-		return fail(r, "the ids of the new user namespace");
-	lose("restored without privileges: the tree is in a user namespace of its own, where no "
-	     "other "
-	     "user has a name, and in a pid namespace of its own, where it alone is seen");
-	return 0;
+	return r < 0 ? fail(r, "the ids of the new user namespace") : 0;
 }
 
 int pidns_run(const struct restore_options *opt, int *ret_status,
