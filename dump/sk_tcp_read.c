@@ -52,14 +52,35 @@ static int received_read(int fd, int size, ProtobufCBinaryData *ret)
 	return r;
 }
 
-static int receive_side(int fd, Img__SkTcp__Connection *msg)
+/*
+ * While there is an urgent mark ahead, read or not, the kernel counts what is before it;
+ * all is counted for who takes urgent data for ordinary.
+ */
+static int urgent_find(struct watch_fd *w, int size)
 {
-	int size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE);
+	int is_inline = 0, all = 0, r = sk_option(w->fd, SOL_SOCKET, SO_OOBINLINE, &is_inline), off;
+
+	if (r < 0 || is_inline)
+		return r;
+	r = watch_inline(w, true);
+	if (r == 0 && ioctl(w->fd, SIOCINQ, &all) < 0)
+		r = -errno;
+	off = watch_inline(w, false);
+	if (r == 0)
+		r = off;
+	return r == 0 && all != size ? -EOPNOTSUPP : r;
+}
+
+static int receive_side(struct watch_fd *w, short ready, Img__SkTcp__Connection *msg)
+{
+	int fd = w->fd, size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE);
 
 	if (r == 0)
 		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
 	if (r == 0 && ioctl(fd, SIOCINQ, &size) < 0)
 		r = -errno;
+	if (r == 0 && (size || (ready & (POLLIN | POLLPRI))))
+		r = urgent_find(w, size);
 	if (r == 0)
 		r = received_read(fd, size, &msg->received);
 	msg->rcv_seq = (uint32_t)seq - (uint32_t)size - msg->fin_received;
@@ -117,9 +138,9 @@ static int window_read(int fd, Img__SkTcp__Connection *msg)
 	return 0;
 }
 
-static int repaired_read(int fd, int state, Img__SkTcp__Connection *msg)
+static int repaired_read(struct watch_fd *w, int state, short ready, Img__SkTcp__Connection *msg)
 {
-	int mss = 0, stamp = 0, r = sk_option(fd, IPPROTO_TCP, TCP_MAXSEG, &mss);
+	int fd = w->fd, mss = 0, stamp = 0, r = sk_option(fd, IPPROTO_TCP, TCP_MAXSEG, &mss);
 
 	msg->mss = (uint32_t)mss;
 	if (r == 0)
@@ -128,7 +149,7 @@ static int repaired_read(int fd, int state, Img__SkTcp__Connection *msg)
 	if (r == 0)
 		r = send_side(fd, state == FIN_WAIT2, msg);
 	if (r == 0)
-		r = receive_side(fd, msg);
+		r = receive_side(w, ready, msg);
 	return r < 0 ? r : window_read(fd, msg);
 }
 
@@ -161,22 +182,24 @@ static int queues_fit(int fd, size_t max)
 
 int tcp_read(struct watch_fd *w, size_t max, Img__SkTcp__Connection *msg)
 {
-	struct pollfd ends = { .fd = w->fd, .events = POLLRDHUP };
+	struct pollfd ready = { .fd = w->fd, .events = POLLIN | POLLPRI | POLLRDHUP };
 	int state = 0, r = info_read(w->fd, &state, msg), left;
 
 	if (r == 0 && !tcp_state_connected(state))
 		r = -ENOTCONN;
 	if (r == 0 && max)
 		r = queues_fit(w->fd, max);
+	if (r == 0 && poll(&ready, 1, 0) < 0)
+		r = -errno;
 	if (r == 0)
 		r = watch_repair(w);
 	if (r < 0)
 		return r;
-	r = repaired_read(w->fd, state, msg);
+	r = repaired_read(w, state, ready.revents, msg);
 	left = watch_leave(w);
 	if (r < 0 || left < 0)
 		return r < 0 ? r : left;
-	msg->deaf = !msg->fin_received && poll(&ends, 1, 0) > 0 && (ends.revents & POLLRDHUP);
+	msg->deaf = !msg->fin_received && (ready.revents & POLLRDHUP);
 	return 0;
 }
 

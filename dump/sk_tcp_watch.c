@@ -39,6 +39,19 @@ int watch_leave(struct watch_fd *w)
 	return r;
 }
 
+int watch_inline(struct watch_fd *w, bool on)
+{
+	int value = on;
+
+	if (on)
+		__atomic_store_n(&w->inlines, true, __ATOMIC_SEQ_CST);
+	if (setsockopt(w->fd, SOL_SOCKET, SO_OOBINLINE, &value, sizeof(value)) < 0)
+		return -errno;
+	if (!on)
+		__atomic_store_n(&w->inlines, false, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
 /* Everything is the parent's but its signals: one for its group is not for us. */
 static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
 {
@@ -47,9 +60,12 @@ static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
 	sigprocmask(SIG_BLOCK, all, NULL);
 	while (poll(&p, 1, -1) < 0)
 		continue;
-	for (size_t i = 0; i < w->n && !w->committed; i++)
+	for (size_t i = 0; i < w->n && !w->committed; i++) {
+		if (w->fds[i].inlines)
+			watch_inline(&w->fds[i], false);
 		if (w->fds[i].repairs)
 			watch_leave(&w->fds[i]);
+	}
 	if (*w->lock && !w->committed)
 		netlock_remove(w->lock);
 	_exit(0);

@@ -14,6 +14,7 @@ struct watch_fd {
 	int fd;
 	int reuse;    /* SO_REUSEADDR, which leaving repair mode clears */
 	bool repairs; /* it may be in repair mode */
+	bool inlines; /* SO_OOBINLINE may be set, which the program has not done */
 };
 
 /* Shared with the watcher. */
@@ -34,3 +35,6 @@ void watch_free(struct watch *w);
 /* Repair mode on and off for one, watched. -errno. */
 int watch_repair(struct watch_fd *w);
 int watch_leave(struct watch_fd *w);
+
+/* SO_OOBINLINE on and off, of one that has it not. -errno. */
+int watch_inline(struct watch_fd *w, bool on);

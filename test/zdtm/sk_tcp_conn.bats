@@ -6,6 +6,14 @@ setup() {
 	dump_with=(--tcp-established)
 }
 
+# Once restored, queues may have more room: what is behind them comes through, and the state goes on to the next.
+to_the_end() {
+	park sk_tcp_conn "$@"
+	dump_running
+	dump_and_restore
+	release
+	netns_unlocked
+}
 
 # What is carried is the same for all families; each state is shown in one of them.
 @test "a connection over IPv4" { zdtm sk_tcp_conn 4 idle; netns_unlocked; }
@@ -14,4 +22,17 @@ setup() {
 @test "a connection that one side has ended, unread" { zdtm sk_tcp_conn 4 half; netns_unlocked; }
 @test "a connection over IPv6 that one side has ended, read" { zdtm sk_tcp_conn 6 half_read; netns_unlocked; }
 @test "a connection that both sides have ended" { zdtm sk_tcp_conn 4 both; netns_unlocked; }
+@test "a connection that one side has ended, behind more than the other takes" { to_the_end 4 fin_wait1; }
+@test "a connection that both sides have ended, behind more than the others take" { to_the_end 6 closing; }
+@test "a connection of which one side waits for its last acknowledgement" { to_the_end 4 last_ack; }
 @test "a connection that was shut down for reading" { zdtm sk_tcp_conn 4 deaf; netns_unlocked; }
+
+@test "urgent data that waits is refused, and is still there" {
+	for what in urgent urgent_read; do
+		park sk_tcp_conn 4 "$what"
+		run -4 crtool dump -t "$pid" -D "$(images)" --tcp-established
+		[[ $output == *"connected to 127.0.0.1:"*"urgent data waits in it"* ]]
+		netns_unlocked
+		release
+	done
+}

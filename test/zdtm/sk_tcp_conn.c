@@ -8,6 +8,10 @@
  *	half_read  the same, and the other has read the end
  *	both       both have: LAST_ACK does not last, one is closed (TIME_WAIT)
  *	deaf       one end has been shut down for reading
+ *	fin_wait1  one end has ended, behind more data than the other takes (FIN_WAIT1)
+ *	closing    both have (FIN_WAIT1 on both sides, then CLOSING)
+ *	last_ack   one has, and then the other behind more data than the first takes (LAST_ACK)
+ *	urgent     urgent data waits in the middle; urgent_read: and has been read
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -122,7 +127,62 @@ static struct tcp_info info_of(int fd)
 	return info;
 }
 
-#include <signal.h>
+/* What one end has said, both or only the first. */
+static void ended(size_t to_a, size_t to_b, bool both)
+{
+	drain(b, to_b);
+	check(at_end(b));
+	if (!both) {
+		talk(b, a);
+		close(b);
+	}
+	drain(a, to_a);
+	check(at_end(a));
+}
+
+static void end(int fd, int state)
+{
+	check(shutdown(fd, SHUT_WR) == 0);
+	check(info_of(fd).tcpi_state == state);
+}
+
+static int finish(const char *what)
+{
+	size_t to_a = 0, to_b = 0;
+	bool both = strcmp(what, "fin_wait1") != 0;
+	char c;
+
+	if (!strncmp(what, "urgent", 6)) {
+		to_b = fill(a, 10);
+		check(send(a, "!", 1, MSG_OOB) == 1 && fill(a, 10) == 10);
+		while (recv(b, &c, 1, MSG_OOB | MSG_PEEK) != 1)
+			zdtm_nap();
+		if (strcmp(what, "urgent"))
+			check(recv(b, &c, 1, MSG_OOB) == 1 && c == '!');
+		zdtm_park();
+		drain(b, 10);
+		if (!strcmp(what, "urgent"))
+			check(recv(b, &c, 1, MSG_OOB) == 1 && c == '!');
+		drain(b, 10);
+		return zdtm_pass();
+	}
+	if (!strcmp(what, "last_ack")) {
+		end(a, TCP_FIN_WAIT1);
+		check(at_end(b));
+		to_a = fill(b, SIZE_MAX);
+		end(b, TCP_LAST_ACK);
+	} else {
+		to_b = fill(a, SIZE_MAX);
+		end(a, TCP_FIN_WAIT1);
+	}
+	if (!strcmp(what, "closing")) {
+		to_a = fill(b, SIZE_MAX);
+		end(b, TCP_FIN_WAIT1);
+	}
+	zdtm_park();
+	ended(to_a, to_b, both);
+	return zdtm_pass();
+}
 
 int main(int argc, char **argv)
 {
@@ -138,6 +198,9 @@ int main(int argc, char **argv)
 	set(a, IPPROTO_TCP, TCP_KEEPIDLE, 55);
 	set(a, SOL_SOCKET, SO_REUSEADDR, 1);
 	set(b, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!strcmp(what, "fin_wait1") || !strcmp(what, "closing") || !strcmp(what, "last_ack") ||
+	    !strncmp(what, "urgent", 6))
+		return finish(what);
 	if (!strcmp(what, "queued"))
 		to_a = fill(b, 30000), to_b = fill(a, 50);
 	if (!strcmp(what, "full"))
