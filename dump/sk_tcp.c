@@ -103,8 +103,13 @@ static int check_connection(const struct dump *d, const struct file *f, const st
 	if (d->opt->tcp == TCP_CARRIED && tcp_state_connected(s->state))
 		return 0;
 	if (d->opt->tcp == TCP_CARRIED)
-		return fail(-ENOTSUP, "%s (%s): is in state %d, which cannot be saved; try again",
-		            file_name(f), file_describe(f), s->state);
+		return fail(
+			-ENOTSUP,
+			"%s (%s): is %s, which cannot be saved: try again when it is; --tcp-close "
+			"ends it",
+			file_name(f), file_describe(f),
+			s->state == SYN_SENT ? "being connected (SYN_SENT)"
+					     : "half connected (SYN_RECV)");
 	return fail(-ENOTSUP,
 	            "%s (%s): a connection; --tcp-established carries it, --tcp-close ends it",
 	            file_name(f), file_describe(f));

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dump/sk_inet.h"
+#include "dump/sk_tcp_key.h"
 #include "dump/sk_tcp_listen.h"
 #include "dump/sk_tcp_watch.h"
 #include "lib/cleanup.h"
@@ -314,6 +315,8 @@ int tcp_conns_begin(struct dump *d)
 	c->d = d;
 	c->lock = -1;
 	r = conns_find(d, c);
+	if (r == 0 && c->watch)
+		r = tcp_keys_refuse(d);
 	if (r < 0 || !to_lock(c))
 		return r;
 	r = conns_lock(d, c);

@@ -197,3 +197,58 @@ established() {
 	[[ $output == *"10.9.0.1:7777 is in use by"* ]]
 	whole
 }
+
+# The other side does not answer.
+@test "a connection that is being made is refused; --tcp-close: the program finds it reset" {
+	in_netns "$outside" nft -f - <<-RULES || skip "no nft rules"
+		table inet deaf {
+			chain in { type filter hook input priority 0; tcp dport 7777 drop; }
+		}
+	RULES
+	fresh_dir
+	start python3 -c 'import errno, os, select, socket, time
+s = socket.socket()
+s.setblocking(False)
+assert s.connect_ex(("10.9.0.2", 7777)) == errno.EINPROGRESS
+open("parked", "w").close()
+while not os.path.exists("enough"): time.sleep(0.02)
+assert select.select([], [s], [], 20)[1]
+print(errno.errorcode[s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)])'
+	within 20 test -e "$dir/parked"
+	run -4 crtool dump -t "$pid" -D "$(images)" --tcp-established
+	[[ $output == *"fd 3: socket:["*"is being connected (SYN_SENT)"*"--tcp-close ends it"* ]]
+	to=$(images)
+	crtool dump -t "$pid" -D "$to" --tcp-close
+	crtool restore -d -D "$to"
+	touch "$dir/enough"
+	finish 20
+	[ "$(cat "$dir/out")" = ECONNRESET ]
+}
+
+@test "a listener with TCP_MD5SIG is refused by name" {
+	fresh_dir
+	start python3 -c 'import socket, struct, time
+s = socket.socket()
+s.bind(("10.9.0.1", 7777))
+s.listen()
+peer = struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_aton("10.9.0.2")).ljust(128, b"\0")
+try: s.setsockopt(socket.IPPROTO_TCP, 14, peer + struct.pack("=BBHi80s", 0, 0, 3, 0, b"key"))
+except OSError: open("none", "w").close()
+open("parked", "w").close()
+time.sleep(1000)'
+	within 20 test -e "$dir/parked"
+	[ ! -e "$dir/none" ] || skip "no TCP_MD5SIG here"
+	run -4 crtool dump -t "$pid" -D "$(images)" --tcp-established
+	[[ $output == *"fd 3: socket:["*"TCP_MD5SIG"* ]]
+	running "$pid"
+	netns_unlocked
+}
+
+@test "without CAP_NET_ADMIN the lock is refused, and the stream goes on" {
+	stream 10.9.0.1
+	run "${inside[@]}" setpriv --bounding-set=-net_admin --inh-caps=-net_admin "$BUILD/crtool" dump -t "$pid" \
+		-D "$(images)" --tcp-established 3>&- 4>&-
+	[ "$status" -ne 0 ]
+	[[ $output == *"lock the network: CAP_NET_ADMIN is needed in this network namespace"* ]]
+	whole
+}
