@@ -54,6 +54,7 @@ BLOB_OBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard parasite/blob/*.c parasi
 
 ZDTM := $(patsubst %.c,$(B)/%,$(wildcard test/zdtm/*.c test/apps/*.c test/fault/*.c test/cli/*.c))
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard test/unit/*.c))
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard test/tools/*.c))
 FUZZ := $(patsubst %.c,$(B)/%,$(wildcard test/fuzz/*.c))
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
@@ -62,7 +63,7 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 .PHONY: all tests test check test-fault lint bench demo install clean help
 
 all: $(B)/crtool ## build the tool: build/crtool
-tests: all $(ZDTM) $(UNIT) $(FUZZ) ## build all that `make test` runs
+tests: all $(ZDTM) $(UNIT) $(TOOLS) $(FUZZ) ## build all that `make test` runs
 
 test: ## install what is missing, build and run the tests; T=name runs the matching ones
 	scripts/install-deps
@@ -165,15 +166,31 @@ $(ZDTM): $(B)/%: %.c $(B)/test/zdtm/lib/zdtm.o
 	$(call say,CC)$(CC) -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -pthread -I. -Itest/zdtm/lib $(DEPS) -MF $@.d \
 		$(filter %.c %.o,$^) -o $@ $(if $(filter %_static,$@),-static)
 
-$(UNIT) $(BENCH): $(B)/%: %.c $(LIB) | $(GEN_H)
+$(UNIT) $(TOOLS) $(BENCH): $(B)/%: %.c $(LIB) | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(HOSTED) $(DEPS) -MF $@.d $< $(LIB) -o $@ $(PKG_LIBS)
 
-# Fuzz targets see the sources they test, instrumented: all of images/ and lib/.
-FUZZ_FLAGS := -fsanitize=fuzzer$(,)address$(,)undefined -g -O1
-$(FUZZ): $(B)/%: %.c $(filter images/%.c lib/%.c,$(SRC)) $(PROTO_C) | $(GEN_H)
+# Fuzz targets see the sources they test, instrumented: all that reads and restores.
+# Not pointer-overflow: an empty array is NULL + 0.
+FUZZ_CC := clang -std=gnu11 -D_GNU_SOURCE= -pthread -I. -I$(G) $(PKG_CFLAGS) -g -O1 \
+	-fno-sanitize-recover=undefined
+FUZZ_SAN := address$(,)undefined -fno-sanitize=pointer-overflow
+FUZZ_OBJ := $(patsubst %.c,$(B)/fuzz/%.o,$(filter-out cli/% dump/%,$(SRC))) \
+	$(PROTO:%.proto=$(B)/fuzz/gen/%.pb-c.o)
+$(B)/fuzz/gen/%.o: $(G)/%.c | $(GEN_H)
 	@mkdir -p $(@D)
-	$(call say,FUZZ)clang -std=gnu11 -D_GNU_SOURCE= -pthread -I. -I$(G) $(PKG_CFLAGS) $(FUZZ_FLAGS) $(DEPS) -MF $@.d \
-		$(filter %.c,$^) -o $@ $(PKG_LIBS)
+	$(call say,FUZZ)$(FUZZ_CC) -fsanitize=fuzzer-no-link$(,)$(FUZZ_SAN) -w $(DEPS) -c $< -o $@
 
--include $(OBJ:.o=.d) $(BLOB_OBJ:.o=.d) $(addsuffix .d,$(ZDTM) $(UNIT) $(FUZZ) $(BENCH))
+$(B)/fuzz/%.o: %.c | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)$(FUZZ_CC) -fsanitize=fuzzer-no-link$(,)$(FUZZ_SAN) $(DEPS) -c $< -o $@
+
+$(B)/libfuzz.a: $(FUZZ_OBJ) $(B)/parasite/blob/embed.o
+	@rm -f $@
+	$(call say,AR)ar rcs $@ $^
+
+$(FUZZ): $(B)/%: %.c $(B)/libfuzz.a | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)$(FUZZ_CC) -fsanitize=fuzzer$(,)$(FUZZ_SAN) $(DEPS) -MF $@.d $< $(B)/libfuzz.a -o $@ $(PKG_LIBS)
+
+-include $(OBJ:.o=.d) $(BLOB_OBJ:.o=.d) $(addsuffix .d,$(ZDTM) $(UNIT) $(TOOLS) $(FUZZ) $(BENCH)) $(FUZZ_OBJ:.o=.d)

@@ -109,6 +109,7 @@ struct restore {
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
 	char *strangers;             /* children that we had before, as /proc lists them */
+	unsigned glances;            /* run.c: looks after the tree */
 	pid_t root;                  /* forked by us, not yet reaped; 0: none */
 };
 

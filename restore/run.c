@@ -28,6 +28,7 @@
 #include "restore/restore.h"
 
 #define GLANCE_NS 20000000 /* between looks whether the tree still lives */
+#define GLANCES   10       /* between looks at all of it */
 
 /* The holder of PID as /proc shows it; NULL: there is none (any more). The caller frees. */
 static char *holder_status(pid_t pid)
@@ -164,6 +165,33 @@ static int explain_death(struct restore *r, int status)
 	            text);
 }
 
+/* One that should live and does not; its parent, who restores itself, does not tell. */
+static const struct rtask *find_dead(const struct restore *r)
+{
+	array_each (t, &r->tasks) {
+		auto_free char *status = NULL;
+
+		if (t->role != ROLE_TASK || t->img->leader_exited)
+			continue;
+		status = holder_status(t->pid);
+		if (holder_is_zombie(status))
+			return t;
+	}
+	return NULL;
+}
+
+/* From time to time, as it takes time. */
+static int look_for_dead(struct restore *r)
+{
+	const struct rtask *dead = ++r->glances % GLANCES == 0 ? find_dead(r) : NULL;
+
+	if (!dead)
+		return 0;
+	if (__atomic_load_n(&r->shared->failed, __ATOMIC_SEQ_CST))
+		return explain_failure(r);
+	return fail(-ECANCELED, "%s: ended while being restored", rtask_name(dead));
+}
+
 static int look_after(struct restore *r)
 {
 	int status;
@@ -181,7 +209,7 @@ static int look_after(struct restore *r)
 	if (deadline_passed())
 		return fail(-ETIMEDOUT,
 		            "the tree was not restored in time; --timeout gives it longer");
-	return 0;
+	return look_for_dead(r);
 }
 
 /* What is resident of the tree, in MiB: its memory is what takes long. */

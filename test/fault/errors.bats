@@ -27,3 +27,9 @@ load lib/points
 	victim=(fault/family)
 	points '=ESRCH'
 }
+
+@test "a disk quota is used up, at any call of a dump" {
+	FAULT_STEP=$((FAULT_STEP * 7))
+	victim=(fault/steady compute)
+	points '=EDQUOT'
+}

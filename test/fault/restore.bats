@@ -21,3 +21,14 @@ load lib/points
 	victim=(fault/steady mix 3)
 	restore_points TERM
 }
+
+# One that goes through FAULT_STEP calls at a time is enough for each of these.
+fails() {
+	FAULT_STEP=$((FAULT_STEP * 3))
+	victim=(fault/steady mix 2)
+	restore_points "$1"
+}
+
+@test "no memory, at any call of a restore: all or nothing" { fails '=ENOMEM'; }
+@test "an input or output error, at any call of a restore: all or nothing" { fails '=EIO'; }
+@test "too many open files, at any call of a restore: all or nothing" { fails '=EMFILE'; }
