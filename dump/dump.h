@@ -236,6 +236,8 @@ int dump_obstacle(struct dump *d, int r);
 /* ---- kinds of open file ---- */
 
 struct dump_kind {
+	/* A mapping of it is one of the very description that somebody has open, known by its inode. */
+	bool maps_itself;
 	/* It is restored by calls in a task that has it open: one that is only in flight is refused. */
 	bool needs_owner;
 	/* Is this file mine? Only from what struct file holds. */

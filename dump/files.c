@@ -220,7 +220,10 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	*at = *f;
 	f->link = f->fdinfo = NULL;
 	*ret_index = d->files.n - 1;
-	return S_ISFIFO(at->st.st_mode) || S_ISSOCK(at->st.st_mode) ? pipe_link(d, at) : 0;
+	return S_ISFIFO(at->st.st_mode) || S_ISSOCK(at->st.st_mode) ||
+	                       (at->room && at->room->maps_itself)
+	               ? pipe_link(d, at)
+	               : 0;
 }
 
 /* The locks end the text (fs/proc/fd.c). */

@@ -43,6 +43,19 @@ static int refuse(const struct task *t, const struct vma *v, const char *why)
 	            v->start, v->end, *v->name ? v->name : "anonymous", why);
 }
 
+/* The one description that V, a part of a ring, can be of. */
+static int ring_file(struct dump *d, struct task *t, const struct vma *v, uint32_t *ret_id)
+{
+	const struct file *f = file_by_inode(d, v->dev, v->ino);
+
+	if (!f || f->next || !f->room || !f->room->maps_itself)
+		return refuse(t, v,
+		              f && f->next ? "more than one may be open here: not supported"
+		                           : "no descriptor of it is open: not supported");
+	*ret_id = f->id;
+	return 0;
+}
+
 /* The file of V, checked by its room when it is seen for the first time. */
 static int look_file(struct dump *d, struct task *t, const struct vma *v)
 {
@@ -83,6 +96,8 @@ static int memory_look(struct dump *d, struct task *t)
 		const char *why = obstacle(d, v);
 		int r = why ? refuse(t, v, why) : 0;
 
+		if (r == 0 && vma_class(v) == VMA_RING)
+			r = ring_file(d, t, v, &(uint32_t){ 0 });
 		if (r == 0 && vma_class(v) == VMA_FILE)
 			r = look_file(d, t, v);
 		if (r == 0 && vma_class(v) == VMA_SHMEM && !may_follow_maps())
@@ -240,6 +255,8 @@ static int take_object(struct dump *d, struct task *t, const struct vma *v, Img_
 	uint64_t huge;
 	int r;
 
+	if (msg->type == IMG__VMA__TYPE__RING)
+		return ring_file(d, t, v, &msg->object);
 	if (msg->type == IMG__VMA__TYPE__FILE)
 		return files_add_mapped(d, t, v, &msg->object);
 	if (msg->type != IMG__VMA__TYPE__SHMEM && !(v->flags & VMF(ht)))

@@ -71,6 +71,8 @@ enum vma_class vma_class(const struct vma *v)
 		               : VMA_FOREIGN;
 	if (begins(v->name, "/[aio]"))
 		return VMA_AIO;
+	if (v->shared && !strcmp(v->name, "anon_inode:[io_uring]")) /* no path begins so */
+		return VMA_RING;
 	if (*v->name != '/' || begins(v->name, "/secretmem"))
 		return VMA_FOREIGN;
 	return VMA_FILE;
@@ -89,7 +91,6 @@ static const char *foreign_obstacle(const struct vma *v)
 		const char *name, *why;
 	} known[] = {
 		{ "/secretmem", "secret memory (memfd_secret) can be read by the program alone" },
-		{ "anon_inode:[io_uring]", "io_uring is not supported by this version" },
 		{ "anon_inode:[perf_event]", "performance events are not supported" },
 		{ "[uprobes]", "it is being probed (uprobes); take the probes away first" },
 		{ "socket:", "the ring of a packet socket is not supported" },
@@ -111,7 +112,7 @@ const char *vma_obstacle(const struct vma *v)
 		return NULL;
 	if (v->flags & (VMF(um) | VMF(uw) | VMF(ui)))
 		return "it is registered with userfaultfd, not supported by this version";
-	if (v->flags & (VMF(io) | VMF(pf) | VMF(mm)))
+	if (v->flags & (VMF(io) | VMF(pf) | VMF(mm)) && c != VMA_RING)
 		return "memory of a device is not supported";
 	if (v->flags & VMF(ss))
 		return "a shadow stack is not supported by this version";
@@ -183,6 +184,7 @@ int vma_message(const struct vma *v, Img__Vma *ret)
 		[VMA_ANON] = IMG__VMA__TYPE__ANON,   [VMA_FILE] = IMG__VMA__TYPE__FILE,
 		[VMA_SHMEM] = IMG__VMA__TYPE__SHMEM, [VMA_VVAR] = IMG__VMA__TYPE__VVAR,
 		[VMA_VDSO] = IMG__VMA__TYPE__VDSO,   [VMA_AIO] = IMG__VMA__TYPE__AIO,
+		[VMA_RING] = IMG__VMA__TYPE__RING,
 	};
 	enum vma_class c = vma_class(v);
 

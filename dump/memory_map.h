@@ -11,6 +11,7 @@ enum vma_class {
 	VMA_VVAR,    /* data of the vDSO */
 	VMA_VDSO,    /* its code */
 	VMA_AIO,     /* the ring of an AIO context */
+	VMA_RING,    /* a part of an io_uring */
 	VMA_KERNEL,  /* not part of the address space: vsyscall */
 	VMA_FOREIGN, /* nothing that can be carried */
 };

@@ -23,7 +23,9 @@
 
 #define VDSO_MAX 65536
 
-#define MANY_THREADS 64
+#define PF_IO_WORKER   0x10 /* of the kernel's task_struct, which /proc shows */
+#define PF_USER_WORKER 0x4000
+#define MANY_THREADS   64
 
 const char *task_name(const struct task *t)
 {
@@ -187,6 +189,24 @@ static int add_thread(struct task *t, pid_t tid)
 	return 0;
 }
 
+/*
+ * Threads that the kernel has made to work on requests of io_uring: they are never in
+ * user space, and a request that one of them waits for would fail if it were stopped.
+ */
+static bool is_kernel_worker(int dir, const char *tid)
+{
+	auto_free char *comm = NULL;
+	struct proc_stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "%.10s/comm", tid);
+	if (file_read(dir, path, &comm) < 0 || strncmp(comm, "iou-", 4) != 0)
+		return false;
+	snprintf(path, sizeof(path), "%.10s/stat", tid);
+	return stat_read(dir, path, &st) == 0 &&
+	       st.field[STAT_FLAGS] & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
 int task_find_threads(struct task *t)
 {
 	auto_dir DIR *dir = NULL;
@@ -203,7 +223,8 @@ int task_find_threads(struct task *t)
 	while ((errno = 0, de = readdir(dir))) {
 		pid_t tid = (pid_t)strtol(de->d_name, NULL, 10);
 
-		if (tid <= 0 || knows_thread(t, had, tid, &cursor))
+		if (tid <= 0 || knows_thread(t, had, tid, &cursor) ||
+		    (tid != t->pid && is_kernel_worker(dirfd(dir), de->d_name)))
 			continue;
 		if (add_thread(t, tid) < 0)
 			return -ENOMEM;

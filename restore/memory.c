@@ -48,29 +48,36 @@ static void emit_rseq_off(struct script *s)
 		script_ask(s, SYS_rseq, area, size, RSEQ_UNREGISTER, RSEQ_SIG);
 }
 
-static void emit_unmap(uint64_t start, uint64_t end, struct script *s)
+static void emit_unmap(uint64_t start, uint64_t end, void *s)
 {
-	if (start < end)
-		script_call(s, SYS_munmap, start, end - start);
+	script_call(s, SYS_munmap, start, end - start);
 }
 
-void memory_clear(struct restore *r, const struct keep *keep, struct script *s)
+void memory_free_ranges(struct restore *r, const struct keep *keep,
+                        void (*each)(uint64_t start, uint64_t end, void *arg), void *arg)
 {
 	const struct range arena = { r->arena.base, r->arena.base + r->arena.size };
 	size_t n = keep ? keep->ranges.n : 0, i = 0;
 	bool passed = false;
 	uint64_t at = 0;
 
-	emit_rseq_off(s);
 	while (i < n || !passed) {
 		bool next = i < n && (passed || keep->ranges.v[i].start < arena.start);
 		const struct range *stays = next ? &keep->ranges.v[i++] : &arena;
 
 		passed |= !next;
-		emit_unmap(at, stays->start, s);
+		if (at < stays->start)
+			each(at, stays->start, arg);
 		at = stays->end;
 	}
-	emit_unmap(at, ARCH_USER_END, s);
+	if (at < ARCH_USER_END)
+		each(at, ARCH_USER_END, arg);
+}
+
+void memory_clear(struct restore *r, const struct keep *keep, struct script *s)
+{
+	emit_rseq_off(s);
+	memory_free_ranges(r, keep, emit_unmap, s);
 }
 
 /* Switches of the whole address space, before there is anything in it. */
@@ -128,6 +135,9 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 		return e;
 	memory_clear(r, &keep, s);
 	emit_switches(m, s);
+	e = rings_map(r, m, &keep, s);
+	if (e < 0)
+		return e;
 	vdso_map(&vdso, s);
 	e = memory_map(r, m, marks, &keep, s);
 	array_each (drop, &keep.drops)

@@ -53,6 +53,12 @@ static inline bool vma_needs_write(const Img__Vma *v, uint8_t mark)
 /* Unmap what is there, but the arena and what is kept; KEEP may be NULL (memory.c). */
 void memory_clear(struct restore *r, const struct keep *keep, struct script *s);
 
+/* The same before anything is mapped, range by range: EACH may be munmap(2) or its contrary (memory.c). */
+void memory_free_ranges(struct restore *r, const struct keep *keep,
+                        void (*each)(uint64_t start, uint64_t end, void *arg), void *arg);
+/* Mappings of rings, before all others (memory_ring.c). */
+int rings_map(struct restore *r, const Img__Memory *m, const struct keep *keep, struct script *s);
+
 /* All mappings, ready to be filled (memory_map.c). */
 int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks,
                const struct keep *keep, struct script *s);

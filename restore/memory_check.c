@@ -43,7 +43,8 @@ static int check_object(struct restore *r, uint32_t pid, const Img__Vma *v)
 {
 	if (v->offset & PAGE_BITS || v->offset + v->size < v->offset)
 		return vma_fail(pid, v, "impossible offset");
-	if (v->type == IMG__VMA__TYPE__FILE && !images_one(r->images, KIND_file, v->object))
+	if ((v->type == IMG__VMA__TYPE__FILE || v->type == IMG__VMA__TYPE__RING) &&
+	    !images_one(r->images, KIND_file, v->object))
 		return vma_fail(pid, v, "of a file that is not there");
 	if (v->type == IMG__VMA__TYPE__SHMEM && !shmem_record(r, v->object))
 		return vma_fail(pid, v, "of shared memory that is not there");
@@ -59,7 +60,7 @@ static int check_flags(uint32_t pid, const Img__Vma *v)
 	    v->type == IMG__VMA__TYPE__AIO)
 		return v->map || v->traits ? vma_fail(pid, v, "flags for what the kernel makes")
 		                           : 0;
-	if (v->type > IMG__VMA__TYPE__AIO)
+	if (v->type > IMG__VMA__TYPE__RING)
 		return vma_fail(pid, v, "of an unknown kind");
 	if (v->prot > 7 || v->map & ~MAP_KNOWN || v->traits > TRAITS_KNOWN)
 		return vma_fail(pid, v, "unknown flags");
@@ -68,6 +69,8 @@ static int check_flags(uint32_t pid, const Img__Vma *v)
 		return vma_fail(pid, v, "neither private nor shared");
 	if (anonymous != (v->type == IMG__VMA__TYPE__ANON) || (anonymous && !vma_is_private(v)))
 		return vma_fail(pid, v, "flags that do not fit its kind");
+	if (v->type == IMG__VMA__TYPE__RING && type != MAP_SHARED)
+		return vma_fail(pid, v, "of a ring, and not shared");
 	if (strlen(v->name) > NAME_LIMIT)
 		return vma_fail(pid, v, "too long a name");
 	return 0;

@@ -141,7 +141,8 @@ static void lock_one(const Img__Vma *v, uint8_t mark, struct script *s)
 void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s)
 {
 	for (size_t i = 0; i < m->n_vmas; i++)
-		if (m->vmas[i]->type <= IMG__VMA__TYPE__SHMEM)
+		if (m->vmas[i]->type <= IMG__VMA__TYPE__SHMEM ||
+		    m->vmas[i]->type == IMG__VMA__TYPE__RING)
 			settle_one(m, m->vmas[i], marks[i], s);
 	/* Locked memory takes no guards any more. */
 	for (size_t i = 0; i < m->n_guard_start; i++)

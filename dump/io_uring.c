@@ -1,0 +1,346 @@
+/*
+ * io_uring, dump half: a ring that is idle. What it holds is memory that is mapped
+ * here, too; completions that nobody has fetched and requests that are not submitted
+ * yet are in it. Its numbers are in fdinfo, and what that does not tell is found out by
+ * calls that change nothing: a registration that would fail in one way or another.
+ *
+ * Requests under way are nowhere to be seen but for those that wait in a poll. A ring
+ * is idle if as many completions as requests were made. Where these numbers
+ * differ for ever (multishot requests, messages from other rings, requests without a
+ * completion) nobody can tell, and it is refused.
+ *
+ * What cannot be known and does not matter: IORING_SETUP_COOP_TASKRUN and _TASKRUN_FLAG
+ * save interrupts, and _SUBMIT_ALL is always set.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/uring.h"
+#include "proto/io_uring.pb-c.h"
+
+#define DONE_MAX             (1u << 27) /* requests: a new ring needs as many, some seconds */
+#define BUFFER_GROUPS        65536u
+#define REGISTER_PBUF_STATUS 26u /* IORING_REGISTER_PBUF_STATUS, 6.8 */
+#define NAP_NS               2000000
+#define LET_GO               "--on-unknown-fd=null or =close lets it go"
+
+static bool io_uring_owns(const struct file *f)
+{
+	return !strcmp(f->link, "anon_inode:[io_uring]");
+}
+
+static int refuse(const struct file *f, const char *why)
+{
+	return fail(-ENOTSUP, "%s: %s: not supported; " LET_GO, file_name(f), why);
+}
+
+/* ---- what fdinfo tells ---- */
+
+struct info {
+	uint64_t sq_mask, cq_mask, requests, completions;
+	uint64_t files, buffers;
+	bool idle;
+};
+
+/* What follows the line KEY up to the line NEXT: nothing? */
+static bool list_empty(const char *text, const char *key, const char *next)
+{
+	const char *at = strstr(text, key);
+
+	return at && !strncmp(at + strlen(key), next, strlen(next));
+}
+
+/* -EAGAIN: somebody is at it, and the kernel does not wait for him. */
+static int info_read(const struct file *f, char **ret_text, struct info *ret)
+{
+	char path[32];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "fdinfo/%d", f->fd);
+	n = file_read(f->task->proc, path, ret_text);
+	if (n < 0)
+		return (int)n;
+	if (!fdinfo_u64(*ret_text, "SqMask", 16, &ret->sq_mask) ||
+	    !fdinfo_u64(*ret_text, "CqMask", 16, &ret->cq_mask) ||
+	    !fdinfo_u64(*ret_text, "CachedSqHead", 10, &ret->requests) ||
+	    !fdinfo_u64(*ret_text, "CachedCqTail", 10, &ret->completions) ||
+	    !fdinfo_u64(*ret_text, "UserFiles", 10, &ret->files) ||
+	    !fdinfo_u64(*ret_text, "UserBufs", 10, &ret->buffers))
+		return -EAGAIN;
+	ret->idle = ret->requests == ret->completions &&
+	            list_empty(*ret_text, "\nPollList:\n", "CqOverflowList:\n");
+	return 0;
+}
+
+/* While the program runs it may come to an end with what is under way. */
+static int wait_idle(struct dump *d, const struct file *f, char **ret_text, struct info *ret)
+{
+	unsigned waited = 0;
+
+	for (;;) {
+		int r = info_read(f, ret_text, ret);
+
+		if (r < 0 && r != -EAGAIN)
+			return fail(r, "%s: read its fdinfo", file_name(f));
+		if (r == 0 && ret->idle)
+			return 0;
+		if (d->frozen || waited >= d->opt->timeout_ms)
+			break;
+		free(take_ptr(*ret_text));
+		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+		waited += NAP_NS / 1000000;
+	}
+	return refuse(f, "requests are under way, or it cannot be told (multishot requests, such "
+	                 "without a completion)");
+}
+
+/* ---- what calls tell ---- */
+
+static int probe_register(int fd, unsigned opcode, void *arg, unsigned n)
+{
+	return syscall(SYS_io_uring_register, fd, opcode, arg, n) < 0 ? -errno : 0;
+}
+
+/* The kernel looks for another eventfd, and for who may ask, before it reads the number of one. */
+static const char *probe_eventfd(int fd)
+{
+	int r = probe_register(fd, IORING_REGISTER_EVENTFD, (void *)8, 1);
+
+	return r == -EFAULT   ? NULL
+	       : r == -EBUSY  ? "an eventfd is registered with it"
+	       : r == -EACCES ? "it is restricted (IORING_REGISTER_RESTRICTIONS)"
+	       : r == -EEXIST ? "one thread alone may use it (IORING_SETUP_SINGLE_ISSUER)"
+	                      : "what is registered with it cannot be told";
+}
+
+/* A time that cannot be read is only looked at where nothing is polled for. */
+static const char *probe_enter(int fd)
+{
+	struct io_uring_getevents_arg arg = { .ts = 8 };
+
+	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) < 0)
+		return errno == EBADFD ? "it is not enabled yet (IORING_SETUP_R_DISABLED)"
+		                       : "it cannot be entered";
+	if (syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+	            &arg, sizeof(arg)) >= 0)
+		return "it polls for completions (IORING_SETUP_IOPOLL)";
+	return NULL;
+}
+
+static const char *probe_buffer_groups(int fd)
+{
+	struct {
+		uint32_t group, head, resv[8];
+	} status = {};
+
+	for (; status.group < BUFFER_GROUPS; status.group++) {
+		int r = probe_register(fd, REGISTER_PBUF_STATUS, &status, 1);
+
+		if (r == -EINVAL && !status.group) /* a kernel that does not tell */
+			return NULL;
+		if (r != -ENOENT)
+			return "it has provided buffers (IORING_REGISTER_PBUF_RING)";
+	}
+	return NULL;
+}
+
+static const char *obstacle_in_text(const char *text, const struct info *info)
+{
+	int64_t thread = -1;
+	size_t len;
+	const char *value = key_value(text, "SqThread", &len);
+
+	if (value)
+		thread = strtol(value, NULL, 10);
+	if (thread >= 0)
+		return "a thread of the kernel polls it (IORING_SETUP_SQPOLL)";
+	if (info->requests > DONE_MAX)
+		return "it has carried out too many requests to be rebuilt";
+	if (strstr(text, "\nNAPI:\tenabled"))
+		return "it polls network devices (IORING_REGISTER_NAPI)";
+	value = strstr(text, "\nUserFiles:");
+	if (info->files && !strstr(value, "\nUserBufs:"))
+		return "what files are registered with it cannot be told";
+	if (info->files && strstr(value, "\nUserBufs:") != strchr(value + 1, '\n'))
+		return "files are registered with it (IORING_REGISTER_FILES)";
+	return NULL;
+}
+
+static int ring_check(const struct file *f, const char *text, const struct info *info)
+{
+	auto_close int fd = -1;
+	const char *why = obstacle_in_text(text, info);
+
+	if (why)
+		return refuse(f, why);
+	fd = file_steal(f);
+	if (fd < 0)
+		return fail(fd, "%s: pidfd_getfd", file_name(f));
+	why = probe_eventfd(fd);
+	if (!why)
+		why = probe_enter(fd);
+	if (!why)
+		why = probe_buffer_groups(fd);
+	return why ? refuse(f, why) : 0;
+}
+
+static int io_uring_check(struct dump *d, const struct file *f)
+{
+	auto_free char *text = NULL;
+	struct info info;
+	int r = wait_idle(d, f, &text, &info);
+
+	return r < 0 ? r : ring_check(f, text, &info);
+}
+
+/* ---- the record ---- */
+
+/* Offsets are those of any ring of that size. */
+static int ring_open(const struct file *f, const struct info *info, struct uring *ret)
+{
+	int r = uring_make(ret, (uint32_t)info->sq_mask + 1, (uint32_t)info->cq_mask + 1, 0);
+
+	if (r < 0)
+		return r;
+	close(ret->fd);
+	ret->fd = file_steal(f);
+	return ret->fd < 0 ? ret->fd : uring_map(ret);
+}
+
+/* Is any byte from AT to END set? */
+static bool any_set(const uint8_t *at, const uint8_t *end)
+{
+	while (at < end && !*at)
+		at++;
+	return at < end;
+}
+
+/*
+ * Has it an array of indexes? It shows in the size, or else in what is there: who
+ * has one writes into it, but for one that has always used its first request. The array of a
+ * ring that nobody has used yet will be the usual one: then it does not matter.
+ */
+static bool has_array(const struct uring *u, const struct info *info)
+{
+	size_t without = uring_ring_size(u, false), with = uring_ring_size(u, true);
+
+	if (pages_of(with) != pages_of(without))
+		return u->ring_pages == pages_of(with);
+	if (any_set(u->ring + without, u->ring + with))
+		return true;
+	return info->requests > 1 &&
+	       !any_set(u->sqes + sizeof(struct io_uring_sqe), u->sqes + uring_sqes_size(u));
+}
+
+/* Larger entries show in the size of the regions, or in what is behind the smaller ones. */
+static bool is_plain(const struct uring *u, bool array)
+{
+	size_t sqes = uring_sqes_size(u), pages = pages_of(sqes);
+
+	return u->ring_pages == pages_of(uring_ring_size(u, array)) && u->sqes_pages == pages &&
+	       !any_set(u->sqes + sqes, u->sqes + pages * 4096);
+}
+
+/* "    0: 0x7f0012340000/4096" or "    0: <none>", as many as there are. */
+static int buffers_read(const char *text, size_t n, Img__IoUring *msg)
+{
+	const char *at = strstr(text, "\nUserBufs:");
+
+	msg->buffer = calloc(n + 1, sizeof(*msg->buffer));
+	msg->length = calloc(n + 1, sizeof(*msg->length));
+	if (!msg->buffer || !msg->length)
+		return -ENOMEM;
+	msg->n_buffer = msg->n_length = n;
+	for (size_t i = 0; i < n; i++) {
+		unsigned long index;
+		char *end;
+
+		at = strchr(at + 1, '\n');
+		index = at ? strtoul(at, &end, 10) : 0;
+		if (!at || index != i || *end != ':')
+			return -EPROTO;
+		if (!strncmp(end, ": <none>", 8))
+			continue;
+		msg->buffer[i] = strtoull(end + 1, &end, 16);
+		if (*end != '/')
+			return -EPROTO;
+		msg->length[i] = (uint32_t)strtoul(end + 1, &end, 10);
+	}
+	return 0;
+}
+
+/* Buffers are memory of whoever has registered them: that must be the one who has it open. */
+static int buffers_check(const struct dump *d, const struct file *f)
+{
+	array_each (t, &d->tasks)
+		array_each (e, &t->fds)
+			if (e->file == f->id - 1 && mm_of(t) != mm_of(f->task))
+				return refuse(f,
+				              "buffers are registered with it, and more than one "
+				              "process has it open");
+	return 0;
+}
+
+static int ring_dump(struct dump *d, const struct file *f, const struct info *info,
+                     Img__IoUring *msg)
+{
+	auto_(uring_done) struct uring u = URING_NONE;
+	int r = ring_open(f, info, &u);
+
+	if (r == -EINVAL || r == -ENODEV)
+		return refuse(f, "its memory cannot be mapped (IORING_SETUP_NO_MMAP)");
+	if (r < 0)
+		return fail(r, "%s: map it", file_name(f));
+	msg->array = has_array(&u, info);
+	if (!is_plain(&u, msg->array))
+		return refuse(f,
+		              "its entries are larger (IORING_SETUP_SQE128, IORING_SETUP_CQE32)");
+	lose("%s: credentials that are registered with it (IORING_REGISTER_PERSONALITY) cannot be "
+	     "seen; requests that name them will fail",
+	     file_name(f));
+	msg->sq_entries = (uint32_t)info->sq_mask + 1;
+	msg->cq_entries = (uint32_t)info->cq_mask + 1;
+	msg->done = (uint32_t)info->requests;
+	msg->files = (uint32_t)info->files;
+	msg->ring = (ProtobufCBinaryData){ uring_ring_size(&u, msg->array), u.ring };
+	msg->sqes = (ProtobufCBinaryData){ uring_sqes_size(&u), u.sqes };
+	return image_put(d->out, KIND_io_uring, f->id, &msg->base);
+}
+
+static int io_uring_dump(struct dump *d, const struct file *f)
+{
+	auto_free char *text = NULL;
+	Img__IoUring msg = IMG__IO_URING__INIT;
+	struct info info;
+	int r = wait_idle(d, f, &text, &info);
+
+	if (r == 0 && info.buffers)
+		r = buffers_check(d, f);
+	if (r == 0)
+		r = buffers_read(text, info.buffers, &msg);
+	if (r == 0)
+		r = ring_dump(d, f, &info, &msg);
+	else if (!log_failure())
+		fail(r, "%s: its registered buffers", file_name(f));
+	free(msg.buffer);
+	free(msg.length);
+	return r;
+}
+
+const struct dump_kind dump_io_uring = {
+	.maps_itself = true,
+	.needs_owner = true,
+	.owns = io_uring_owns,
+	.check = io_uring_check,
+	.dump = io_uring_dump,
+};

@@ -1,0 +1,47 @@
+/*
+ * io_uring(7) rings, as the kernel lays them out: what it tells when one is made holds
+ * for every ring of as many entries. A region may be smaller than what one maps of it.
+ */
+#pragma once
+
+#include <linux/io_uring.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef IORING_SETUP_NO_SQARRAY
+#define IORING_SETUP_NO_SQARRAY (1U << 16)
+#endif
+
+#define URING_SQ_MAX 32768u /* IORING_MAX_ENTRIES of the kernel */
+#define URING_CQ_MAX 65536u
+
+struct uring {
+	int fd;                        /* owned; -1: none */
+	struct io_uring_params params; /* entries and offsets */
+	uint8_t *ring, *sqes;          /* mapped; NULL: not */
+	size_t ring_pages, sqes_pages; /* of the region that are there */
+};
+
+#define URING_NONE ((struct uring){ .fd = -1 })
+
+/* Make one of that many entries, not mapped. -errno. */
+int uring_make(struct uring *u, uint32_t sq_entries, uint32_t cq_entries, uint32_t flags);
+/* Map what u->fd has, by the offsets of u->params. -errno. */
+int uring_map(struct uring *u);
+void uring_done(struct uring *u);
+
+/* Bytes of the ring, its array of indexes included if it has one; of its requests. */
+size_t uring_ring_size(const struct uring *u, bool array);
+size_t uring_sqes_size(const struct uring *u);
+
+/* The number at OFFSET of the ring. */
+static inline uint32_t *uring_u32(const struct uring *u, uint32_t offset)
+{
+	return (uint32_t *)(void *)(u->ring + offset);
+}
+
+static inline size_t pages_of(size_t size)
+{
+	return (size + 4095) / 4096;
+}

@@ -1,0 +1,56 @@
+load lib/zdtm
+
+setup() {
+	[ "$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 2)" = 0 ] || skip "no io_uring here"
+}
+
+# once KIND: the general ways are shown by the plain one.
+once() {
+	park io_uring "$1"
+	dump_and_restore
+	release
+}
+
+@test "a ring keeps its completions and goes on" { zdtm io_uring plain; }
+@test "a ring without an array of indexes" { once noarray; }
+@test "a ring that nobody has used yet" { once late; }
+@test "a ring that has come round often" { once round; }
+@test "a ring with an empty table for files" { once slots; }
+@test "a ring that two processes have open and mapped" { once fork; }
+
+@test "a ring with registered buffers" {
+	accept='status.VmPin' # they are accounted to who has made the ring
+	once buffers
+}
+
+@test "threads of the kernel that have worked for a ring are left alone" {
+	accept='status.Threads' # they come again when there is work
+	zdtm io_uring async
+}
+
+@test "a request that ends in time is waited for" {
+	busy=yes
+	once soon
+}
+
+# refused KIND WORDS: the victim runs on.
+refused() {
+	park io_uring "$1"
+	run -4 crtool dump --timeout 1 -t "$pid" -D "$(images)"
+	echo "$output"
+	[[ $output == *"task $pid (io_uring): "*"anon_inode:[io_uring]"*"$2"* ]]
+	running "$pid"
+	release
+}
+
+@test "what a ring is refused for, by name" {
+	refused poll "requests are under way"
+	refused eventfd "an eventfd is registered with it"
+	refused files "files are registered with it"
+	refused sqpoll "IORING_SETUP_SQPOLL"
+	refused iopoll "IORING_SETUP_IOPOLL"
+	refused single "IORING_SETUP_SINGLE_ISSUER"
+	refused disabled "IORING_SETUP_R_DISABLED"
+	refused closed "no descriptor of it is open"
+}
+
