@@ -46,7 +46,8 @@ rounds() {
 @test "a stream to the outside survives ten rounds" { rounds 10 10.9.0.1; }
 @test "a stream to the outside over IPv6 survives five rounds" { rounds 5 fd09::1; }
 
-@test "a stream over a line that loses packets survives five rounds" {
+# Two of a hundred packets are lost.
+lossy() {
 	in_netns "$outside" nft -f - <<-RULES || skip "no nft rules"
 		table inet lossy {
 			chain in {
@@ -55,7 +56,36 @@ rounds() {
 			}
 		}
 	RULES
+}
+
+@test "a stream over a line that loses packets survives five rounds" {
+	lossy
 	rounds 5 10.9.0.1
+}
+
+# TRANSFER_MIB=1024 for the whole gigabyte.
+@test "a large transfer over a line that loses packets survives ten rounds, with the same checksum" {
+	local n
+
+	lossy
+	fresh_dir
+	start python3 "$ROOT/test/zdtm/lib/transfer.py" serve 10.9.0.1 "${TRANSFER_MIB:-64}"
+	within 20 test -e "$dir/parked"
+	(cd "$dir" && exec nsenter -t "$outside" -n python3 "$ROOT/test/zdtm/lib/transfer.py" fetch 10.9.0.1 \
+		>got 2>err.client 3>&- 4>&-) &
+	client=$!
+	within 20 established 10.9.0.1:7777
+	for n in {1..10}; do
+		touch "$dir/go.$n"
+		sleep 0.01 # it goes on
+		dump_and_restore
+	done
+	touch "$dir/go.11"
+	wait "$client" || explain "the client failed: $(cat "$dir/err.client")"
+	finish 60
+	[ -s "$dir/got" ]
+	[ "$(cat "$dir/got")" = "$(cat "$dir/out")" ] || explain "the checksums differ"
+	netns_unlocked
 }
 
 @test "dump -R: the stream goes on, ten times" {
@@ -129,17 +159,25 @@ rounds() {
 	netns_unlocked
 }
 
-@test "crtool is killed in the middle of a dump: the stream goes on" {
-	local n
+# killed_at N KILL: at its N-th system call of a dump; 0 -: never; how many there were is in $calls.
+killed_at() {
+	AT_LOG=$dir/at "${inside[@]}" timeout -s KILL 30 "$BUILD/test/fault/at" "$1" "$2" "$BUILD/crtool" dump -R \
+		-t "$pid" -D "$(images)" --tcp-established >"$dir/said" 2>&1 3>&- 4>&- || true
+	read -r _ calls _ <"$dir/at"
+	calls=${calls%,}
+}
+
+@test "crtool is killed at some of its system calls: nothing stays locked or in repair mode, the stream goes on" {
+	local calls all n
 
 	stream 10.9.0.1
-	for n in 1 2 3 4 5 6; do
-		crtool dump -R -t "$pid" -D "$(images)" --tcp-established 2>/dev/null &
-		sleep "0.0$((n * 3))"
-		kill -KILL $! 2>/dev/null || true
-		wait $! || true
+	killed_at 0 -
+	all=$calls
+	[ "$all" -gt 100 ] || explain "$(cat "$dir/said" "$dir/at")"
+	for ((n = all / 2 + RANDOM % 40; n < all; n += all / 24)); do
+		killed_at "$n" KILL
+		within 5 netns_unlocked >/dev/null || netns_unlocked
 	done
-	within 5 netns_unlocked
 	whole
 }
 
