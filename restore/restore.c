@@ -115,6 +115,10 @@ static int run_stages(struct restore *r)
 		ret = stages[i].run(r);
 		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
 		ret = explain_interrupt(i, ret);
+		/* The kernel does not like what the image says; the command line has been judged. */
+		if (ret == -EINVAL &&
+		    (stages[i].run == open_files || stages[i].run == compile || stages[i].acts))
+			ret = -EBADMSG;
 		if (ret < 0)
 			return log_failure() ? ret : fail(ret, "%s", stages[i].name);
 		if (r->opt->fail_at && !strcmp(r->opt->fail_at, stages[i].name) &&
