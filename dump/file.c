@@ -129,11 +129,15 @@ int dump_obstacle(struct dump *d, int r)
 
 /* ---- records ---- */
 
-/* Does a process, thread or group of the tree bear that number? */
+/* Does a process, thread or group of the tree bear that number? Mostly it is that of a process, too. */
 static bool owner_known(const struct dump *d, int type, pid_t pid)
 {
+	const struct task *named = task_find(d, pid);
+
+	if (type == F_OWNER_PID || (named && (type == F_OWNER_TID || named->pgid == pid)))
+		return named;
 	array_each (t, &d->tasks) {
-		if (type == F_OWNER_PID ? t->pid == pid : type == F_OWNER_PGRP && t->pgid == pid)
+		if (type == F_OWNER_PGRP && t->pgid == pid)
 			return true;
 		if (type != F_OWNER_TID)
 			continue;

@@ -37,12 +37,14 @@ static int pid_of(const struct file *f)
 	return value ? (int)strtol(value, NULL, 10) : 0;
 }
 
-/* The process of the tree that PID is (a thread of), or NULL. */
+/* The process of the tree that PID is (a thread of, which is refused), or NULL. */
 static const struct task *task_of(const struct dump *d, pid_t pid)
 {
+	const struct task *found = task_find(d, pid);
+
+	if (found)
+		return found;
 	array_each (t, &d->tasks) {
-		if (t->pid == pid)
-			return t;
 		array_each (th, &t->threads)
 			if (th->tid == pid)
 				return t;

@@ -53,9 +53,14 @@ bool pty_has_slave(struct dump *d, const struct file *master)
 {
 	dev_t wanted = makedev(PTS_MAJOR, pty_index(master)), is;
 
-	array_each (f, &d->files)
-		if (f->kind == KIND_tty && tty_device(f, &is) == 0 && is == wanted)
+	array_each (f, &d->files) {
+		/* /dev/tty may be any */
+		if (f->kind != KIND_tty ||
+		    (f->st.st_rdev != wanted && f->st.st_rdev != makedev(PTMX_MAJOR, 0)))
+			continue;
+		if (tty_device(f, &is) == 0 && is == wanted)
 			return true;
+	}
 	return false;
 }
 
