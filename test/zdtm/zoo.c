@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/bpf.h>
+#include <linux/io_uring.h>
 #include <mqueue.h>
 #include <poll.h>
 #include <sched.h>
@@ -37,9 +38,11 @@ struct zoo {
 	int pipe[2], packets[2], fifo, regular, log, deleted, path, dir, null, full, random;
 	int event, semaphore, timer, alarm, date, signals, memfd, epoll, nested, unix_pair[2];
 	int inotify, fanotify, self, of_child, dead, status, children, ns;
-	char queue_name[32];
+	char queue_name[48];
 	mqd_t queue;
-	int shm, bpf, tun, ptmx, tty;
+	int shm, bpf, tun, ptmx, tty, ring;
+	struct io_uring_params ring_params;
+	uint32_t *ring_tail;
 	aio_context_t aio;
 	char *attached;
 };
@@ -187,6 +190,30 @@ static void make_map(struct zoo *z)
 	check(z->bpf < 0 || map_call(BPF_MAP_UPDATE_ELEM, z->bpf, &value) == 0);
 }
 
+/* If the kernel lets us: a request to do nothing with its completion, that waits, and one that is not submitted. */
+static void make_ring(struct zoo *z)
+{
+	struct io_uring_params *p = &z->ring_params;
+	uint8_t *ring;
+
+	z->ring = (int)syscall(SYS_io_uring_setup, 4, p);
+	if (z->ring < 0)
+		return;
+	ring = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, z->ring, IORING_OFF_SQ_RING);
+	check(ring != MAP_FAILED);
+	z->ring_tail = (uint32_t *)(void *)(ring + p->cq_off.tail);
+	*(uint32_t *)(void *)(ring + p->sq_off.tail) = 1;
+	check(syscall(SYS_io_uring_enter, z->ring, 1, 0, 0, NULL, 0) == 1 && *z->ring_tail == 1);
+	((uint32_t *)(void *)(ring + p->sq_off.array))[1] = 1;
+	*(uint32_t *)(void *)(ring + p->sq_off.tail) = 2;
+}
+
+static void check_ring(const struct zoo *z)
+{
+	check(*z->ring_tail == 1);
+	check(syscall(SYS_io_uring_enter, z->ring, 1, 0, 0, NULL, 0) == 1 && *z->ring_tail == 2);
+}
+
 static void check_kernel(const struct zoo *z)
 {
 	struct io_event event;
@@ -194,14 +221,18 @@ static void check_kernel(const struct zoo *z)
 
 	check(syscall(SYS_io_getevents, z->aio, 1, 1, &event, NULL) == 1);
 	check(event.data == 5 && event.res == 4);
+	if (z->ring >= 0)
+		check_ring(z);
 	check(z->bpf < 0 || (map_call(BPF_MAP_LOOKUP_ELEM, z->bpf, &value) == 0 && value == 42));
 }
 
 static void make_ipc(struct zoo *z)
 {
 	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 16 };
+	struct timespec now;
 
-	snprintf(z->queue_name, sizeof(z->queue_name), "/crtool-zoo-%d", getpid());
+	check(clock_gettime(CLOCK_MONOTONIC, &now) == 0); /* pids come again, in other namespaces */
+	snprintf(z->queue_name, sizeof(z->queue_name), "/crtool-zoo-%d-%ld", getpid(), now.tv_nsec);
 	z->queue = mq_open(z->queue_name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
 	check(z->queue >= 0 && mq_send(z->queue, "queued", 6, 7) == 0);
 	z->shm = shmget(IPC_PRIVATE, 4096, 0600);
@@ -339,6 +370,7 @@ int main(void)
 	make_events(&z);
 	make_aio(&z);
 	make_map(&z);
+	make_ring(&z);
 	make_ipc(&z);
 	make_processes(&z);
 	make_epoll(&z);
