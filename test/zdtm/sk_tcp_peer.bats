@@ -290,3 +290,26 @@ time.sleep(1000)'
 	[[ $output == *"lock the network: CAP_NET_ADMIN is needed in this network namespace"* ]]
 	whole
 }
+
+# The task itself is at home, its socket is not.
+@test "a socket of another network namespace is refused by name" {
+	fresh_dir
+	start nsenter -t $$ -n python3 -c 'import ctypes, os, socket, sys, time
+libc = ctypes.CDLL(None)
+home = os.open("/proc/self/ns/net", os.O_RDONLY)
+there = os.open("/proc/" + sys.argv[1] + "/ns/net", os.O_RDONLY)
+assert libc.setns(there, 0) == 0
+s = socket.socket()
+s.bind(("127.0.0.1", 7777))
+s.listen()
+assert libc.setns(home, 0) == 0
+os.close(home)
+os.close(there)
+open("parked", "w").close()
+time.sleep(1000)' "$netns"
+	within 20 test -e "$dir/parked"
+	inside=()
+	run -4 crtool dump -t "$pid" -D "$(images)" --tcp-established
+	[[ $output == *"fd "*": socket:["*"is of another network namespace than crtool: run crtool in that one"* ]]
+	running "$pid"
+}
