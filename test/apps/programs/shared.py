@@ -3,7 +3,7 @@ import multiprocessing as mp
 import sys
 from multiprocessing import shared_memory
 
-ROUNDS = 400
+ROUNDS = 2000
 
 
 def worker(number, name, total, limit, results):
