@@ -88,6 +88,8 @@ static int check_tree(const struct options *o)
 	int r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)
 		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
+	if (r == 0)
+		r = netlink_queue_parse(o->netlink_queue, &opt.drain_netlink);
 
 	if (r == 0)
 		r = dump_check(&opt);

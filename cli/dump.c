@@ -44,6 +44,8 @@ int command_dump(const struct options *o, int *ret_status)
 	if (r == 0)
 		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
 	if (r == 0)
+		r = netlink_queue_parse(o->netlink_queue, &opt.drain_netlink);
+	if (r == 0)
 		r = keys_read(&(struct key_names){ .sign = o->sign, .encrypt = o->encrypt }, &keys);
 	opt.keys = keys;
 	return r < 0 ? r : dump_run(&opt);

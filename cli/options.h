@@ -33,6 +33,7 @@ struct options {
 	const char *sysv;
 	const char *time;
 	const char *ext_pipe;
+	const char *netlink_queue;
 	const char *fail_at;
 	const char *sign, *verify, *encrypt, *decrypt;
 	const char *topic; /* of help: a command or NULL */

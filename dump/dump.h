@@ -32,6 +32,8 @@ struct task;
 enum ext_pipe { EXT_PIPE_REFUSE, EXT_PIPE_EOF, EXT_PIPE_INHERIT, EXT_PIPE_REOPEN };
 /* -EINVAL, explained (pipe.c). NULL: refused. */
 int ext_pipe_parse(const char *name, enum ext_pipe *ret);
+/* --netlink-queue: -EINVAL, explained (sk_netlink.c). NULL: refused. */
+int netlink_queue_parse(const char *name, bool *ret_drain);
 
 enum tcp_policy { TCP_REFUSED, TCP_CARRIED, TCP_LET_GO };
 
@@ -54,6 +56,7 @@ struct dump_options {
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
 	enum ext_pipe ext_pipe;
+	bool drain_netlink; /* --netlink-queue drain */
 	struct words external;
 	struct words ext_unix; /* sk_unix_ext.c */
 	enum sysv_policy sysv;

@@ -1,4 +1,5 @@
 /* Descriptors of kinds that no room owns, one of each. */
+#include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -7,7 +8,8 @@
 
 int main(void)
 {
-	int packet = socket(AF_PACKET, SOCK_DGRAM, 0), netlink = socket(AF_NETLINK, SOCK_RAW, 0);
+	int packet = socket(AF_PACKET, SOCK_DGRAM, 0);
+	int netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
 
 	check(packet >= 0);
 	check(netlink >= 0);
