@@ -12,7 +12,7 @@ many_times() {
 
 @test "a pipeline of five processes in mid-stream" {
 	begin() {
-		start bash -c 'seq 1 8000000 | tee numbers | tr 1 2 | sed s/3/45/ | sha256sum'
+		start bash -c 'seq 1 15000000 | tee numbers | tr 1 2 | sed s/3/45/ | sha256sum'
 		within 20 bytes numbers 2000000
 	}
 	carry dump_and_restore_twice dump_running
