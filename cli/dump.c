@@ -22,6 +22,7 @@ int command_dump(const struct options *o, int *ret_status)
 		.fail_at = o->fail_at,
 		.wipe_dontdump = o->wipe_dontdump,
 		.file_contents = o->file_contents,
+		.lose_landlock = o->lose_landlock,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
 		.ext_unix = o->ext_unix,

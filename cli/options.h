@@ -41,7 +41,7 @@ struct options {
 	unsigned timeout_ms;
 	bool leave_running, leave_stopped, no_sync, snapshot;
 	bool file_contents, wipe_dontdump;
-	bool detach, explain, report, new_pidns, shell_job;
+	bool lose_landlock, detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;
 	bool json, help;
 	struct words on_unknown_fd;

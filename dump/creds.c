@@ -7,13 +7,13 @@
  * for it would make one).
  */
 #include <errno.h>
-#include <linux/landlock.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/landlock.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -24,15 +24,29 @@ enum { ASK_SECUREBITS, ASK_DUMPABLE, ASK_PDEATHSIG, ASK_THREAD_KEYRING, ASK_PROC
 
 #define SUID_DUMP_ROOT 2 /* include/linux/sched/coredump.h */
 
+struct answers {
+	int pdeathsig;
+	uint64_t landlock; /* of the leader: see landlock_ask() */
+};
+
 static int creds_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
-	ret->at = script_alloc(s, sizeof(int));
+	struct answers *answers;
+	uint64_t landlock = 0;
+	int r = 0;
+
+	ret->at = script_alloc(s, sizeof(*answers));
+	answers = script_at(s, ret->at);
 	ret->first = script_call(s, SYS_prctl, PR_GET_SECUREBITS);
 	script_call(s, SYS_prctl, PR_GET_DUMPABLE);
-	script_call(s, SYS_prctl, PR_GET_PDEATHSIG, ret->at);
+	script_call(s, SYS_prctl, PR_GET_PDEATHSIG, ret->at + offsetof(struct answers, pdeathsig));
 	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0);
 	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
-	return 0;
+	if (th == th->task->threads.v)
+		r = landlock_ask(d, th, s, &landlock);
+	if (answers)
+		answers->landlock = landlock;
+	return r;
 }
 
 /* All groups of the text, in a fresh array. */
@@ -57,20 +71,37 @@ static int groups_list(const char *at, uint32_t **ret, size_t *ret_n)
 
 static void take_answers_of(Img__Creds *msg, const struct script *s, const struct ask *ask)
 {
-	const int *pdeathsig = script_at(s, ask->at);
+	const struct answers *answers = script_at(s, ask->at);
 
 	msg->securebits = (uint32_t)script_result(s, ask->first + ASK_SECUREBITS);
 	msg->dumpable = (uint32_t)script_result(s, ask->first + ASK_DUMPABLE);
-	msg->pdeathsig = (uint32_t)*pdeathsig;
+	msg->pdeathsig = (uint32_t)answers->pdeathsig;
 }
 
-/*
- * landlock(7): nothing tells from outside whether a task is confined. Without
- * CAP_SYS_ADMIN only one with no_new_privs can be.
- */
-static bool has_landlock(void)
+/* What could not be asked, or is a thread's own, is said to be possible where no_new_privs speaks for it. */
+static int take_landlock(struct dump *d, const struct thread *th, const Img__Creds *msg,
+                         const struct script *s, const struct ask *ask)
 {
-	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+	const struct answers *answers = script_at(s, ask->at);
+	size_t which = (size_t)(th - th->task->threads.v);
+	unsigned layers = 0;
+	enum landlock found;
+
+	if (which > 1)
+		return 0;
+	found = which ? LANDLOCK_UNKNOWN : landlock_answer(s, answers->landlock, &layers);
+	if (found == LANDLOCK_UNKNOWN && msg->no_new_privs)
+		lose("%s: a Landlock sandbox%s, if it is in one: that could not be asked",
+		     task_name(th->task), which ? " of a thread's own" : "");
+	if (found != LANDLOCK_IN)
+		return 0;
+	if (!d->opt->lose_landlock)
+		return fail(-ENOTSUP,
+		            "%s: is in a Landlock sandbox (%u of 16 layers), whose rules no kernel "
+		            "tells; --lose-landlock saves it without",
+		            task_name(th->task), layers);
+	lose("%s: its Landlock sandbox (%u of 16 layers)", task_name(th->task), layers);
+	return 0;
 }
 
 static void report_losses(const struct thread *th, const Img__Creds *msg, const struct script *s,
@@ -86,9 +117,6 @@ static void report_losses(const struct thread *th, const Img__Creds *msg, const 
 		lose("%s: thread %d: its keyring", task_name(th->task), th->tid);
 	if (script_result(s, ask->first + ASK_PROCESS_KEYRING) > 0 && leader)
 		lose("%s: its process keyring", task_name(th->task));
-	if (msg->no_new_privs && leader && has_landlock())
-		lose("%s: a Landlock sandbox, if it is in one: no kernel shows that",
-		     task_name(th->task));
 }
 
 /* What STATUS tells of thread TID; the rest is in MSG. */
@@ -139,6 +167,9 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	if (r < 0)
 		return r;
 	report_losses(th, &msg, s, ask);
+	r = take_landlock(d, th, &msg, s, ask);
+	if (r < 0)
+		return r;
 	return th->task->headless && th == th->task->threads.v ? put_exited(d, th, &msg) : 0;
 }
 

@@ -60,6 +60,7 @@ struct dump_options {
 	struct words external;
 	struct words ext_unix; /* sk_unix_ext.c */
 	enum sysv_policy sysv;
+	bool lose_landlock; /* save who is in a Landlock sandbox without it */
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };

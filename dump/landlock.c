@@ -1,0 +1,165 @@
+/*
+ * Is a task in a Landlock sandbox? See landlock.h.
+ *
+ * The thread that counts is nobody's child: no SIGCHLD, nothing to wait for. It
+ * shares the descriptors, since a copy of the table would flush all files at its end, and
+ * has all signals blocked. The leader waits for its end, in a call in which it can be stopped.
+ * No call of it may end its script early, for that would end the task: all may answer anything.
+ *
+ * It is traced by nobody. So it is not sent where that matters: into a task with
+ * seccomp filters, which are suspended for tracees alone, and into a stopped one, where it would stop.
+ */
+#include "dump/landlock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/landlock.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+#define LAYERS 16 /* LANDLOCK_MAX_NUM_LAYERS */
+
+enum { OP_NO_NEW_PRIVS, OP_CREATE, OP_RESTRICT, OP_CLOSE = OP_RESTRICT + LAYERS, OP_EXIT, OPS };
+
+struct answer {
+	int64_t ruleset; /* the descriptor that it must be */
+	uint64_t ops;    /* of the thread that counts */
+};
+
+static bool has_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
+/* The number that the next descriptor of T gets. */
+static int lowest_free(const struct task *t)
+{
+	int fd = 0;
+
+	array_each (e, &t->fds)
+		if (e->fd == fd)
+			fd++;
+	return fd;
+}
+
+/* Does nobody else open anything meanwhile? */
+static bool has_own_files(const struct dump *d, struct task *t)
+{
+	array_each (other, &d->tasks)
+		if (other != t && other->shares[TABLE_FILES] == t->shares[TABLE_FILES])
+			return false;
+	return true;
+}
+
+static bool can_be_asked(const struct dump *d, const struct thread *th)
+{
+	struct task *t = th->task;
+	uint64_t seccomp = 1;
+
+	status_u64(th->status, "Seccomp", 10, &seccomp);
+	return t->state == TASK_ALIVE && !t->headless && !th->tracee.stop_signal && !seccomp &&
+	       has_own_files(d, t);
+}
+
+static void emit_count(struct script *own, int fd)
+{
+	const struct landlock_ruleset_attr attr = { .handled_access_fs =
+		                                            LANDLOCK_ACCESS_FS_EXECUTE };
+
+	script_ask(own, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	script_ask(own, SYS_landlock_create_ruleset, script_put(own, &attr, sizeof(attr)),
+	           sizeof(attr.handled_access_fs), 0);
+	for (int i = 0; i < LAYERS; i++)
+		script_ask(own, SYS_landlock_restrict_self, fd, 0);
+	script_ask(own, SYS_close, fd);
+	script_ask(own, SYS_exit, 0);
+}
+
+/*
+ * Until the word at ALIVE is cleared (CLONE_CHILD_CLEARTID). The kernel has written the number of the thread into
+ * the seconds of LONGEST (CLONE_PARENT_SETTID): there is nothing to wait for where there is no thread.
+ */
+static void emit_wait(struct script *s, uint64_t alive, uint64_t longest)
+{
+	script_ask(s, SYS_futex, alive, FUTEX_WAIT, 1, longest);
+}
+
+/* The thread with its script; of the memory there is only that of S. */
+static int emit_thread(struct script *s, struct script *own, struct answer *answer)
+{
+	static const struct timespec none;
+	const uint32_t alive = 1;
+	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+		                            CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
+		                            CLONE_CHILD_CLEARTID,
+		                   .parent_tid = script_put(s, &none, sizeof(none)),
+		                   .child_tid = script_put(s, &alive, sizeof(alive)),
+		                   .stack_size = ARENA_STACK };
+	const struct script_head *head;
+	int r = script_head(own);
+
+	if (r == 0) {
+		emit_count(own, (int)answer->ruleset);
+		r = script_finish(own, 0, 0, NULL, 0);
+	}
+	if (r < 0)
+		return r;
+	head = script_at(own, own->head);
+	answer->ops = head->ops;
+	args.stack = own->stack - ARENA_STACK;
+	script_op(
+		s, OP_CLONE, EXPECT_ANY, 0, SYS_clone3,
+		(const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own->head });
+	emit_wait(s, args.child_tid, args.parent_tid);
+	return 0;
+}
+
+int landlock_ask(struct dump *d, struct thread *th, struct script *s, uint64_t *ret_at)
+{
+	auto_(script_done) struct script own = {};
+	struct answer *answer;
+	int r;
+
+	*ret_at = 0;
+	if (!has_landlock() || !can_be_asked(d, th))
+		return 0;
+	*ret_at = script_alloc(s, sizeof(*answer));
+	answer = script_at(s, *ret_at);
+	if (!answer)
+		return -ENOSPC;
+	answer->ruleset = lowest_free(th->task);
+	script_init(&own, s->arena);
+	own.room = s->room;
+	r = emit_thread(s, &own, answer);
+	return r < 0 ? fail(r, "%s: script that counts Landlock layers", task_name(th->task)) : 0;
+}
+
+enum landlock landlock_answer(const struct script *s, uint64_t at, unsigned *ret_layers)
+{
+	const struct answer *answer = at ? script_at(s, at) : NULL;
+	const struct op *ops;
+	unsigned added = 0;
+
+	if (!has_landlock())
+		return LANDLOCK_FREE;
+	/* It was in the target's memory for a while: believe it only as far as it is ours. */
+	if (!answer || !script_at(s, answer->ops + OPS * sizeof(*ops) - 1))
+		return LANDLOCK_UNKNOWN;
+	ops = script_at(s, answer->ops);
+	if (!ops || ops[OP_CREATE].result != answer->ruleset)
+		return LANDLOCK_UNKNOWN;
+	while (added < LAYERS && ops[OP_RESTRICT + added].result == 0)
+		added++;
+	if (added == LAYERS)
+		return ops[OP_CLOSE].result == 0 ? LANDLOCK_FREE : LANDLOCK_UNKNOWN;
+	if (ops[OP_RESTRICT + added].result != -E2BIG)
+		return LANDLOCK_UNKNOWN;
+	*ret_layers = LAYERS - added;
+	return LANDLOCK_IN;
+}

@@ -1,0 +1,52 @@
+load lib/zdtm
+
+setup() {
+	"$BUILD/test/zdtm/landlock" --probe 3>&- 2>/dev/null || skip "no Landlock"
+}
+
+@test "a task in no Landlock sandbox is seen to be free, with and without no_new_privs" {
+	local to
+
+	zdtm landlock 0
+	zdtm landlock 0 nnp
+	park landlock 0 nnp
+	to=$(images)
+	run -0 crtool dump -R -t "$pid" -D "$to"
+	[[ $output != *Landlock* ]]
+	release
+}
+
+# refused LAYERS ARGS: by name, again and again, and the target runs on as it was.
+refused() {
+	park landlock "$@"
+	for _ in 1 2 3; do
+		run -4 crtool dump -t "$pid" -D "$(images)"
+		[[ $output == *"is in a Landlock sandbox ($1 of 16 layers)"* ]]
+		running "$pid"
+	done
+	release
+}
+
+@test "a Landlock sandbox is refused by name, also where no_new_privs does not speak of it" {
+	refused 1
+	refused 3
+	refused 16 nnp
+}
+
+@test "--lose-landlock saves without the sandbox, and says so" {
+	local to
+
+	park landlock 3 nnp restored
+	to=$(images)
+	run -0 crtool dump -t "$pid" -D "$to" --lose-landlock
+	[[ $output == *"not carried: "*"its Landlock sandbox (3 of 16 layers)"* ]]
+	crtool restore -d -D "$to"
+	release
+}
+
+@test "who has seccomp filters is not asked: the possibility is reported" {
+	park landlock 1 nnp seccomp
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"not carried: "*"a Landlock sandbox, if it is in one"* ]]
+	release
+}

@@ -1,0 +1,103 @@
+/*
+ * landlock LAYERS [nnp] [seccomp]: in so many Landlock domains, or none. What counted them
+ * has left nothing behind: no signal, child, thread, descriptor or layer.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static int add_layer(void)
+{
+	const struct landlock_ruleset_attr attr = { .handled_access_fs =
+		                                            LANDLOCK_ACCESS_FS_MAKE_CHAR };
+	int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(uint64_t), 0);
+	int r;
+
+	check(fd >= 0);
+	r = (int)syscall(SYS_landlock_restrict_self, fd, 0);
+	check(close(fd) == 0);
+	return r;
+}
+
+static int free_layers(void)
+{
+	pid_t pid = fork();
+	int status, n = 0;
+
+	check(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		while (add_layer() == 0)
+			n++;
+		_exit(n);
+	}
+	check(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	check(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void filter(void)
+{
+	struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	const struct sock_fprog prog = { 1, allow };
+
+	check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
+}
+
+int main(int argc, char **argv)
+{
+	int layers = argc > 1 ? atoi(argv[1]) : 0, left, nnp = argc > 2;
+	int threads = entries("/proc/self/task"), fds;
+	bool restored = argc > 3 && !strcmp(argv[3], "restored");
+	sigset_t set;
+
+	if (argc > 1 && !strcmp(argv[1], "--probe"))
+		return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) <= 0;
+	if (argc > 2)
+		check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	for (int i = 0; i < layers; i++)
+		check(add_layer() == 0);
+	left = free_layers();
+	check(left == 16 - layers);
+	if (argc > 3 && !strcmp(argv[3], "seccomp"))
+		filter();
+	close(5); /* a gap below 7 */
+	check(dup2(0, 7) == 7);
+	fds = entries("/proc/self/fd");
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+
+	zdtm_park();
+
+	check(sigpending(&set) == 0 && !sigismember(&set, SIGCHLD));
+	check(waitpid(-1, NULL, __WALL) < 0 && errno == ECHILD);
+	check(entries("/proc/self/task") == threads && entries("/proc/self/fd") == fds);
+	check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == nnp);
+	check(free_layers() == (restored ? 16 : left));
+	return zdtm_pass();
+}
