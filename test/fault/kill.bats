@@ -31,3 +31,9 @@ load lib/points
 	victim=(fault/family)
 	points KILL
 }
+
+@test "killed at any call, a task whose Landlock layers are counted runs on" {
+	"$BUILD/test/zdtm/landlock" --probe 3>&- 2>/dev/null || skip "no Landlock"
+	victim=(landlock 0)
+	points KILL
+}
