@@ -17,7 +17,6 @@
 #include <linux/sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -28,8 +27,8 @@
 enum { OP_NO_NEW_PRIVS, OP_CREATE, OP_RESTRICT, OP_CLOSE = OP_RESTRICT + LAYERS, OP_EXIT, OPS };
 
 struct answer {
-	int64_t ruleset; /* the descriptor that it must be */
-	uint64_t ops;    /* of the thread that counts */
+	int64_t ruleset;    /* the descriptor that it must be */
+	uint64_t head, ops; /* of the script of the thread that counts */
 };
 
 static bool has_landlock(void)
@@ -82,23 +81,27 @@ static void emit_count(struct script *own, int fd)
 }
 
 /*
- * Until the word at ALIVE is cleared (CLONE_CHILD_CLEARTID). The kernel has written the number of the thread into
- * the seconds of LONGEST (CLONE_PARENT_SETTID): there is nothing to wait for where there is no thread.
+ * Until the word at ALIVE is cleared (CLONE_CHILD_CLEARTID). At MADE is the number of the thread (CLONE_PARENT_SETTID),
+ * which serves as the bits to be woken for: where there is no thread there are none, which the
+ * call refuses. Not with a time-out, which would do the same: a wait that has one and is interrupted takes the restart
+ * block of the call that the thread was frozen in.
  */
-static void emit_wait(struct script *s, uint64_t alive, uint64_t longest)
+static void emit_wait(struct script *s, uint64_t alive, uint64_t made)
 {
-	script_ask(s, SYS_futex, alive, FUTEX_WAIT, 1, longest);
+	const uint64_t bitset = 5; /* argument */
+
+	script_op(s, OP_FETCH, EXPECT_ANY, 0, 0, (const uint64_t[6]){ made, bitset });
+	script_ask(s, SYS_futex, alive, FUTEX_WAIT_BITSET, 1, 0, 0, 0);
 }
 
 /* The thread with its script; of the memory there is only that of S. */
 static int emit_thread(struct script *s, struct script *own, struct answer *answer)
 {
-	static const struct timespec none;
 	const uint32_t alive = 1;
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-		                            CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
+		                            CLONE_THREAD | CLONE_PARENT_SETTID |
 		                            CLONE_CHILD_CLEARTID,
-		                   .parent_tid = script_put(s, &none, sizeof(none)),
+		                   .parent_tid = script_alloc(s, sizeof(uint64_t)),
 		                   .child_tid = script_put(s, &alive, sizeof(alive)),
 		                   .stack_size = ARENA_STACK };
 	const struct script_head *head;
@@ -111,6 +114,7 @@ static int emit_thread(struct script *s, struct script *own, struct answer *answ
 	if (r < 0)
 		return r;
 	head = script_at(own, own->head);
+	answer->head = own->head;
 	answer->ops = head->ops;
 	args.stack = own->stack - ARENA_STACK;
 	script_op(
@@ -140,6 +144,17 @@ int landlock_ask(struct dump *d, struct thread *th, struct script *s, uint64_t *
 	return r < 0 ? fail(r, "%s: script that counts Landlock layers", task_name(th->task)) : 0;
 }
 
+/* Its ops, once it has come to its end. It was in the target's memory: believe it only as far as it is ours. */
+static const struct op *ops_done(const struct script *s, const struct answer *answer)
+{
+	const struct script_head *head = script_at(s, answer->head);
+
+	if (!head || !script_at(s, answer->head + sizeof(*head) - 1) || head->at != OP_EXIT)
+		return NULL;
+	return script_at(s, answer->ops + OPS * sizeof(struct op) - 1) ? script_at(s, answer->ops)
+	                                                               : NULL;
+}
+
 enum landlock landlock_answer(const struct script *s, uint64_t at, unsigned *ret_layers)
 {
 	const struct answer *answer = at ? script_at(s, at) : NULL;
@@ -148,10 +163,7 @@ enum landlock landlock_answer(const struct script *s, uint64_t at, unsigned *ret
 
 	if (!has_landlock())
 		return LANDLOCK_FREE;
-	/* It was in the target's memory for a while: believe it only as far as it is ours. */
-	if (!answer || !script_at(s, answer->ops + OPS * sizeof(*ops) - 1))
-		return LANDLOCK_UNKNOWN;
-	ops = script_at(s, answer->ops);
+	ops = answer ? ops_done(s, answer) : NULL;
 	if (!ops || ops[OP_CREATE].result != answer->ruleset)
 		return LANDLOCK_UNKNOWN;
 	while (added < LAYERS && ops[OP_RESTRICT + added].result == 0)

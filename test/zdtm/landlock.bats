@@ -44,9 +44,14 @@ refused() {
 	release
 }
 
-@test "who has seccomp filters is not asked: the possibility is reported" {
-	park landlock 1 nnp seccomp
+# unknown HOW: the possibility is reported, and the target runs on as it was.
+unknown() {
+	park landlock 1 nnp "$1"
 	run -0 crtool dump -R -t "$pid" -D "$(images)"
 	[[ $output == *"not carried: "*"a Landlock sandbox, if it is in one"* ]]
 	release
 }
+
+@test "who has seccomp filters is not asked: the possibility is reported" { unknown seccomp; }
+
+@test "who can have no other thread is not asked: the possibility is reported" { unknown limited; }

@@ -1,6 +1,7 @@
 /*
- * landlock LAYERS [nnp] [seccomp]: in so many Landlock domains, or none. What counted them
- * has left nothing behind: no signal, child, thread, descriptor or layer.
+ * landlock LAYERS [nnp] [seccomp|limited|restored]: in so many Landlock domains, or none. What counted them
+ * has left nothing behind: no signal, child, thread, descriptor or layer. "limited" can have no
+ * other thread meanwhile, "restored" has lost the sandbox in the end.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,11 +70,22 @@ static void filter(void)
 	check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
 }
 
+/* Nobody can be made by this user, or by us, any more; with SOFT again. */
+static void limit_threads(rlim_t soft)
+{
+	struct rlimit limit;
+
+	check(getrlimit(RLIMIT_NPROC, &limit) == 0);
+	limit.rlim_cur = soft ? soft : limit.rlim_max;
+	check(setrlimit(RLIMIT_NPROC, &limit) == 0);
+	check(soft == 0 || setresuid(54321, 54321, 54321) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	int layers = argc > 1 ? atoi(argv[1]) : 0, left, nnp = argc > 2;
 	int threads = entries("/proc/self/task"), fds;
-	bool restored = argc > 3 && !strcmp(argv[3], "restored");
+	const char *how = argc > 3 ? argv[3] : "";
 	sigset_t set;
 
 	if (argc > 1 && !strcmp(argv[1], "--probe"))
@@ -83,10 +96,12 @@ int main(int argc, char **argv)
 		check(add_layer() == 0);
 	left = free_layers();
 	check(left == 16 - layers);
-	if (argc > 3 && !strcmp(argv[3], "seccomp"))
+	if (!strcmp(how, "seccomp"))
 		filter();
-	close(5); /* a gap below 7 */
-	check(dup2(0, 7) == 7);
+	if (!strcmp(how, "limited"))
+		limit_threads(1);
+	close(STDIN_FILENO); /* the first that is free */
+	check(dup2(1, 7) == 7);
 	fds = entries("/proc/self/fd");
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
@@ -98,6 +113,7 @@ int main(int argc, char **argv)
 	check(waitpid(-1, NULL, __WALL) < 0 && errno == ECHILD);
 	check(entries("/proc/self/task") == threads && entries("/proc/self/fd") == fds);
 	check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == nnp);
-	check(free_layers() == (restored ? 16 : left));
+	limit_threads(0);
+	check(free_layers() == (strcmp(how, "restored") ? left : 16));
 	return zdtm_pass();
 }
