@@ -11,13 +11,47 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
+#include <linux/vm_sockets.h>
+
 #include "dump/dump.h"
 #include "lib/cleanup.h"
 
+/* By the names that socket(2) and the kernel have for them. */
 static const char *const families[] = {
-	[AF_UNIX] = "unix",     [AF_INET] = "IPv4",  [AF_INET6] = "IPv6",  [AF_NETLINK] = "netlink",
-	[AF_PACKET] = "packet", [AF_ALG] = "crypto", [AF_VSOCK] = "vsock",
+	[AF_UNIX] = "unix",          [AF_INET] = "IPv4",
+	[AF_INET6] = "IPv6",         [AF_NETLINK] = "netlink",
+	[AF_PACKET] = "packet",      [AF_ALG] = "AF_ALG, kernel crypto",
+	[AF_VSOCK] = "vsock",        [AF_AX25] = "AF_AX25",
+	[AF_IPX] = "AF_IPX",         [AF_APPLETALK] = "AF_APPLETALK",
+	[AF_X25] = "AF_X25",         [AF_KEY] = "AF_KEY, IPsec keys",
+	[AF_RDS] = "AF_RDS",         [AF_PPPOX] = "AF_PPPOX, PPP or L2TP",
+	[AF_LLC] = "AF_LLC",         [AF_IB] = "AF_IB, InfiniBand",
+	[AF_MPLS] = "AF_MPLS",       [AF_CAN] = "AF_CAN",
+	[AF_TIPC] = "AF_TIPC",       [AF_BLUETOOTH] = "Bluetooth",
+	[AF_RXRPC] = "AF_RXRPC",     [AF_ISDN] = "AF_ISDN",
+	[AF_PHONET] = "AF_PHONET",   [AF_IEEE802154] = "AF_IEEE802154",
+	[AF_NFC] = "AF_NFC",         [AF_KCM] = "AF_KCM, kernel connection multiplexor",
+	[AF_QIPCRTR] = "AF_QIPCRTR", [AF_SMC] = "AF_SMC",
+	[AF_XDP] = "AF_XDP",         [45] = "AF_MCTP",
 };
+
+static const struct {
+	int number;
+	const char *name;
+} protocols[] = {
+	{ IPPROTO_TCP, "TCP" },     { IPPROTO_UDP, "UDP" },   { IPPROTO_UDPLITE, "UDP-Lite" },
+	{ IPPROTO_SCTP, "SCTP" },   { IPPROTO_DCCP, "DCCP" }, { IPPROTO_ICMP, "ping" },
+	{ IPPROTO_ICMPV6, "ping" }, { 262, "MPTCP" },         { 256, "SMC" },
+	{ 115, "L2TP/IP" },
+};
+
+static const char *inet_protocol(int type, int protocol)
+{
+	for (size_t i = 0; type != SOCK_RAW && i < ARRAY_SIZE(protocols); i++)
+		if (protocols[i].number == protocol)
+			return protocols[i].name;
+	return type == SOCK_RAW ? "raw" : "socket of an unknown protocol";
+}
 
 static const char *socket_protocol(int family, int type, int protocol)
 {
@@ -25,9 +59,7 @@ static const char *socket_protocol(int family, int type, int protocol)
 		return type == SOCK_STREAM  ? "stream"
 		       : type == SOCK_DGRAM ? "datagram"
 		                            : "seqpacket";
-	if (family != AF_INET && family != AF_INET6)
-		return "socket";
-	return protocol == IPPROTO_TCP ? "TCP" : protocol == IPPROTO_UDP ? "UDP" : "raw";
+	return family == AF_INET || family == AF_INET6 ? inet_protocol(type, protocol) : "socket";
 }
 
 /* "1.2.3.4:80", "/run/x.sock", "@x"; "" when it has none. */
@@ -36,6 +68,7 @@ static void address_format(const struct sockaddr_storage *a, socklen_t len, char
 	const struct sockaddr_in *in = (const void *)a;
 	const struct sockaddr_in6 *in6 = (const void *)a;
 	const struct sockaddr_un *un = (const void *)a;
+	const struct sockaddr_vm *vm = (const void *)a;
 	char text[INET6_ADDRSTRLEN] = "";
 
 	*buf = '\0';
@@ -44,6 +77,8 @@ static void address_format(const struct sockaddr_storage *a, socklen_t len, char
 	else if (a->ss_family == AF_INET6 &&
 	         inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text)))
 		snprintf(buf, size, "[%s]:%d", text, ntohs(in6->sin6_port));
+	else if (a->ss_family == AF_VSOCK && vm->svm_port != VMADDR_PORT_ANY)
+		snprintf(buf, size, "cid %u port %u", vm->svm_cid, vm->svm_port);
 	else if (a->ss_family == AF_UNIX && len > sizeof(sa_family_t))
 		snprintf(buf, size, "%s%.*s", un->sun_path[0] ? "" : "@",
 		         (int)(len - sizeof(sa_family_t)) - !un->sun_path[0],

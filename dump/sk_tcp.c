@@ -115,11 +115,29 @@ static int check_connection(const struct dump *d, const struct file *f, const st
 	            file_name(f), file_describe(f));
 }
 
+/* Another protocol between TCP and the program. */
+static int check_ulp(const struct file *f, int fd)
+{
+	char ulp[16] = "";
+	socklen_t len = sizeof(ulp) - 1;
+
+	if (f->sock.protocol != IPPROTO_TCP ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_ULP, ulp, &len) < 0 || !*ulp)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s (%s): the kernel itself %s it (TCP_ULP %s): not supported by this version",
+	            file_name(f), file_describe(f), !strcmp(ulp, "tls") ? "encrypts" : "works on",
+	            ulp);
+}
+
 static int sk_tcp_check(struct dump *d, const struct file *f)
 {
 	auto_close int fd = file_steal(f);
 	struct sock s;
 	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
+
+	if (r == 0)
+		r = check_ulp(f, fd);
 
 	if (r == 0)
 		r = sock_read(f, fd, &s);

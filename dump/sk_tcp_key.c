@@ -23,7 +23,7 @@ static int keyed_find(const struct inet_diag_msg *msg, const struct nlattr *attr
 {
 	struct keyed *k = arg;
 
-	if (!inetdiag_find(attrs, size, INET_DIAG_MD5SIG))
+	if (!sockdiag_find(attrs, size, INET_DIAG_MD5SIG))
 		return 0;
 	array_each (f, &k->d->files)
 		if (f->kind == KIND_sk_tcp && f->policy == FD_CARRY &&

@@ -5,9 +5,6 @@
 #include "dump/sk_unix_diag.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +13,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
-#include "lib/cleanup.h"
+#include "lib/sockdiag.h"
 
 /* Who waits for whom. */
 struct waiting {
@@ -30,24 +27,6 @@ struct unix_socks {
 	ARRAY(uint32_t) clients;           /* as the listeners have them ... */
 	ARRAY(uint32_t) runs;              /* ... in runs: listener, first, count */
 };
-
-static int diag_ask(int nl)
-{
-	struct {
-		struct nlmsghdr head;
-		struct unix_diag_req req;
-	} msg = {
-		.head = { .nlmsg_len = sizeof(msg),
-		          .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-		          .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.req = { .sdiag_family = AF_UNIX,
-		         .udiag_states = ~0U,
-		         .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_VFS |
-		                       UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN },
-	};
-
-	return send(nl, &msg, sizeof(msg), 0) < 0 ? -errno : 0;
-}
 
 /* FNV-1a: names that are no files are told apart by it. */
 static uint64_t name_hash(const uint8_t *name, size_t len)
@@ -82,13 +61,13 @@ static int icons_add(struct unix_socks *socks, uint32_t listener, const uint32_t
 	return 0;
 }
 
-static int attribute_take(struct unix_socks *socks, struct unix_sock *sock, const struct rtattr *a)
+static int attribute_take(struct unix_socks *socks, struct unix_sock *sock, const struct nlattr *a)
 {
-	const void *data = RTA_DATA(a);
+	const void *data = sockdiag_data(a);
 	const struct unix_diag_vfs *vfs = data;
 	const struct unix_diag_rqlen *len = data;
 
-	switch (a->rta_type) {
+	switch (a->nla_type) {
 	case UNIX_DIAG_PEER:
 		sock->peer = *(const uint32_t *)data;
 		sock->has_peer = true;
@@ -96,7 +75,7 @@ static int attribute_take(struct unix_socks *socks, struct unix_sock *sock, cons
 	case UNIX_DIAG_NAME:
 		sock->named = true;
 		if (!sock->place[0])
-			sock->place[1] = name_hash(data, RTA_PAYLOAD(a));
+			sock->place[1] = name_hash(data, sockdiag_size(a));
 		break;
 	case UNIX_DIAG_VFS:
 		sock->place[0] = vfs->udiag_vfs_dev;
@@ -110,24 +89,24 @@ static int attribute_take(struct unix_socks *socks, struct unix_sock *sock, cons
 		sock->shutdown = *(const uint8_t *)data;
 		break;
 	case UNIX_DIAG_ICONS:
-		return icons_add(socks, sock->ino, data, RTA_PAYLOAD(a) / sizeof(uint32_t));
+		return icons_add(socks, sock->ino, data, sockdiag_size(a) / sizeof(uint32_t));
 	}
 	return 0;
 }
 
-static int sock_add(struct unix_socks *socks, const struct nlmsghdr *h)
+static int sock_add(const void *data, size_t size, void *arg)
 {
-	const struct unix_diag_msg *msg = NLMSG_DATA(h);
+	const struct unix_diag_msg *msg = data;
+	struct unix_socks *socks = arg;
 	struct unix_sock *sock = array_add(&socks->all), *listener;
-	int len = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*msg));
 
 	if (!sock)
 		return -ENOMEM;
 	sock->ino = msg->udiag_ino;
 	sock->type = msg->udiag_type;
 	sock->state = msg->udiag_state;
-	for (const struct rtattr *a = (const struct rtattr *)(msg + 1); RTA_OK(a, len);
-	     a = RTA_NEXT(a, len)) {
+	for (const struct nlattr *a = sockdiag_attrs(data, sizeof(*msg), size, &size); size;
+	     a = sockdiag_next(a, &size)) {
 		int r = attribute_take(socks, sock, a);
 
 		if (r < 0)
@@ -139,23 +118,6 @@ static int sock_add(struct unix_socks *socks, const struct nlmsghdr *h)
 	if (listener)
 		*listener = *sock;
 	return listener ? 0 : -ENOMEM;
-}
-
-/* One piece of the answer. 1: it was the last. */
-static int diag_take(struct unix_socks *socks, const void *buf, size_t size)
-{
-	for (const struct nlmsghdr *h = buf; NLMSG_OK(h, size); h = NLMSG_NEXT(h, size)) {
-		int r;
-
-		if (h->nlmsg_type == NLMSG_DONE)
-			return 1;
-		if (h->nlmsg_type == NLMSG_ERROR)
-			return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
-		r = sock_add(socks, h);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 static int sock_compare(const void *a, const void *b)
@@ -195,19 +157,16 @@ static void socks_sort(struct unix_socks *socks)
 
 static int socks_read(struct unix_socks *socks)
 {
-	auto_close int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	auto_free char *buf = malloc(1 << 16);
-	int r = nl < 0 ? -errno : buf ? diag_ask(nl) : -ENOMEM;
+	struct unix_diag_req req = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = ~0U,
+		.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_VFS |
+		              UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN,
+	};
+	int r = sockdiag_each(&req, sizeof(req), sock_add, socks);
 
-	while (r == 0) {
-		ssize_t n = recv(nl, buf, 1 << 16, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		r = n < 0 ? -errno : diag_take(socks, buf, (size_t)n);
-	}
 	socks_sort(socks);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static int socks_need(struct dump *d)

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lib/sockdiag.h"
 
 #define INETDIAG_ALL (~0U) /* states */
 
@@ -17,6 +18,3 @@ int inetdiag_each(int family, int protocol, uint32_t states, uint8_t ext,
                   int (*each)(const struct inet_diag_msg *msg, const struct nlattr *attrs,
                               size_t size, void *arg),
                   void *arg);
-
-/* The attribute of that type, or NULL. */
-const struct nlattr *inetdiag_find(const struct nlattr *attrs, size_t size, uint16_t type);

@@ -25,17 +25,7 @@
 
 static int in_socket_packet(void)
 {
-	return socket(AF_PACKET, SOCK_RAW, 0);
-}
-
-static int in_socket_alg(void)
-{
-	return socket(AF_ALG, SOCK_SEQPACKET, 0);
-}
-
-static int in_socket_vsock(void)
-{
-	return socket(AF_VSOCK, SOCK_STREAM, 0);
+	return socket(AF_INET, SOCK_PACKET, 0);
 }
 
 /* An idle one that is not polled is carried. */
@@ -130,8 +120,6 @@ static const struct {
 	int (*get)(void);
 } odds[] = {
 	{ "socket-packet", in_socket_packet },
-	{ "socket-alg", in_socket_alg },
-	{ "socket-vsock", in_socket_vsock },
 	{ "io_uring", in_io_uring },
 	{ "userfaultfd", in_userfaultfd },
 	{ "perf", in_perf },

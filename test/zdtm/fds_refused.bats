@@ -3,7 +3,7 @@ load lib/zdtm
 @test "a kind that is not carried is refused by name, the program runs on" {
 	park fds_refused
 	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"task $pid (fds_refused): fd 3: socket:["*"] (packet socket): not supported by this version"* ]]
+	[[ $output == *"task $pid (fds_refused): fd 3: socket:["*"] (packet socket): is of the obsolete type SOCK_PACKET: not supported by this version"* ]]
 	running "$pid"
 	release
 }

@@ -8,7 +8,7 @@
 
 int main(void)
 {
-	int packet = socket(AF_PACKET, SOCK_DGRAM, 0);
+	int packet = socket(AF_INET, SOCK_PACKET, 0);
 	int netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
 
 	check(packet >= 0);
