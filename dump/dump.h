@@ -64,6 +64,8 @@ struct dump_options {
 };
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
+/* What its parent has not been told yet by wait(2) (wait_status.c). */
+enum untold { UNTOLD_NOTHING, UNTOLD_STOPPED, UNTOLD_CONTINUED };
 
 struct thread {
 	pid_t tid;
@@ -133,6 +135,7 @@ struct task {
 	pid_t ppid, pgid, sid;
 	enum task_state state;
 	int stop_signal, exit_code, exit_signal;
+	enum untold untold;
 	char comm[16];
 	struct task *parent; /* NULL for the root of the tree */
 	size_t parent_at;    /* index of the parent in dump.tasks */

@@ -18,7 +18,7 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "restore/memory.h"
-#include "proto/sigaction.pb-c.h"
+#include "restore/job.h"
 #include "restore/restore.h"
 
 #define VDSO_SCAN 4096
@@ -144,47 +144,8 @@ static int exit_leader(const struct rtask *t)
 	return ret < 0 ? fail(ret, "%s: wait until its main thread has exited", rtask_name(t)) : 0;
 }
 
-/* The signal does in T what it does by default, and reaches it. */
-static bool is_default(const struct restore *r, const struct rtask *t, uint32_t sig)
+static void let_go(struct rtask *t)
 {
-	const Img__Sigaction *actions =
-		(const Img__Sigaction *)aspect_record(r, KIND_sigaction, (uint32_t)t->pid);
-
-	for (size_t i = 0; actions && i < actions->n_actions; i++)
-		if (actions->actions[i]->signal == sig && actions->actions[i]->handler)
-			return false;
-	array_each (th, &t->threads)
-		if (th->img && (th->img->sigmask & (1ul << (sig - 1))))
-			return false;
-	return true;
-}
-
-/* A group that nobody of its session outside of it watches over is not stopped by its terminal. */
-static bool is_watched_over(const struct restore *r, const struct rtask *t)
-{
-	array_each (m, &r->tasks)
-		if (m->pgid == t->pgid && m->role == ROLE_TASK && m->parent &&
-		    m->parent->role == ROLE_TASK && m->parent->sid == m->sid &&
-		    m->parent->pgid != m->pgid)
-			return true;
-	return false;
-}
-
-/* What stopped it, if that does it again: the parent is told which one it was. */
-static int stop_signal(const struct restore *r, const struct rtask *t)
-{
-	uint32_t sig = t->img->stop_signal;
-
-	if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
-		return SIGSTOP;
-	return is_default(r, t, sig) && is_watched_over(r, t) ? (int)sig : SIGSTOP;
-}
-
-/* A stopped task stops again before it has run an instruction. */
-static void let_go(const struct restore *r, struct rtask *t)
-{
-	if (t->img->stop_signal)
-		kill(t->pid, stop_signal(r, t));
 	array_each (th, &t->threads)
 		tracee_release(&th->tracee);
 }
@@ -248,7 +209,9 @@ int commit(struct restore *r)
 		if (ret < 0)
 			return ret;
 	}
-	ret = restore_kinds_commit(r);
+	ret = job_stop(r, offset);
+	if (ret == 0)
+		ret = restore_kinds_commit(r);
 	if (ret == 0)
 		ret = guard_tree(&guard, r);
 	if (ret < 0)
@@ -256,7 +219,7 @@ int commit(struct restore *r)
 	deadline_arm(0);
 	array_each (t, &r->tasks)
 		if (t->role == ROLE_TASK)
-			let_go(r, t);
+			let_go(t);
 	guard_end(&guard);
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	return 0;

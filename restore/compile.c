@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "restore/job.h"
 #include "restore/restore.h"
 #include "restore/run.h"
 
@@ -247,8 +248,10 @@ static int compile_thread(struct restore *r, struct rthread *th)
 		ret = emit_phase(r, th, PHASE_PROCESS);
 	emit_barrier(r, s, BARRIER_SEIZE);
 	s->room = "last";
-	if (leader)
+	if (leader) {
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, 0);
+		job_emit_quiet(th->task, s);
+	}
 	if (ret == 0)
 		ret = emit_phase(r, th, PHASE_LAST);
 	emit_barrier(r, s, BARRIER_END);
@@ -291,6 +294,7 @@ static int compile_task(struct restore *r, struct rtask *t)
 	if (tree) {
 		emit_group(r, t, s);
 		emit_reap(r, t, s);
+		job_emit(t, s);
 	} else if (r->lates) {
 		emit_barrier(r, s, BARRIER_GROUPS);
 	}

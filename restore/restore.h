@@ -78,6 +78,8 @@ struct rtask {
 	struct rtask *shares[TABLES]; /* whose record stands for each table; mostly itself */
 	struct rtask *forks, *next;   /* those that it forks, linked by next */
 	struct rtask *children, *sibling; /* those of the checkpoint, linked by sibling */
+	/* What its parent will be told of it by wait(2), and has not been yet (wait_status.c). */
+	bool tell_stopped, tell_continued;
 	bool reaps; /* orphans fall to it, whatever it was: a subreaper while the tree is made */
 	ARRAY(struct rthread)
 	threads;       /* the leader first; one without a record for zombies and helpers */

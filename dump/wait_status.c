@@ -1,0 +1,99 @@
+/*
+ * What a process has not yet been told of its children by wait(2): that one was
+ * stopped, or that one goes on. Nothing shows it from outside, but waitid(2) with
+ * WNOWAIT tells and takes nothing away; that we trace the child hides it not.
+ * One call says that there is nothing, which is nearly always so. Zombies are the
+ * tree's own business (dump/take.c).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "dump/dump.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "proto/wait_status.pb-c.h"
+
+#define ASK (WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL)
+
+static int wait_status_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	ret->at = script_alloc(s, sizeof(siginfo_t));
+	ret->first = script_ask(s, SYS_waitid, P_ALL, 0, ret->at, ASK, 0);
+	return 0;
+}
+
+static int ask_about(struct task *t, struct task *child, uint64_t at)
+{
+	const uint64_t args[6] = { P_PID, (uint64_t)child->pid, at, ASK };
+	siginfo_t si = {};
+	int64_t result;
+	int r = parasite_call(&mm_of(t)->parasite, SYS_waitid, args, &result);
+
+	if (r == 0 && result == 0)
+		r = pread_full(mm_of(t)->mem, &si, sizeof(si), (off_t)at);
+	if (r < 0 || result < 0)
+		return fail(r < 0 ? r : (int)result, "%s: ask what it has to be told of %s",
+		            task_name(t), task_name(child));
+	if (si.si_pid != child->pid)
+		return 0;
+	child->untold = si.si_code == CLD_CONTINUED ? UNTOLD_CONTINUED : UNTOLD_STOPPED;
+	return 0;
+}
+
+static int wait_status_talk(struct dump *d, struct thread *th, const struct ask *ask)
+{
+	const siginfo_t *first = script_at(&th->script, ask->at);
+	int64_t result = script_result(&th->script, ask->first);
+
+	if (result < 0 && result != -ECHILD)
+		return fail((int)result, "%s: waitid", task_name(th->task));
+	if (result < 0 || !first->si_pid)
+		return 0;
+	array_each (c, &d->tasks) {
+		int r = c->parent == th->task && c->state != TASK_ZOMBIE
+		                ? ask_about(th->task, c, ask->at)
+		                : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* All that were told of are children of TH's, as nobody else was asked about. */
+static int wait_status_take(struct dump *d, struct thread *th, const struct script *s,
+                            const struct ask *ask)
+{
+	const siginfo_t *first = script_at(s, ask->at);
+	auto_free uint32_t *stopped = NULL, *continued = NULL;
+	Img__WaitStatus msg = IMG__WAIT_STATUS__INIT;
+
+	if (script_result(s, ask->first) < 0 || !first->si_pid)
+		return 0;
+	stopped = calloc(d->tasks.n, sizeof(*stopped));
+	continued = calloc(d->tasks.n, sizeof(*continued));
+	if (!stopped || !continued)
+		return -ENOMEM;
+	array_each (c, &d->tasks) {
+		if (c->parent != th->task)
+			continue;
+		if (c->untold == UNTOLD_STOPPED)
+			stopped[msg.n_stopped++] = (uint32_t)c->pid;
+		else if (c->untold == UNTOLD_CONTINUED)
+			continued[msg.n_continued++] = (uint32_t)c->pid;
+	}
+	msg.stopped = stopped;
+	msg.continued = continued;
+	return image_put(d->out, KIND_wait_status, (uint32_t)th->task->pid, &msg.base);
+}
+
+const struct dump_aspect dump_wait_status = {
+	.scope = SCOPE_PROCESS,
+	.ask = wait_status_ask,
+	.talk = wait_status_talk,
+	.take = wait_status_take,
+};
