@@ -46,6 +46,9 @@ int command_dump(const struct options *o, int *ret_status)
 		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
 	if (r == 0)
 		r = netlink_queue_parse(o->netlink_queue, &opt.drain_netlink);
+	if (r == 0 && compression_parse(o->compress, &opt.compression) < 0)
+		r = fail(-EINVAL, "dump: --compress %s: is none of lz4, zstd, zstd:1 to zstd:19",
+		         o->compress);
 	if (r == 0)
 		r = keys_read(&(struct key_names){ .sign = o->sign, .encrypt = o->encrypt }, &keys);
 	opt.keys = keys;

@@ -36,6 +36,7 @@ struct options {
 	const char *netlink_queue;
 	const char *fail_at;
 	const char *sign, *verify, *encrypt, *decrypt;
+	const char *compress;
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;
 	unsigned timeout_ms;

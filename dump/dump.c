@@ -38,6 +38,8 @@ static int open_images(struct dump *d)
 		return fail(
 			r, "%s: holds a checkpoint or other files already; give an empty directory",
 			d->opt->dir);
+	if (r == 0 && d->opt->compression.codec)
+		r = image_compress(d->out, &d->opt->compression);
 	if (r == 0)
 		r = image_add_pages(d->out, &d->pages);
 	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;

@@ -53,6 +53,7 @@ struct dump_options {
 	bool wipe_dontdump;  /* do not save what core dumps would not */
 	/* --sign, --encrypt, or NULL */
 	const struct image_keys *keys;
+	struct compression compression; /* --compress */
 	/* what cannot be carried, see unknown.c */
 	struct words on_unknown_fd;
 	enum ext_pipe ext_pipe;

@@ -26,6 +26,7 @@
 #include "proto/shmem.pb-c.h"
 
 #define COPIERS 4
+#define PACKERS 16         /* instead, where they compress: that takes much longer than copying */
 #define ENOUGH  (8u << 20) /* bytes from which on threads pay */
 
 /* Runs of an object, until its record is written. */
@@ -44,13 +45,14 @@ struct pages {
 	struct shares shares;
 };
 
-static size_t cpus(void)
+static size_t copiers(const struct dump *d)
 {
+	size_t max = d->opt->compression.codec ? PACKERS : COPIERS;
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return 1;
-	return (size_t)CPU_COUNT(&set) < COPIERS ? (size_t)CPU_COUNT(&set) : COPIERS;
+	return (size_t)CPU_COUNT(&set) < max ? (size_t)CPU_COUNT(&set) : max;
 }
 
 static int create_file(void *arg, struct pages_file **ret)
@@ -159,9 +161,9 @@ static void *copier_thread(void *arg)
 }
 
 /* Signals are for the first thread. */
-static size_t start_threads(struct pages *p, pthread_t threads[COPIERS])
+static size_t start_threads(struct pages *p, pthread_t threads[PACKERS])
 {
-	size_t want = cpus(), n = 0;
+	size_t want = copiers(p->d), n = 0;
 	sigset_t all, old;
 
 	sigfillset(&all);
@@ -175,7 +177,7 @@ static size_t start_threads(struct pages *p, pthread_t threads[COPIERS])
 static int copy_all(struct pages *p)
 {
 	auto_(copier_done) struct copier c = {};
-	pthread_t threads[COPIERS];
+	pthread_t threads[PACKERS];
 	size_t n = 0;
 	int r;
 

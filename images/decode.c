@@ -97,7 +97,7 @@ static int manifest_header_check(const struct images *im, const uint8_t *data, s
 static int manifest_names_check(const struct images *im)
 {
 	const Img__Manifest *m = im->manifest;
-	uint64_t total = 0;
+	uint64_t total = 0, plain = 0;
 
 	if (!m->n_files || m->n_files > PAGES_FILES_MAX + 1)
 		return fail(-EBADMSG, "checkpoint %s: " MANIFEST_FILE ": lists %zu files; " DAMAGED,
@@ -110,6 +110,18 @@ static int manifest_names_check(const struct images *im)
 			            "checkpoint %s: " MANIFEST_FILE ": lists more than %" PRIu64
 			            " bytes; " DAMAGED,
 			            im->dir, PAGES_MAX);
+		if (__builtin_add_overflow(plain, m->files[i]->plain, &plain) || plain > PAGES_MAX)
+			return fail(-EBADMSG,
+			            "checkpoint %s: " MANIFEST_FILE ": lists more than %" PRIu64
+			            " bytes; " DAMAGED,
+			            im->dir, PAGES_MAX);
+		if (m->files[i]->codec > (i ? CODEC_ZSTD : CODEC_NONE))
+			return fail(
+				-EBADMSG,
+				"checkpoint %s: " MANIFEST_FILE
+				": file %zu of the list is compressed in a way that this crtool "
+				"does not know (%" PRIu32 ")",
+				im->dir, i, m->files[i]->codec);
 		if (i)
 			snprintf(name, sizeof(name), PAGES_FILE, (unsigned)(i - 1));
 		if (strcmp(m->files[i]->name, name) != 0)

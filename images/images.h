@@ -15,6 +15,7 @@
 
 #include "images/keys.h"
 #include "lib/array.h"
+#include "lib/codec.h"
 #include "proto/manifest.pb-c.h"
 
 /* One kind of record, by its line in kinds.def. */
@@ -52,6 +53,12 @@ int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
 
 /* Remove everything that was written, unless sealed; free. NULL is fine. */
 void image_writer_free(struct image_writer *w);
+
+/*
+ * Compress the page files that are added from now on. -ENOTSUP, explained: the
+ * library is not there.
+ */
+int image_compress(struct image_writer *w, const struct compression *how);
 
 /*
  * Append one record; MSG is packed at once and remains the caller's. OWNER is
@@ -95,7 +102,10 @@ struct images {
 	size_t nrecords;
 	int *pages; /* a descriptor per pages file, by index: of the file, or of what is in it */
 	size_t npages;
-	uint64_t *plain;   /* of an encrypted checkpoint, by index: the size of what is in it */
+	uint64_t *
+		content; /* by index: the size of a pages file that is not encrypted (any more) ... */
+	uint64_t *
+		plain; /* ... and of the pages in it, which may be compressed; NULL: as the manifest says */
 	struct heap *heap; /* holds all messages */
 	char *dir;         /* for messages */
 };

@@ -15,6 +15,7 @@
 #include "images/decode.h"
 #include "images/format.h"
 #include "images/heap.h"
+#include "images/pack.h"
 #include "images/verify.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -255,23 +256,39 @@ uint64_t images_pages_size(const struct images *im, size_t file)
 	return im->plain ? im->plain[file] : im->manifest->files[file + 1]->size;
 }
 
+/* How much is in the file that LISTED says, whatever it was made of. */
+static int content_size(struct images *im, const struct access *a, size_t file)
+{
+	const Img__Manifest__File *listed = im->manifest->files[file + 1];
+
+	im->content[file] = listed->size;
+	if (a->encrypted && crypt_plain_size(listed->size, &im->content[file]) < 0)
+		return fail(-EBADMSG, "checkpoint %s: %s: cut off; " DAMAGED, im->dir,
+		            listed->name);
+	im->plain[file] = listed->codec ? listed->plain : im->content[file];
+	if (listed->codec ? pack_size_check(im->content[file], listed->plain) < 0 : listed->plain)
+		return fail(-EBADMSG,
+		            "checkpoint %s: %s: %" PRIu64 " bytes cannot hold %" PRIu64
+		            " bytes of pages; " DAMAGED,
+		            im->dir, listed->name, listed->size, listed->plain);
+	return 0;
+}
+
 static int pages_open(struct images *im, const struct access *a)
 {
 	size_t n = im->manifest->n_files - 1;
 
 	im->pages = calloc(n + 1, sizeof(*im->pages));
-	if (a->encrypted)
-		im->plain = calloc(n + 1, sizeof(*im->plain));
-	if (!im->pages || (a->encrypted && !im->plain))
+	im->content = calloc(n + 1, sizeof(*im->content));
+	im->plain = calloc(n + 1, sizeof(*im->plain));
+	if (!im->pages || !im->content || !im->plain)
 		return -ENOMEM;
 	while (im->npages < n) {
 		const Img__Manifest__File *listed = im->manifest->files[im->npages + 1];
-		int fd;
+		int fd = content_size(im, a, im->npages);
 
-		if (a->encrypted && crypt_plain_size(listed->size, &im->plain[im->npages]) < 0)
-			return fail(-EBADMSG, "checkpoint %s: %s: cut off; " DAMAGED, im->dir,
-			            listed->name);
-		fd = listed_open(im, listed->name, listed);
+		if (fd == 0)
+			fd = listed_open(im, listed->name, listed);
 		if (fd < 0)
 			return fd;
 		im->pages[im->npages++] = fd;
@@ -293,6 +310,8 @@ static int images_load(struct images *im, struct access *a)
 		r = pages_open(im, a);
 	if (r == 0 && a->use != PAGES_LEFT)
 		r = pages_verify(im, a);
+	if (r == 0 && a->use == PAGES_USED)
+		r = pages_unpack(im);
 	return r;
 }
 
@@ -321,6 +340,7 @@ void images_free(struct images *im)
 	for (size_t i = 0; i < im->npages; i++)
 		close(im->pages[i]);
 	free(im->pages);
+	free(im->content);
 	free(im->plain);
 	free(im->records);
 	if (im->heap)

@@ -1,9 +1,9 @@
 /*
  * Where the bytes of a file go: a chain, from whoever writes to the disk. Each
- * link takes bytes, changes them (encryption now; a compression would stand
- * before it) and hands them on; the last one writes. The way back is a
- * transformation of whole files (images/verify.c), as restored tasks need page
- * files that they can read anywhere.
+ * link takes bytes, changes them (compression, then encryption) and hands them
+ * on; the last one writes. The way back is a transformation of whole files
+ * (images/verify.c, images/unpack.c), as restored tasks need page files that they can
+ * read anywhere.
  */
 #pragma once
 

@@ -6,8 +6,7 @@
  *
  * What is hashed is at the same time decrypted and copied: with a signature or
  * a key the restored tasks read memory that nobody can write to, and not once
- * more the files. A further transformation of page files has its place here,
- * between open_chunks() and keep().
+ * more the files. What is compressed is so still (images/unpack.c).
  */
 #define _GNU_SOURCE
 #include "images/verify.h"
@@ -334,7 +333,7 @@ static int copies_new(struct verification *v)
 	for (size_t i = 0; i < im->npages; i++)
 		v->copies[i] = -1;
 	for (size_t i = 0; i < im->npages; i++) {
-		v->copies[i] = copy_new(im->manifest->files[i + 1]->name, images_pages_size(im, i));
+		v->copies[i] = copy_new(im->manifest->files[i + 1]->name, im->content[i]);
 		if (v->copies[i] < 0)
 			return fail(v->copies[i], "checkpoint %s: memory for its page files",
 			            im->dir);

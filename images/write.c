@@ -4,10 +4,9 @@
  * manifest is written under a temporary name and renamed when all the rest is
  * there. Whatever ends before that removes the files again.
  *
- * Only one writes at a time: the directory is locked with flock(2), which ends
- * with the writer even if that is killed; its files without a manifest are then
- * removed by the next. state.img is created first, exclusively. Its records gather in memory and go out in chunks,
- * so that the whole dump of a small process costs one write(2).
+ * Only one writes at a time (images/place.c). state.img is created first,
+ * exclusively. Its records gather in memory and go out in chunks, so that the whole
+ * dump of a small process costs one write(2).
  */
 #define _GNU_SOURCE
 #include "images/images.h"
@@ -16,12 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "images/crypt.h"
 #include "images/format.h"
 #include "images/hash.h"
+#include "images/pack.h"
+#include "images/place.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -52,6 +52,7 @@ struct image_writer {
 	unsigned mode;
 	const struct image_keys *keys; /* the caller's, or NULL */
 	struct crypt_header crypt;     /* where they have one for it */
+	struct compression compression;
 	struct image_file state;
 	uint8_t *buf; /* records that are not written yet */
 	size_t have, cap;
@@ -59,16 +60,9 @@ struct image_writer {
 	bool sealed;
 };
 
-/* The caller gave a descriptor: /proc knows its name. */
 static int writer_fail(const struct image_writer *w, int r, const char *file, const char *what)
 {
-	char link[32];
-	auto_free char *dir = NULL;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", w->dirfd);
-	if (link_read(AT_FDCWD, link, &dir) < 0)
-		dir = NULL;
-	return fail(r, "checkpoint %s: %s: %s", dir ? dir : "directory", file, what);
+	return place_fail(w->dirfd, r, file, what);
 }
 
 static int disk_write(struct sink *sink, const void *data, size_t size)
@@ -125,6 +119,16 @@ static int file_create_sealed(struct image_file *f, struct image_writer *w, cons
 	return r;
 }
 
+/* Page files are compressed, where that was asked for, before they are encrypted. */
+static int file_create_pages(struct image_file *f, struct image_writer *w, const char *name)
+{
+	int r = file_create_sealed(f, w, name);
+
+	if (r == 0 && w->compression.codec)
+		r = pack_sink_new(&w->compression, f->first, &f->first);
+	return r;
+}
+
 static int file_append(struct image_file *f, const void *data, size_t size)
 {
 	f->size += size;
@@ -160,75 +164,10 @@ static void file_done(struct image_file *f, bool keep)
 	file_hash_done(&f->hash);
 }
 
-/* What a writer leaves behind that was killed. */
-static bool is_leftover(const char *name)
-{
-	unsigned n;
-	int len = 0;
-
-	return !strcmp(name, STATE_FILE) || !strcmp(name, MANIFEST_TMP) ||
-	       !strcmp(name, SIGNATURE_FILE) ||
-	       (sscanf(name, PAGES_FILE "%n", &n, &len) == 1 && len && !name[len]);
-}
-
-/*
- * One writer for a directory; where there are no locks, nothing is taken for a
- * leftover.
- */
-static int directory_lock(struct image_writer *w, bool *ret_locked)
-{
-	w->lock = openat(w->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	*ret_locked = flock(w->lock, LOCK_EX | LOCK_NB) == 0;
-	if (!*ret_locked && errno == EWOULDBLOCK)
-		return writer_fail(w, -EBUSY, STATE_FILE,
-		                   "another crtool writes into the directory");
-	return 0;
-}
-
-static int remove_leftovers(const struct image_writer *w, DIR *dir)
-{
-	struct dirent *entry;
-
-	rewinddir(dir);
-	while ((entry = readdir(dir)))
-		if (is_leftover(entry->d_name) && unlinkat(w->dirfd, entry->d_name, 0) < 0)
-			return writer_fail(w, -errno, entry->d_name, "remove what was left");
-	return 0;
-}
-
-/* -EEXIST: a checkpoint is there; -ENOTEMPTY: anything else is; -EBUSY: another writer. */
-static int directory_check(struct image_writer *w)
-{
-	auto_close int fd = openat(w->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	bool locked, leftovers = false;
-	int r;
-
-	if (!dir)
-		return writer_fail(w, -errno, ".", "open");
-	fd = -1; /* dir owns it */
-	r = directory_lock(w, &locked);
-	if (r < 0)
-		return r;
-	if (!faccessat(w->dirfd, MANIFEST_FILE, F_OK, AT_SYMLINK_NOFOLLOW))
-		return writer_fail(w, -EEXIST, MANIFEST_FILE,
-		                   "the directory holds a checkpoint already, give another one");
-	while ((entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		if (!locked || !is_leftover(entry->d_name))
-			return writer_fail(w, -ENOTEMPTY, entry->d_name,
-			                   "the directory is in use, give an empty one");
-		leftovers = true;
-	}
-	return leftovers ? remove_leftovers(w, dir) : 0;
-}
-
 static int writer_start(struct image_writer *w)
 {
 	struct state_header header = { .magic = STATE_MAGIC, .version = FORMAT_VERSION };
-	int r = directory_check(w);
+	int r = place_take(w->dirfd, &w->lock);
 
 	if (r < 0)
 		return r;
@@ -281,6 +220,19 @@ void image_writer_free(struct image_writer *w)
 	closep(&w->lock);
 	free(w->buf);
 	free(w);
+}
+
+int image_compress(struct image_writer *w, const struct compression *how)
+{
+	struct codec *codec;
+	int r = codec_new(how, &codec);
+
+	if (r < 0)
+		return fail(r, "--compress %s: its library cannot be loaded; install it",
+		            codec_name(how->codec));
+	codec_free(codec);
+	w->compression = *how;
+	return 0;
 }
 
 static int state_flush(struct image_writer *w)
@@ -343,7 +295,7 @@ int image_add_pages(struct image_writer *w, struct pages_file **ret)
 	*slot = p;
 	p->index = (uint32_t)w->pages.n - 1;
 	snprintf(name, sizeof(name), PAGES_FILE, p->index);
-	r = file_create_sealed(&p->file, w, name);
+	r = file_create_pages(&p->file, w, name);
 	if (r < 0)
 		return r;
 	*ret = p;
@@ -455,6 +407,10 @@ static int manifest_list(struct image_writer *w, const Img__Manifest *manifest, 
 		files[i].name = f->name;
 		files[i].size = f->stored;
 		files[i].hash = file_hash_digest(&f->hash);
+		if (i && w->compression.codec) {
+			files[i].codec = w->compression.codec;
+			files[i].plain = f->size;
+		}
 		list[i] = &files[i];
 		if (!signs(w))
 			continue;

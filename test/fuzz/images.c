@@ -5,6 +5,7 @@
  *   'm'  manifest.img as it is
  *   'M'  a manifest message: its header with the right checksum is ours, since
  *        no fuzzer finds one
+ *   'l', 'z'  a compressed page file, by lz4 and zstd; its size is a byte, in half blocks
  *
  * The seeds are written into the corpus directory at the start: one message of
  * every kind, as our own writer makes them.
@@ -15,11 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "images/decode.h"
 #include "images/format.h"
 #include "images/hash.h"
+#include "images/pack.h"
 #include "images/pages.h"
 #include "images/show.h"
 #include "lib/cleanup.h"
@@ -80,6 +83,28 @@ static void manifest_try(struct images *im, const uint8_t *data, size_t size)
 	manifest_decode(im, whole, sizeof(h) + size);
 }
 
+/* Whatever comes out has the right size. */
+static void pack_try(struct images *im, uint32_t codec, const uint8_t *data, size_t size)
+{
+	if (!size || manifest_fake(im) < 0)
+		return;
+	im->manifest->files[1]->codec = codec;
+	im->manifest->files[1]->name = (char *)"pages-0.img";
+	im->content = malloc(sizeof(*im->content));
+	im->plain = malloc(sizeof(*im->plain));
+	im->pages[0] = memfd_create("fuzz", MFD_CLOEXEC);
+	if (!im->content || !im->plain || im->pages[0] < 0)
+		return;
+	im->content[0] = size - 1;
+	im->plain[0] = data[0] % 8 * (uint64_t)PACK_BLOCK / 2;
+	if (pwrite(im->pages[0], data + 1, size - 1, 0) != (ssize_t)size - 1)
+		return;
+	if (pack_size_check(size - 1, im->plain[0]) == 0 && pages_unpack(im) == 0 &&
+	    lseek(im->pages[0], 0, SEEK_END) != (off_t)im->plain[0])
+		abort();
+	im->manifest->files[1]->codec = 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct images *im;
@@ -92,6 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		manifest_decode(im, data + 1, size - 1);
 	else if (data[0] == 'M')
 		manifest_try(im, data + 1, size - 1);
+	else if (data[0] == 'l' || data[0] == 'z')
+		pack_try(im, data[0] == 'l' ? CODEC_LZ4 : CODEC_ZSTD, data + 1, size - 1);
 	images_free(im);
 	log_forget();
 	return 0;
@@ -186,6 +213,33 @@ static void seeds_write(const char *corpus)
 	rmdir(dir);
 }
 
+/* Two blocks, one of which is shorter. */
+static void seed_pack(const char *dir, const char *name, char which, enum codec_id id)
+{
+	const struct compression how = { id, 1 };
+	uint8_t *plain = calloc(2, PACK_BLOCK), *out = malloc(2 * PACK_BLOCK);
+	char path[PATH_MAX];
+	struct codec *c = NULL;
+	FILE *file = NULL;
+
+	snprintf(path, sizeof(path), "%s/seed-%s", dir, name);
+	if (plain && out && codec_new(&how, &c) == 0)
+		file = fopen(path, "we");
+	if (file) {
+		uint32_t n[2] = { (uint32_t)codec_pack(c, plain, PACK_BLOCK, out, PACK_BLOCK) };
+
+		n[1] = (uint32_t)codec_pack(c, plain, PACK_BLOCK / 2, out + n[0], PACK_BLOCK);
+		fputc(which, file);
+		fputc(3, file);
+		fwrite(out, 1, n[0] + n[1], file);
+		fwrite(n, 1, sizeof(n), file);
+		fclose(file);
+	}
+	codec_free(c);
+	free(plain);
+	free(out);
+}
+
 /* The first argument that is no option is the corpus. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -193,8 +247,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	for (int i = 1; i < *argc; i++) {
 		if ((*argv)[i][0] == '-')
 			continue;
-		if (access((*argv)[i], W_OK) == 0)
+		if (access((*argv)[i], W_OK) == 0) {
 			seeds_write((*argv)[i]);
+			seed_pack((*argv)[i], "lz4", 'l', CODEC_LZ4);
+			seed_pack((*argv)[i], "zstd", 'z', CODEC_ZSTD);
+		}
 		break;
 	}
 	return 0;
