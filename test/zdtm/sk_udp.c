@@ -31,6 +31,8 @@ static void bound(void)
 		set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 		set(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 9);
 		set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+		set(fd, IPPROTO_IPV6, IPV6_2292HOPLIMIT, 1);
+		set(fd, IPPROTO_IPV6, 11 /* IPV6_FLOWINFO */, 1);
 	} else {
 		set(fd, IPPROTO_IP, IP_TOS, 0x10);
 		set(fd, IPPROTO_IP, IP_PKTINFO, 1);
@@ -58,6 +60,8 @@ static void bound(void)
 		check(get(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) == 1);
 		check(get(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS) == 9);
 		check(get(fd, IPPROTO_IPV6, IPV6_RECVERR) == 1);
+		check(get(fd, IPPROTO_IPV6, IPV6_2292HOPLIMIT) == 1);
+		check(get(fd, IPPROTO_IPV6, 11) == 1);
 	} else {
 		check(get(fd, IPPROTO_IP, IP_TOS) == 0x10 && get(fd, IPPROTO_IP, IP_PKTINFO) == 1);
 		check(get(fd, IPPROTO_IP, IP_MULTICAST_TTL) == 9);
