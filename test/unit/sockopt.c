@@ -75,7 +75,7 @@ TEST(every_option_of_the_kernel_has_a_line)
 
 /* ---- the other levels ---- */
 
-/* Their headers name more than options: values of them, flags, protocols. Those are told by what their names begin with. */
+/* Their headers name more than options: values, flags, protocols. Those are told by what their names begin with. */
 static const char *const not_options[] = { "IP_PMTUDISC_",     "IPV6_PMTUDISC_",
 	                                   "IP_DEFAULT_",      "MCAST_EXCLUDE",
 	                                   "MCAST_INCLUDE",    "IPV6_FL_",
