@@ -5,18 +5,22 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/fds.pb-c.h"
 
 /* Threads share one table unless one of them has called unshare(CLONE_FILES). */
-static int look_table(const struct task *t)
+static int look_table(const struct dump *d, const struct task *t)
 {
 	array_each (th, &t->threads) {
 		long r = th->exited || th->tid == task_tid(t)
 		                 ? 0
 		                 : syscall(SYS_kcmp, task_tid(t), th->tid, KCMP_FILES, 0, 0);
 
+		/* One that has ended has none, and is there only for a tracer. */
+		if (r > 0 && tracer_check(d, t, th->tid) < 0)
+			return -EBUSY;
 		if (r > 0)
 			return fail(-ENOTSUP,
 			            "%s: thread %d has a descriptor table of its own "
@@ -28,7 +32,7 @@ static int look_table(const struct task *t)
 
 static int fds_look(struct dump *d, struct task *t)
 {
-	return look_table(t);
+	return look_table(d, t);
 }
 
 static int fds_put(struct dump *d, const struct task *t, uint32_t *numbers,

@@ -7,8 +7,10 @@
  */
 #include "dump/tracer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -28,13 +30,13 @@ void name_pid(uint64_t pid, char *buf, size_t size)
 }
 
 /* TracerPid is a thread, as debuggers of several threads have it. */
-static bool in_tree(const struct dump *d, pid_t tracer)
+static const struct task *in_tree(const struct dump *d, pid_t tracer)
 {
 	array_each (t, &d->tasks)
 		array_each (th, &t->threads)
 			if (th->tid == tracer)
-				return true;
-	return false;
+				return t;
+	return NULL;
 }
 
 int tracer_check(const struct dump *d, const struct task *t, pid_t tid)
@@ -60,4 +62,57 @@ int tracer_check(const struct dump *d, const struct task *t, pid_t tid)
 		            task_name(t), thread, name);
 	return fail(-EBUSY, "%s: %sis being traced by %s; let that detach first", task_name(t),
 	            thread, name);
+}
+
+/* ---- the other way round: somebody of the tree traces who is outside ---- */
+
+static int check_outsider(const struct dump *d, const char *pid, const char *tid)
+{
+	auto_free char *status = NULL;
+	char path[64], name[64];
+	const struct task *t;
+	uint64_t tracer = 0;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/task/%.10s/status", pid, tid);
+	if (file_read(AT_FDCWD, path, &status) <= 0 ||
+	    !status_u64(status, "TracerPid", 10, &tracer) || !tracer)
+		return 0;
+	t = in_tree(d, (pid_t)tracer);
+	if (!t)
+		return 0;
+	name_pid((uint64_t)strtol(tid, NULL, 10), name, sizeof(name));
+	return fail(-EBUSY, "%s: traces %s, which is outside of the tree; let it detach first",
+	            task_name(t), name);
+}
+
+static int check_threads(const struct dump *d, const char *pid)
+{
+	auto_dir DIR *dir = NULL;
+	char path[32];
+	struct dirent *de;
+	int r = 0;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/task", pid);
+	dir = opendir(path);
+	while (r == 0 && dir && (de = readdir(dir)))
+		if (de->d_name[0] != '.')
+			r = check_outsider(d, pid, de->d_name);
+	return r;
+}
+
+int tracer_check_outside(const struct dump *d)
+{
+	auto_dir DIR *dir = opendir("/proc");
+	struct dirent *de;
+	int r = 0;
+
+	if (!dir)
+		return fail(-errno, "read /proc");
+	while (r == 0 && (de = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(de->d_name, NULL, 10);
+
+		if (pid > 0 && !task_find(d, pid))
+			r = check_threads(d, de->d_name);
+	}
+	return r;
 }

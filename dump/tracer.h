@@ -8,3 +8,9 @@ void name_pid(uint64_t pid, char *buf, size_t size);
 
 /* 0, or -EBUSY explained: thread TID of T has a tracer, in the tree or outside. */
 int tracer_check(const struct dump *d, const struct task *t, pid_t tid);
+
+/*
+ * The same of those outside who are traced by somebody in the tree. Looks at every
+ * thread there is.
+ */
+int tracer_check_outside(const struct dump *d);

@@ -4,6 +4,10 @@
  * WNOWAIT tells and takes nothing away; that we trace the child hides it not.
  * One call says that there is nothing, which is nearly always so. Zombies are the
  * tree's own business (dump/take.c).
+ *
+ * wait(2) is also what knows debuggers: with __WCLONE it waits for nobody but those
+ * who are traced, and children that end with another signal than SIGCHLD. Who is
+ * traced in the tree has been refused by now.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,17 +16,28 @@
 #include <sys/wait.h>
 
 #include "dump/dump.h"
+#include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/wait_status.pb-c.h"
 
-#define ASK (WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL)
+#define ASK        (WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL)
+#define ASK_TRACED (WEXITED | WNOHANG | WNOWAIT | __WCLONE)
+
+enum { OP_CHILDREN, OP_TRACED };
+
+/* `check` asks nobody. */
+static int wait_status_look(struct dump *d, struct task *t)
+{
+	return d->opt->all && t == d->tasks.v ? tracer_check_outside(d) : 0;
+}
 
 static int wait_status_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	ret->at = script_alloc(s, sizeof(siginfo_t));
 	ret->first = script_ask(s, SYS_waitid, P_ALL, 0, ret->at, ASK, 0);
+	script_ask(s, SYS_waitid, P_ALL, 0, 0, ASK_TRACED, 0);
 	return 0;
 }
 
@@ -47,8 +62,14 @@ static int ask_about(struct task *t, struct task *child, uint64_t at)
 static int wait_status_talk(struct dump *d, struct thread *th, const struct ask *ask)
 {
 	const siginfo_t *first = script_at(&th->script, ask->at);
-	int64_t result = script_result(&th->script, ask->first);
+	int64_t result = script_result(&th->script, ask->first + OP_CHILDREN);
 
+	if (script_result(&th->script, ask->first + OP_TRACED) == 0) {
+		int r = tracer_check_outside(d);
+
+		if (r < 0)
+			return r;
+	}
 	if (result < 0 && result != -ECHILD)
 		return fail((int)result, "%s: waitid", task_name(th->task));
 	if (result < 0 || !first->si_pid)
@@ -72,7 +93,7 @@ static int wait_status_take(struct dump *d, struct thread *th, const struct scri
 	auto_free uint32_t *stopped = NULL, *continued = NULL;
 	Img__WaitStatus msg = IMG__WAIT_STATUS__INIT;
 
-	if (script_result(s, ask->first) < 0 || !first->si_pid)
+	if (script_result(s, ask->first + OP_CHILDREN) < 0 || !first->si_pid)
 		return 0;
 	stopped = calloc(d->tasks.n, sizeof(*stopped));
 	continued = calloc(d->tasks.n, sizeof(*continued));
@@ -93,6 +114,7 @@ static int wait_status_take(struct dump *d, struct thread *th, const struct scri
 
 const struct dump_aspect dump_wait_status = {
 	.scope = SCOPE_PROCESS,
+	.look = wait_status_look,
 	.ask = wait_status_ask,
 	.talk = wait_status_talk,
 	.take = wait_status_take,

@@ -100,6 +100,61 @@ load lib/refuse
 	release
 }
 
+# traced MODE: a session of a debugger in the tree, of which MESSAGE tells; it goes on as if nothing had been.
+traced() {
+	local child
+
+	park fault/traced "$1"
+	child=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
+	says 8 "task $child (traced): ${2}is being traced by $pid (traced), which is in the tree, too: *" \
+		crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/to"
+	release
+}
+
+@test "a child that asked to be traced and stands at a signal" { traced traceme; }
+
+@test "a thread that runs under a tracer" { traced seized 'thread * '; }
+
+@test "a zombie thread of a live process" { traced zombie-thread 'thread * '; }
+
+@test "a zombie with zombie threads" { traced zombie 'thread * '; }
+
+@test "gdb at a breakpoint of a program that it started" {
+	local gdb
+
+	[ -n "$(command -v gdb)" ] || skip "no gdb"
+	fresh_dir
+	start gdb -nx -batch -ex 'break zdtm_released' -ex run \
+		-ex 'shell touch at; while [ ! -e go ]; do sleep 0.05; done' -ex delete -ex continue \
+		"$BUILD/test/zdtm/park"
+	gdb=$pid
+	within 20 test -e "$dir/at"
+	says 8 "task * (park): is being traced by $gdb (gdb), which is in the tree, too: *" \
+		crtool dump -t "$gdb" -D "$BATS_TEST_TMPDIR/to"
+	touch "$dir/go" "$dir/release"
+	within 20 test -e "$dir/result"
+	finish 20
+	grep -q 'exited normally' "$dir/out"
+}
+
+@test "a tracer, without what it traces" {
+	local target
+
+	[ -n "$(command -v strace)" ] || skip "no strace"
+	park park
+	target=$pid
+	start strace -o /dev/null -p "$target"
+	within 20 grep -q '^TracerPid:.[1-9]' "/proc/$target/status"
+	says 8 "task $pid (strace): traces $target (park), which is outside of the tree; let it detach first" \
+		crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/to"
+	run crtool check -t "$pid"
+	[[ $output == *"traces $target (park), which is outside"* ]]
+	grep -q "^TracerPid:.$pid" "/proc/$target/status"
+	touch "$dir/release"
+	finish 20
+	[ -e "$dir/result" ]
+}
+
 @test "a process in another network namespace" {
 	park_in "unshare --net"
 	refused 4 "task $pid (park): lives in another net namespace than crtool, not supported by this version; run crtool inside of it"

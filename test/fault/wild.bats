@@ -20,6 +20,29 @@ many_dumps() {
 	((good > 0))
 }
 
+# A dump may be asked to try again, of which the tree knows nothing.
+dump_and_restore_once() {
+	to=$(images)
+	crtool dump -t "$pid" -D "$to" 2>"$BATS_TEST_TMPDIR/said" || {
+		tail -n 1 "$BATS_TEST_TMPDIR/said"
+		rm -r "$to"
+		return 1
+	}
+	within 5 gone "$pid"
+	crtool restore -d -D "$to" || explain "it does not come back"
+	rm -r "$to"
+}
+
+# again_and_again TIMES COMMAND: until it succeeds.
+again_and_again() {
+	local tries=$1
+
+	shift
+	until "$@"; do
+		((--tries > 0)) && alive "$pid" || explain "no dump in all these tries"
+	done
+}
+
 @test "a tree that forks all the time" {
 	park fault/wild fork
 	many_dumps 30
@@ -35,6 +58,18 @@ many_dumps() {
 @test "a program that executes itself all the time" {
 	park fault/wild exec
 	many_dumps 30
+	release
+}
+
+@test "a tree that forks, vforks, executes, ends, stops and goes on, and loses nothing" {
+	local i
+
+	busy=yes
+	park fault/churn 4
+	many_dumps 8
+	for ((i = 0; i < 3; i++)); do
+		again_and_again 20 dump_and_restore_once
+	done
 	release
 }
 

@@ -1,0 +1,129 @@
+/*
+ * A debugger and what it traces, in one tree; it finds all of it as it left it.
+ *
+ *	traced traceme       a child that asked for it, stopped at a signal that is on its way
+ *	traced seized        a thread of a child, running
+ *	traced zombie-thread that thread has ended, and the debugger has not been told
+ *	traced zombie        the whole child has ended but for its threads, which are zombies, too
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "zdtm.h"
+
+static const char *mode;
+static struct shared {
+	pid_t tid;
+	int go;
+} * shared;
+
+static bool is(const char *name)
+{
+	return !strcmp(mode, name);
+}
+
+static void reach(int *what, int value)
+{
+	while (__atomic_load_n(what, __ATOMIC_SEQ_CST) < value)
+		zdtm_nap();
+}
+
+static void *thread(void *arg)
+{
+	__atomic_store_n(&shared->tid, gettid(), __ATOMIC_SEQ_CST);
+	reach(&shared->go, 1);
+	return NULL;
+}
+
+static void child(void)
+{
+	pthread_t t;
+
+	if (is("traceme")) {
+		check(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+		raise(SIGUSR1);
+		_exit(3);
+	}
+	check(pthread_create(&t, NULL, thread, NULL) == 0);
+	reach(&shared->go, 1);
+	if (is("zombie"))
+		_exit(3);
+	reach(&shared->go, 2);
+	_exit(3);
+}
+
+static char thread_state(pid_t pid)
+{
+	char path[64], text[512] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, shared->tid);
+	f = fopen(path, "re");
+	check(f && fgets(text, sizeof(text), f));
+	fclose(f);
+	return strrchr(text, ')')[2];
+}
+
+static void set_up(pid_t pid)
+{
+	int status;
+
+	if (is("traceme")) {
+		check(waitpid(pid, &status, 0) == pid);
+		check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
+		return;
+	}
+	while (!__atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST))
+		zdtm_nap();
+	check(ptrace(PTRACE_SEIZE, shared->tid, NULL, NULL) == 0);
+	if (is("seized"))
+		return;
+	__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
+	while (thread_state(pid) != 'Z')
+		zdtm_nap();
+}
+
+static void go_on(pid_t pid)
+{
+	siginfo_t si;
+	int status;
+
+	if (is("traceme")) {
+		check(ptrace(PTRACE_GETSIGINFO, pid, NULL, &si) == 0 && si.si_signo == SIGUSR1);
+		check(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
+	} else {
+		if (is("seized"))
+			__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
+		check(waitpid(shared->tid, &status, __WALL) == shared->tid);
+		check(WIFEXITED(status));
+		__atomic_store_n(&shared->go, 2, __ATOMIC_SEQ_CST);
+	}
+	check(waitpid(pid, &status, 0) == pid);
+	check(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+}
+
+int main(int argc, char **argv)
+{
+	pid_t pid;
+
+	check(argc == 2);
+	mode = argv[1];
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	              0);
+	check(shared != MAP_FAILED);
+	pid = fork();
+	check(pid >= 0);
+	if (pid == 0)
+		child();
+	set_up(pid);
+	zdtm_park();
+	go_on(pid);
+	return zdtm_pass();
+}
