@@ -65,7 +65,10 @@ void sysv_done(struct dump *d)
 
 static int sysv_begin(struct dump *d)
 {
-	sysv_done(d);
+	if (d->sysv) {
+		array_done(&d->sysv->undos);
+		return 0;
+	}
 	d->sysv = calloc(1, sizeof(*d->sysv));
 	return d->sysv ? 0 : -ENOMEM;
 }

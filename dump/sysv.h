@@ -21,11 +21,11 @@ union semun {
 
 /* A semaphore set. */
 struct sem_set {
-	int semid;
+	int index, semid; /* the first for SEM_STAT */
 	struct semid_ds ds;
-	unsigned short *value;
-	pid_t *pid;  /* of the last operation on each; 0: none */
-	uint32_t id; /* of its record; 0: it is none of the tree's */
+	unsigned short *value; /* NULL: see sysv_sem_values() */
+	pid_t *pid;            /* of the last operation on each; 0: none */
+	uint32_t id;           /* of its record; 0: it is none of the tree's */
 	bool kept;
 };
 
@@ -39,6 +39,7 @@ struct sem_undo {
 
 struct sysv {
 	ARRAY(struct sem_set) sets; /* all of the namespace */
+	time_t sets_read;           /* when that was begun */
 	ARRAY(struct sem_undo) undos;
 };
 
@@ -69,8 +70,10 @@ int sysv_shm_put(struct dump *d, const struct shmem *m);
 /* Forget everything. */
 void sysv_done(struct dump *d);
 
-/* sysv_sem.c: fill v->sets with all sets of the namespace. */
+/* sysv_sem.c: fill v->sets with all sets of the namespace; what was in it is used if it still holds. */
 int sysv_sem_list(struct sysv *v);
+/* Fill set->value. */
+int sysv_sem_values(struct sem_set *set);
 void sysv_sem_forget(struct sysv *v);
 int sysv_sem_look(struct dump *d);
 /* The records of those that the tree uses: their number, or -errno explained. */

@@ -5,13 +5,16 @@
  * a living process of theirs was the last, or somebody still waits while the
  * whole tree stands still: the tree's own threads have left their queues.
  *
- * Everything is told by semctl(2), which changes nothing.
+ * Everything is told by semctl(2), which changes nothing, and takes a call for each semaphore:
+ * once, before the freeze. Where nobody has operated on a set since (the times of a
+ * set are in seconds), the answers still hold. Values are asked for where they are needed.
  */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "dump/sysv.h"
 #include "lib/cleanup.h"
@@ -28,17 +31,25 @@ static const char *set_name(const struct sem_set *set)
 	return sysv_name(SYSV_SEM, set->semid, (unsigned)set->ds.sem_perm.__key);
 }
 
+/* What was read of the set before, where it still holds. */
+static bool set_reuse(struct sem_set *set, struct sem_set *was, time_t when)
+{
+	if (was->semid != set->semid || was->ds.sem_otime != set->ds.sem_otime ||
+	    was->ds.sem_ctime != set->ds.sem_ctime || set->ds.sem_otime >= when ||
+	    set->ds.sem_ctime >= when)
+		return false;
+	set->pid = take_ptr(was->pid);
+	return set->pid;
+}
+
 /* -EIDRM: it has gone meanwhile. */
 static int set_read(struct sem_set *set)
 {
 	size_t n = set->ds.sem_nsems;
 
-	set->value = calloc(n, sizeof(*set->value));
 	set->pid = calloc(n, sizeof(*set->pid));
-	if (!set->value || !set->pid)
+	if (!set->pid)
 		return -ENOMEM;
-	if (semctl(set->semid, 0, GETALL, (union semun){ .array = set->value }) < 0)
-		return -errno;
 	for (size_t i = 0; i < n; i++) {
 		int pid = semctl(set->semid, (int)i, GETPID);
 
@@ -47,6 +58,16 @@ static int set_read(struct sem_set *set)
 		set->pid[i] = pid;
 	}
 	return 0;
+}
+
+int sysv_sem_values(struct sem_set *set)
+{
+	if (set->value)
+		return 0;
+	set->value = calloc(set->ds.sem_nsems, sizeof(*set->value));
+	if (!set->value)
+		return -ENOMEM;
+	return semctl(set->semid, 0, GETALL, (union semun){ .array = set->value }) < 0 ? -errno : 0;
 }
 
 static void set_done(struct sem_set *set)
@@ -62,12 +83,13 @@ void sysv_sem_forget(struct sysv *v)
 	array_done(&v->sets);
 }
 
-int sysv_sem_list(struct sysv *v)
+/* WAS: those of the last time, by index as well. */
+static int list(struct sysv *v, struct sem_set *was, size_t n)
 {
+	struct sem_set *end = was + n;
 	struct seminfo info;
 	int last = semctl(0, 0, SEM_INFO, (union semun){ .info = &info });
 
-	sysv_sem_forget(v);
 	for (int i = 0; i <= last && info.semusz; i++) {
 		struct sem_set set = {}, *at;
 		int r;
@@ -75,7 +97,10 @@ int sysv_sem_list(struct sysv *v)
 		set.semid = semctl(i, 0, SEM_STAT_ANY, (union semun){ .buf = &set.ds });
 		if (set.semid < 0)
 			continue;
-		r = set_read(&set);
+		set.index = i;
+		while (was < end && was->index < i)
+			was++;
+		r = was < end && set_reuse(&set, was, v->sets_read) ? 0 : set_read(&set);
 		at = r == 0 ? array_add(&v->sets) : NULL;
 		if (at) {
 			*at = set;
@@ -88,6 +113,19 @@ int sysv_sem_list(struct sysv *v)
 			return fail(r, "%s: read it", sysv_name(SYSV_SEM, set.semid, 0));
 	}
 	return 0;
+}
+
+int sysv_sem_list(struct sysv *v)
+{
+	struct sysv was = *v;
+	time_t now = time(NULL);
+	int r;
+
+	v->sets.v = NULL, v->sets.n = v->sets.cap = 0;
+	r = list(v, was.sets.v, was.sets.n);
+	sysv_sem_forget(&was);
+	v->sets_read = now;
+	return r;
 }
 
 /* ---- whose is it? ---- */
@@ -170,15 +208,18 @@ int sysv_sem_look(struct dump *d)
 
 /* ---- records ---- */
 
-static int set_put(struct dump *d, const struct sem_set *set)
+static int set_put(struct dump *d, struct sem_set *set)
 {
 	Img__SysvSem msg = IMG__SYSV_SEM__INIT;
 	Img__SysvPerm perm = IMG__SYSV_PERM__INIT;
 	size_t n = set->ds.sem_nsems;
 	auto_free uint32_t *values = calloc(n, sizeof(*values)), *pids = calloc(n, sizeof(*pids));
+	int r = sysv_sem_values(set);
 
 	if (!values || !pids)
 		return -ENOMEM;
+	if (r < 0)
+		return fail(r, "%s: read it", set_name(set));
 	for (size_t i = 0; i < n; i++) {
 		values[i] = set->value[i];
 		pids[i] = (uint32_t)set->pid[i];

@@ -253,8 +253,12 @@ int sysv_undo_talk(struct dump *d, struct task *t, uint64_t at)
 		return -ENOMEM;
 	a->d = d, a->task = t, a->at = at;
 	array_each (set, &d->sysv->sets) {
-		int r = is_fresh(set) ? 0 : ask_about_set(a, set);
+		int r = is_fresh(set) ? 0 : sysv_sem_values(set);
 
+		if (r == 0 && set->value)
+			r = ask_about_set(a, set);
+		if (r == -EIDRM || r == -EINVAL || r == -EACCES)
+			r = 0;
 		if (r < 0)
 			return r;
 	}
