@@ -82,6 +82,7 @@ static int finish_script(struct thread *th)
 	status_u64(status, "SigCgt", 16, &caught);
 	status_u64(status, "SigPnd", 16, &pending);
 	status_u64(status, "ShdPnd", 16, &shared);
+	pending |= th->task->raised;
 	arch_leave_from(&leave, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
 	if (mm->door && mm->mm_threads == 1)

@@ -152,6 +152,7 @@ struct task {
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */
+	uint64_t raised;              /* signals that its script raises and takes */
 	bool sem_list;                /* it may have semaphore operations to undo (sysv_undo.c) */
 	/* Once per address space: those of mm_of() hold. */
 	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
@@ -212,7 +213,8 @@ struct dump {
 	struct raw_peers *raw_peers;         /* sk_raw.c: what raw sockets are connected to */
 	uint64_t netns_cookie; /* sk_inet.c: of our network namespace; 0: not asked yet */
 	struct shmems shmems;
-	struct sysv *sysv; /* dump/sysv.h */
+	struct sysv *sysv;       /* dump/sysv.h */
+	struct mqueues *mqueues; /* dump/mqueue.h */
 	struct inodes inodes;
 	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
 	Img__Manifest *manifest;

@@ -1,30 +1,29 @@
 /*
- * POSIX message queue, dump half. The queue belongs to the ipc namespace, not
- * to the program: it is left where it is, with its messages, and found again by
- * its name. One that has been unlinked vanishes with its last descriptor; it is
- * made again if it is empty: messages cannot be seen but by taking them out.
+ * POSIX message queue, dump half. The queue belongs to the ipc namespace: one with a
+ * name stays where it is, with its messages, and is found again by its name; should it be gone,
+ * or never have had one any more (mq_unlink(3)), it is made again with the messages that
+ * it had, which its user in the tree was asked for (dump/mq_notify.c).
  *
- * Who is to be notified shows in what read(2) of a queue tells, and how, and by
- * which signal, but not the value that goes with it (sigev_value): a registration
- * is refused unless it asks for nothing (SIGEV_NONE), which only keeps others from it.
+ * That takes the messages out for a moment. Nobody outside may have the queue open then: with a name, it is
+ * left alone; without, or with somebody who waits for a notification, it is refused.
  */
+#include "dump/mqueue.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <mqueue.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "dump/dump.h"
+#include "dump/pipe_peer.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "lib/procfs.h"
 #include "proto/mqueue.pb-c.h"
 
-#define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
+#define MQUEUE_MAGIC 0x19800202   /* ipc/mqueue.c */
+#define ROOM         (512 * 1024) /* of the arena (dump/ask.c) */
 
 /* Names have one component, so most files need no look at their file system. */
 static bool mqueue_owns(const struct file *f)
@@ -39,34 +38,91 @@ static bool mqueue_owns(const struct file *f)
 }
 
 /*
- * Who is to be notified, 0 for nobody, and how (SIGEV_*): read(2) of a queue tells
+ * Who is to be notified, and how: read(2) of a queue tells
  * "QSIZE:0 NOTIFY:0 SIGNO:0 NOTIFY_PID:0" (ipc/mqueue.c). A descriptor that may not
  * be read is opened again.
  */
-static pid_t notified(const struct file *f, int *ret_how)
+static void read_notified(const struct file *f, struct mqueue *q)
 {
 	auto_close int fd = -1;
 	char text[128] = "", path[48];
-	int pid = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", f->task->pid, f->fd);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", task_tid(f->task), f->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0)
-		return 0;
-	if (sscanf(text, "QSIZE:%*s NOTIFY:%d SIGNO:%*s NOTIFY_PID:%d", ret_how, &pid) != 2)
-		return 0;
-	return pid;
+	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0 ||
+	    sscanf(text, "QSIZE:%*s NOTIFY:%d SIGNO:%d NOTIFY_PID:%d", &q->how, &q->signo,
+	           &q->notified) != 3)
+		q->notified = 0;
 }
 
-static bool is_ours(const struct dump *d, pid_t pid)
+int mqueue_look(const struct file *f, struct mqueue *ret)
 {
-	array_each (t, &d->tasks)
-		if (t->pid == pid)
-			return true;
-	return false;
+	auto_close int fd = file_steal(f);
+
+	if (fd < 0)
+		return fail(fd, "%s: get at the message queue", file_name(f));
+	*ret = (struct mqueue){ .dev = f->st.st_dev, .ino = f->st.st_ino };
+	if (syscall(SYS_mq_getsetattr, fd, NULL, &ret->attr) < 0)
+		return fail(-errno, "%s: mq_getattr", file_name(f));
+	read_notified(f, ret);
+	return 0;
 }
 
-/* Nobody else in the tree tells of the same queue. */
+bool mqueue_fits(const struct mqueue *q)
+{
+	return (uint64_t)q->attr.mq_curmsgs * (uint64_t)(q->attr.mq_msgsize + 8) < ROOM;
+}
+
+struct mqueue *mqueue_find(const struct dump *d, const struct file *f)
+{
+	if (d->mqueues)
+		array_each (q, &d->mqueues->list)
+			if (q->ino == f->st.st_ino && q->dev == f->st.st_dev)
+				return q;
+	return NULL;
+}
+
+/* What nobody can see but by taking it. */
+static const char *hidden(const struct dump *d, const struct file *f, const struct mqueue *q)
+{
+	static char text[96];
+
+	if (task_find(d, q->notified) && q->how != SIGEV_NONE) {
+		snprintf(text, sizeof(text), "task %d waits for a notification of it (mq_notify)",
+		         q->notified);
+		return text;
+	}
+	if (f->st.st_nlink || !q->attr.mq_curmsgs)
+		return NULL;
+	snprintf(text, sizeof(text), "it was unlinked and holds %ld messages", q->attr.mq_curmsgs);
+	return text;
+}
+
+static int mqueue_check(struct dump *d, const struct file *f)
+{
+	struct mqueue q;
+	int r = mqueue_look(f, &q);
+	const char *what = r == 0 ? hidden(d, f, &q) : NULL;
+	char who[128];
+
+	if (!what)
+		return r;
+	if (file_peers(d, f, who, sizeof(who)))
+		return fail(-ENOTSUP,
+		            "%s: of this message queue %s, which only its users can see, by taking "
+		            "messages, and %s has it open, too",
+		            file_name(f), what, who);
+	if (!mqueue_fits(&q))
+		return fail(-ENOTSUP,
+		            "%s: of this message queue %s, which only its users can see, by taking "
+		            "messages, and these are too large: let them be received first",
+		            file_name(f), what);
+	return 0;
+}
+
+/* ---- record ---- */
+
+/* Nobody before F has told of the queue. */
 static bool is_first(const struct dump *d, const struct file *f)
 {
 	for (const struct file *e = d->files.v; e < f; e++)
@@ -76,55 +132,70 @@ static bool is_first(const struct dump *d, const struct file *f)
 	return true;
 }
 
-static int mqueue_check(struct dump *d, const struct file *f)
+static int put(struct dump *d, const struct file *f, Img__Mqueue *msg)
 {
-	auto_close int fd = file_steal(f);
-	struct mq_attr attr = {};
-	int how = 0;
-	pid_t pid;
+	const struct mqueue *q = is_first(d, f) ? mqueue_find(d, f) : NULL;
+	size_t n = q && q->complete ? q->messages.n : 0;
+	auto_free Img__Mqueue__Message *all = calloc(n + 1, sizeof(*all));
+	auto_free Img__Mqueue__Message **list = calloc(n + 1, sizeof(*list));
 
-	if (fd < 0)
-		return fail(fd, "%s: get at the message queue", file_name(f));
-	if (!f->st.st_nlink && syscall(SYS_mq_getsetattr, fd, NULL, &attr) == 0 && attr.mq_curmsgs)
-		return fail(-ENOTSUP,
-		            "%s: this message queue was unlinked and holds %ld messages, which "
-		            "nobody can see but by taking them; let them be received first",
-		            file_name(f), attr.mq_curmsgs);
-	pid = notified(f, &how);
-	if (!is_ours(d, pid) || (how == SIGEV_NONE && pid == f->task->pid))
-		return 0;
-	return fail(-ENOTSUP,
-	            "%s: task %d waits for a notification of this message queue (mq_notify), with "
-	            "a value that the kernel does not show, not supported by this version",
-	            file_name(f), pid);
+	if (!all || !list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct mq_message *m = &q->messages.v[i];
+
+		list[i] = &all[i];
+		img__mqueue__message__init(&all[i]);
+		all[i].priority = m->priority;
+		all[i].text = (ProtobufCBinaryData){ m->len, m->text };
+	}
+	msg->message = list, msg->n_message = n;
+	return image_put(d->out, KIND_mqueue, f->id, &msg->base);
 }
 
 static int mqueue_dump(struct dump *d, const struct file *f)
 {
 	Img__Mqueue msg = IMG__MQUEUE__INIT;
-	auto_close int fd = file_steal(f);
-	struct mq_attr attr = {};
-	int how = 0;
+	const struct mqueue *asked = mqueue_find(d, f);
+	struct mqueue q;
+	int r = mqueue_look(f, &q);
 
-	if (fd < 0)
-		return fail(fd, "%s: get at the message queue", file_name(f));
-	if (syscall(SYS_mq_getsetattr, fd, NULL, &attr) < 0)
-		return fail(-errno, "%s: mq_getattr", file_name(f));
+	if (r < 0)
+		return r;
+	if (!f->st.st_nlink && q.attr.mq_curmsgs && !(asked && asked->complete))
+		return fail(-ENOTSUP,
+		            "%s: this message queue was unlinked and holds %ld messages, and no "
+		            "process of the tree has it open: not supported by this version",
+		            file_name(f), q.attr.mq_curmsgs);
 	msg.ino = f->st.st_ino;
 	msg.unlinked = !f->st.st_nlink;
-	msg.silent = is_first(d, f) && notified(f, &how) == f->task->pid && how == SIGEV_NONE;
 	msg.name = f->link;
-	msg.maxmsg = (uint64_t)attr.mq_maxmsg;
-	msg.msgsize = (uint64_t)attr.mq_msgsize;
-	msg.curmsgs = (uint64_t)attr.mq_curmsgs;
+	msg.maxmsg = (uint64_t)q.attr.mq_maxmsg;
+	msg.msgsize = (uint64_t)q.attr.mq_msgsize;
+	msg.curmsgs = (uint64_t)q.attr.mq_curmsgs;
 	msg.mode = f->st.st_mode & 07777;
 	msg.uid = f->st.st_uid;
 	msg.gid = f->st.st_gid;
-	return image_put(d->out, KIND_mqueue, f->id, &msg.base);
+	return put(d, f, &msg);
+}
+
+static void mqueue_release(struct dump *d, bool killed)
+{
+	if (!d->mqueues)
+		return;
+	array_each (q, &d->mqueues->list) {
+		array_each (m, &q->messages)
+			free(m->text);
+		array_done(&q->messages);
+	}
+	array_done(&d->mqueues->list);
+	free(d->mqueues);
+	d->mqueues = NULL;
 }
 
 const struct dump_kind dump_mqueue = {
 	.owns = mqueue_owns,
 	.check = mqueue_check,
 	.dump = mqueue_dump,
+	.release = mqueue_release,
 };

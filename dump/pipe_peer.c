@@ -1,7 +1,7 @@
 /*
  * Who has the other end of a pipe that is not in the tree? Every descriptor in
  * /proc is looked at: its link names the inode, and its mode the direction
- * (proc_pid_fd: r for reading, w for writing). For messages only: a refusal names them.
+ * (proc_pid_fd: r for reading, w for writing). A refusal names them.
  */
 #include "dump/pipe_peer.h"
 
@@ -65,21 +65,36 @@ static void note(struct search *s, pid_t pid)
 	snprintf(s->buf + len, s->size - len, "%stask %d (%s)", s->n > 1 ? ", " : "", pid, comm);
 }
 
-void pipe_peers(const struct dump *d, const struct file *f, bool writing, char *buf, size_t size)
+static void look_around(struct search *s)
 {
-	struct search s = { d, f, writing ? 0200 : 0400, buf, size, 0 };
 	auto_dir DIR *dir = opendir("/proc");
 	struct dirent *de;
 
-	*buf = '\0';
+	*s->buf = '\0';
 	while (dir && (de = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(de->d_name, NULL, 10);
 
-		if (pid > 0 && !is_ours(d, pid) && has_end(&s, pid))
-			note(&s, pid);
+		if (pid > 0 && !is_ours(s->d, pid) && has_end(s, pid))
+			note(s, pid);
 	}
-	if (s.n > NAMED)
-		snprintf(buf + strlen(buf), size - strlen(buf), " and %zu more", s.n - NAMED);
+	if (s->n > NAMED)
+		snprintf(s->buf + strlen(s->buf), s->size - strlen(s->buf), " and %zu more",
+		         s->n - NAMED);
+}
+
+void pipe_peers(const struct dump *d, const struct file *f, bool writing, char *buf, size_t size)
+{
+	struct search s = { d, f, writing ? 0200 : 0400, buf, size, 0 };
+
+	look_around(&s);
 	if (!s.n)
 		snprintf(buf, size, "somebody who cannot be seen");
+}
+
+bool file_peers(const struct dump *d, const struct file *f, char *buf, size_t size)
+{
+	struct search s = { d, f, 0600, buf, size, 0 };
+
+	look_around(&s);
+	return s.n > 0;
 }

@@ -243,7 +243,11 @@ static const char *args_of(const struct op *op, char buf[static 7])
 	if (op->code == OP_CLONE || op->code == OP_BARRIER || op->code == OP_TOUCH)
 		return "x";
 	if (op->code == OP_FETCH)
-		return "xd";
+		return "xdd";
+	if (op->code == OP_RESULT)
+		return "ddd";
+	if (op->code == OP_COPY)
+		return "xx";
 	if (args && op->nr != SYS_prctl)
 		return args;
 	while (n > 1 && !op->args[n - 1])
@@ -254,11 +258,11 @@ static const char *args_of(const struct op *op, char buf[static 7])
 
 void op_format(const struct op *op, const struct script *s, char *buf, size_t size)
 {
-	static const char *const own[] = { [OP_CLONE] = "clone",
-		                           [OP_BARRIER] = "barrier",
-		                           [OP_TOUCH] = "touch_xstate",
-		                           [OP_FETCH] = "fetch",
-		                           [OP_STOP] = "stop" };
+	static const char *const own[] = {
+		[OP_CLONE] = "clone", [OP_BARRIER] = "barrier", [OP_TOUCH] = "touch_xstate",
+		[OP_FETCH] = "fetch", [OP_RESULT] = "result",   [OP_COPY] = "copy",
+		[OP_STOP] = "stop"
+	};
 	struct text t = { .buf = buf, .size = size };
 	const char *name =
 		op->code < ARRAY_SIZE(own) && own[op->code] ? own[op->code] : syscall_name(op->nr);

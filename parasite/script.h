@@ -17,8 +17,10 @@ enum op_code {
 	OP_CLONE, /* clone3(args[0], args[1]); the child runs the script at args[2], on its own stack */
 	OP_BARRIER, /* arrive at barrier args[0] of struct shared and wait until the coordinator opens it */
 	OP_TOUCH, /* bring the extended CPU state args[0] (XFEATURE mask) into use, so that it can be set */
-	OP_FETCH, /* the 64 bits at args[0] become args[args[1]] of the next op: what a call answered in memory */
-	OP_STOP, /* stop for the tracer; goes on in struct leave if nobody traces */
+	OP_FETCH, /* the 64 bits at args[0], a call's answer, become args[args[1]] of the op behind the args[2] next */
+	OP_RESULT, /* the same with the result of the op args[0] before this one */
+	OP_COPY,   /* the 64 bits at args[0] are copied to args[1] */
+	OP_STOP,   /* stop for the tracer; goes on in struct leave if nobody traces */
 };
 
 /* What the result must be, else the script ends there. */

@@ -123,17 +123,12 @@ static int fds_own(struct restore *r, struct rthread *th, const ProtobufCMessage
 	for (size_t i = 0; i < msg->n_fd; i++) {
 		const Img__File *file =
 			(const Img__File *)images_one(r->images, KIND_file, msg->file[i]);
-		const struct restore_kind *kind = restore_kind_of(file->kind);
 
 		if (!pool_owns(r, file->id, (uint32_t)th->task->pid, msg->fd[i]))
 			continue;
 		emit_owner(file, msg->fd[i], s);
 		if (file->flags & O_ASYNC)
 			script_call(s, __NR_fcntl, msg->fd[i], F_SETFL, file->flags);
-		if (kind->settle)
-			kind->settle((int)msg->fd[i],
-			             images_one(r->images, (enum record_kind)file->kind, file->id),
-			             s);
 	}
 	return 0;
 }

@@ -1,13 +1,12 @@
 /*
- * POSIX message queue, restore half: the one of that name, or a new one if
- * nothing is lost by it. One that was unlinked is made under its name, or another if that
- * is taken, and unlinked again.
+ * POSIX message queue, restore half: the one of that name, or a new one with the messages
+ * that it had, unless these are not known. One that was unlinked is made under its name, or another if that
+ * is taken, and unlinked again. If the restore fails, those with a name that it has made go.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mqueue.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,8 +18,9 @@
 #include "proto/mqueue.pb-c.h"
 #include "restore/restore.h"
 
-#define NAME_LIMIT 255 /* mq_overview(7) */
-#define DELETED    " (deleted)"
+#define NAME_LIMIT   255 /* mq_overview(7) */
+#define DELETED      " (deleted)"
+#define PRIORITY_MAX 32767 /* MQ_PRIO_MAX - 1 */
 
 static int mqueue_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
@@ -30,8 +30,14 @@ static int mqueue_check(struct restore *r, const Img__File *file, const Protobuf
 	    strlen(msg->name) > NAME_LIMIT + strlen(DELETED))
 		return fail(-EBADMSG, "message queue %u: \"%s\" cannot be its name", file->id,
 		            msg->name);
-	if (msg->unlinked && msg->curmsgs)
-		return fail(-EBADMSG, "message queue %u: unlinked, and not empty", file->id);
+	if (msg->n_message && msg->n_message != msg->curmsgs)
+		return fail(-EBADMSG, "message queue %u: %zu messages, which should be %" PRIu64,
+		            file->id, msg->n_message, msg->curmsgs);
+	for (size_t i = 0; i < msg->n_message; i++)
+		if (msg->message[i]->text.len > msg->msgsize ||
+		    msg->message[i]->priority > PRIORITY_MAX)
+			return fail(-EBADMSG, "message queue %u: message %zu makes no sense",
+			            file->id, i);
 	return 0;
 }
 
@@ -50,22 +56,51 @@ static int check_same(int fd, const Img__Mqueue *msg)
 	return 0;
 }
 
+/* Descriptors may be there for one direction only. */
+static int send_all(const Img__Mqueue *msg)
+{
+	auto_close int fd = (int)syscall(SYS_mq_open, msg->name + 1,
+	                                 O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0, NULL);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < msg->n_message; i++) {
+		const Img__Mqueue__Message *m = msg->message[i];
+
+		if (syscall(SYS_mq_timedsend, fd, m->text.data, m->text.len, m->priority, NULL) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int fill_queue(int fd, const Img__Mqueue *msg)
+{
+	int r = send_all(msg);
+
+	if (r < 0)
+		return fail(r, "message queue %s: send its messages", msg->name);
+	if (fchown(fd, msg->uid, msg->gid) < 0 || fchmod(fd, msg->mode) < 0)
+		return fail(-errno, "message queue %s: set its owner and mode", msg->name);
+	return 0;
+}
+
 static int make_queue(int flags, const Img__Mqueue *msg)
 {
 	struct mq_attr attr = { .mq_maxmsg = (long)msg->maxmsg, .mq_msgsize = (long)msg->msgsize };
 	auto_close int fd = -1;
+	int r;
 
-	if (msg->curmsgs)
+	if (msg->curmsgs && !msg->n_message)
 		return fail(-ENOTSUP, "message queue %s: is gone, and with it %" PRIu64 " messages",
 		            msg->name, msg->curmsgs);
 	fd = (int)syscall(SYS_mq_open, msg->name + 1, flags | O_CREAT | O_EXCL, 0600, &attr);
 	if (fd < 0)
 		return fail(-errno, "message queue %s: create", msg->name);
-	if (fchown(fd, msg->uid, msg->gid) < 0 || fchmod(fd, msg->mode) < 0) {
-		syscall(SYS_mq_unlink, msg->name + 1);
-		return fail(-errno, "message queue %s: set its owner and mode", msg->name);
-	}
-	return take_fd(&fd);
+	r = fill_queue(fd, msg);
+	if (r == 0)
+		return take_fd(&fd);
+	syscall(SYS_mq_unlink, msg->name + 1);
+	return r;
 }
 
 /* The first file on the queue of inode INO that was unlinked. */
@@ -146,34 +181,69 @@ static int open_unlinked(struct restore *r, const Img__File *file, const Img__Mq
 	return ret < 0 ? ret : take_fd(&fd);
 }
 
-/* SIGEV_NONE: all it does is to keep others from being notified. Any close of the queue ends it. */
-static void mqueue_settle(int fd, const ProtobufCMessage *base, struct script *s)
+/* The first file on the queue of that name: with it, it is made. */
+static uint32_t named_first(const struct restore *r, const Img__Mqueue *msg)
 {
-	const struct sigevent none = { .sigev_notify = SIGEV_NONE };
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_mqueue, &n);
 
-	if (((const Img__Mqueue *)base)->silent)
-		script_call(s, SYS_mq_notify, fd, script_put(s, &none, sizeof(none)));
+	for (size_t i = 0; i < n; i++) {
+		const Img__Mqueue *other = (const Img__Mqueue *)rec[i].msg;
+
+		if (!other->unlinked && other->ino == msg->ino && !strcmp(other->name, msg->name))
+			return rec[i].owner;
+	}
+	return 0;
+}
+
+static int make_named(struct restore *r, const Img__File *file, const Img__Mqueue *msg)
+{
+	uint32_t first = named_first(r, msg);
+	const char **name;
+	int fd;
+
+	if (first != file->id) {
+		fd = pool_file(r, first);
+		if (fd < 0)
+			return fd;
+		fd = (int)syscall(SYS_mq_open, msg->name + 1, flags_of(file), 0, NULL);
+		return fd < 0 ? fail(-errno, "message queue %s", msg->name) : fd;
+	}
+	name = array_add(&r->made_queues);
+	if (!name)
+		return -ENOMEM;
+	fd = make_queue(flags_of(file), msg);
+	*name = fd < 0 ? NULL : msg->name;
+	return fd;
 }
 
 static int mqueue_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Mqueue *msg = (const Img__Mqueue *)base;
-	int flags = flags_of(file), ret;
 	auto_close int fd = -1;
+	int ret;
 
 	if (msg->unlinked)
 		return open_unlinked(r, file, msg);
-	fd = (int)syscall(SYS_mq_open, msg->name + 1, flags, 0, NULL);
+	fd = (int)syscall(SYS_mq_open, msg->name + 1, flags_of(file), 0, NULL);
 	if (fd < 0 && errno == ENOENT)
-		return make_queue(flags, msg);
+		return make_named(r, file, msg);
 	if (fd < 0)
 		return fail(-errno, "message queue %s", msg->name);
 	ret = check_same(fd, msg);
 	return ret < 0 ? ret : take_fd(&fd);
 }
 
+static void mqueue_done(struct restore *r)
+{
+	array_each (name, &r->made_queues)
+		if (*name && !r->committed)
+			syscall(SYS_mq_unlink, *name + 1);
+	array_done(&r->made_queues);
+}
+
 const struct restore_kind restore_mqueue = {
 	.check = mqueue_check,
 	.open = mqueue_open,
-	.settle = mqueue_settle,
+	.done = mqueue_done,
 };

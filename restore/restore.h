@@ -107,6 +107,7 @@ struct restore {
 	struct pool *pool;           /* descriptors that all tasks inherit */
 	struct inodes *inodes;       /* restore/inode.c */
 	struct sysv *sysv;           /* restore/sysv.c: objects that were made */
+	struct words made_queues;    /* mqueue.c: names of those that were made */
 	bool committed;              /* the tree runs */
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
@@ -136,8 +137,6 @@ struct restore_kind {
 	/* Optional: by the coordinator, when the processes are what they were and before anybody is let go. */
 	int (*finish)(struct restore *r, int fd, const Img__File *file,
 	              const ProtobufCMessage *msg);
-	/* Optional: calls in the owner when it has closed all that is not its own: a close may undo them. */
-	void (*settle)(int fd, const ProtobufCMessage *msg, struct script *s);
 	/* Optional, once for all files of a kind: before the first file of any kind is opened. */
 	int (*begin)(struct restore *r);
 	/* Optional: the last that can fail; nobody is let go yet. */

@@ -131,9 +131,16 @@ static long run_clone(const struct op *op)
 	return r;
 }
 
-static long run_fetch(struct op *op)
+/* An answer becomes an argument. */
+static long run_fetch(struct op *op, uint64_t value)
 {
-	op[1].args[op->args[1]] = *(const uint64_t *)op->args[0];
+	op[1 + op->args[2]].args[op->args[1]] = value;
+	return 0;
+}
+
+static long run_copy(const struct op *op)
+{
+	*(uint64_t *)op->args[1] = *(const uint64_t *)op->args[0];
 	return 0;
 }
 
@@ -152,7 +159,11 @@ static long run_op(const struct script_head *h, struct op *op)
 		blob_touch(op->args[0]);
 		return 0;
 	case OP_FETCH:
-		return run_fetch(op);
+		return run_fetch(op, *(const uint64_t *)op->args[0]);
+	case OP_RESULT:
+		return run_fetch(op, (uint64_t)(op - op->args[0])->result);
+	case OP_COPY:
+		return run_copy(op);
 	case OP_STOP:
 		return run_stop(h);
 	default:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -12,11 +13,13 @@
 int main(int argc, char **argv)
 {
 	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 32 }, now;
+	struct timespec started;
 	char name[64], text[32];
 	unsigned prio;
 	mqd_t q, reader;
 
-	snprintf(name, sizeof(name), "/crtool-mqueue-%d", getpid());
+	check(clock_gettime(CLOCK_MONOTONIC, &started) == 0); /* pids come again */
+	snprintf(name, sizeof(name), "/crtool-mqueue-%d-%ld", getpid(), started.tv_nsec);
 	q = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0640, &attr);
 	check(q >= 0);
 	reader = mq_open(name, O_RDONLY | O_NONBLOCK);
