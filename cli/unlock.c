@@ -5,7 +5,9 @@
 #include "images/images.h"
 #include "lib/cleanup.h"
 #include "lib/netlock.h"
+#include "lib/netns.h"
 #include "proto/netlock.pb-c.h"
+#include "proto/netns.pb-c.h"
 
 static void images_done(struct images **im)
 {
@@ -16,6 +18,7 @@ int command_unlock(const struct options *o, int *ret_status)
 {
 	auto_(images_done) struct images *im = NULL;
 	const Img__Netlock *lock;
+	const Img__Netns *netns;
 	auto_(keys_free) struct image_keys *keys = NULL;
 	int r = options_keys(o, &keys);
 
@@ -27,6 +30,10 @@ int command_unlock(const struct options *o, int *ret_status)
 	lock = (const Img__Netlock *)images_one(im, KIND_netlock, 0);
 	if (!lock)
 		return fail(-ENOENT, "%s: this checkpoint has no network lock", o->dir);
+	netns = (const Img__Netns *)images_one(im, KIND_netns, 0);
+	r = netns ? netns_enter(netns->path) : 0;
+	if (r < 0)
+		return fail(r, "%s: enter its network namespace, %s", o->dir, netns->path);
 	r = netlock_remove(lock->table);
 	if (r == -ENOENT)
 		return fail(r, "%s: its network lock, %s, is not there (in this network namespace)",

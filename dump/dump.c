@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -160,6 +161,7 @@ static void dump_done(struct dump *d)
 	inodes_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
+	free(d->netns);
 	image_writer_free(d->out);
 	if (d->made_dir && !d->sealed)
 		rmdir(d->opt->dir);

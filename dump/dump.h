@@ -211,6 +211,7 @@ struct dump {
 	struct mcast_known *mcast_known;     /* sk_mcast.c: groups that anybody is in */
 	struct inet_diag *inet_diag;         /* sk_inet_diag.c: what the kernel lists */
 	struct raw_peers *raw_peers;         /* sk_raw.c: what raw sockets are connected to */
+	char *netns; /* netns.c: path of the network namespace that crtool has followed the tree to; NULL: its own */
 	uint64_t netns_cookie; /* sk_inet.c: of our network namespace; 0: not asked yet */
 	struct shmems shmems;
 	struct sysv *sysv;       /* dump/sysv.h */
@@ -427,6 +428,10 @@ const char *file_name(const struct file *f);
 int ext_unix_parse(const struct words *words);
 
 /* ---- stages (dump.c calls them in this order) ---- */
+
+/* netns.c: crtool goes where the root lives, if that has a name; the record of it, if it did. Explained. */
+int netns_follow(struct dump *d);
+int netns_put(struct dump *d);
 
 int look_tree(struct dump *d);    /* look.c: find tasks; refuse what is in sight */
 int freeze_tree(struct dump *d);  /* freeze.c: every thread stopped, none missed */

@@ -281,6 +281,8 @@ static int look_once(struct dump *d)
 	int r = find_tasks(d);
 
 	if (r >= 0)
+		r = netns_follow(d);
+	if (r >= 0)
 		r = look_each(d, look_task);
 	if (r >= 0)
 		r = look_shares(d);

@@ -138,5 +138,5 @@ int take_answers(struct dump *d)
 		if (r < 0)
 			return fail(r, "%s: write its records", task_name(t));
 	}
-	return 0;
+	return netns_put(d);
 }

@@ -69,13 +69,10 @@ static const struct stage {
 	bool acts; /* not with --explain */
 	int (*run)(struct restore *r);
 } stages[] = {
-	{ "read", false, read_images },
-	{ "plan", false, plan_tree },
-	{ "check", false, check_images },
-	{ "arena", false, place_arena },
-	{ "open", false, open_files },
-	{ "compile", false, compile },
-	{ "explain", false, explain_scripts },
+	{ "read", false, read_images },   { "plan", false, plan_tree },
+	{ "check", false, check_images }, { "netns", false, enter_netns },
+	{ "arena", false, place_arena },  { "open", false, open_files },
+	{ "compile", false, compile },    { "explain", false, explain_scripts },
 	{ "run", true, run_scripts }, /* from here on there is a tree */
 	{ "commit", true, commit },   /* from here on it runs */
 };

@@ -268,6 +268,7 @@ int tcp_map_check(const struct words *map);  /* the same (sk_tcp_map.c) */
 int map_paths(struct restore *r);            /* path_map.c: --path-map; with read_images() */
 int plan_tree(struct restore *r);       /* plan.c: tasks and threads, their relations checked */
 int check_images(struct restore *r);    /* check.c: this machine; every aspect and kind */
+int enter_netns(struct restore *r);     /* netns.c: where the tree has lived */
 int place_arena(struct restore *r);     /* plan.c: at an address free in all tasks and here */
 int open_files(struct restore *r);      /* pool */
 int compile_scripts(struct restore *r); /* compile.c */
