@@ -1,7 +1,7 @@
 /*
  * BPF maps, dump half: the simple types, which are keys and values. A program
- * that uses the map from elsewhere goes on with the old one, so programs and links
- * are refused (they are of no room).
+ * that uses the map from elsewhere goes on with the old one: maps that have a name for
+ * others to find them by, and programs, are of another room (bpf_pin.c).
  *
  * Two descriptors may be of one map without being duplicates: by its number.
  */

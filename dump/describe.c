@@ -116,6 +116,11 @@ static void socket_describe(const struct file *f, char *buf, size_t size)
 		a, *b ? ", connected to " : "", b);
 }
 
+bool file_is_secret(const struct file *f)
+{
+	return f->st.st_nlink == 0 && !strcmp(f->link, "/secretmem (deleted)");
+}
+
 const char *file_describe(const struct file *f)
 {
 	static char text[512];
@@ -129,7 +134,8 @@ const char *file_describe(const struct file *f)
 		         minor(f->st.st_rdev));
 	else
 		snprintf(text, sizeof(text), "%s",
-		         type == S_IFIFO                ? "fifo"
+		         file_is_secret(f)              ? "secret memory, memfd_secret"
+		         : type == S_IFIFO              ? "fifo"
 		         : type == S_IFDIR              ? "directory"
 		         : type == S_IFREG              ? "regular file"
 		         : type == S_IFSOCK             ? "socket"

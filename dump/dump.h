@@ -421,6 +421,9 @@ bool external_listed(const struct dump *d, const struct file *f);
 /* "socket:[123] (TCP, listening on 0.0.0.0:80)": what is known of a file, for messages; one static buffer. */
 const char *file_describe(const struct file *f);
 
+/* memfd_secret(2): nobody but the program can read it. */
+bool file_is_secret(const struct file *f);
+
 /* "task 41 (redis): fd 7: /a/file", or "... mapped file /a/file": how messages start; one static buffer. */
 const char *file_name(const struct file *f);
 

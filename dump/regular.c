@@ -28,16 +28,16 @@ static bool is_memfd(const struct file *f)
 	return f->st.st_nlink == 0 && !strncmp(f->link, "/memfd:", 7);
 }
 
+static bool begins(const char *text, const char *with)
+{
+	return !strncmp(text, with, strlen(with));
+}
+
 static bool regular_owns(const struct file *f)
 {
 	if (f->flags & O_PATH)
 		return f->link[0] == '/';
-	return S_ISREG(f->st.st_mode) && !is_memfd(f);
-}
-
-static bool begins(const char *text, const char *with)
-{
-	return !strncmp(text, with, strlen(with));
+	return S_ISREG(f->st.st_mode) && !is_memfd(f) && !file_is_secret(f);
 }
 
 /* sysfs, and what is mounted below it. */
