@@ -4,12 +4,14 @@
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 
 #include <linux/vm_sockets.h>
 
@@ -118,7 +120,13 @@ static void socket_describe(const struct file *f, char *buf, size_t size)
 
 bool file_is_secret(const struct file *f)
 {
-	return f->st.st_nlink == 0 && !strcmp(f->link, "/secretmem (deleted)");
+	struct statfs fs;
+	char path[48];
+
+	if (!S_ISREG(f->st.st_mode) || strcmp(f->link, "/secretmem (deleted)") != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/%.24s", task_tid(f->task), f->at);
+	return statfs(path, &fs) == 0 && fs.f_type == SECRETMEM_MAGIC;
 }
 
 const char *file_describe(const struct file *f)

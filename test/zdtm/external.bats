@@ -94,6 +94,33 @@ dumped() {
 	done
 }
 
+@test "a device: --external lets it go, it is opened by its path or --inherit-fd gives another" {
+	local key to
+
+	park chardev
+	key="tty[$(printf %x $((0x105))):$(stat -c %D /dev/zero)]"
+	[ "$(readlink "/proc/$pid/fd/4")" = /dev/zero ]
+	dumped --external "$key"
+	crtool restore -d -D "$to"
+	release
+	park chardev
+	dumped --external "$key"
+	crtool restore -d -D "$to" --inherit-fd "fd[9]:$key" 9</dev/full
+	[ "$(readlink "/proc/$pid/fd/4")" = /dev/full ]
+}
+
+@test "a directory in place of another" {
+	local key to
+
+	park directory
+	[ "$(readlink "/proc/$pid/fd/3")" = "$dir/d" ]
+	key="file[$(sed -n 's/^mnt_id:\t*//p' "/proc/$pid/fdinfo/3"):$(stat -c %i "$dir/d")]"
+	dumped --external "$key"
+	mkdir "$dir/other"
+	crtool restore -d -D "$to" --inherit-fd "fd[9]:$key" 9<"$dir/other"
+	[ "$(readlink "/proc/$pid/fd/3")" = "$dir/other" ]
+}
+
 @test "what makes no sense is refused: keys, numbers, files that there are not, directions" {
 	local inode to
 

@@ -46,3 +46,28 @@ restore_refused() {
 	rm "$dir/file"
 	restore_refused "file $dir/file: is gone since the dump"
 }
+
+@test "a file that somebody renames all the time: dumped, or refused by name, and the program runs on" {
+	local to mover
+
+	park regular
+	python3 -c '
+import os, sys
+os.chdir(sys.argv[1])
+while True:
+    os.rename("file", "moved")
+    os.rename("moved", "file")
+' "$dir" 3>&- 4>&- &
+	mover=$!
+	for _ in {1..8}; do
+		to=$(images)
+		run crtool dump -R -t "$pid" -D "$to"
+		running "$pid"
+		[ "$status" = 0 ] || [[ $status = 4 && $output == *"fd "*": $dir/"* ]]
+	done
+	kill "$mover"
+	wait "$mover" || true
+	[ -e "$dir/file" ] || mv "$dir/moved" "$dir/file"
+	dump_and_restore
+	release
+}
