@@ -43,6 +43,8 @@ int command_dump(const struct options *o, int *ret_status)
 			"dump: --snapshot is for a tree that runs on; give --leave-running, too");
 	r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)
+		r = cgroup_mode_parse(o->manage_cgroups, &opt.cgroup_mode);
+	if (r == 0)
 		r = ext_pipe_parse(o->ext_pipe, &opt.ext_pipe);
 	if (r == 0)
 		r = netlink_queue_parse(o->netlink_queue, &opt.drain_netlink);

@@ -32,6 +32,7 @@ struct options {
 	const char *file_policy;
 	const char *sysv;
 	const char *time;
+	const char *manage_cgroups;
 	const char *ext_pipe;
 	const char *netlink_queue;
 	const char *fail_at;
@@ -47,7 +48,7 @@ struct options {
 	bool json, help;
 	struct words on_unknown_fd;
 	struct words external, inherit_fd, path_map, tcp_map;
-	struct words ext_unix;
+	struct words ext_unix, cgroup_root;
 	bool accepted; /* something that is done anyway */
 };
 

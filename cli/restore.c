@@ -74,12 +74,15 @@ int command_restore(const struct options *o, int *ret_status)
 		.path_map = o->path_map,
 		.tcp_map = o->tcp_map,
 		.inherit_fd = o->inherit_fd,
+		.cgroup_root = o->cgroup_root,
 	};
 	int status = 0;
 	int r = file_policy(o->file_policy, &opt.file_policy);
 
 	if (r == 0)
 		r = sysv_policy(o->sysv, &opt.sysv);
+	if (r == 0)
+		r = cgroup_mode_parse(o->manage_cgroups, &opt.cgroup_mode);
 	if (r < 0)
 		return r;
 	r = time_policy(o->time, &opt.time_passes);

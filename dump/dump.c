@@ -16,6 +16,7 @@
 #include "dump/inode.h"
 #include "dump/shmem.h"
 #include "dump/snapshot.h"
+#include "dump/cgroup.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
@@ -159,6 +160,7 @@ static void dump_done(struct dump *d)
 	shmems_done(d);
 	sysv_done(d);
 	inodes_done(d);
+	cgroups_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	free(d->netns);

@@ -17,6 +17,7 @@
 #include "dump/census.h"
 #include "images/images.h"
 #include "lib/array.h"
+#include "lib/cgroup.h"
 #include "lib/guard.h"
 #include "lib/procfs.h"
 #include "lib/sysv.h"
@@ -61,6 +62,7 @@ struct dump_options {
 	struct words external;
 	struct words ext_unix; /* sk_unix_ext.c */
 	enum sysv_policy sysv;
+	enum cgroup_mode cgroup_mode;
 	bool lose_landlock; /* save who is in a Landlock sandbox without it */
 };
 
@@ -217,7 +219,8 @@ struct dump {
 	struct sysv *sysv;       /* dump/sysv.h */
 	struct mqueues *mqueues; /* dump/mqueue.h */
 	struct inodes inodes;
-	ARRAY(uint64_t) vdsos; /* hashes, by id from 1 */
+	struct cgroups *cgroups; /* dump/cgroup.h */
+	ARRAY(uint64_t) vdsos;   /* hashes, by id from 1 */
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
 	struct statuses statuses;

@@ -68,3 +68,38 @@ void restore_kinds_done(struct restore *r)
 		if (kinds[i].room->done)
 			kinds[i].room->done(r);
 }
+
+static int begin_task(struct restore *r, struct rtask *t)
+{
+	for (size_t i = 0; i < restore_naspects; i++) {
+		const struct restore_aspect *aspect = restore_aspects[i].aspect;
+		const ProtobufCMessage *msg;
+		int e;
+
+		if (!aspect->begin)
+			continue;
+		msg = aspect_record(r, restore_aspects[i].kind, (uint32_t)t->pid);
+		e = msg ? aspect->begin(r, t->threads.v, msg) : 0;
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+int restore_aspects_begin(struct restore *r)
+{
+	array_each (t, &r->tasks) {
+		int e = begin_task(r, t);
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+void restore_aspects_done(struct restore *r)
+{
+	for (size_t i = 0; i < restore_naspects; i++)
+		if (restore_aspects[i].aspect->done)
+			restore_aspects[i].aspect->done(r);
+}

@@ -164,6 +164,7 @@ static void restore_done(struct restore *r)
 	shmem_done(r);
 	late_done(r);
 	pool_done(r);
+	restore_aspects_done(r);
 	restore_kinds_done(r); /* what is locked out is so until the descriptors are gone */
 	arena_done(&r->arena);
 	images_free(r->images);

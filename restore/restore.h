@@ -13,6 +13,7 @@
 
 #include "images/images.h"
 #include "lib/array.h"
+#include "lib/cgroup.h"
 #include "lib/sysv.h"
 #include "lib/table.h"
 #include "parasite/compile.h"
@@ -47,8 +48,10 @@ struct restore_options {
 	struct words path_map;   /* OLD=NEW */
 	struct words tcp_map;    /* OLD=NEW (sk_tcp_map.c) */
 	struct words inherit_fd; /* fd[N]:KEY */
-	enum sysv_policy sysv;   /* --sysv */
-	bool time_passes;        /* --time: timers catch up */
+	enum cgroup_mode cgroup_mode;
+	struct words cgroup_root; /* [CONTROLLER:]/GROUP */
+	enum sysv_policy sysv;    /* --sysv */
+	bool time_passes;         /* --time: timers catch up */
 };
 
 struct rthread {
@@ -108,6 +111,7 @@ struct restore {
 	struct inodes *inodes;       /* restore/inode.c */
 	struct sysv *sysv;           /* restore/sysv.c: objects that were made */
 	struct words made_queues;    /* mqueue.c: names of those that were made */
+	struct cgroups *cgroups;     /* restore/cgroup.c */
 	bool committed;              /* the tree runs */
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
@@ -150,6 +154,10 @@ int restore_kinds_begin(struct restore *r);
 int restore_kinds_commit(struct restore *r);
 void restore_kinds_done(struct restore *r);
 
+/* begin() and done() of all aspects. */
+int restore_aspects_begin(struct restore *r);
+void restore_aspects_done(struct restore *r);
+
 const struct restore_kind *restore_kind_of(uint32_t kind);
 
 /* ---- aspects of a task ---- */
@@ -176,6 +184,11 @@ struct restore_aspect {
 	/* Optional: calls of T, a helper maybe, before it forks anybody: what these shall inherit. */
 	int (*before_forks)(struct restore *r, struct rtask *t, struct script *s);
 	/*
+	 * Optional: by the coordinator, when all processes exist, each with one thread, and
+	 * none has begun to build what is its own. Called for each record of a process.
+	 */
+	int (*begin)(struct restore *r, struct rthread *th, const ProtobufCMessage *msg);
+	/*
 	 * Append calls for one phase. TH is the thread that runs them: the
 	 * owner itself, or the leader for a record that a process owns.
 	 */
@@ -186,6 +199,8 @@ struct restore_aspect {
 	 * coordinator, when all scripts have been run and before anybody is let go.
 	 */
 	int (*finish)(struct restore *r, struct rthread *th, const ProtobufCMessage *msg);
+	/* Optional, on every way out; where R is not committed, the tree is gone. */
+	void (*done)(struct restore *r);
 };
 
 struct restore_aspect_entry {

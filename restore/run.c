@@ -425,6 +425,8 @@ int run_scripts(struct restore *r)
 	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {
 		ret = wait_barrier(r, n);
 		if (ret == 0 && n == BARRIER_GROUPS)
+			ret = restore_aspects_begin(r);
+		if (ret == 0 && n == BARRIER_GROUPS)
 			ret = late_open(r);
 		if (ret == 0 && n == BARRIER_SEIZE)
 			ret = seize_all(r);
