@@ -60,12 +60,9 @@ static void read_packed(const struct place *p, const struct image_keys *k, const
 
 TEST(what_was_compressed_comes_back_with_any_keys)
 {
-	static const size_t sizes[] = { 0,
-		                        4096,
-		                        PACK_BLOCK - 4096,
-		                        PACK_BLOCK,
-		                        PACK_BLOCK + 4096,
-		                        7 * PACK_BLOCK + 8192 };
+	static const size_t sizes[] = {
+		0, 4096, PACK_BLOCK - 4096, PACK_BLOCK, PACK_BLOCK + 4096, 7 * PACK_BLOCK + 8192
+	};
 	uint8_t *data = malloc(7 * PACK_BLOCK + 8192);
 
 	fill(data, 7 * PACK_BLOCK + 8192);
