@@ -182,6 +182,10 @@ static int file_dump(struct dump *d, const struct file *f)
 	msg.flags = f->flags;
 	msg.pos = f->pos;
 	msg.key = (char *)(uintptr_t)file_key(f);
+	if (S_ISSOCK(f->st.st_mode) && !(f->flags & O_PATH)) {
+		msg.sk_uid = f->st.st_uid;
+		msg.sk_gid = f->st.st_gid;
+	}
 	if (f->fd >= 0 && !(f->flags & O_PATH) &&
 	    f->policy == FD_CARRY) { /* others have no owner */
 		auto_close int fd = file_steal(f);

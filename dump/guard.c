@@ -4,6 +4,7 @@
 #include <linux/kcmp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -11,6 +12,7 @@
 
 #include "dump/snapshot.h"
 #include "dump/task.h"
+#include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
@@ -19,11 +21,12 @@
 #define MOMENT_NS 2000000
 #define FREEZE_MS 300
 
-/* Of a task (its arena, the copy of its memory) or of one of its threads (its dispatch). */
+/* Of a task (its arena, the copy of its memory, an option of a socket) or of one of its threads (its dispatch). */
 struct note {
-	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY } what;
-	pid_t pid; /* 0: it has been undone */
-	pid_t tid; /* of the thread, of the copy */
+	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION } what;
+	pid_t pid;           /* 0: it has been undone */
+	pid_t tid;           /* of the thread, of the copy */
+	int fd, name, value; /* of the option */
 	uint64_t base, size, door;
 	struct dispatch dispatch;
 };
@@ -89,6 +92,36 @@ void guard_forget(struct dump *d, const struct task *t)
 void guard_forget_copy(struct dump *d, const struct task *t)
 {
 	forget(d->notes, t, true);
+}
+
+/* What only crtool has open is gone with it. One at a time is changed: its place is used again. */
+int guard_note_option(struct dump *d, const struct file *f, int name, int was)
+{
+	struct note note = {
+		.what = NOTE_OPTION, .pid = f->task->pid, .fd = f->fd, .name = name, .value = was
+	};
+
+	if (f->task == d->own)
+		return 0;
+	for (uint32_t i = 0; d->notes && i < d->notes->n; i++)
+		if (d->notes->v[i].what == NOTE_OPTION && !d->notes->v[i].pid) {
+			note.pid = 0;
+			d->notes->v[i] = note;
+			__atomic_store_n(&d->notes->v[i].pid, f->task->pid, __ATOMIC_SEQ_CST);
+			return 0;
+		}
+	return note_add(d, &note);
+}
+
+void guard_forget_option(struct dump *d, const struct file *f, int name)
+{
+	for (uint32_t i = 0; d->notes && i < d->notes->n; i++) {
+		struct note *note = &d->notes->v[i];
+
+		if (note->what == NOTE_OPTION && note->pid == f->task->pid && note->fd == f->fd &&
+		    note->name == name)
+			note->pid = 0;
+	}
 }
 
 static bool is_needed(const struct notes *notes)
@@ -253,6 +286,23 @@ static bool undo_once(struct dump *g, const struct notes *notes)
 	return done;
 }
 
+/* The program need not stand still for these. */
+static void undo_options(struct notes *notes)
+{
+	for (uint32_t i = 0; i < notes->n; i++) {
+		struct note *note = &notes->v[i];
+		auto_close int pidfd = -1;
+		auto_close int fd = -1;
+
+		if (note->what != NOTE_OPTION || !note->pid)
+			continue;
+		pidfd = (int)syscall(SYS_pidfd_open, note->pid, 0);
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, note->fd, 0);
+		setsockopt(fd, SOL_SOCKET, note->name, &note->value, sizeof(note->value));
+		note->pid = 0;
+	}
+}
+
 static void undo(void *arg)
 {
 	const struct dump *d = arg;
@@ -261,6 +311,7 @@ static void undo(void *arg)
 
 	/* Whoever cannot be stopped now (vfork) keeps nobody else waiting. */
 	opt.timeout_ms = FREEZE_MS;
+	undo_options(d->notes);
 	if (!is_needed(d->notes))
 		return;
 	for (int i = 0; i < TRIES; i++) {

@@ -22,6 +22,10 @@ int guard_note_dispatch(struct dump *d, const struct thread *th);
 int guard_note_copy(struct dump *d, const struct task *t, pid_t pid);
 void guard_forget_copy(struct dump *d, const struct task *t);
 
+/* The option NAME (SOL_SOCKET) of F, which is WAS, is about to be changed; it is as it was again. */
+int guard_note_option(struct dump *d, const struct file *f, int name, int was);
+void guard_forget_option(struct dump *d, const struct file *f, int name);
+
 /* Nothing of ours is in T any more, but the copy beside it. */
 void guard_forget(struct dump *d, const struct task *t);
 

@@ -121,7 +121,8 @@ static int add_shutdown(struct dump *d, const struct file *f, short revents, Img
 	return 0;
 }
 
-static int add_queue(const struct file *f, int fd, short revents, struct parts *p, Img__SkUdp *msg)
+static int add_queue(struct dump *d, const struct file *f, int fd, short revents, struct parts *p,
+                     Img__SkUdp *msg)
 {
 	int r;
 
@@ -135,7 +136,7 @@ static int add_queue(const struct file *f, int fd, short revents, struct parts *
 		lose("%s (%s): the datagrams that wait in it", file_name(f), file_describe(f));
 	if (!is_udp(f) || (revents & POLLERR) || !(revents & POLLIN))
 		return 0;
-	r = udp_queue_read(f, fd, &p->queue);
+	r = udp_queue_read(d, f, fd, &p->queue);
 	msg->n_datagram = p->queue.all.n;
 	msg->datagram = p->queue.list;
 	return r;
@@ -187,7 +188,7 @@ static int sk_udp_read(struct dump *d, const struct file *f, int fd, struct part
 		r = mcast_read(d, f, fd, &p->groups);
 	msg->n_group = p->groups.all.n;
 	msg->group = p->groups.list;
-	return r < 0 ? r : add_queue(f, fd, ready.revents, p, msg);
+	return r < 0 ? r : add_queue(d, f, fd, ready.revents, p, msg);
 }
 
 static int sk_udp_dump(struct dump *d, const struct file *f)

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "dump/guard.h"
 #include "dump/sk_inet.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -188,12 +189,14 @@ static int peek_off_set(int fd, int value)
 	return setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int queue_peek(int fd, struct udp_queue *q)
+static int queue_peek(struct dump *d, const struct file *f, int fd, struct udp_queue *q)
 {
 	auto_free struct peek *p = malloc(sizeof(*p));
 	auto_free char *buf = malloc(PIECE);
 	int was, e, r = p && buf ? sk_option(fd, SOL_SOCKET, SO_PEEK_OFF, &was) : -ENOMEM;
 
+	if (r == 0)
+		r = guard_note_option(d, f, SO_PEEK_OFF, was);
 	if (r < 0)
 		return r;
 	p->iov = (struct iovec){ buf, PIECE };
@@ -205,12 +208,13 @@ static int queue_peek(int fd, struct udp_queue *q)
 	while (r >= 0 && (r = datagram_peek(fd, p, q, false)) > 0)
 		;
 	e = peek_off_set(fd, was);
+	guard_forget_option(d, f, SO_PEEK_OFF);
 	return r < 0 ? r : e;
 }
 
-int udp_queue_read(const struct file *f, int fd, struct udp_queue *ret)
+int udp_queue_read(struct dump *d, const struct file *f, int fd, struct udp_queue *ret)
 {
-	int r = queue_peek(fd, ret);
+	int r = queue_peek(d, f, fd, ret);
 
 	if (r < 0)
 		return fail(r, "%s (%s): peek at what waits in it", file_name(f), file_describe(f));

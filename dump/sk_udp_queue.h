@@ -10,5 +10,5 @@ struct udp_queue {
 };
 
 /* Those of F, of which FD is a descriptor of ours: all stay where they are. -errno explained. */
-int udp_queue_read(const struct file *f, int fd, struct udp_queue *ret);
+int udp_queue_read(struct dump *d, const struct file *f, int fd, struct udp_queue *ret);
 void udp_queue_done(struct udp_queue *q);

@@ -6,7 +6,7 @@
  * has sent already can be seen by nobody, so that is refused.
  *
  * Not carried: out-of-band data, errors that wait (SO_ERROR), the label of SO_PEERSEC.
- * SO_PEERCRED is carried for listeners; of connections it shows crtool after a restore.
+ * Who is behind SO_PEERPIDFD of a connection is not there any more after a restore.
  */
 #include "dump/sk_unix.h"
 
@@ -165,6 +165,7 @@ struct parts {
 	struct unix_address peer;
 	uint32_t *pending;
 	Img__SkUnix__Creds creds;
+	uint32_t *groups; /* of creds */
 };
 
 static void parts_done(struct parts *p)
@@ -173,6 +174,7 @@ static void parts_done(struct parts *p)
 	unix_queue_done(&p->queue);
 	sockopts_done(&p->options);
 	free(p->pending);
+	free(p->groups);
 }
 
 /* Does a connected socket have its name from its listener, or did it bind one itself? */
@@ -232,16 +234,42 @@ static int outside_read(struct dump *d, const struct file *f, struct parts *p, I
 	return 0;
 }
 
+/* Who made the other end, or listens. Of a datagram socket only socketpair(2) is noted. */
+static int creds_read(struct parts *p, Img__SkUnix *msg)
+{
+	struct ucred cred = {};
+	socklen_t len = 0;
+
+	if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &(socklen_t){ sizeof(cred) }) < 0)
+		return -errno;
+	if (!msg->listens && !cred.pid && cred.uid == UINT32_MAX)
+		return 0;
+	img__sk_unix__creds__init(&p->creds);
+	p->creds.pid = (uint32_t)cred.pid;
+	p->creds.uid = cred.uid;
+	p->creds.gid = cred.gid;
+	msg->creds = &p->creds;
+	if (msg->listens || getsockopt(p->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 ||
+	    errno != ERANGE)
+		return 0;
+	p->groups = malloc(len);
+	if (!p->groups)
+		return -ENOMEM;
+	if (getsockopt(p->fd, SOL_SOCKET, SO_PEERGROUPS, p->groups, &len) < 0)
+		return -errno;
+	p->creds.group = p->groups;
+	p->creds.n_group = len / sizeof(*p->groups);
+	return 0;
+}
+
 static int listener_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
 	const uint32_t *clients = NULL;
 	uint32_t n = unix_sock_waiting(d, p->sock.ino, &clients);
-	struct ucred cred = {};
 
 	p->pending = calloc(n + 1, sizeof(*p->pending));
-	if (!p->pending ||
-	    getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &(socklen_t){ sizeof(cred) }) < 0)
-		return -errno;
+	if (!p->pending)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct file *client = file_by_inode(d, f->st.st_dev, clients[i]);
 
@@ -254,11 +282,6 @@ static int listener_read(struct dump *d, const struct file *f, struct parts *p, 
 	msg->pending = p->pending;
 	msg->listens = true;
 	msg->backlog = p->sock.wqueue;
-	img__sk_unix__creds__init(&p->creds);
-	p->creds.pid = (uint32_t)cred.pid;
-	p->creds.uid = cred.uid;
-	p->creds.gid = cred.gid;
-	msg->creds = &p->creds;
 	return 0;
 }
 
@@ -269,7 +292,7 @@ static int queue_read(struct dump *d, const struct file *f, struct parts *p, Img
 	if (p->sock.state == TCP_LISTEN || (p->sock.type != SOCK_DGRAM && !p->sock.has_peer) ||
 	    p->end.relation == WAITS)
 		return 0;
-	r = unix_queue_read(d, p->fd, p->sock.type, p->sock.shutdown & 1, &p->queue);
+	r = unix_queue_read(d, f, p->fd, p->sock.type, p->sock.shutdown & 1, &p->queue);
 	if (r < 0)
 		return log_failure() ? r : fail(r, "%s: read what waits in it", file_name(f));
 	msg->n_queue = p->queue.all.n;
@@ -305,6 +328,11 @@ static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, I
 		r = name_read(d, f, p, msg);
 	if (r == 0 && p->sock.state == TCP_LISTEN)
 		r = listener_read(d, f, p, msg);
+	if (r == 0 && (msg->connected || msg->listens)) {
+		r = creds_read(p, msg);
+		if (r < 0)
+			return fail(r, "%s: who is at its other end", file_name(f));
+	}
 	return r < 0 ? r : queue_read(d, f, p, msg);
 }
 
@@ -336,7 +364,7 @@ static int sk_unix_reach(struct dump *d, const struct file *f)
 	fd = file_steal(f);
 	r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
 	if (r == 0)
-		r = unix_queue_read(d, fd, sock.type, sock.shutdown & 1, &queue);
+		r = unix_queue_read(d, f, fd, sock.type, sock.shutdown & 1, &queue);
 	return r < 0 && !log_failure() ? fail(r, "unix socket: read what is in flight") : r;
 }
 

@@ -38,10 +38,11 @@ struct unix_queue {
 };
 
 /*
- * Peek at all that waits in the socket FD of ours, of that type; EOF: its other end
+ * Peek at all that waits in the socket F, of which FD is ours, of that type; EOF: its other end
  * sends no more. Files in flight get ids. 0 or -errno, perhaps explained; the socket is as it was.
  */
-int unix_queue_read(struct dump *d, int fd, int type, bool eof, struct unix_queue *ret);
+int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool eof,
+                    struct unix_queue *ret);
 void unix_queue_done(struct unix_queue *q);
 
 /* ---- ends outside of the tree: sk_unix_ext.c ---- */

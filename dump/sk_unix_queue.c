@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "dump/guard.h"
 #include "dump/sk_unix.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -150,12 +151,15 @@ static int message_peek(struct dump *d, int fd, int type, bool eof, struct peek 
 	return r < 0 ? r : 1;
 }
 
-static int queue_peek(struct dump *d, int fd, int type, bool eof, struct unix_queue *q)
+static int queue_peek(struct dump *d, const struct file *f, int fd, int type, bool eof,
+                      struct unix_queue *q)
 {
 	auto_free struct peek *p = malloc(sizeof(*p));
 	auto_free char *buf = malloc(PIECE);
 	int was, r = p && buf ? flag_get(fd, SO_PEEK_OFF, &was) : -ENOMEM, e;
 
+	if (r == 0)
+		r = guard_note_option(d, f, SO_PEEK_OFF, was);
 	if (r == 0)
 		r = flag_set(fd, SO_PEEK_OFF, 0);
 	if (r < 0)
@@ -165,6 +169,7 @@ static int queue_peek(struct dump *d, int fd, int type, bool eof, struct unix_qu
 		r = message_peek(d, fd, type, eof, p, q);
 	while (r > 0);
 	e = flag_set(fd, SO_PEEK_OFF, was);
+	guard_forget_option(d, f, SO_PEEK_OFF);
 	return r < 0 ? r : e;
 }
 
@@ -178,9 +183,11 @@ static int urgent_check(int fd, int type)
 	return -ENOTSUP;
 }
 
-int unix_queue_read(struct dump *d, int fd, int type, bool eof, struct unix_queue *ret)
+int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool eof,
+                    struct unix_queue *ret)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN | POLLPRI };
+	const struct file who = { .task = f->task, .fd = f->fd }; /* F moves when files are added */
 	int was, r, e;
 
 	if (poll(&ready, 1, 0) <= 0 || !(ready.revents & (POLLIN | POLLPRI)))
@@ -191,11 +198,14 @@ int unix_queue_read(struct dump *d, int fd, int type, bool eof, struct unix_queu
 		               "version; let the program read it first");
 	r = flag_get(fd, SO_PASSCRED, &was);
 	if (r == 0 && !was)
+		r = guard_note_option(d, &who, SO_PASSCRED, 0);
+	if (r == 0 && !was)
 		r = flag_set(fd, SO_PASSCRED, 1);
 	if (r < 0)
 		return r;
-	r = queue_peek(d, fd, type, eof, ret);
+	r = queue_peek(d, &who, fd, type, eof, ret);
 	e = was ? 0 : flag_set(fd, SO_PASSCRED, 0);
+	guard_forget_option(d, &who, SO_PASSCRED);
 	if (r < 0 || e < 0)
 		return r < 0 ? r : e;
 	ret->list = calloc(ret->all.n + 1, sizeof(*ret->list));

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -285,6 +286,19 @@ void pool_done(struct restore *r)
 	r->pool = NULL;
 }
 
+/* Whose a socket is for the rest of the system (ss(8), rules of routing and filters): who made it. */
+static void sock_give(const Img__File *file, int fd)
+{
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) ||
+	    (st.st_uid == file->sk_uid && st.st_gid == file->sk_gid))
+		return;
+	if (fchown(fd, file->sk_uid, file->sk_gid) < 0)
+		warn("socket %u: belongs to crtool's user, not to %u: that takes CAP_CHOWN",
+		     file->id, file->sk_uid);
+}
+
 /* ---- files ---- */
 
 static int slot_open(struct restore *r, struct slot *slot, const Img__File *file)
@@ -298,8 +312,10 @@ static int slot_open(struct restore *r, struct slot *slot, const Img__File *file
 		            file->kind);
 	slot->opening = true;
 	fd = inherit_open(r, file, msg);
-	if (fd == -ENOENT)
+	if (fd == -ENOENT) {
 		fd = kind->open(r, file, msg);
+		sock_give(file, fd);
+	}
 	slot->opening = false;
 	if (fd < 0)
 		return fd;

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -97,6 +98,7 @@ static int sk_unix_check(struct restore *r, const Img__File *file, const Protobu
 	bad |= msg->peer_name.len && (msg->connected || msg->sends_to);
 	bad |= msg->listens && (!stream || msg->connected || !msg->creds);
 	bad |= msg->listens ? msg->n_pending > (uint64_t)msg->backlog + 1 : msg->n_pending > 0;
+	bad |= msg->creds && (msg->creds->n_group > NGROUPS_MAX || msg->creds->pid > INT32_MAX);
 	bad |= msg->accepted && (!stream || !msg->connected);
 	bad |= stream && msg->n_queue && !msg->connected;
 	if (bad || name_bad(msg) || links_bad(r, file, msg) || queue_bad(r, msg))
@@ -139,11 +141,21 @@ static int single_make(const struct restore *r, const Img__File *file, const Img
 	return e < 0 ? e : take_fd(&fd);
 }
 
-/* CLIENT connects, SERVER of FILE is accepted. */
-static int accept_from(const Img__File *file, int listener, int client)
+static int listen_again(int listener, int unused)
 {
-	int e = unix_connect(client, listener), fd;
+	return listen(listener, SOMAXCONN) < 0 ? -errno : 0;
+}
 
+/* CLIENT, with the record PEER or NULL, connects; SERVER of FILE is accepted. Each is shown who made the other. */
+static int accept_from(const Img__File *file, const Img__SkUnix *msg, const Img__SkUnix *peer,
+                       int listener, int client)
+{
+	int e = peer && peer->creds ? unix_as(file->id, peer->creds, listen_again, listener, -1)
+	                            : 0;
+	int fd;
+
+	if (e == 0)
+		e = unix_as(file->id, msg->creds, unix_connect, client, listener);
 	if (e < 0)
 		return fail(e, "socket %u: connect its client again", file->id);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -166,10 +178,56 @@ static int accepted_make(struct restore *r, const Img__File *file, const Img__Sk
 		listener = pool_file(r, msg->listener);
 	if (listener < 0)
 		return listener;
-	e = accept_from(file, listener, client);
+	e = accept_from(file, msg, peer, listener, client);
 	if (e >= 0)
 		*ret_client = take_fd(&client);
 	return e;
+}
+
+/* In place of the descriptors A and B. */
+static int pair_in_place(int type, int a, int b)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	if (dup3(ends[0], a, O_CLOEXEC) < 0 || dup3(ends[1], b, O_CLOEXEC) < 0)
+		return -errno;
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+static int stream_in_place(int a, int b)
+{
+	return pair_in_place(SOCK_STREAM, a, b);
+}
+
+static int dgram_in_place(int a, int b)
+{
+	return pair_in_place(SOCK_DGRAM, a, b);
+}
+
+static int seqpacket_in_place(int a, int b)
+{
+	return pair_in_place(SOCK_SEQPACKET, a, b);
+}
+
+static int socketpair_as(const struct restore *r, const Img__File *file, const Img__SkUnix *msg,
+                         int ret[2])
+{
+	int e;
+
+	/* Any two descriptors: they hold the places. */
+	ret[0] = socket(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0);
+	ret[1] = ret[0] < 0 ? -1 : socket(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0);
+	e = ret[1] < 0 ? -errno
+	               : unix_as(file->id, r->opt->explain ? NULL : msg->creds,
+	                         msg->type == SOCK_STREAM  ? stream_in_place
+	                         : msg->type == SOCK_DGRAM ? dgram_in_place
+	                                                   : seqpacket_in_place,
+	                         ret[0], ret[1]);
+	return e < 0 ? fail(e, "socket %u: socketpair", file->id) : 0;
 }
 
 static int ends_make(struct restore *r, const Img__File *file, const Img__SkUnix *msg,
@@ -186,9 +244,9 @@ static int ends_make(struct restore *r, const Img__File *file, const Img__SkUnix
 		ret[own ? 0 : 1] = e;
 		return e < 0 ? e : 0;
 	}
-	if (socketpair(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0, ret) < 0)
-		return fail(-errno, "socket %u: socketpair", file->id);
-	e = name_bind(r, file, ret[0], msg, false);
+	e = socketpair_as(r, file, msg, ret);
+	if (e == 0)
+		e = name_bind(r, file, ret[0], msg, false);
 	if (e == 0 && peer)
 		e = name_bind(r, other, ret[1], peer, false);
 	return e;

@@ -27,5 +27,12 @@ ssize_t unix_send_to(int fd, int target, struct msghdr *msg);
 /* Connect FD to a name outside. -errno. */
 int unix_connect_name(int fd, const ProtobufCBinaryData *address);
 
+/*
+ * CALL(A, B), descriptors of ours, by a process with credentials C, so that these are
+ * what SO_PEERCRED shows; by us if C is NULL or, with a warning about socket ID, if that is not possible.
+ * What it returned, 0 or -errno. Not once the tree exists.
+ */
+int unix_as(uint32_t id, const Img__SkUnix__Creds *c, int (*call)(int a, int b), int a, int b);
+
 /* When all files are open: what waits in them; who waits for whom; then options and ends. */
 int unix_fill(struct restore *r);

@@ -31,6 +31,11 @@ load lib/zdtm
 	zdtm sk_unix_name symlink
 }
 
+@test "who is at the other end is told as it was (SO_PEERCRED, SO_PEERGROUPS)" {
+	[ "$EUID" -eq 0 ] || skip "only root can be others"
+	zdtm sk_unix_cred
+}
+
 @test "seqpacket sockets are listened with, too" {
 	zdtm sk_unix_name seqpacket
 }
