@@ -1,5 +1,6 @@
 /* crtool dump */
 #include <errno.h>
+#include <string.h>
 
 #include "cli/options.h"
 #include "dump/dump.h"
@@ -10,6 +11,7 @@ int command_dump(const struct options *o, int *ret_status)
 	struct dump_options opt = {
 		.tree = o->tree,
 		.dir = o->dir,
+		.stream = !strcmp(o->dir, IMAGES_STREAM),
 		.leave_running = o->leave_running,
 		.leave_stopped = o->leave_stopped,
 		.shell_job = o->shell_job,
@@ -41,6 +43,8 @@ int command_dump(const struct options *o, int *ret_status)
 		return fail(
 			-EINVAL,
 			"dump: --snapshot is for a tree that runs on; give --leave-running, too");
+	if (opt.stream && o->json)
+		return fail(-EINVAL, "dump: --json and the stream of -D - both go to stdout");
 	r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)
 		r = cgroup_mode_parse(o->manage_cgroups, &opt.cgroup_mode);

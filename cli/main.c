@@ -52,6 +52,7 @@ static enum exit_code exit_code_of(int r)
 	case EIO:
 	case EROFS:
 	case EFBIG:
+	case EPIPE:
 		return EXIT_STORAGE;
 	case EEXIST:
 	case EBUSY:

@@ -6,8 +6,9 @@
  * has all signals blocked. The leader waits for its end, in a call in which it can be stopped.
  * No call of it may end its script early, for that would end the task: all may answer anything.
  *
- * It is traced by nobody. So it is not sent where that matters: into a task with
- * seccomp filters, which are suspended for tracees alone, and into a stopped one, where it would stop.
+ * It is traced by nobody (CLONE_UNTRACED: also where the leader is watched for the copy of a
+ * snapshot). So it is not sent where that matters: into a task with seccomp filters, which
+ * are suspended for tracees alone, and into a stopped one, where it would stop.
  */
 #include "dump/landlock.h"
 
@@ -100,7 +101,7 @@ static int emit_thread(struct script *s, struct script *own, struct answer *answ
 	const uint32_t alive = 1;
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
 		                            CLONE_THREAD | CLONE_PARENT_SETTID |
-		                            CLONE_CHILD_CLEARTID,
+		                            CLONE_CHILD_CLEARTID | CLONE_UNTRACED,
 		                   .parent_tid = script_alloc(s, sizeof(uint64_t)),
 		                   .child_tid = script_put(s, &alive, sizeof(alive)),
 		                   .stack_size = ARENA_STACK };

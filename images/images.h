@@ -51,6 +51,13 @@ struct image_writer;
 int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
                      struct image_writer **ret);
 
+/*
+ * The same as a stream to FD, the caller's (images/stream.h); its reader must take
+ * something every STALL_MS. When it is sealed, the reader has all of it.
+ */
+int image_writer_stream(int fd, unsigned stall_ms, const struct image_keys *keys,
+                        struct image_writer **ret);
+
 /* Remove everything that was written, unless sealed; free. NULL is fine. */
 void image_writer_free(struct image_writer *w);
 
@@ -106,8 +113,10 @@ struct images {
 		content; /* by index: the size of a pages file that is not encrypted (any more) ... */
 	uint64_t *
 		plain; /* ... and of the pages in it, which may be compressed; NULL: as the manifest says */
-	struct heap *heap; /* holds all messages */
-	char *dir;         /* for messages */
+	bool *own;             /* by index: the descriptor is of memory that nobody else has ... */
+	struct wanted *wanted; /* ... and who wants what of it (spend.h); NULL: not asked */
+	struct heap *heap;     /* holds all messages */
+	char *dir;             /* for messages */
 };
 
 /* What is done with the page files. */
@@ -116,6 +125,9 @@ enum pages_use {
 	PAGES_VERIFIED, /* their content, too */
 	PAGES_USED,     /* it can be read from im->pages, as it was verified */
 };
+
+/* As the name of a directory: the stream that is read from stdin, once. */
+#define IMAGES_STREAM "-"
 
 /*
  * Open DIR, verify every size, checksum and signature, decode every record.
@@ -126,6 +138,7 @@ enum pages_use {
  * where it can be read without the key that is there to decrypt it, a
  * checkpoint is refused. With either of them, PAGES_USED are copies in sealed
  * memory: whoever can write the files changes them no more.
+ * They are copies, too, where they are compressed or come from a stream.
  *
  * -EBADMSG for a bad checkpoint, -ENOENT when there is none, -EACCES when it
  * may not be read. NULL is fine for images_free().

@@ -184,6 +184,7 @@ static int file_unpack(struct images *im, size_t file)
 		return log_failure() ? r : fail(r, "checkpoint %s: %s: unpack", im->dir, f->name);
 	close(im->pages[file]);
 	im->pages[file] = take_fd(&u.to);
+	im->own[file] = true;
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/falloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
@@ -33,9 +34,8 @@
 #define MFD_NOEXEC_SEAL 8u
 #endif
 
-/* Does the file NUMBER of the manifest have the checksum, and where that counts the digest? */
-static int sums_judge(const struct images *im, const struct access *a, size_t number, uint64_t hash,
-                      const uint8_t *digest)
+int sums_judge(const struct images *im, const struct access *a, size_t number, uint64_t hash,
+               const uint8_t *digest)
 {
 	const Img__Manifest__File *f = im->manifest->files[number];
 
@@ -180,6 +180,10 @@ static int piece_read(struct worker *w, struct piece *p)
 			return p->result;
 		done += n;
 	}
+	/* There is a copy now. */
+	if (w->v->copies && w->v->im->own[p->file])
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)p->at,
+		          (off_t)p->size);
 	return p->result;
 }
 
@@ -345,7 +349,8 @@ static int copies_new(struct verification *v)
 static int copies_use(struct verification *v)
 {
 	for (size_t i = 0; i < v->im->npages; i++) {
-		if (fcntl(v->copies[i], F_ADD_SEALS,
+		if (!v->im->own[i] &&
+		    fcntl(v->copies[i], F_ADD_SEALS,
 		          F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 			return fail(-errno, "checkpoint %s: seal the copy of a page file",
 			            v->im->dir);

@@ -20,6 +20,10 @@ static inline bool access_verifies(const struct access *a)
 /* state.img: DATA has the hash, and the digest, that the manifest says. -EBADMSG, explained. */
 int state_verify(const struct images *im, const struct access *a, const uint8_t *data, size_t size);
 
+/* The file NUMBER of the manifest has these sums, the digest where A verifies. -EBADMSG, explained. */
+int sums_judge(const struct images *im, const struct access *a, size_t number, uint64_t hash,
+               const uint8_t *digest);
+
 /*
  * The same of all page files, by as many threads as there are CPUs for us. Where
  * they are used and A has keys, im->pages become copies in memory.

@@ -22,6 +22,7 @@
 #include "images/hash.h"
 #include "images/pack.h"
 #include "images/place.h"
+#include "images/stream.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -47,8 +48,9 @@ struct pages_file {
 };
 
 struct image_writer {
-	int dirfd; /* the caller's */
-	int lock;  /* ours, for the lock of the directory */
+	int dirfd;                 /* the caller's */
+	int lock;                  /* ours, for the lock of the directory */
+	struct stream_out *stream; /* instead of all that; or NULL */
 	unsigned mode;
 	const struct image_keys *keys; /* the caller's, or NULL */
 	struct crypt_header crypt;     /* where they have one for it */
@@ -68,10 +70,12 @@ static int writer_fail(const struct image_writer *w, int r, const char *file, co
 static int disk_write(struct sink *sink, const void *data, size_t size)
 {
 	struct image_file *f = (struct image_file *)sink;
-	int r = write_full(f->fd, data, size);
+	struct stream_out *stream = f->writer->stream;
+	int r = stream ? stream_put(stream, frame_file(f->name), data, size)
+	               : write_full(f->fd, data, size);
 
 	if (r < 0)
-		return writer_fail(f->writer, r, f->name, "write");
+		return stream ? r : writer_fail(f->writer, r, f->name, "write");
 	file_hash_update(&f->hash, data, size);
 	f->stored += size;
 	return 0;
@@ -101,6 +105,8 @@ static int file_create(struct image_file *f, struct image_writer *w, const char 
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	if (file_hash_init(&f->hash, signs(w) ? w->keys->crypto : NULL) < 0)
 		return -ENOMEM;
+	if (w->stream)
+		return 0;
 	f->fd = openat(w->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	               w->mode);
 	if (f->fd < 0)
@@ -140,6 +146,8 @@ static int file_finish(struct image_file *f, bool sync)
 {
 	int r = f->first->end(f->first), fd = take_fd(&f->fd);
 
+	if (f->writer->stream)
+		return r;
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -167,7 +175,7 @@ static void file_done(struct image_file *f, bool keep)
 static int writer_start(struct image_writer *w)
 {
 	struct state_header header = { .magic = STATE_MAGIC, .version = FORMAT_VERSION };
-	int r = place_take(w->dirfd, &w->lock);
+	int r = w->stream ? 0 : place_take(w->dirfd, &w->lock);
 
 	if (r < 0)
 		return r;
@@ -184,19 +192,17 @@ static int writer_start(struct image_writer *w)
 	return file_create_sealed(&w->state, w, STATE_FILE);
 }
 
-int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
-                     struct image_writer **ret)
+static int writer_new(const struct image_writer *how, struct image_writer **ret)
 {
-	struct image_writer *w = calloc(1, sizeof(*w));
+	struct image_writer *w = malloc(sizeof(*w));
 	int r;
 
-	if (!w)
+	if (!w) {
+		stream_out_free(how->stream);
 		return -ENOMEM;
-	w->dirfd = dirfd;
-	w->lock = -1;
-	w->mode = mode;
-	w->keys = keys;
-	w->state.fd = -1;
+	}
+	*w = *how;
+	w->lock = w->state.fd = -1;
 	r = writer_start(w);
 	if (r < 0) {
 		image_writer_free(w);
@@ -204,6 +210,24 @@ int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
 	}
 	*ret = w;
 	return 0;
+}
+
+int image_writer_new(int dirfd, unsigned mode, const struct image_keys *keys,
+                     struct image_writer **ret)
+{
+	return writer_new(&(struct image_writer){ .dirfd = dirfd, .mode = mode, .keys = keys },
+	                  ret);
+}
+
+int image_writer_stream(int fd, unsigned stall_ms, const struct image_keys *keys,
+                        struct image_writer **ret)
+{
+	struct image_writer how = { .dirfd = -1, .keys = keys };
+	int r = stream_out_new(fd, stall_ms, &how.stream);
+
+	if (r < 0)
+		return r;
+	return writer_new(&how, ret);
 }
 
 void image_writer_free(struct image_writer *w)
@@ -218,6 +242,7 @@ void image_writer_free(struct image_writer *w)
 	array_done(&w->pages);
 	file_done(&w->state, w->sealed);
 	closep(&w->lock);
+	stream_out_free(w->stream);
 	free(w->buf);
 	free(w);
 }
@@ -348,7 +373,9 @@ static int manifest_store(struct image_writer *w, const uint8_t *data, size_t si
 		r = file_create(&f, w, MANIFEST_TMP);
 	if (r == 0)
 		r = file_store(&f, data, size, sync);
-	if (r == 0 && renameat(w->dirfd, MANIFEST_TMP, w->dirfd, MANIFEST_FILE) < 0)
+	if (r == 0 && w->stream)
+		r = stream_end(w->stream);
+	else if (r == 0 && renameat(w->dirfd, MANIFEST_TMP, w->dirfd, MANIFEST_FILE) < 0)
 		r = writer_fail(w, -errno, MANIFEST_FILE, "rename into place");
 	file_done(&f, r == 0);
 	file_done(&sig, r == 0);
@@ -434,7 +461,7 @@ int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync)
 		r = file_finish(&w->pages.v[i]->file, sync);
 	if (r == 0)
 		r = manifest_list(w, manifest, sync);
-	if (r == 0 && sync && fsync(w->dirfd) < 0) {
+	if (r == 0 && sync && !w->stream && fsync(w->dirfd) < 0) {
 		r = writer_fail(w, -errno, ".", "fsync");
 		unlinkat(w->dirfd, MANIFEST_FILE, 0);
 		if (signs(w))
