@@ -24,7 +24,7 @@
 #include "lib/log.h"
 
 /* A directory that is not there is made, for nobody else to look into; a parent is not. */
-static int open_images(struct dump *d)
+static int open_directory(struct dump *d)
 {
 	int r;
 
@@ -40,6 +40,15 @@ static int open_images(struct dump *d)
 		return fail(
 			r, "%s: holds a checkpoint or other files already; give an empty directory",
 			d->opt->dir);
+	return r;
+}
+
+static int open_images(struct dump *d)
+{
+	int r = d->opt->stream ? image_writer_stream(STDOUT_FILENO, d->opt->timeout_ms,
+	                                             d->opt->keys, &d->out)
+	                       : open_directory(d);
+
 	if (r == 0 && d->opt->compression.codec)
 		r = image_compress(d->out, &d->opt->compression);
 	if (r == 0)

@@ -42,6 +42,7 @@ struct dump_options {
 	enum tcp_policy tcp; /* --tcp-established, --tcp-close */
 	pid_t tree;          /* -t */
 	const char *dir;     /* -D */
+	bool stream;         /* to stdout instead */
 	bool leave_running;  /* -R */
 	bool leave_stopped;  /* -s */
 	bool shell_job;      /* -j */

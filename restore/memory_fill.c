@@ -5,6 +5,7 @@
  * numbers they may have borne.
  */
 #include <errno.h>
+#include <linux/falloc.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "images/spend.h"
 #include "lib/log.h"
 #include "restore/memory.h"
 
@@ -22,7 +24,9 @@
 /* An OP_VECTOR that is being collected. */
 struct vector {
 	struct script *s;
-	int fd;
+	const struct images *im;
+	uint32_t file;
+	bool spend;            /* nobody else wants any of it */
 	uint64_t offset, next; /* in the file: where it starts, where the next run must */
 	struct iovec iov[VECTOR];
 	size_t n;
@@ -30,24 +34,38 @@ struct vector {
 
 static void vector_flush(struct vector *v)
 {
-	uint64_t at;
+	uint64_t fd = (uint64_t)v->im->pages[v->file], at;
 
 	if (!v->n)
 		return;
 	at = script_put(v->s, v->iov, v->n * sizeof(*v->iov));
 	script_op(v->s, OP_VECTOR, EXPECT_SUCCESS, 0, SYS_preadv,
-	          (const uint64_t[6]){ (uint64_t)v->fd, at, v->n, v->offset });
+	          (const uint64_t[6]){ fd, at, v->n, v->offset });
+	if (v->spend)
+		script_call(v->s, SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		            v->offset, v->next - v->offset);
 	v->n = 0;
 }
 
-static void vector_add(struct vector *v, int fd, uint64_t start, uint64_t size, uint64_t offset)
+static bool vector_takes(const struct vector *v, uint32_t file, uint64_t offset)
 {
-	if (v->n && (v->n == VECTOR || v->fd != fd || v->next != offset))
+	return v->n < VECTOR && v->file == file && v->next == offset &&
+	       (!v->im->own || !v->im->own[file] || v->next - v->offset < SPEND_PIECE);
+}
+
+static void vector_add(struct vector *v, uint32_t file, uint64_t start, uint64_t size,
+                       uint64_t offset)
+{
+	bool spend = images_may_spend(v->im, file, offset, size);
+
+	if (v->n && !vector_takes(v, file, offset))
 		vector_flush(v);
 	if (!v->n) {
-		v->fd = fd;
+		v->file = file;
+		v->spend = true;
 		v->offset = offset;
 	}
+	v->spend &= spend;
 	v->iov[v->n++] = (struct iovec){ (void *)start, size };
 	v->next = offset + size;
 }
@@ -101,12 +119,15 @@ static bool supply_next(struct supply *p)
 /* The next SIZE bytes of the supply into the script S. */
 static void emit_part(struct supply *p, uint64_t size, struct script *s)
 {
-	struct vector v = { .s = s };
+	const struct images *im = p->r->images;
+	struct vector v = { .s = s, .im = im };
 
 	while (size && supply_next(p)) {
 		uint64_t n = p->run.size < size ? p->run.size : size;
 
-		vector_add(&v, p->r->images->pages[supply_file(p)], p->run.start, n, p->run.offset);
+		if (im->own && im->own[supply_file(p)] && n > SPEND_PIECE)
+			n = SPEND_PIECE;
+		vector_add(&v, supply_file(p), p->run.start, n, p->run.offset);
 		p->run.start += n;
 		p->run.offset += n;
 		p->run.size -= n;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "images/spend.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "restore/memory_heritage.h"
@@ -16,7 +17,8 @@
 #define PID_MAX       4194304 /* include/linux/threads.h: PID_MAX_LIMIT */
 #define ARENA_TASK    (1024 * 1024)
 #define ARENA_THREAD  (16 * 1024)
-#define ARENA_STATE   16 /* bytes of arena per byte of records: mappings, descriptors ... */
+#define ARENA_PIECE   512 /* of pages that are given back once read: two calls */
+#define ARENA_STATE   16  /* bytes of arena per byte of records: mappings, descriptors ... */
 #define ARENA_LOWEST  0x100000000ul
 #define ARENA_HIGHEST 0x7ff000000000ul
 #define ARENA_TRIES   512
@@ -249,6 +251,9 @@ static size_t arena_size(const struct restore *r)
 		if (!strcmp(r->images->manifest->files[i]->name, "state.img"))
 			size += r->images->manifest->files[i]->size * ARENA_STATE;
 	size += heritage_arena(r);
+	for (size_t i = 0; r->images->own && i < r->images->npages; i++)
+		if (r->images->own[i])
+			size += images_pages_size(r->images, i) / SPEND_PIECE * ARENA_PIECE;
 	array_each (t, &r->tasks)
 		size += ARENA_TASK + t->threads.n * (ARENA_THREAD + ARENA_STACK);
 	return (size + 0xfffff) & ~(size_t)0xfffff;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "images/spend.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
@@ -32,6 +33,8 @@ int read_images(struct restore *r)
 	if (ret == 0)
 		ret = images_read(r->opt->dir, PAGES_USED, r->opt->keys, &r->images);
 	keys_wipe(r->opt->keys); /* before anybody is forked */
+	if (ret == 0)
+		ret = images_spend_plan(r->images);
 	return ret < 0 ? ret : map_paths(r);
 }
 

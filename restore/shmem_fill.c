@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "images/pages.h"
+#include "images/spend.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 
@@ -28,14 +29,14 @@ struct filling {
 	int fd;
 	pthread_mutex_t lock; /* of all below */
 	size_t msg;           /* the next one */
-	int from;             /* the page file of the current one */
+	uint32_t from;        /* the page file of the current one */
 	struct page_iter it;
 	struct page_run rest; /* of the current run */
 	int error;
 };
 
 /* The next piece and its page file. False: there is none, or somebody failed. */
-static bool next_piece(struct filling *f, struct page_run *ret, int *ret_from)
+static bool next_piece(struct filling *f, struct page_run *ret, uint32_t *ret_from)
 {
 	pthread_mutex_lock(&f->lock);
 	while (!f->error && !f->rest.size) {
@@ -47,7 +48,7 @@ static bool next_piece(struct filling *f, struct page_run *ret, int *ret_from)
 			break;
 		msg = f->m->pages[f->msg++];
 		f->it = pages_iter(f->r->images, msg);
-		f->from = f->r->images->pages[msg->file];
+		f->from = msg->file;
 	}
 	*ret = f->rest;
 	*ret_from = f->from;
@@ -96,15 +97,16 @@ static void *fill_some(void *arg)
 	uint64_t huge = f->m->huge_page_size;
 	auto_free char *buf = malloc(SMALL);
 	struct page_run piece;
-	int from;
+	uint32_t file;
 
-	while (next_piece(f, &piece, &from)) {
-		int e = -ENOMEM;
+	while (next_piece(f, &piece, &file)) {
+		int e = -ENOMEM, from = f->r->images->pages[file];
 
 		if (huge || piece.size >= SMALL)
 			e = piece_map(from, f->fd, &piece, huge ? huge : 4096);
 		else if (buf)
 			e = piece_write(from, f->fd, &piece, buf);
+		images_spend(f->r->images, file, piece.offset, piece.size);
 		if (e < 0)
 			set_error(f, e);
 	}

@@ -5,6 +5,9 @@
  *   'm'  manifest.img as it is
  *   'M'  a manifest message: its header with the right checksum is ours, since
  *        no fuzzer finds one
+ *   'F'  frames of a stream, whose checksums and numbers are ours: a file and a size
+ *        in 256ths of what is left, a byte each, and the bytes
+ *   'S'  a stream as it is
  *   'l', 'z'  a compressed page file, by lz4 and zstd; its size is a byte, in half blocks
  *
  * The seeds are written into the corpus directory at the start: one message of
@@ -24,7 +27,9 @@
 #include "images/hash.h"
 #include "images/pack.h"
 #include "images/pages.h"
+#include "images/receive.h"
 #include "images/show.h"
+#include "images/stream.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/file.pb-c.h"
@@ -105,6 +110,46 @@ static void pack_try(struct images *im, uint32_t codec, const uint8_t *data, siz
 	im->manifest->files[1]->codec = 0;
 }
 
+static void stream_try(struct images *im, int fd)
+{
+	struct access a = { .use = PAGES_USED };
+
+	if (fd >= 0 && lseek(fd, 0, SEEK_SET) == 0)
+		stream_load(im, &a, fd);
+}
+
+static void frames_write(int fd, const uint8_t *data, size_t size)
+{
+	static const uint32_t special[] = { FRAME_END, FRAME_MANIFEST, FRAME_SIGNATURE };
+	const struct stream_header header = { .magic = STREAM_MAGIC, .version = STREAM_VERSION };
+	bool ok = write(fd, &header, sizeof(header)) == sizeof(header);
+
+	for (uint64_t number = 0; ok && size >= 2; number++) {
+		struct frame_header h = { .number = number, .file = data[0] };
+
+		if (data[0] >= 253)
+			h.file = special[data[0] - 253];
+		size -= 2;
+		h.size = (uint32_t)(data[1] == 255 ? size : size * data[1] / 256);
+		data += 2;
+		h.hash = frame_hash(&h, data);
+		ok = write(fd, &h, sizeof(h)) == sizeof(h) &&
+		     write(fd, data, h.size) == (ssize_t)h.size;
+		data += h.size, size -= h.size;
+	}
+}
+
+static void any_stream_try(struct images *im, bool forge, const uint8_t *data, size_t size)
+{
+	auto_close int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	if (fd >= 0 && forge)
+		frames_write(fd, data, size);
+	if (fd < 0 || (!forge && write(fd, data, size) != (ssize_t)size))
+		return;
+	stream_try(im, fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct images *im;
@@ -119,6 +164,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		manifest_try(im, data + 1, size - 1);
 	else if (data[0] == 'l' || data[0] == 'z')
 		pack_try(im, data[0] == 'l' ? CODEC_LZ4 : CODEC_ZSTD, data + 1, size - 1);
+	else if (data[0] == 'F' || data[0] == 'S')
+		any_stream_try(im, data[0] == 'F', data + 1, size - 1);
 	images_free(im);
 	log_forget();
 	return 0;
@@ -213,6 +260,62 @@ static void seeds_write(const char *corpus)
 	rmdir(dir);
 }
 
+static void write_stream(int fd)
+{
+	static const char zeros[4096];
+	Img__Manifest m = IMG__MANIFEST__INIT;
+	struct image_writer *w;
+	struct pages_file *p;
+
+	m.page_size = 4096;
+	if (image_writer_stream(fd, 1000, NULL, &w) < 0)
+		return;
+	if (image_add_pages(w, &p) == 0 && pages_file_write(p, zeros, sizeof(zeros)) == 0)
+		image_seal(w, &m, false);
+	image_writer_free(w);
+}
+
+/* The same stream as it is, and as its frames. */
+static void seed_stream(const char *dir)
+{
+	auto_close int fd = memfd_create("seed", MFD_CLOEXEC);
+	uint8_t data[16384], *at = data + sizeof(struct stream_header);
+	char path[PATH_MAX];
+	ssize_t n;
+	FILE *file;
+
+	write_stream(fd);
+	n = pread(fd, data, sizeof(data), 0);
+	snprintf(path, sizeof(path), "%s/seed-stream", dir);
+	file = fopen(path, "we");
+	if (!file || n < 0)
+		return;
+	fputc('S', file);
+	fwrite(data, 1, (size_t)n, file);
+	fclose(file);
+	snprintf(path, sizeof(path), "%s/seed-frames", dir);
+	file = fopen(path, "we");
+	if (!file)
+		return;
+	fputc('F', file);
+	for (size_t left = (size_t)n - sizeof(struct stream_header); left;) {
+		struct frame_header h;
+		size_t rest;
+
+		memcpy(&h, at, sizeof(h));
+		rest = left - sizeof(h);
+		/* so many 256ths are not always exact; nothing shall be lost of them */
+		fputc(h.file == FRAME_END        ? 253
+		      : h.file == FRAME_MANIFEST ? 254
+		                                 : (int)h.file,
+		      file);
+		fputc(rest ? (int)((h.size * 256 + rest - 1) / rest) & 255 : 0, file);
+		fwrite(at + sizeof(h), 1, h.size, file);
+		at += sizeof(h) + h.size, left -= sizeof(h) + h.size;
+	}
+	fclose(file);
+}
+
 /* Two blocks, one of which is shorter. */
 static void seed_pack(const char *dir, const char *name, char which, enum codec_id id)
 {
@@ -249,6 +352,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 			continue;
 		if (access((*argv)[i], W_OK) == 0) {
 			seeds_write((*argv)[i]);
+			seed_stream((*argv)[i]);
 			seed_pack((*argv)[i], "lz4", 'l', CODEC_LZ4);
 			seed_pack((*argv)[i], "zstd", 'z', CODEC_ZSTD);
 		}
