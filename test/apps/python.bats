@@ -32,3 +32,12 @@ load lib/apps
 	}
 	carry dump_and_restore_twice dump_running
 }
+
+@test "numpy: arrays in five thousand mappings" {
+	/usr/bin/python3 -c 'import numpy' 2>/dev/null || skip "no numpy: scripts/install-deps apps"
+	begin() {
+		start /usr/bin/python3 "$PROGRAMS/mappings.py"
+		within 60 lines out 3
+	}
+	carry dump_and_restore_twice dump_running
+}

@@ -101,3 +101,24 @@ carry_twice() {
 	[[ $output == *"/dev/pts/"*", whose master task $pid (python3) has"* ]]
 	running "${shell% }"
 }
+
+# A session of script(1): the pair, both its ends, the recorder and what it records.
+@test "script(1) records a shell on a terminal of its own" {
+	needs script
+	fresh_dir
+	# shellcheck disable=SC2016
+	start script -qfc 'i=0; while [ ! -e end ]; do echo "line $i"; i=$((i + 1)); sleep 0.02; done; tty; echo "the end"' record
+	within 20 lines record 20
+	dump_running
+	for _ in 1 2; do
+		dump_and_restore
+		within 20 lines record $(($(wc -l <"$dir/record") + 10))
+	done
+	touch "$dir/end"
+	finish 20
+	[ ! -s "$dir/err" ] || explain "it complains"
+	tr -d '\r' <"$dir/record" | grep '^line' >"$dir/lines"
+	[ "$(cat "$dir/lines")" = "$(seq -f 'line %g' 0 $(($(wc -l <"$dir/lines") - 1)))" ]
+	grep -q '^/dev/pts/' "$dir/record"
+	grep -q '^the end' "$dir/record"
+}

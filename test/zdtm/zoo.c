@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/zdtm/zoo_rest.h"
 #include "zdtm.h"
 
 struct zoo {
@@ -45,6 +46,7 @@ struct zoo {
 	uint32_t *ring_tail;
 	aio_context_t aio;
 	char *attached;
+	struct rest rest;
 };
 
 static void text_write(int fd, const char *text)
@@ -142,7 +144,9 @@ static void make_events(struct zoo *z)
 	                time(NULL) + 5000);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGRTMIN);
 	check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	sigdelset(&set, SIGRTMIN);
 	z->signals = signalfd(-1, &set, SFD_NONBLOCK);
 	check(z->signals >= 0 && raise(SIGUSR1) == 0);
 	z->inotify = inotify_init1(IN_NONBLOCK);
@@ -235,6 +239,7 @@ static void make_ipc(struct zoo *z)
 	snprintf(z->queue_name, sizeof(z->queue_name), "/crtool-zoo-%d-%ld", getpid(), now.tv_nsec);
 	z->queue = mq_open(z->queue_name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
 	check(z->queue >= 0 && mq_send(z->queue, "queued", 6, 7) == 0);
+	rest_make_notified(z->queue);
 	z->shm = shmget(IPC_PRIVATE, 4096, 0600);
 	z->attached = shmat(z->shm, NULL, 0);
 	check(z->shm >= 0 && z->attached != (void *)-1 && shmctl(z->shm, IPC_RMID, NULL) == 0);
@@ -343,7 +348,9 @@ static void check_ipc(const struct zoo *z)
 	unsigned priority;
 
 	check(mq_receive(z->queue, text, sizeof(text), &priority) == 6 && priority == 7);
-	check(!strcmp(text, "queued") && mq_unlink(z->queue_name) == 0);
+	check(!strcmp(text, "queued"));
+	rest_check_notified(z->queue);
+	check(mq_unlink(z->queue_name) == 0);
 	check(!strcmp(z->attached, "attached") && shmdt(z->attached) == 0);
 }
 
@@ -368,6 +375,8 @@ int main(void)
 	make_terminal(&z);
 	make_files(&z);
 	make_events(&z);
+	rest_make_files(&z.rest);
+	rest_make_sockets(&z.rest);
 	make_aio(&z);
 	make_map(&z);
 	make_ring(&z);
@@ -380,6 +389,8 @@ int main(void)
 	check_streams(&z);
 	check_files(&z);
 	check_events(&z);
+	rest_check_files(&z.rest);
+	rest_check_sockets(&z.rest);
 	check_kernel(&z);
 	check_ipc(&z);
 	check_processes(&z);
