@@ -39,5 +39,5 @@ load lib/apps
 		start /usr/bin/python3 "$PROGRAMS/mappings.py"
 		within 60 lines out 3
 	}
-	carry dump_and_restore_twice dump_running
+	carry dump_and_restore_twice
 }

@@ -21,8 +21,8 @@ with open("file", "w+b") as file:
 with open("/proc/self/maps") as maps:
     assert sum(1 for line in maps) >= COUNT
 
-for i in range(30):
+for i in range(80):
     for n in range(i, COUNT, 10):
         arrays[n][:] += n * i + 1
     print(i, int(sum(int(a[7]) for a in arrays)), flush=True)
-    time.sleep(0.03)
+    time.sleep(0.05)
