@@ -1,4 +1,4 @@
-/* The rest of the zoo: sockets of the network, logs and trees of the kernel, leases, nameless files, who is notified. */
+/* The rest of the zoo: sockets of the network, leases, nameless files, the kernel's trees, who is notified. */
 #pragma once
 
 #include <arpa/inet.h>
