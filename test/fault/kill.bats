@@ -37,3 +37,24 @@ load lib/points
 	victim=(landlock 0)
 	points KILL
 }
+
+# Most calls look for others who have the queue open: only those that drive the task are taken here.
+@test "killed at any ptrace(2), a program that waits for a notification of a message runs on, still registered" {
+	local n to
+
+	for ((n = 5; n < 60; n += 2)); do
+		park mq_notify realtime full
+		to=$(images)
+		run strace -f -qq -o /dev/null -e trace=ptrace -e inject=ptrace:signal=KILL:when="$n" \
+			"$BUILD/crtool" dump -R -t "$pid" -D "$to" 3>&- 4>&-
+		within 20 running "$pid"
+		within 20 untraced
+		release
+		[ "$status" != 0 ] || break
+	done
+	((n > 20 && n < 60))
+}
+
+untraced() {
+	grep -q '^TracerPid:.0$' "/proc/$pid/status" && ! grep -q "r-xp 00000000 00:00 0 *$" "/proc/$pid/maps"
+}
