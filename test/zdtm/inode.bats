@@ -92,6 +92,28 @@ there() {
 	there names
 }
 
+@test "files and deleted files in a subvolume of btrfs" {
+	command -v mkfs.btrfs >/dev/null || skip "no mkfs.btrfs: scripts/install-deps apps"
+	truncate -s 120M "$BATS_TEST_TMPDIR/image"
+	mkfs.btrfs -q "$BATS_TEST_TMPDIR/image"
+	mkdir "$BATS_TEST_TMPDIR/mounted"
+	mount -o loop "$BATS_TEST_TMPDIR/image" "$BATS_TEST_TMPDIR/mounted" || skip "may not mount btrfs by a loop device"
+	at=$BATS_TEST_TMPDIR/mounted
+	btrfs -q subvolume create "$at/sub"
+	mkdir "$at/sub/run"
+	dir=$at/sub/run
+	cp "$BUILD/test/zdtm/inode" "$dir/program"
+	start "$dir/program" many
+	within 20 parked_or_gone
+	dump_and_restore
+	release
+	rm "$dir"/*
+	start "$BUILD/test/zdtm/inode" directory
+	within 20 parked_or_gone
+	dump_and_restore
+	release
+}
+
 @test "a name that is lost where there are no handles is found in its directory, else refused" {
 	local layers=$BATS_TEST_TMPDIR/layers
 
