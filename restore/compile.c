@@ -4,11 +4,13 @@
  *	leader:  heritage, forks, setsid, SESSION, forks |T| group |G| reap, BUILD |B| clones,
  *	         THREAD |0| PROCESS |1| LAST |2|
  *	others:  THREAD |0|         |1| LAST |2|
- *	zombie:  forks, setsid, forks |T| group |G| exit
+ *	zombie:  forks, setsid, forks |T| group |G| reap |B| exit
+ *	helper:  the same without |B|
  *
  * |n| are barriers that the coordinator opens: at |1| it seizes all threads,
  * |2| is never opened: there they are taken over. A single process has no |T|,
- * and |G| only when files are opened there (late.c); |B| is there when tables are shared.
+ * and |G| only when files are opened there (late.c); |B| is there when tables are shared or
+ * there are helpers.
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -83,16 +85,6 @@ static void emit_clone(struct script *s, const struct rthread *th, uint64_t flag
 	          (const uint64_t[6]){ at, sizeof(args), th->script.head });
 }
 
-/* A helper of no number is reaped by __WCLONE: it ends without a signal. */
-static int exit_signal(const struct rtask *t)
-{
-	if (t->as_sibling)
-		return 0; /* clone3(2): that of the forker */
-	if (t->role == ROLE_HELPER)
-		return t->pid ? SIGCHLD : 0;
-	return (int)t->img->exit_signal;
-}
-
 /* What the child has in common with the one who forks it. */
 static uint64_t shared_tables(const struct rtask *t)
 {
@@ -110,7 +102,8 @@ static void emit_forks(const struct rtask *t, struct script *s, bool before_sets
 		if (c->before_setsid == before_setsid)
 			emit_clone(s, c->threads.v,
 			           shared_tables(c) | (c->as_sibling ? CLONE_PARENT : 0),
-			           exit_signal(c));
+			           /* clone3(2): of a sibling it is that of the forker */
+			           c->as_sibling ? 0 : c->exit_signal);
 }
 
 /*
@@ -162,32 +155,68 @@ static void emit_group(struct restore *r, struct rtask *t, struct script *s)
 	s->room = "tree";
 }
 
+/* What it was told of long ago is no news: the signals in SET are thrown away. */
+static void emit_no_news(struct script *s, uint64_t set)
+{
+	const struct timespec none = {};
+	uint64_t at = set ? script_put(s, &set, sizeof(set)) : 0;
+
+	for (uint64_t left = set; left; left &= left - 1)
+		script_ask(s, SYS_rt_sigtimedwait, at, 0, script_put(s, &none, sizeof(none)),
+		           sizeof(set));
+}
+
+static uint64_t signal_bit(int sig)
+{
+	return sig ? UINT64_C(1) << (sig - 1) : 0;
+}
+
+static void emit_reap_helper(const struct rtask *h, struct script *s)
+{
+	script_call(s, SYS_wait4, h->pid ? h->pid : -1, 0, h->pid ? __WALL : (int)__WCLONE, 0);
+}
+
 /*
- * The children that have ended by now: helpers are reaped; zombies must be
- * there, unwaited for, without a SIGCHLD for news that was heard long ago.
+ * The helpers that T has forked have ended. One of no number is reaped as whoever ends without a
+ * SIGCHLD: when the others are gone, and before zombies are made (BARRIER_BUILT).
  */
 static void emit_reap(struct restore *r, struct rtask *t, struct script *s)
 {
-	const uint64_t chld = 1ul << (SIGCHLD - 1);
-	const struct timespec none = {};
-	bool any = false;
+	uint64_t set = 0;
 
-	/* A helper is the child of the one who forks it. */
-	for (const struct rtask *h = t->forks; h; h = h->next) {
-		if (h->role != ROLE_HELPER)
-			continue;
-		script_call(s, SYS_wait4, h->pid ? h->pid : -1, 0, h->pid ? 0 : (int)__WCLONE, 0);
-		any = true;
-	}
+	for (const struct rtask *h = t->forks; h; h = h->next)
+		if (h->role == ROLE_HELPER && h->pid) {
+			emit_reap_helper(h, s);
+			set |= signal_bit(h->exit_signal);
+		}
+	for (const struct rtask *h = t->forks; h; h = h->next)
+		if (h->role == ROLE_HELPER && !h->pid)
+			emit_reap_helper(h, s);
+	emit_no_news(s, set);
+}
+
+/* In the leader of T, when no helper is left: it has its parent, and zombies are there, unwaited for. */
+static void emit_family(const struct rtask *t, struct script *s)
+{
+	uint64_t set = 0;
+
+	s->room = "tree";
+	if (t->orphan)
+		script_want(s, t->parent->pid, SYS_getppid);
 	for (struct rtask *c = t->children; c; c = c->sibling) {
 		if (c->role != ROLE_ZOMBIE)
 			continue;
-		script_call(s, SYS_waitid, P_PID, c->pid, 0, WEXITED | WNOWAIT, 0);
-		any = true;
+		script_call(s, SYS_waitid, P_PID, c->pid, 0, WEXITED | WNOWAIT | __WALL, 0);
+		set |= signal_bit(c->exit_signal);
 	}
-	if (any)
-		script_ask(s, SYS_rt_sigtimedwait, script_put(s, &chld, sizeof(chld)), 0,
-		           script_put(s, &none, sizeof(none)), sizeof(chld));
+	emit_no_news(s, set);
+}
+
+/* Tables that are shared are built, and helpers gone. */
+static void emit_built(struct restore *r, struct script *s)
+{
+	if (r->sharing || r->nhelpers)
+		emit_barrier(r, s, BARRIER_BUILT);
 }
 
 /* End as the zombie did: by exit or by a signal; a core is not dumped again. */
@@ -244,6 +273,8 @@ static int compile_thread(struct restore *r, struct rthread *th)
 	emit_thread_state(th, s);
 	ret = emit_phase(r, th, PHASE_THREAD);
 	emit_barrier(r, s, BARRIER_THREADS);
+	if (leader)
+		job_emit(th->task, s);
 	if (ret == 0 && leader)
 		ret = emit_phase(r, th, PHASE_PROCESS);
 	emit_barrier(r, s, BARRIER_SEIZE);
@@ -263,8 +294,8 @@ static int compile_target(struct restore *r, struct rtask *t)
 	struct rthread *leader = t->threads.v;
 	int ret = emit_phase(r, leader, PHASE_BUILD);
 
-	if (r->sharing)
-		emit_barrier(r, &leader->script, BARRIER_BUILT);
+	emit_built(r, &leader->script);
+	emit_family(t, &leader->script);
 	leader->script.room = "clone";
 	for (size_t i = 1; i < t->threads.n; i++)
 		emit_clone(&leader->script, &t->threads.v[i], THREAD_FLAGS, 0);
@@ -294,10 +325,11 @@ static int compile_task(struct restore *r, struct rtask *t)
 	if (tree) {
 		emit_group(r, t, s);
 		emit_reap(r, t, s);
-		job_emit(t, s);
 	} else if (r->lates) {
 		emit_barrier(r, s, BARRIER_GROUPS);
 	}
+	if (t->role == ROLE_ZOMBIE)
+		emit_built(r, s);
 	if (ret == 0 && t->role == ROLE_TASK)
 		ret = compile_target(r, t);
 	else

@@ -6,7 +6,7 @@
  * collected the stop calls wait4(2) once more.
  *
  * That a task was continued can be told only of one that was stopped: it stops
- * itself early in its script, alone in its process, and its parent lets it go on.
+ * itself in its script, and its parent lets it go on.
  */
 #include "restore/job.h"
 

@@ -6,7 +6,10 @@
 
 #include "restore/restore.h"
 
-/* In T, alone in its process: what it and its children do to be "continued", which has not been told. */
+/*
+ * In the leader of T: what it and its children do to be "continued", which has not been told. Nobody
+ * ends any more: an orphaned group with stopped members would be sent SIGHUP and SIGCONT.
+ */
 void job_emit(const struct rtask *t, struct script *s);
 
 /* Later, when all of these have gone on: no news. */

@@ -10,6 +10,7 @@
 
 #include "images/spend.h"
 #include "lib/cleanup.h"
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "restore/memory_heritage.h"
 #include "restore/restore.h"
@@ -86,6 +87,8 @@ static int plan_task(struct restore *r, const Img__Task *img)
 		return fail(-ENOMEM, "plan");
 	t->img = img;
 	t->pid = (pid_t)img->pid;
+	if (img->exit_signal > KERNEL_NSIG)
+		return fail(-EBADMSG, "%s: signal %u at its end", rtask_name(t), img->exit_signal);
 	if (!leader_is_right(img))
 		return fail(-EBADMSG, "%s: the first of its threads is not its leader",
 		            rtask_name(t));

@@ -82,8 +82,9 @@ static int process_emit(struct restore *r, struct rthread *th, const ProtobufCMe
 {
 	const Img__Process *msg = (const Img__Process *)base;
 
-	if (msg->child_subreaper)
-		script_call(s, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+	/* It may have been one while the tree was made. */
+	if (msg->child_subreaper || th->task->reaps)
+		script_call(s, SYS_prctl, PR_SET_CHILD_SUBREAPER, msg->child_subreaper);
 	if (msg->timer_ids)
 		script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, 1);
 	return 0;

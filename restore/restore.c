@@ -60,7 +60,8 @@ static int explain_scripts(struct restore *r)
 		return 0;
 	array_each (t, &r->tasks) {
 		array_each (th, &t->threads) {
-			printf("%s, thread %d (%s):\n", rtask_name(t), th->tid, th->img->comm);
+			printf("%s, thread %d (%s):\n", rtask_name(t), th->tid,
+			       th->img ? th->img->comm : "has exited");
 			script_print(&th->script, stdout);
 		}
 	}

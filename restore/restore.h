@@ -75,6 +75,8 @@ struct rtask {
 	const Img__Task *img;         /* NULL: a helper */
 	struct rtask *parent;         /* NULL: the coordinator */
 	struct rtask *forker;         /* whose script forks it (tree.c); NULL: the coordinator */
+	int exit_signal;              /* at its end, to its parent */
+	pid_t born_in;                /* the session that it has before it leads its own; 0: any */
 	bool as_sibling;              /* the forker is its sibling: CLONE_PARENT */
 	bool before_setsid;           /* it is forked before the forker's own setsid */
 	bool orphan;                  /* it falls to its parent when the forker, a helper, ends */

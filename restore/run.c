@@ -125,6 +125,9 @@ static int explain_op(const struct rthread *th, int error)
 	if (error == -EEXIST && th->script.ops.v[at].code == OP_CLONE)
 		return explain_taken((pid_t)th->script.ops.v[at].want);
 	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
+	if (error > 0) /* another answer than it must have */
+		return fail(-EPROTO, "%s: thread %d: %s: %s, and is %d", rtask_name(th->task),
+		            th->tid, th->script.rooms.v[at], text, error);
 	/* The command line is not to blame for what an image says. */
 	if (error == -EINVAL)
 		return fail(-EBADMSG, "%s: thread %d: %s: %s: %s", rtask_name(th->task), th->tid,
