@@ -264,13 +264,15 @@ static bool is_due(const struct dump *d, const struct task *t, const struct file
                    const struct mqueue *q)
 {
 	bool registered = q->notified == t->pid;
+	/* Then nobody else has it open: mqueue_check() has looked a moment ago. */
+	bool alone = !f->st.st_nlink || (registered && q->how != SIGEV_NONE);
 	char who[128];
 
 	if (q->asked.task || (!registered && q->notified && task_find(d, q->notified)))
 		return false;
 	if (!q->attr.mq_curmsgs && !(registered && q->how != SIGEV_NONE))
 		return false;
-	return mqueue_fits(q) && !file_peers(d, f, who, sizeof(who));
+	return mqueue_fits(q) && (alone || !file_peers(d, f, who, sizeof(who)));
 }
 
 static struct mqueue *queue_add(struct dump *d, const struct file *f)
