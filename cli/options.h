@@ -31,7 +31,7 @@ struct options {
 	const char *pidfile;
 	const char *file_policy;
 	const char *sysv;
-	const char *time;
+	const char *time, *monotonic;
 	const char *manage_cgroups;
 	const char *ext_pipe;
 	const char *netlink_queue;

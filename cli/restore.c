@@ -86,6 +86,8 @@ int command_restore(const struct options *o, int *ret_status)
 	if (r < 0)
 		return r;
 	r = time_policy(o->time, &opt.time_passes);
+	if (r == 0)
+		r = monotonic_parse(o->monotonic, &opt.monotonic);
 	if (r == 0 && o->pidfile)
 		r = options_path(o, o->pidfile, &pidfile);
 	if (r == 0)

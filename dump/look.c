@@ -97,8 +97,7 @@ static int check_64_bit(const struct task *t)
 /* Namespaces are not carried yet: the task must live in crtool's own. */
 static int check_namespaces(const struct task *t)
 {
-	static const char *const names[] = { "mnt", "pid",  "net",    "ipc",
-		                             "uts", "user", "cgroup", "time" };
+	static const char *const names[] = { "mnt", "pid", "net", "ipc", "uts", "user", "cgroup" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char theirs[16], ours[32];
@@ -116,6 +115,31 @@ static int check_namespaces(const struct task *t)
 			            "supported by this version; run crtool inside of it",
 			            task_name(t), names[i]);
 	}
+	return 0;
+}
+
+/*
+ * A time namespace is carried (its offsets, seal.c), if all live in the same one. Who has made one
+ * for children to come is still in the old one.
+ */
+static int check_timens(const struct dump *d, const struct task *t)
+{
+	struct stat root, own, children;
+
+	if (fstatat(d->tasks.v[0].proc, "ns/time", &root, 0) < 0 ||
+	    fstatat(t->proc, "ns/time", &own, 0) < 0 ||
+	    fstatat(t->proc, "ns/time_for_children", &children, 0) < 0)
+		return errno == ENOENT ? 0 : fail(-errno, "%s: ns/time", task_name(t));
+	if (own.st_ino != children.st_ino)
+		return fail(-ENOTSUP,
+		            "%s: has made a time namespace for its children to come, not supported "
+		            "by this version",
+		            task_name(t));
+	if (own.st_ino != root.st_ino)
+		return fail(-ENOTSUP,
+		            "%s: lives in another time namespace than %s, not supported by this "
+		            "version",
+		            task_name(t), task_name(d->tasks.v));
 	return 0;
 }
 
@@ -218,6 +242,8 @@ static int look_task(struct dump *d, struct task *t)
 	r = check_64_bit(t);
 	if (r == 0)
 		r = check_namespaces(t);
+	if (r == 0)
+		r = check_timens(d, t);
 	if (r == 0)
 		r = check_session(d, t);
 	return r;

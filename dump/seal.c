@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/timens.h"
 #include "lib/version.h"
 
 #define CPU_WORDS 32
@@ -22,11 +23,24 @@ static uint64_t clock_of(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Those of the tree, which may have a time namespace of its own. */
 int note_clocks(struct dump *d)
 {
+	struct timens ours, theirs;
+	int r;
+
 	d->manifest->time = clock_of(CLOCK_REALTIME);
-	d->manifest->monotonic = clock_of(CLOCK_MONOTONIC);
-	d->manifest->boottime = clock_of(CLOCK_BOOTTIME);
+	r = timens_read(AT_FDCWD, &ours);
+	if (r == 0)
+		r = timens_read(d->tasks.v[0].proc, &theirs);
+	if (r < 0)
+		return fail(r, "%s: read timens_offsets", task_name(d->tasks.v));
+	d->manifest->monotonic =
+		clock_of(CLOCK_MONOTONIC) + (uint64_t)(theirs.monotonic - ours.monotonic);
+	d->manifest->boottime =
+		clock_of(CLOCK_BOOTTIME) + (uint64_t)(theirs.boottime - ours.boottime);
+	d->manifest->timens_monotonic = theirs.monotonic;
+	d->manifest->timens_boottime = theirs.boottime;
 	return 0;
 }
 

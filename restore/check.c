@@ -112,6 +112,9 @@ int check_images(struct restore *r)
 	int ret = check_machine(r);
 
 	if (ret == 0)
+		ret = clocks_plan(r);
+
+	if (ret == 0)
 		ret = inherit_check(r);
 	for (size_t i = 0; ret == 0 && i < n; i++) {
 		if (i && files[i].owner == files[i - 1].owner)

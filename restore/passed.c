@@ -20,6 +20,10 @@ uint64_t time_passed(const struct restore *r)
 	uint64_t then = same_boot ? m->boottime : m->time;
 	uint64_t now = clock_of(same_boot ? CLOCK_BOOTTIME : CLOCK_REALTIME);
 
+	/* By the clock that the tree had, unless it gets ours. */
+	if (same_boot && r->opt->monotonic != MONOTONIC_HOST)
+		now += (uint64_t)(m->timens_boottime - r->clocks.ours.boottime);
+
 	return r->opt->time_passes && now > then ? now - then : 0;
 }
 

@@ -9,7 +9,7 @@
 struct restore;
 
 /*
- * Nanoseconds that count for timers: 0 with --time stands-still. On the same boot by the
+ * Nanoseconds that count for timers: 0 with --time stands-still. After clocks_plan(). On the same boot by the
  * clock that nobody sets (CLOCK_BOOTTIME), else by the date; never negative.
  */
 uint64_t time_passed(const struct restore *r);

@@ -46,7 +46,6 @@ struct pool {
 	bool wrapped;   /* the numbers above all are used up */
 	int spare;      /* pool_spare(); -1: none yet */
 	ARRAY(int) numbers;
-	bool same_boot;
 };
 
 static struct slot *slot_of(const struct restore *r, uint32_t file_id)
@@ -214,16 +213,6 @@ static int table_size(struct restore *r, const struct record *recs, size_t n)
 	return p->users ? 0 : -ENOMEM;
 }
 
-static bool text_is(const char *path, const char *want)
-{
-	auto_free char *text = NULL;
-
-	if (file_read(AT_FDCWD, path, &text) < 0)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return want && !strcmp(text, want);
-}
-
 int pool_init(struct restore *r)
 {
 	struct pool *p = calloc(1, sizeof(*p));
@@ -241,7 +230,6 @@ int pool_init(struct restore *r)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->nslots; i++)
 		p->slots[i].number = p->slots[i].left = -1;
-	p->same_boot = text_is("/proc/sys/kernel/random/boot_id", r->images->manifest->boot_id);
 	p->limit = raise_limit();
 	recs = images_kind(r->images, KIND_fds, &n);
 	e = table_size(r, recs, n);
@@ -392,5 +380,5 @@ int pool_set_flags(int fd, const Img__File *file)
 
 bool pool_same_boot(const struct restore *r)
 {
-	return r->pool->same_boot;
+	return r->clocks.same_boot;
 }

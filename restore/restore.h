@@ -21,6 +21,7 @@
 #include "proto/file.pb-c.h"
 #include "proto/task.pb-c.h"
 #include "proto/thread.pb-c.h"
+#include "restore/clocks.h"
 
 /* What may have happened to a regular file since the dump. */
 enum file_policy {
@@ -49,9 +50,10 @@ struct restore_options {
 	struct words tcp_map;    /* OLD=NEW (sk_tcp_map.c) */
 	struct words inherit_fd; /* fd[N]:KEY */
 	enum cgroup_mode cgroup_mode;
-	struct words cgroup_root; /* [CONTROLLER:]/GROUP */
-	enum sysv_policy sysv;    /* --sysv */
-	bool time_passes;         /* --time: timers catch up */
+	struct words cgroup_root;        /* [CONTROLLER:]/GROUP */
+	enum sysv_policy sysv;           /* --sysv */
+	enum monotonic_policy monotonic; /* --monotonic */
+	bool time_passes;                /* --time: timers catch up */
 };
 
 struct rthread {
@@ -107,13 +109,14 @@ struct restore {
 	bool sharing;              /* some tasks share tables */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
-	struct lates *lates;         /* restore/late.c; NULL: no file has to wait for the tree */
-	struct heritage *heritages;  /* all of them */
-	struct pool *pool;           /* descriptors that all tasks inherit */
-	struct inodes *inodes;       /* restore/inode.c */
-	struct sysv *sysv;           /* restore/sysv.c: objects that were made */
-	struct words made_queues;    /* mqueue.c: names of those that were made */
-	struct cgroups *cgroups;     /* restore/cgroup.c */
+	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
+	struct heritage *heritages; /* all of them */
+	struct pool *pool;          /* descriptors that all tasks inherit */
+	struct inodes *inodes;      /* restore/inode.c */
+	struct sysv *sysv;          /* restore/sysv.c: objects that were made */
+	struct words made_queues;   /* mqueue.c: names of those that were made */
+	struct cgroups *cgroups;    /* restore/cgroup.c */
+	struct clocks clocks;
 	bool committed;              /* the tree runs */
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */

@@ -424,6 +424,8 @@ int run_scripts(struct restore *r)
 	r->strangers = list_children();
 	ret = await_numbers(r);
 	if (ret == 0)
+		ret = clocks_enter(r);
+	if (ret == 0)
 		ret = fork_root(r);
 	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {
 		ret = wait_barrier(r, n);

@@ -124,19 +124,21 @@ static struct timespec time_of(uint64_t ns)
 	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
-/* The moment before now that is LATE by the clock of T; its clock may not have run so long. */
-static struct timespec moment(const Img__Timer__One *t, uint64_t late)
+/* The moment before now that is LATE by the clock of T as the tree has it; its clock may not have run so long. */
+static struct timespec moment(const struct restore *r, const Img__Timer__One *t, uint64_t late)
 {
 	struct timespec now = {};
 	uint64_t ns;
 
 	clock_gettime((clockid_t)t->clock, &now);
-	ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec +
+	     (uint64_t)clocks_ahead(r, (clockid_t)t->clock);
 	return time_of(ns > late ? ns - late : 1);
 }
 
 /* What timer_settime(2) is told; returns its flags. */
-static int timer_set(const Img__Timer__One *t, uint64_t passed, struct itimerspec *ret)
+static int timer_set(const struct restore *r, const Img__Timer__One *t, uint64_t passed,
+                     struct itimerspec *ret)
 {
 	uint64_t left = t->left;
 
@@ -146,7 +148,7 @@ static int timer_set(const Img__Timer__One *t, uint64_t passed, struct itimerspe
 		ret->it_value = time_of(left);
 		return 0;
 	}
-	ret->it_value = moment(t, passed - t->left);
+	ret->it_value = moment(r, t, passed - t->left);
 	return TIMER_ABSTIME;
 }
 
@@ -163,7 +165,7 @@ static int timer_arm_all(struct restore *r, struct rthread *th, const ProtobufCM
 
 		if (!t->left)
 			continue;
-		flags = timer_set(t, passed, &when);
+		flags = timer_set(r, t, passed, &when);
 		script_call(s, SYS_timer_settime, t->id, flags, script_put(s, &when, sizeof(when)),
 		            0);
 	}

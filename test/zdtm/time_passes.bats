@@ -1,13 +1,14 @@
 load lib/zdtm
 
-# Restored as if the dump had been 10500 s ago: the clock is that of another time namespace.
+# Restored as if the dump had been 10500 s ago: the clock is that of another time namespace, which the tree gets, too.
 restore_later() {
 	local to
 
 	unshare --time --boottime 10500 true || skip "no time namespaces"
 	park time_passes "$1"
 	dump
-	unshare --time --boottime 10500 --fork "$BUILD/crtool" restore -d -D "$to" "${@:2}" 3>&- 4>&-
+	unshare --time --boottime 10500 --fork "$BUILD/crtool" restore -d -D "$to" --monotonic host \
+		"${@:2}" 3>&- 4>&-
 	release
 }
 
