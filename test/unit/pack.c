@@ -127,6 +127,7 @@ static void forge(struct forged *f, uint32_t codec, uint64_t plain, const void *
 	f->im->pages = malloc(sizeof(int));
 	f->im->content = malloc(sizeof(uint64_t));
 	f->im->plain = malloc(sizeof(uint64_t));
+	f->im->own = calloc(1, sizeof(bool));
 	f->im->content[0] = size;
 	f->im->plain[0] = plain;
 	f->im->pages[0] = memfd_create("forged", MFD_CLOEXEC);
