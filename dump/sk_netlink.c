@@ -5,15 +5,18 @@
  *
  * Only the kernel can send what it has sent, so messages that wait cannot be carried.
  * Protocols where the kernel remembers the socket for what it has asked for
- * are refused, as nothing shows that: the audit daemon, connectors, netfilter's queues
- * and tables that have an owner. Families of NETLINK_GENERIC that do so (nl80211) are
+ * are refused, as nothing shows that: connectors, netfilter's queues and tables that have
+ * an owner; of NETLINK_AUDIT the audit daemon, which the kernel tells.
+ * Families of NETLINK_GENERIC that do so (nl80211) are
  * not told apart. Not seen: connect(2) to the kernel itself, which changes nothing but
  * that other programs cannot send to the socket.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +26,8 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/sk_netlink.pb-c.h"
+
+#define AUDIT_MS 1000 /* the kernel answers at once */
 
 static const char *const carried[] = {
 	[NETLINK_ROUTE] = "NETLINK_ROUTE",
@@ -61,6 +66,46 @@ static int refuse_protocol(const struct file *f)
 		"it has asked for, which is not supported by this version; "
 		"--on-unknown-fd=null or close",
 		file_name(f), protocol, *name ? ", " : "", name);
+}
+
+/* ---- the audit daemon ---- */
+
+/* The process that the kernel sends its audit records to, 0: none. -errno. */
+static int auditor_read(int nl)
+{
+	struct nlmsghdr req = { .nlmsg_len = NLMSG_LENGTH(0),
+		                .nlmsg_type = AUDIT_GET,
+		                .nlmsg_flags = NLM_F_REQUEST };
+	struct {
+		struct nlmsghdr head;
+		struct audit_status status;
+		char more[256];
+	} answer = {};
+	struct pollfd p = { .fd = nl, .events = POLLIN };
+	ssize_t n;
+
+	if (send(nl, &req, req.nlmsg_len, 0) < 0)
+		return -errno;
+	if (poll(&p, 1, AUDIT_MS) <= 0)
+		return -ETIMEDOUT;
+	n = recv(nl, &answer, sizeof(answer), MSG_DONTWAIT);
+	if (n < (ssize_t)NLMSG_LENGTH(offsetof(struct audit_status, rate_limit)) ||
+	    answer.head.nlmsg_type != AUDIT_GET)
+		return -EPROTO;
+	return (int)answer.status.pid;
+}
+
+/* Programs that only send (PAM, dbus-daemon) have such a socket as well: the kernel knows nothing of those. */
+static bool only_sends(const struct dump *d, const struct file *f)
+{
+	auto_close int nl = -1;
+	int pid;
+
+	if (f->sock.protocol != NETLINK_AUDIT)
+		return false;
+	nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	pid = nl < 0 ? -errno : auditor_read(nl);
+	return pid >= 0 && !(pid && task_find(d, pid));
 }
 
 /* ---- what waits ---- */
@@ -113,7 +158,8 @@ static int sk_netlink_check(struct dump *d, const struct file *f)
 	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
 
 	if (r == 0 &&
-	    ((size_t)f->sock.protocol >= ARRAY_SIZE(carried) || !carried[f->sock.protocol]))
+	    ((size_t)f->sock.protocol >= ARRAY_SIZE(carried) || !carried[f->sock.protocol]) &&
+	    !only_sends(d, f))
 		r = refuse_protocol(f);
 	return r < 0 ? r : check_queue(d, f, fd, false);
 }

@@ -89,6 +89,7 @@ static int check_outside(struct dump *d, const struct file *f, const struct unix
 		return 0;
 	switch (unix_policy(d, &peer)) {
 	case UNIX_CLOSE:
+	case UNIX_INHERIT:
 		return 0;
 	case UNIX_RECONNECT:
 		return has_name && !sock->named ? 0
@@ -102,7 +103,7 @@ static int check_outside(struct dump *d, const struct file *f, const struct unix
 		return fail(
 			-ENOTSUP,
 			"%s (%s): its other end%s%s%s is outside of the tree; --ext-unix=%sclose "
-			"lets the connection go",
+			"lets the connection go, =inherit takes a descriptor of crtool restore",
 			file_name(f), file_describe(f), *who ? ", " : "", who, *who ? "," : "",
 			has_name ? "reconnect or =" : "");
 	}
@@ -197,7 +198,7 @@ static int name_read(struct dump *d, const struct file *f, struct parts *p, Img_
 	const struct file *listener;
 	int r;
 
-	if (!p->sock.named)
+	if (!p->sock.named || msg->inherited)
 		return 0;
 	r = unix_name_read(f, p->fd, &p->name);
 	if (r < 0)
@@ -225,6 +226,11 @@ static int outside_read(struct dump *d, const struct file *f, struct parts *p, I
 	if (policy == UNIX_CLOSE) {
 		lose("%s (%s): its other end is outside of the tree: closed", file_name(f),
 		     file_describe(f));
+		return 0;
+	}
+	if (policy == UNIX_INHERIT) {
+		msg->inherited = true;
+		msg->number = (uint32_t)f->fd;
 		return 0;
 	}
 	msg->peer_name.data = (uint8_t *)p->peer.un.sun_path;
@@ -297,7 +303,7 @@ static int queue_read(struct dump *d, const struct file *f, struct parts *p, Img
 		return log_failure() ? r : fail(r, "%s: read what waits in it", file_name(f));
 	msg->n_queue = p->queue.all.n;
 	msg->queue = p->queue.list;
-	if (msg->peer_name.len && p->sock.type != SOCK_DGRAM && msg->n_queue)
+	if (((msg->peer_name.len && p->sock.type != SOCK_DGRAM) || msg->inherited) && msg->n_queue)
 		return refuse(f, "to be connected anew, but something waits in it to be read");
 	return 0;
 }

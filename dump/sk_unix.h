@@ -47,7 +47,7 @@ void unix_queue_done(struct unix_queue *q);
 
 /* ---- ends outside of the tree: sk_unix_ext.c ---- */
 
-enum unix_policy { UNIX_REFUSE, UNIX_RECONNECT, UNIX_CLOSE };
+enum unix_policy { UNIX_REFUSE, UNIX_RECONNECT, UNIX_CLOSE, UNIX_INHERIT };
 
 /* --ext-unix for a socket whose other end has that address, or none ("*" fits alone). */
 enum unix_policy unix_policy(const struct dump *d, const struct unix_address *peer);

@@ -19,6 +19,7 @@ static const char *const policies[] = {
 	[UNIX_REFUSE] = "refuse",
 	[UNIX_RECONNECT] = "reconnect",
 	[UNIX_CLOSE] = "close",
+	[UNIX_INHERIT] = "inherit",
 };
 
 /* POLICY[:PATTERN]: the pattern, "*" for none. -EINVAL: there is no such policy. */
@@ -43,10 +44,11 @@ int ext_unix_parse(const struct words *words)
 
 	array_each (word, words)
 		if (word_parse(*word, &policy, &pattern) < 0)
-			return fail(-EINVAL,
-			            "--ext-unix: '%s': give refuse, reconnect or close, and a "
-			            "pattern after a colon if not for all",
-			            *word);
+			return fail(
+				-EINVAL,
+				"--ext-unix: '%s': give refuse, reconnect, close or inherit, and a "
+				"pattern after a colon if not for all",
+				*word);
 	return 0;
 }
 

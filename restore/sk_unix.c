@@ -99,6 +99,8 @@ static int sk_unix_check(struct restore *r, const Img__File *file, const Protobu
 	bad |= msg->listens && (!stream || msg->connected || !msg->creds);
 	bad |= msg->listens ? msg->n_pending > (uint64_t)msg->backlog + 1 : msg->n_pending > 0;
 	bad |= msg->creds && (msg->creds->n_group > NGROUPS_MAX || msg->creds->pid > INT32_MAX);
+	bad |= msg->inherited && (msg->connected || msg->listens || msg->sends_to || msg->name ||
+	                          msg->peer_name.len || msg->n_queue || msg->number > INT32_MAX);
 	bad |= msg->accepted && (!stream || !msg->connected);
 	bad |= stream && msg->n_queue && !msg->connected;
 	if (bad || name_bad(msg) || links_bad(r, file, msg) || queue_bad(r, msg))
@@ -265,13 +267,34 @@ static int pair_make(struct restore *r, const Img__File *file, const Img__SkUnix
 	return e < 0 ? e : take_fd(&own);
 }
 
+/* What crtool opens itself is close-on-exec; what its caller gave it is not. */
+static int inherit(const Img__File *file, const Img__SkUnix *msg)
+{
+	int number = (int)msg->number, own = fcntl(number, F_GETFD), family = 0, type = 0;
+	socklen_t len = sizeof(int);
+	int fd;
+
+	if (own < 0 || own & FD_CLOEXEC ||
+	    getsockopt(number, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 ||
+	    getsockopt(number, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || family != AF_UNIX ||
+	    type != (int)msg->type)
+		return fail(-ENOTSUP,
+		            "socket %u: its other end is outside: start crtool with a descriptor "
+		            "%u in its place, a unix socket of the same type",
+		            file->id, msg->number);
+	fd = fcntl(number, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? fail(-errno, "socket %u: take descriptor %u", file->id, msg->number) : fd;
+}
+
 static int sk_unix_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__SkUnix *msg = (const Img__SkUnix *)base;
 	auto_close int fd = -1;
 	int e;
 
-	if (!msg->connected) {
+	if (msg->inherited && !r->opt->explain) {
+		fd = inherit(file, msg);
+	} else if (!msg->connected) {
 		fd = single_make(r, file, msg, false);
 	} else if (!msg->peer || file->id < msg->peer) {
 		fd = pair_make(r, file, msg);

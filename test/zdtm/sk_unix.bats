@@ -82,7 +82,23 @@ load lib/zdtm
 	release
 
 	run crtool dump -t 1 --ext-unix=other
-	[[ $output == *"--ext-unix: 'other': give refuse, reconnect or close"* ]]
+	[[ $output == *"--ext-unix: 'other': give refuse, reconnect, close or inherit"* ]]
+}
+
+@test "--ext-unix inherit takes the descriptor that crtool was given" {
+	park sk_unix_refused inherit
+	dump --ext-unix=inherit
+	run -4 crtool restore -d -D "$to"
+	[[ $output == *"its other end is outside: start crtool with a descriptor 3 in its place"* ]]
+	python3 - "$BUILD/crtool" restore -d -D "$to" 3>&- 4>&- <<-'END'
+		import fcntl, os, socket, subprocess, sys
+		a, b = socket.socketpair()
+		a, b = (fcntl.fcntl(s, fcntl.F_DUPFD_CLOEXEC, 50) for s in (a, b))
+		os.dup2(b, 3)
+		os.write(a, b"n")
+		sys.exit(subprocess.call(sys.argv[1:], pass_fds=[3]))
+	END
+	release
 }
 
 @test "a name that somebody else has taken is said" {

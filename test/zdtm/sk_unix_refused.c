@@ -3,7 +3,7 @@
  * server; what was sent before it was accepted; out-of-band data; an epoll instance
  * that is in flight alone.
  *
- *	sk_unix_refused outside|waiting|urgent|epoll|closed|reconnect
+ *	sk_unix_refused outside|waiting|urgent|epoll|closed|reconnect|inherit
  */
 #include <errno.h>
 #include <stdio.h>
@@ -101,11 +101,14 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "epoll")) {
 		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 		send_away(pair[1], epoll_create1(0));
+	} else if (!strcmp(argv[1], "inherit")) {
+		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	} else {
 		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 		check(send(pair[1], "xy", 2, argv[1][0] == 'u' ? MSG_OOB : 0) == 2);
 	}
-	if (!strcmp(argv[1], "outside") || !strcmp(argv[1], "closed")) {
+	if (!strcmp(argv[1], "outside") || !strcmp(argv[1], "closed") ||
+	    !strcmp(argv[1], "inherit")) {
 		outside(pair[1], pair[0]);
 		check(close(pair[1]) == 0);
 	}
@@ -114,6 +117,8 @@ int main(int argc, char **argv)
 		check(recv(pair[0], &c, 1, 0) == 1 && c == 'x' && recv(pair[0], &c, 1, 0) == 1 &&
 		      recv(pair[0], &c, 1, 0) == 0 && send(pair[0], &c, 1, MSG_NOSIGNAL) < 0 &&
 		      errno == EPIPE);
+	if (!strcmp(argv[1], "inherit"))
+		check(recv(pair[0], &c, 1, 0) == 1 && c == 'n');
 	if (!strcmp(argv[1], "reconnect"))
 		check(recv(pair[0], &c, 1, 0) == 1 && c == '2');
 	return zdtm_pass();
