@@ -108,20 +108,26 @@ struct images {
 	struct record *records; /* sorted by kind, then owner, then order of writing */
 	size_t nrecords;
 	int *pages; /* a descriptor per pages file, by index: of the file, or of what is in it */
-	size_t npages;
-	uint64_t *
-		content; /* by index: the size of a pages file that is not encrypted (any more) ... */
-	uint64_t *
-		plain; /* ... and of the pages in it, which may be compressed; NULL: as the manifest says */
+	/* by index: the size of a pages file that is not encrypted (any more) ... */
+	uint64_t *content;
+	/* ... and of the pages in it, which may be compressed; NULL: as the manifest says */
+	uint64_t *plain;
+	size_t npages;         /* with those of the parents (images/chain.h) ... */
+	size_t own_pages;      /* ... which come after these */
+	struct images *parent; /* its manifest and page files; NULL: it has none, or PAGES_LEFT */
 	bool *own;             /* by index: the descriptor is of memory that nobody else has ... */
 	struct wanted *wanted; /* ... and who wants what of it (spend.h); NULL: not asked */
 	struct heap *heap;     /* holds all messages */
 	char *dir;             /* for messages */
 };
 
+#define CHAIN_ID  16u /* bytes of an id */
+#define CHAIN_MAX 64u /* parents of a checkpoint */
+
 /* What is done with the page files. */
 enum pages_use {
 	PAGES_LEFT,     /* their sizes are right */
+	PAGES_FOUND,    /* those of all parents, too (all from here on) */
 	PAGES_VERIFIED, /* their content, too */
 	PAGES_USED,     /* it can be read from im->pages, as it was verified */
 };

@@ -55,8 +55,8 @@ static int crypt_check(const struct images *im, struct access *a, const uint8_t 
 		            "by who has the key",
 		            im->dir);
 	if (!key)
-		return fail(-EBADMSG, "checkpoint %s: is encrypted; give its key (--decrypt)",
-		            im->dir);
+		return fail(-EBADMSG, "checkpoint %s: is encrypted; give its key (%s)", im->dir,
+		            a->use == PAGES_FOUND ? "--encrypt" : "--decrypt");
 	memcpy(&a->crypt, data, sizeof(a->crypt));
 	if (a->crypt.version != CRYPT_VERSION || a->crypt.cipher != CRYPT_AES_GCM)
 		return fail(-EBADMSG,

@@ -73,9 +73,13 @@ static int pages_fail(const struct images *im, const Img__Pages *msg, const char
 int pages_check(const struct images *im, const Img__Pages *msg)
 {
 	struct page_iter it = pages_iter(im, msg);
+	/* Who only looks at an increment has not opened its parent. */
+	bool elsewhere = msg->parent && im->manifest->parent && !im->parent;
 	uint64_t size;
 
-	if (msg->file >= im->npages)
+	if (msg->parent && !elsewhere)
+		return pages_fail(im, msg, "pages of a parent where there can be none", im->npages);
+	if (!elsewhere && msg->file >= im->npages)
 		return pages_fail(im, msg, "there is no such page file, but", im->npages);
 	if (it.page_size < 4096 || it.page_size > 1 << 20 || (it.page_size & (it.page_size - 1)))
 		return pages_fail(im, msg, "impossible page size in the manifest", it.page_size);
@@ -85,7 +89,7 @@ int pages_check(const struct images *im, const Img__Pages *msg)
 		return pages_fail(im, msg, "gaps of other runs", msg->n_skip);
 	if (msg->offset % it.page_size)
 		return pages_fail(im, msg, "offset is not that of a page", msg->offset);
-	size = images_pages_size(im, msg->file);
+	size = elsewhere ? UINT64_MAX : images_pages_size(im, msg->file);
 	while (it.next < msg->n_start) {
 		struct page_run run;
 

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "images/chain.h"
 #include "images/decode.h"
 #include "images/format.h"
 #include "images/heap.h"
@@ -162,31 +163,35 @@ static int pages_open(struct images *im, const struct access *a)
 			return fd;
 		im->pages[im->npages++] = fd;
 	}
+	im->own_pages = im->npages;
 	return r;
 }
 
-static int directory_load(struct images *im, struct access *a)
+static int directory_load(struct images *im, struct access *a, bool state)
 {
 	int r;
 
-	im->dirfd = open(im->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (im->dirfd < 0)
+		im->dirfd = open(im->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (im->dirfd < 0)
 		return fail(-errno, "checkpoint %s", im->dir);
 	r = manifest_read(im, a);
-	if (r == 0)
+	if (r == 0 && state)
 		r = state_read(im, a);
 	if (r == 0)
 		r = pages_open(im, a);
-	if (r == 0 && a->use != PAGES_LEFT)
+	if (r == 0 && a->use >= PAGES_VERIFIED)
 		r = pages_verify(im, a);
 	return r;
 }
 
-static int images_load(struct images *im, struct access *a)
+int images_load(struct images *im, struct access *a, bool state)
 {
-	int r = strcmp(im->dir, IMAGES_STREAM) ? directory_load(im, a)
+	int r = strcmp(im->dir, IMAGES_STREAM) ? directory_load(im, a, state)
 	                                       : stream_load(im, a, STDIN_FILENO);
 
+	if (r == 0)
+		r = chain_check(im);
 	return r == 0 && a->use == PAGES_USED ? pages_unpack(im) : r;
 }
 
@@ -199,7 +204,9 @@ int images_read(const char *dir, enum pages_use use, const struct image_keys *ke
 
 	if (r < 0)
 		return r;
-	r = images_load(im, &a);
+	r = images_load(im, &a, true);
+	if (r == 0 && use != PAGES_LEFT)
+		r = chain_load(im, &a);
 	if (r < 0) {
 		images_free(im);
 		return r;
@@ -208,11 +215,11 @@ int images_read(const char *dir, enum pages_use use, const struct image_keys *ke
 	return 0;
 }
 
-void images_free(struct images *im)
+static void images_free_one(struct images *im)
 {
-	if (!im)
-		return;
-	for (size_t i = 0; i < im->npages; i++)
+	size_t n = im->parent ? im->own_pages : im->npages;
+
+	for (size_t i = 0; i < n; i++)
 		closep(&im->pages[i]);
 	images_spend_done(im);
 	free(im->pages);
@@ -227,6 +234,16 @@ void images_free(struct images *im)
 	if (im->dirfd >= 0)
 		close(im->dirfd);
 	free(im);
+}
+
+void images_free(struct images *im)
+{
+	while (im) {
+		struct images *parent = im->parent;
+
+		images_free_one(im);
+		im = parent;
+	}
 }
 
 /* The first record that is not before (KIND, OWNER). */

@@ -33,6 +33,11 @@ int read_images(struct restore *r)
 	if (ret == 0)
 		ret = images_read(r->opt->dir, PAGES_USED, r->opt->keys, &r->images);
 	keys_wipe(r->opt->keys); /* before anybody is forked */
+	if (ret == 0 && r->images->manifest->memory_only)
+		ret = fail(-EBADMSG,
+		           "checkpoint %s: holds memory only (crtool pre-dump); the rest is in a "
+		           "dump whose parent it is (--prev-images-dir)",
+		           r->opt->dir);
 	if (ret == 0)
 		ret = images_spend_plan(r->images);
 	return ret < 0 ? ret : map_paths(r);
