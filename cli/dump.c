@@ -1,4 +1,4 @@
-/* crtool dump */
+/* crtool dump, crtool pre-dump */
 #include <errno.h>
 #include <string.h>
 
@@ -6,13 +6,13 @@
 #include "dump/dump.h"
 #include "lib/cleanup.h"
 
-int command_dump(const struct options *o, int *ret_status)
+static int save(const struct options *o, bool memory_only)
 {
 	struct dump_options opt = {
 		.tree = o->tree,
 		.dir = o->dir,
 		.stream = !strcmp(o->dir, IMAGES_STREAM),
-		.leave_running = o->leave_running,
+		.leave_running = o->leave_running || memory_only,
 		.leave_stopped = o->leave_stopped,
 		.shell_job = o->shell_job,
 		.sync = !o->no_sync,
@@ -22,6 +22,9 @@ int command_dump(const struct options *o, int *ret_status)
 		       : o->tcp_close     ? TCP_LET_GO
 		                          : TCP_REFUSED,
 		.fail_at = o->fail_at,
+		.prev = o->prev,
+		.track = o->track_mem || memory_only,
+		.memory_only = memory_only,
 		.wipe_dontdump = o->wipe_dontdump,
 		.file_contents = o->file_contents,
 		.lose_landlock = o->lose_landlock,
@@ -35,7 +38,8 @@ int command_dump(const struct options *o, int *ret_status)
 	if (o->tcp_established && o->tcp_close)
 		return fail(-EINVAL, "dump: --tcp-established and --tcp-close exclude each other");
 	if (!o->tree)
-		return fail(-EINVAL, "dump: no process given; use -t PID");
+		return fail(-EINVAL, "%s: no process given; use -t PID",
+		            memory_only ? "pre-dump" : "dump");
 	if (o->leave_running && o->leave_stopped)
 		return fail(-EINVAL,
 		            "dump: --leave-running and --leave-stopped exclude each other");
@@ -43,8 +47,10 @@ int command_dump(const struct options *o, int *ret_status)
 		return fail(
 			-EINVAL,
 			"dump: --snapshot is for a tree that runs on; give --leave-running, too");
-	if (opt.stream && o->json)
-		return fail(-EINVAL, "dump: --json and the stream of -D - both go to stdout");
+		.stream = !strcmp(o->dir, IMAGES_STREAM),
+	if (o->track_mem && !o->leave_running && !o->leave_stopped)
+		return fail(-EINVAL, "dump: --track-mem is for a tree that lives on; give "
+		                     "--leave-running or --leave-stopped, too");
 	r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)
 		r = cgroup_mode_parse(o->manage_cgroups, &opt.cgroup_mode);
@@ -59,4 +65,14 @@ int command_dump(const struct options *o, int *ret_status)
 		r = keys_read(&(struct key_names){ .sign = o->sign, .encrypt = o->encrypt }, &keys);
 	opt.keys = keys;
 	return r < 0 ? r : dump_run(&opt);
+}
+
+int command_dump(const struct options *o, int *ret_status)
+{
+	return save(o, false);
+}
+
+int command_pre_dump(const struct options *o, int *ret_status)
+{
+	return save(o, true);
 }

@@ -63,6 +63,12 @@ static const struct {
 #undef LATER
 };
 
+/* As it is typed. */
+static const char *command_name(int command)
+{
+	return command == COMMAND_pre_dump ? "pre-dump" : commands[command].name;
+}
+
 static bool def_of(const struct option_def *def, enum command_id command)
 {
 	return def->commands & (1u << command);
@@ -164,7 +170,7 @@ static int value_set(struct options *o, const struct option_def *def, const char
 		break;
 	}
 	if (r < 0)
-		return fail(r, "%s: --%s: '%s' is no %s", commands[o->command].name, def->name,
+		return fail(r, "%s: --%s: '%s' is no %s", command_name((int)o->command), def->name,
 		            text, def->arg);
 	return 0;
 }
@@ -172,7 +178,7 @@ static int value_set(struct options *o, const struct option_def *def, const char
 /* Say what is wrong with the word that getopt stumbled over. */
 static int word_refuse(enum command_id command, const char *word)
 {
-	const char *name = commands[command].name;
+	const char *name = command_name((int)command);
 	size_t len = strcspn(word + strspn(word, "-"), "=");
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
@@ -190,7 +196,7 @@ static int option_parse(struct options *o, int c, char **argv)
 		return word_refuse(o->command,
 		                   optopt && optopt < LONG_BASE ? letter : argv[optind - 1]);
 	if (c == ':')
-		return fail(-EINVAL, "%s: %s needs a value", commands[o->command].name,
+		return fail(-EINVAL, "%s: %s needs a value", command_name((int)o->command),
 		            argv[optind - 1]);
 	if (c >= LONG_BASE)
 		return value_set(o, &defs[c - LONG_BASE], optarg);
@@ -208,7 +214,7 @@ static int command_find(const char *name, enum command_id *ret)
 		if (!strcmp(name, long_names[i]))
 			name = i < 2 ? "help" : "version";
 	for (int i = 0; i < COMMANDS; i++)
-		if (!strcmp(name, commands[i].name)) {
+		if (!strcmp(name, command_name(i))) {
 			*ret = (enum command_id)i;
 			return 0;
 		}
@@ -246,7 +252,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 	if (o->command == COMMAND_help && optind < argc)
 		o->topic = argv[optind++];
 	if (optind < argc)
-		return fail(-EINVAL, "%s: '%s' is no option", commands[o->command].name,
+		return fail(-EINVAL, "%s: '%s' is no option", command_name((int)o->command),
 		            argv[optind]);
 	return 0;
 }
@@ -259,7 +265,7 @@ int options_usage(const char *name, FILE *out)
 	if (!name) {
 		fprintf(out, "usage: crtool COMMAND [options]\n\n");
 		for (int i = 0; i < COMMANDS; i++)
-			fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+			fprintf(out, "  %-9s %s\n", command_name(i), commands[i].summary);
 		fprintf(out,
 		        "\n'crtool help COMMAND' lists the options of one; crtool(8) explains.\n");
 		return 0;
@@ -267,7 +273,7 @@ int options_usage(const char *name, FILE *out)
 	r = command_find(name, &command);
 	if (r < 0)
 		return r;
-	fprintf(out, "usage: crtool %s [options]\n\n%s\n\n", commands[command].name,
+	fprintf(out, "usage: crtool %s [options]\n\n%s\n\n", command_name((int)command),
 	        commands[command].summary);
 	for (const struct option_def *def = defs; def < defs + ARRAY_SIZE(defs); def++) {
 		char letter[] = { '-', def->letter, ',', '\0' };

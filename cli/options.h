@@ -36,12 +36,13 @@ struct options {
 	const char *ext_pipe;
 	const char *netlink_queue;
 	const char *fail_at;
+	const char *prev;
 	const char *sign, *verify, *encrypt, *decrypt;
 	const char *compress;
 	const char *topic; /* of help: a command or NULL */
 	enum log_level level;
 	unsigned timeout_ms;
-	bool leave_running, leave_stopped, no_sync, snapshot;
+	bool leave_running, leave_stopped, no_sync, snapshot, track_mem;
 	bool file_contents, wipe_dontdump;
 	bool lose_landlock, detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;

@@ -12,6 +12,7 @@
 #include "dump/guard.h"
 #include "dump/snapshot.h"
 #include "dump/task.h"
+#include "dump/track.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
@@ -49,7 +50,7 @@ static int ask_thread(struct dump *d, struct thread *th)
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
 		r = 0;
-		if (!aspect_concerns(aspect, th))
+		if (d->opt->memory_only || !aspect_concerns(aspect, th))
 			continue;
 		s->room = dump_aspects[i].name;
 		th->asks[i].first = s->ops.n;
@@ -269,9 +270,9 @@ static int check(struct dump *d, struct task *t)
 
 int ask_tasks(struct dump *d)
 {
-	static int (*const steps[])(struct dump * d,
-	                            struct task * t) = { inject,        start, finish, collect,
-		                                         snapshot_take, talk,  cure,   check };
+	static int (*const steps[])(struct dump * d, struct task * t) = {
+		inject, start, finish, collect, snapshot_take, talk, track_ask, cure, check
+	};
 
 	array_each (t, &d->tasks) {
 		int r = t->state == TASK_ZOMBIE ? 0 : build_scripts(d, t);

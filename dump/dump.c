@@ -19,6 +19,7 @@
 #include "dump/cgroup.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
+#include "dump/track.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
@@ -61,24 +62,34 @@ static const struct stage {
 	int (*run)(struct dump *d);
 } stages[] = {
 	/* clang-format off */
-	{ "guard", guard_target },     /* undoes what is left if crtool is killed */
+	{ "guard", guard_target },           /* undoes what is left if crtool is killed */
 	{ "images", open_images },
-	{ "look", look_tree },         /* refuse what cannot be saved */
+	{ "parent", track_begin },           /* with --prev-images-dir: what is known of it */
+	{ "look", look_tree },               /* refuse what cannot be saved */
 	{ "hold", dump_kinds_hold },   /* what comes from outside has to wait */
-	{ "freeze", freeze_tree },     /* from here on the target stands still */
+	{ "freeze", freeze_tree },           /* from here on the target stands still */
 	{ "clocks", note_clocks },
-	{ "gather", gather_tasks },    /* what is seen from outside */
-	{ "ask", ask_tasks },          /* what only it can see */
+	{ "gather", gather_tasks },          /* what is seen from outside */
+	{ "ask", ask_tasks },                /* what only it can see */
 	{ "status", gather_statuses },
 	{ "take", take_answers },
 	{ "files", dump_files },
+	{ "track", track_arm },              /* which pages the parent has, and what will be written to */
 	{ "pages", dump_pages },
-	{ "resume", resume_tree },     /* with -R it runs again from here on */
-	{ "copies", dump_copies },     /* with --snapshot: pages of the copies that it has made */
+	{ "resume", resume_tree },           /* with -R it runs again from here on */
+	{ "copies", dump_copies },           /* with --snapshot: pages of the copies that it has made */
 	{ "seal", seal_images },
-	{ "end", end_tree },           /* without -R it is gone from here on */
+	{ "tracker", track_leave },          /* with --track-mem: somebody keeps the tracking up */
+	{ "end", end_tree },                 /* without -R it is gone from here on */
 	/* clang-format on */
 };
+
+/* Is it no matter of a pre-dump? */
+static bool is_left_out(const struct dump *d, const struct stage *s)
+{
+	return d->opt->memory_only && (s->run == dump_kinds_hold || s->run == take_answers ||
+	                               s->run == dump_files || s->run == dump_pages);
+}
 
 /* A typing error in a test must not pass for a success. */
 static int check_fail_at(const char *name)
@@ -146,7 +157,7 @@ static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
 		uint64_t begun = clock_ns();
-		int r = stages[i].run(d);
+		int r = is_left_out(d, &stages[i]) ? 0 : stages[i].run(d);
 
 		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
 		r = explain_interrupt(d, explain_death(d, r));
@@ -165,6 +176,7 @@ static void dump_done(struct dump *d)
 	unfreeze_tree(d);
 	snapshot_done(d);
 	guard_leave(d);
+	track_done(d);
 	files_done(d);
 	shmems_done(d);
 	sysv_done(d);

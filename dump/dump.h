@@ -53,6 +53,10 @@ struct dump_options {
 	bool snapshot;       /* the tree runs on while its memory is written */
 	bool all;            /* look on after an obstacle: see dump_obstacle() */
 	bool wipe_dontdump;  /* do not save what core dumps would not */
+	const char *prev;    /* --prev-images-dir: the parent, relative to dir */
+	bool track;          /* what is written to from now on is to be known */
+	bool memory_only;    /* pre-dump */
+	bool dedup;          /* what the parents have and this one does not need is given up */
 	/* --sign, --encrypt, or NULL */
 	const struct image_keys *keys;
 	struct compression compression; /* --compress */
@@ -225,8 +229,13 @@ struct dump {
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
 	struct statuses statuses;
-	struct guard guard;  /* guard.c */
-	struct notes *notes; /* for it */
+	struct guard guard;    /* guard.c */
+	struct notes *notes;   /* for it */
+	uint8_t id[CHAIN_ID];  /* of this checkpoint */
+	struct images *parent; /* --prev-images-dir, or NULL */
+	Img__Manifest__Parent parent_msg;
+	char *parent_path;   /* in it */
+	struct track *track; /* dump/track.h */
 	bool frozen;
 	bool from_copies; /* pages are read from copies of the tree, which runs already */
 	size_t obstacles; /* counted by dump_obstacle() */

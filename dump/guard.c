@@ -1,6 +1,8 @@
 #include "dump/guard.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,7 +25,7 @@
 
 /* Of a task (its arena, the copy of its memory, an option of a socket) or of one of its threads (its dispatch). */
 struct note {
-	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION } what;
+	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION, NOTE_UFFD } what;
 	pid_t pid;           /* 0: it has been undone */
 	pid_t tid;           /* of the thread, of the copy */
 	int fd, name, value; /* of the option */
@@ -70,6 +72,11 @@ int guard_note_dispatch(struct dump *d, const struct thread *th)
 	                                   .pid = th->task->pid,
 	                                   .tid = th->tid,
 	                                   .dispatch = th->tracee.dispatch });
+}
+
+int guard_note_uffd(struct dump *d, const struct task *t)
+{
+	return note_add(d, &(struct note){ .what = NOTE_UFFD, .pid = t->pid });
 }
 
 int guard_note_copy(struct dump *d, const struct task *t, pid_t pid)
@@ -214,6 +221,30 @@ static void undo_dispatch(struct task *t, const struct note *note)
 			tracee_set_dispatch(&th->tracee, &note->dispatch);
 }
 
+static void undo_uffd(struct task *t)
+{
+	auto_close int fds = openat(t->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
+	struct tracee *host = &t->threads.v[0].tracee;
+	const struct dirent *entry;
+	int64_t result;
+
+	if (dir)
+		fds = -1; /* dir owns it */
+	while (dir && (entry = readdir(dir))) {
+		auto_free char *link = NULL;
+
+		if (link_read(dirfd(dir), entry->d_name, &link) < 0 ||
+		    strcmp(link, "anon_inode:[userfaultfd]") != 0)
+			continue;
+		if (vmas_read(t) == 0 && task_find_syscall(t) == 0 &&
+		    tracee_syscall(host, t->syscall_insn, SYS_close,
+		                   (const uint64_t[6]){ strtoul(entry->d_name, NULL, 10) },
+		                   &result) == 0)
+			tracee_put_back(host);
+	}
+}
+
 /* The copy of T's memory: the one that was noted, or one that crtool did not know yet. */
 static bool is_copy(const struct task *copy, const struct task *t, const struct note *note)
 {
@@ -266,6 +297,8 @@ static bool undo_note(struct dump *g, const struct note *note)
 		return undo_copy(g, t, note);
 	if (note->what == NOTE_DISPATCH)
 		undo_dispatch(t, note);
+	else if (note->what == NOTE_UFFD)
+		undo_uffd(t);
 	else
 		undo_arena(t, note);
 	return true;

@@ -21,6 +21,7 @@
 #include "dump/memory_map.h"
 #include "dump/pages_scan.h"
 #include "dump/shmem.h"
+#include "dump/track.h"
 #include "images/hash.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -73,9 +74,15 @@ static int look_file(struct dump *d, struct task *t, const struct vma *v)
 }
 
 /* Shared memory is saved once, whoever of those who map it marks it. */
-static const char *obstacle(const struct dump *d, const struct vma *v)
+static const char *obstacle(struct dump *d, const struct task *t, const struct vma *v)
 {
-	const char *why = vma_obstacle(v);
+	struct vma plain = *v;
+	const char *why;
+
+	/* Of ours: that all of it is, is checked while it stands still (track.c). */
+	if (v->flags & VMF(uw) && track_sees(d, t))
+		plain.flags &= ~VMF(uw);
+	why = vma_obstacle(&plain);
 
 	if (!why && d->opt->wipe_dontdump && (v->flags & VMF(dd)) && v->shared &&
 	    vma_class(v) == VMA_SHMEM)
@@ -93,7 +100,7 @@ static bool may_follow_maps(void)
 static int memory_look(struct dump *d, struct task *t)
 {
 	array_each (v, &t->vmas) {
-		const char *why = obstacle(d, v);
+		const char *why = obstacle(d, t, v);
 		int r = why ? refuse(t, v, why) : 0;
 
 		if (r == 0 && vma_class(v) == VMA_RING)
@@ -275,7 +282,7 @@ static int take_object(struct dump *d, struct task *t, const struct vma *v, Img_
 
 static int take_vma(struct dump *d, struct task *t, const struct vma *v, Img__Vma *msg)
 {
-	const char *why = obstacle(d, v);
+	const char *why = obstacle(d, t, v);
 	int r;
 
 	/* What look saw may have changed until the freeze. */

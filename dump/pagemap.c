@@ -19,11 +19,14 @@ struct pm_scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
-#define PAGEMAP_SCAN    _IOWR('f', 16, struct pm_scan_arg)
-#define PAGE_IS_FILE    (1 << 2)
-#define PAGE_IS_PRESENT (1 << 3)
-#define PAGE_IS_SWAPPED (1 << 4)
-#define PAGE_IS_PFNZERO (1 << 5)
+#define PAGEMAP_SCAN        _IOWR('f', 16, struct pm_scan_arg)
+#define PM_SCAN_WP_MATCHING (1 << 0)
+#define PAGE_IS_WPALLOWED   (1 << 0)
+#define PAGE_IS_WRITTEN     (1 << 1)
+#define PAGE_IS_FILE        (1 << 2)
+#define PAGE_IS_PRESENT     (1 << 3)
+#define PAGE_IS_SWAPPED     (1 << 4)
+#define PAGE_IS_PFNZERO     (1 << 5)
 #endif
 #ifndef PAGE_IS_GUARD
 #define PAGE_IS_GUARD (1 << 8) /* Linux 6.15 */
@@ -50,8 +53,26 @@ static int scan(int pagemap, struct pm_scan_arg *arg)
 	return n < 0 ? -errno : n;
 }
 
+/* What is written to loses its protection: WRITTEN is the lack of it. */
+static bool set_tracked(struct pm_scan_arg *arg, enum pagemap_query query, uint64_t guard)
+{
+	if (query < PAGEMAP_UNWRITTEN)
+		return false;
+	arg->return_mask = PAGE_IS_WPALLOWED;
+	arg->category_mask = PAGE_IS_WPALLOWED;
+	if (query == PAGEMAP_TRACKED)
+		return true;
+	arg->flags = query == PAGEMAP_ARM ? PM_SCAN_WP_MATCHING : 0;
+	arg->category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+	arg->category_inverted = guard | (query == PAGEMAP_ARM ? 0 : PAGE_IS_WRITTEN);
+	arg->category_mask |= guard | PAGE_IS_WRITTEN;
+	return true;
+}
+
 static void set_query(struct pm_scan_arg *arg, enum pagemap_query query, uint64_t guard)
 {
+	if (set_tracked(arg, query, guard))
+		return;
 	/* A category that is the same for all that is found, so that neighbours become one region. */
 	arg->return_mask = PAGE_IS_PFNZERO;
 	if (query == PAGEMAP_GUARD) {
@@ -128,7 +149,7 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 			break;
 		guard = 0; /* a kernel before 6.15 */
 	}
-	if (n == -ENOTTY || (n == -EINVAL && query == PAGEMAP_GUARD))
+	if (query < PAGEMAP_UNWRITTEN && (n == -ENOTTY || (n == -EINVAL && query == PAGEMAP_GUARD)))
 		return find_by_read(pagemap, query, at, end, ret, max);
 	return n;
 }

@@ -13,6 +13,10 @@ enum pagemap_query {
 	PAGEMAP_ANON,  /* pages of memory without a file that may hold data */
 	PAGEMAP_FILE,  /* pages of a private file mapping that differ from the file */
 	PAGEMAP_GUARD, /* guard regions */
+	/* Of memory whose writes are tracked (dump/track.h); -ENOTTY where the kernel cannot: */
+	PAGEMAP_UNWRITTEN, /* PAGEMAP_ANON, not written to since they were armed */
+	PAGEMAP_ARM,       /* all others of PAGEMAP_ANON: in the same moment, they are armed */
+	PAGEMAP_TRACKED,   /* all of it, whatever is there */
 };
 
 /*

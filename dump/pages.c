@@ -43,6 +43,7 @@ struct pages {
 	int error;
 	ARRAY(struct object_runs) runs;
 	struct shares shares;
+	struct kept kept;
 };
 
 static size_t copiers(const struct dump *d)
@@ -262,6 +263,7 @@ static void pages_done(struct pages *p)
 	}
 	array_done(&p->runs);
 	shares_done(&p->shares);
+	kept_done(&p->kept);
 	scan_done(&p->scan);
 }
 
@@ -286,15 +288,20 @@ static int copy_pages(struct dump *d)
 {
 	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
 	uint64_t begun = clock_ns();
-	int r = shares_find(d, &p.shares);
+	/* Of a tree that runs, what was the same may be so no more when it is read. */
+	int r = d->opt->memory_only ? 0 : shares_find(d, &p.shares);
 
 	debug("look for shared pages: %" PRIu64 " us", (clock_ns() - begun) / 1000);
 	if (r == 0)
-		r = scan_init(&p.scan, d, &p.shares);
+		r = kept_find(d, &p.shares, &p.kept);
+	if (r == 0)
+		r = scan_init(&p.scan, d, &p.shares, &p.kept);
 	progress_begin("dump", resident_mib(d), "MiB");
 	if (r == 0)
 		r = copy_all(&p);
 	progress_end();
+	if (r == 0)
+		r = kept_put(&p.kept, d, &p.shares);
 	if (r == 0)
 		r = shares_put(&p.shares, d);
 	return r < 0 || d->from_copies ? r : put_objects(&p);
@@ -309,6 +316,9 @@ int dump_copies(struct dump *d)
 {
 	int r = 0;
 
+	/* What is written to meanwhile is armed, so the next increment has it. */
+	if (d->opt->memory_only)
+		return copy_pages(d);
 	if (!d->opt->snapshot)
 		return 0;
 	d->from_copies = true;

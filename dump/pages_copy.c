@@ -48,6 +48,8 @@ void copier_done(struct copier *c)
 
 static int read_fail(const struct unit *u, const struct run *run, int r)
 {
+	if (u->may_vanish)
+		return r;
 	if (u->m)
 		return fail(r, "shared memory %u (%s): read %" PRIu64 " bytes at %" PRIx64,
 		            u->m->id, u->m->name, run->size, run->start);
@@ -174,12 +176,36 @@ static int keep_run(struct copier *c, const struct run *run, size_t in, size_t *
 	return 0;
 }
 
+/* Some of it is gone: page by page, what is there. */
+static int copy_rest(struct copier *c, const struct unit *u, const struct run *runs, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct run page = runs[i];
+
+		for (page.size = PAGE; r == 0 && page.start < runs[i].start + runs[i].size;
+		     page.start += PAGE) {
+			size_t out = 0;
+
+			if (pread_full(u->mem, c->buf, PAGE, (off_t)page.start) < 0)
+				continue;
+			r = keep_run(c, &page, 0, &out);
+			if (r == 0 && out)
+				r = pages_file_write(c->file, c->buf, out);
+		}
+	}
+	return r;
+}
+
 static int copy_runs(struct copier *c, const struct unit *u, const struct run *runs, size_t n,
                      size_t size)
 {
 	size_t in = 0, out = 0;
 	int r = read_runs(u, c->buf, runs, n, size);
 
+	if (r < 0 && u->may_vanish)
+		return copy_rest(c, u, runs, n);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = keep_run(c, &runs[i], in, &out);
 		in += runs[i].size;

@@ -7,10 +7,24 @@
 
 #include "dump/pages_share.h"
 #include "images/pages.h"
+#include "lib/cleanup.h"
 #include "lib/log.h"
 
 #define PAGE     UINT64_C(4096)
 #define RUNS_MAX 32768u /* in one record */
+
+int shares_stored_run(struct shares *s, size_t task, const struct stored *run)
+{
+	struct stored *st;
+
+	if (!s->tasks || !s->tasks[task].owner)
+		return 0;
+	st = array_add(&s->tasks[task].stored);
+	if (!st)
+		return -ENOMEM;
+	*st = *run;
+	return 0;
+}
 
 int shares_stored(struct shares *s, const struct dump *d, const struct task *t,
                   const Img__Pages *msg)
@@ -18,19 +32,17 @@ int shares_stored(struct shares *s, const struct dump *d, const struct task *t,
 	size_t index = (size_t)(t - d->tasks.v);
 	uint64_t at = 0, offset = msg->offset;
 
-	if (!s->tasks || !s->tasks[index].owner)
-		return 0;
 	for (size_t i = 0; i < msg->n_start; i++) {
-		struct stored *st = array_add(&s->tasks[index].stored);
+		struct stored run = { .start = at + msg->start[i] * PAGE,
+			              .size = msg->count[i] * PAGE,
+			              .offset = offset,
+			              .file = msg->file };
+		int r = shares_stored_run(s, index, &run);
 
-		if (!st)
-			return -ENOMEM;
-		st->start = at + msg->start[i] * PAGE;
-		st->size = msg->count[i] * PAGE;
-		st->file = msg->file;
-		st->offset = offset;
-		at = st->start + st->size;
-		offset += st->size;
+		if (r < 0)
+			return r;
+		at = run.start + run.size;
+		offset += run.size;
 	}
 	return 0;
 }
@@ -42,16 +54,7 @@ static int by_start(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* A record that is being collected: of one task, one page file. */
-struct refs {
-	struct dump *d;
-	const struct task *task;
-	uint32_t file;
-	ARRAY(uint64_t) start, count, skip;
-	uint64_t first, end, offset; /* in the file: of the first run; ends of the last one */
-};
-
-static int refs_flush(struct refs *f)
+int refs_flush(struct refs *f)
 {
 	Img__Pages msg = IMG__PAGES__INIT;
 
@@ -62,12 +65,13 @@ static int refs_flush(struct refs *f)
 	msg.n_start = f->start.n, msg.start = f->start.v;
 	msg.n_count = f->count.n, msg.count = f->count.v;
 	msg.n_skip = f->skip.n, msg.skip = f->skip.v;
-	msg.shared = true;
+	msg.shared = f->shared;
+	msg.parent = f->parent;
 	f->start.n = f->count.n = f->skip.n = 0;
 	return image_put(f->d->out, KIND_pages, (uint32_t)f->task->pid, &msg.base);
 }
 
-static int refs_add(struct refs *f, uint64_t start, uint64_t size, uint64_t offset)
+int refs_add(struct refs *f, uint64_t start, uint64_t size, uint64_t offset)
 {
 	uint64_t *gap, *count, *skip;
 
@@ -115,7 +119,7 @@ static int refs_range(struct refs *f, const struct task_shares *o, uint64_t star
 		uint64_t to = st->start + st->size < end ? st->start + st->size : end;
 		int r = 0;
 
-		if (st->file == f->file)
+		if (st->file == f->file && st->parent == f->parent)
 			r = refs_add(f, from, to - from, st->offset + (from - st->start));
 		if (r < 0)
 			return r;
@@ -135,34 +139,58 @@ static int put_file(struct refs *f, const struct shares *s, const struct task_sh
 	return refs_flush(f);
 }
 
-static void refs_done(struct refs *f)
+void refs_done(struct refs *f)
 {
 	array_done(&f->start);
 	array_done(&f->count);
 	array_done(&f->skip);
 }
 
-int shares_put(struct shares *s, struct dump *d)
+/* How many page files there are, of this checkpoint or (PARENT) of its parent, that owners have pages in. */
+static uint32_t count_files(const struct shares *s, bool parent)
 {
 	uint32_t files = 0;
 
-	for (size_t i = 0; i < s->n; i++) {
-		struct task_shares *t = &s->tasks[i];
+	for (size_t i = 0; i < s->n; i++)
+		array_each (st, &s->tasks[i].stored)
+			if (st->parent == parent && st->file >= files)
+				files = st->file + 1;
+	return files;
+}
 
-		if (t->stored.n)
-			qsort(t->stored.v, t->stored.n, sizeof(*t->stored.v), by_start);
-		array_each (st, &t->stored)
-			files = st->file >= files ? st->file + 1 : files;
+static int put_files(struct shares *s, struct dump *d, size_t task, uint32_t files, bool parent)
+{
+	for (uint32_t file = 0; s->tasks[task].list.n && file < files; file++) {
+		auto_(refs_done) struct refs f = { .d = d,
+			                           .task = &d->tasks.v[task],
+			                           .file = file,
+			                           .parent = parent,
+			                           .shared = true };
+		int r = put_file(&f, s, &s->tasks[task]);
+
+		if (r < 0)
+			return r;
 	}
-	for (size_t i = 0; i < s->n; i++) {
-		for (uint32_t file = 0; s->tasks[i].list.n && file < files; file++) {
-			struct refs f = { .d = d, .task = &d->tasks.v[i], .file = file };
-			int r = put_file(&f, s, &s->tasks[i]);
+	return 0;
+}
 
-			refs_done(&f);
-			if (r < 0)
-				return r;
-		}
+int shares_put(struct shares *s, struct dump *d)
+{
+	uint32_t own, parents;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->tasks[i].stored.n)
+			qsort(s->tasks[i].stored.v, s->tasks[i].stored.n,
+			      sizeof(*s->tasks[i].stored.v), by_start);
+	own = count_files(s, false);
+	parents = count_files(s, true);
+	for (size_t i = 0; i < s->n; i++) {
+		int r = put_files(s, d, i, own, false);
+
+		if (r == 0)
+			r = put_files(s, d, i, parents, true);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
 #include "dump/snapshot.h"
+#include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -35,9 +36,9 @@ int pages_pagemap(const struct dump *d, const struct task *t)
 	return fd < 0 ? -errno : fd;
 }
 
-int scan_init(struct scan *s, struct dump *d, const struct shares *shares)
+int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept)
 {
-	*s = (struct scan){ .d = d, .shares = shares, .pagemap = -1 };
+	*s = (struct scan){ .d = d, .shares = shares, .kept = kept, .pagemap = -1 };
 	s->region = calloc(REGIONS, sizeof(*s->region));
 	return s->region ? 0 : -ENOMEM;
 }
@@ -107,6 +108,10 @@ static int have_region(struct scan *s, const struct task *t)
 			return 0;
 		r = find_regions(s, t);
 	}
+	if (r < 0 && s->d->opt->memory_only && task_has_ended(t)) {
+		log_forget();
+		return 0;
+	}
 	return r < 0 ? r : 1;
 }
 
@@ -170,9 +175,32 @@ static void cut_shared(struct scan *s, struct run *run)
 		run->size = t->list.v[s->share + 1].start - cut;
 }
 
+/* The same for what the parent has. */
+static void cut_kept(struct scan *s, struct run *run)
+{
+	const struct kept_task *t = s->kept->tasks ? &s->kept->tasks[s->task] : NULL;
+	const struct stored *k;
+	uint64_t end = run->start + run->size, cut;
+
+	while (t && s->keep < t->list.n &&
+	       t->list.v[s->keep].start + t->list.v[s->keep].size <= run->start)
+		s->keep++;
+	if (!t || s->keep == t->list.n || t->list.v[s->keep].start >= end)
+		return;
+	k = &t->list.v[s->keep];
+	if (k->start > run->start) {
+		run->size = k->start - run->start;
+		return;
+	}
+	cut = k->start + k->size < end ? k->start + k->size : end;
+	run->start = cut;
+	run->size = 0;
+}
+
 static int task_next(struct scan *s, struct task *t, struct unit *u)
 {
 	u->task = t;
+	u->may_vanish = s->d->opt->memory_only;
 	u->mem = s->d->from_copies ? t->copy.mem : t->mem;
 	while (!unit_full(u)) {
 		int r = have_region(s, t);
@@ -182,6 +210,8 @@ static int task_next(struct scan *s, struct task *t, struct unit *u)
 			return r < 0 ? r : u->n > 0;
 		run = first_piece(s, t);
 		cut_shared(s, &run);
+		if (run.size)
+			cut_kept(s, &run);
 		if (run.size)
 			unit_take(u, &run);
 		s->region[s->next].start = run.start;
@@ -237,7 +267,7 @@ static void scan_reset(struct scan *s)
 		close(s->pagemap);
 	s->pagemap = -1;
 	s->at = s->end = 0;
-	s->next = s->n = s->vma = s->group_end = s->share = 0;
+	s->next = s->n = s->vma = s->group_end = s->share = s->keep = 0;
 }
 
 static bool has_pages(const struct dump *d, struct task *t)
@@ -285,7 +315,7 @@ int guards_read(struct task *t, struct guards *ret)
 {
 	auto_(scan_done) struct scan s = { .pagemap = -1 };
 	struct dump plain = {};
-	int r = scan_init(&s, &plain, NULL);
+	int r = scan_init(&s, &plain, NULL, NULL);
 
 	for (size_t i = 0; r == 0 && i < t->vmas.n; i++) {
 		uint64_t at = t->vmas.v[i].start, end = t->vmas.v[i].end;

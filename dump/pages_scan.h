@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dump/dump.h"
+#include "dump/pages_kept.h"
 #include "dump/pages_share.h"
 #include "dump/shmem.h"
 
@@ -25,6 +26,7 @@ struct unit {
 	struct task *task;     /* or NULL */
 	const struct shmem *m; /* or NULL */
 	int mem;               /* the task's, or that of its copy */
+	bool may_vanish;       /* it runs: what is gone is left out */
 	struct run runs[UNIT_RUNS];
 	size_t n;
 	uint64_t bytes;
@@ -32,8 +34,9 @@ struct unit {
 
 struct scan {
 	struct dump *d;
-	const struct shares *shares; /* these pages are not handed out */
-	size_t share;                /* the next one of the task */
+	const struct shares *shares; /* these pages are not handed out ... */
+	const struct kept *kept;     /* ... nor are these */
+	size_t share, keep;          /* the next one of the task */
 	size_t task, object;         /* now at */
 	int pagemap;                 /* of the task; -1 */
 	size_t vma;                  /* the mapping at the front of what was scanned */
@@ -52,7 +55,7 @@ bool pages_due(const struct dump *d, const struct task *t, const struct vma *v);
 /* Descriptor of the pagemap where these pages of T are looked for, or -errno. */
 int pages_pagemap(const struct dump *d, const struct task *t);
 
-int scan_init(struct scan *s, struct dump *d, const struct shares *shares);
+int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept);
 void scan_done(struct scan *s);
 
 /* The next unit: 1, 0 when there is none any more, or -errno explained. */

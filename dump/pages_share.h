@@ -13,10 +13,11 @@ struct share {
 	uint32_t owner; /* index in dump.tasks */
 };
 
-/* Where pages of an owner are stored. */
+/* Where pages of a task are stored. */
 struct stored {
 	uint64_t start, size, offset;
 	uint32_t file;
+	bool parent; /* counted among the files of the parent */
 };
 
 struct shares {
@@ -36,5 +37,25 @@ void shares_done(struct shares *s);
 int shares_stored(struct shares *s, const struct dump *d, const struct task *t,
                   const Img__Pages *msg);
 
+/* The same for a single run. */
+int shares_stored_run(struct shares *s, size_t task, const struct stored *run);
+
 /* When all pages are stored: the records of those that are shared. */
 int shares_put(struct shares *s, struct dump *d);
+
+/* ---- records that refer to pages that another record or the parent stores ---- */
+
+/* One that is being collected: of one task, one page file. */
+struct refs {
+	struct dump *d;
+	const struct task *task;
+	uint32_t file;
+	bool parent, shared;
+	ARRAY(uint64_t) start, count, skip;
+	uint64_t first, end, offset; /* in the file: of the first run; ends of the last one */
+};
+
+/* Pages at START, by address, lie at OFFSET. A record that cannot hold them is written first. */
+int refs_add(struct refs *f, uint64_t start, uint64_t size, uint64_t offset);
+int refs_flush(struct refs *f);
+void refs_done(struct refs *f);

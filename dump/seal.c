@@ -67,6 +67,8 @@ int seal_images(struct dump *d)
 	m->cpu_features.data = (uint8_t *)words;
 	m->cpu_features.len = arch_cpu_features(words, CPU_WORDS) * sizeof(*words);
 	m->root_pid = (uint64_t)d->opt->tree;
+	m->id = (ProtobufCBinaryData){ sizeof(d->id), d->id };
+	m->memory_only = d->opt->memory_only;
 	m->n_losses = log_losses(&losses);
 	m->losses = (char **)losses;
 	r = image_seal(d->out, m, d->opt->sync);
