@@ -26,9 +26,10 @@ struct tracked {
 	struct tracker_slot slot;
 	const struct tracker *by; /* who has it by now: its slot AT; NULL: nobody */
 	size_t at;
-	int uffd;    /* -1: it cannot be */
-	bool pinned; /* the kernel may hold pages of it */
-	struct spans unwritten;
+	int uffd;               /* -1: it cannot be */
+	bool pinned;            /* the kernel may hold pages of it */
+	struct spans unwritten; /* since it was armed, ... */
+	bool relative;          /* ... which was when the parent was made */
 	bool armed;
 };
 
@@ -451,13 +452,35 @@ static int forget_id(struct tracked *m)
 	return tracker_update(m->by, m->at);
 }
 
+/*
+ * Where a mapping is moved to beside one that is tracked, the kernel makes them one and
+ * forgets to track both (mremap_userfaultfd_prep(), seen on 6.18), but leaves the mark of the
+ * protection in pages that may be written to from then on. Tracked again, they would be
+ * taken for unwritten for ever: what was not KNOWN to be so before loses the mark.
+ */
+static int disarm_stale(const struct dump *d, const struct task *t, struct tracked *m,
+                        const struct spans *known)
+{
+	struct spans stale = {};
+	int r = find_all(d, t, PAGEMAP_UNWRITTEN, &stale);
+
+	if (r == 0)
+		r = subtract(&stale, known);
+	for (size_t i = 0; r == 0 && i < stale.n; i++)
+		r = uffd_disarm(m->uffd, stale.v[i].start, stale.v[i].end - stale.v[i].start);
+	array_done(&stale);
+	return r;
+}
+
 static int arm(const struct dump *d, const struct task *t, struct tracked *m)
 {
 	struct spans written = {};
-	int r = register_all(d, t, m);
+	int r = forget_id(m);
 
 	if (r == 0)
-		r = forget_id(m);
+		r = register_all(d, t, m);
+	if (r == 0)
+		r = disarm_stale(d, t, m, &m->unwritten);
 	if (r == 0)
 		r = find_all(d, t, PAGEMAP_ARM, &written);
 	/* Whoever wrote between the two looks is seen here. */
@@ -477,8 +500,8 @@ static int arm_task(struct dump *d, const struct task *t)
 		return r;
 	if (m->pinned)
 		return d->opt->track ? forget_id(m) : 0;
-	if (d->parent && !memcmp(m->slot.id, d->parent->manifest->id.data, CHAIN_ID))
-		r = find_all(d, t, PAGEMAP_UNWRITTEN, &m->unwritten);
+	m->relative = d->parent && !memcmp(m->slot.id, d->parent->manifest->id.data, CHAIN_ID);
+	r = find_all(d, t, PAGEMAP_UNWRITTEN, &m->unwritten);
 	if (r == 0 && d->opt->track)
 		r = arm(d, t, m);
 	return r < 0 ? fail(r, "%s: look for what was written to", task_name(t)) : 0;
@@ -504,7 +527,7 @@ const struct spans *track_unwritten(const struct dump *d, const struct task *t)
 {
 	const struct tracked *m = tracked_of(d, t);
 
-	return m && m->unwritten.n ? &m->unwritten : NULL;
+	return m && m->relative && m->unwritten.n ? &m->unwritten : NULL;
 }
 
 /* ---- handing over ---- */

@@ -28,3 +28,10 @@ int uffd_untrack(int uffd, uint64_t start, uint64_t size)
 
 	return ioctl(uffd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
+
+int uffd_disarm(int uffd, uint64_t start, uint64_t size)
+{
+	struct uffdio_writeprotect wp = { .range = { start, size } };
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) < 0 ? -errno : 0;
+}

@@ -21,3 +21,6 @@ int uffd_begin(int uffd);
  */
 int uffd_track(int uffd, uint64_t start, uint64_t size);
 int uffd_untrack(int uffd, uint64_t start, uint64_t size);
+
+/* Pages of tracked memory lose their protection. */
+int uffd_disarm(int uffd, uint64_t start, uint64_t size);

@@ -101,7 +101,19 @@ static bool compare_page(struct comparison *c, const Img__Vma *v, int file, uint
 	else if (pread_full(c->im->pages[p->file], want, PAGE, (off_t)(p->offset + at - p->start)) <
 	         0)
 		return false;
-	return !memcmp(want, have, PAGE);
+	if (!memcmp(want, have, PAGE))
+		return true;
+	for (size_t i = 0; i < PAGE; i += 8) {
+		uint64_t a, b;
+
+		memcpy(&a, want + i, 8), memcpy(&b, have + i, 8);
+		if (a != b) {
+			printf("%" PRIx64 ": %016" PRIx64 " instead of %016" PRIx64 "\n", at + i, a,
+			       b);
+			break;
+		}
+	}
+	return false;
 }
 
 static unsigned compare_vma(struct comparison *c, const Img__Vma *v)
@@ -141,7 +153,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_setup(LOG_ERROR, NULL);
-	if (images_read(argv[1], PAGES_VERIFIED, NULL, &c.im) < 0)
+	if (images_read(argv[1], PAGES_USED, NULL, &c.im) < 0)
 		return 1;
 	snprintf(path, sizeof(path), "/proc/%u/mem", c.pid);
 	c.mem = open(path, O_RDONLY | O_CLOEXEC);
