@@ -45,3 +45,6 @@ bool track_sees(struct dump *d, const struct task *t);
 const struct spans *track_unwritten(const struct dump *d, const struct task *t);
 
 void track_done(struct dump *d);
+
+/* Open it, and name it in the manifest (parent.c). -errno, explained. */
+int parent_open(struct dump *d);

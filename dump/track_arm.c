@@ -1,0 +1,215 @@
+#include "dump/track_arm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "dump/memory_map.h"
+#include "dump/pagemap.h"
+#include "dump/uffd.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define REGIONS 2048
+
+/*
+ * Memory that is tracked: what the checkpoint will hold, of this process alone. Not private
+ * mappings of files: where their pages are dropped, the kernel leaves markers of the
+ * protection behind, and madvise(MADV_GUARD_INSTALL) would wait for ever for these to go
+ * (mm/madvise.c, seen on 6.18).
+ */
+static bool is_tracked(const struct dump *d, const struct vma *v)
+{
+	if (d->opt->wipe_dontdump && (v->flags & VMF(dd)))
+		return false;
+	return vma_has_pages(v) && vma_class(v) == VMA_ANON && !(v->flags & (VMF(ht) | VMF(dp)));
+}
+
+/* Neighbouring mappings from *I on, as [*ret_first, *I). */
+static bool next_group(const struct dump *d, const struct task *t, size_t *i, size_t *ret_first)
+{
+	while (*i < t->vmas.n && !is_tracked(d, &t->vmas.v[*i]))
+		(*i)++;
+	*ret_first = *i;
+	while (*i < t->vmas.n && is_tracked(d, &t->vmas.v[*i]))
+		(*i)++;
+	return *i > *ret_first;
+}
+
+/* What QUERY finds. */
+static int find_all(const struct dump *d, const struct task *t, enum pagemap_query query,
+                    struct spans *ret)
+{
+	auto_free struct page_region *regions = calloc(REGIONS, sizeof(*regions));
+	auto_close int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (!regions || pagemap < 0)
+		return regions ? -errno : -ENOMEM;
+	for (size_t i = 0, first; next_group(d, t, &i, &first);) {
+		uint64_t at = t->vmas.v[first].start, end = t->vmas.v[i - 1].end;
+
+		while (at < end) {
+			int n = pagemap_find(pagemap, query, &at, end, regions, REGIONS);
+
+			if (n < 0)
+				return n;
+			for (int k = 0; k < n; k++) {
+				struct span *s = array_add(ret);
+
+				if (!s)
+					return -ENOMEM;
+				*s = (struct span){ regions[k].start, regions[k].end };
+			}
+		}
+	}
+	return 0;
+}
+
+/* V is registered with somebody else's userfaultfd. */
+static int refuse_foreign(const struct task *t, const struct vma *v)
+{
+	return fail(-ENOTSUP,
+	            "%s: mapping %" PRIx64 "-%" PRIx64
+	            " (%s): it is registered with userfaultfd, not supported by this version",
+	            task_name(t), v->start, v->end, *v->name ? v->name : "anonymous");
+}
+
+/* One by one, what can be: the rest is stored whole every time. */
+static int register_each(const struct task *t, const struct tracked *m, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++) {
+		const struct vma *v = &t->vmas.v[i];
+		int r = uffd_track(m->uffd, v->start, v->end - v->start);
+
+		if (r == -EBUSY && v->flags & VMF(uw))
+			return refuse_foreign(t, v);
+		if (r == -ENOMEM || r == -ESRCH)
+			return fail(r, "%s: track its memory", task_name(t));
+	}
+	return 0;
+}
+
+static int register_all(const struct dump *d, const struct task *t, const struct tracked *m)
+{
+	int r = 0;
+
+	for (size_t i = 0, first; r == 0 && next_group(d, t, &i, &first);) {
+		uint64_t start = t->vmas.v[first].start;
+
+		if (uffd_track(m->uffd, start, t->vmas.v[i - 1].end - start) < 0)
+			r = register_each(t, m, first, i);
+	}
+	return r;
+}
+
+/* Is everything that bears the mark ours? Nobody's program is let go without its userfaultfd. */
+static int check_foreign(const struct dump *d, const struct task *t, const struct tracked *m)
+{
+	array_each (v, &t->vmas) {
+		bool marked = v->flags & VMF(uw);
+
+		if (marked && (!m || m->uffd < 0 || !is_tracked(d, v) ||
+		               uffd_track(m->uffd, v->start, v->end - v->start) < 0))
+			return refuse_foreign(t, v);
+	}
+	return 0;
+}
+
+/* Take B out of A; both by address. */
+static int subtract(struct spans *a, const struct spans *b)
+{
+	struct spans out = {};
+	size_t k = 0;
+
+	for (size_t i = 0; i < a->n; i++) {
+		uint64_t at = a->v[i].start, end = a->v[i].end;
+
+		while (at < end) {
+			struct span *s;
+			uint64_t to;
+
+			while (k < b->n && b->v[k].end <= at)
+				k++;
+			if (k < b->n && b->v[k].start <= at) {
+				at = b->v[k].end;
+				continue;
+			}
+			to = k < b->n && b->v[k].start < end ? b->v[k].start : end;
+			s = array_add(&out);
+			if (!s) {
+				array_done(&out);
+				return -ENOMEM;
+			}
+			*s = (struct span){ at, to };
+			at = to;
+		}
+	}
+	array_done(a);
+	*a = out;
+	return 0;
+}
+
+/* From here on the tracking is relative to nothing, until the checkpoint is whole. */
+static int forget_id(struct tracked *m)
+{
+	memset(m->slot.id, 0, CHAIN_ID);
+	if (!m->by)
+		return 0;
+	memset(m->by->slots.v[m->at].id, 0, CHAIN_ID);
+	return tracker_update(m->by, m->at);
+}
+
+/*
+ * Where a mapping is moved to beside one that is tracked, the kernel makes them one and
+ * forgets to track both (mremap_userfaultfd_prep(), seen on 6.18), but leaves the mark of the
+ * protection in pages that may be written to from then on. Tracked again, they would be
+ * taken for unwritten for ever: what was not KNOWN to be so before loses the mark.
+ */
+static int disarm_stale(const struct dump *d, const struct task *t, struct tracked *m,
+                        const struct spans *known)
+{
+	struct spans stale = {};
+	int r = find_all(d, t, PAGEMAP_UNWRITTEN, &stale);
+
+	if (r == 0)
+		r = subtract(&stale, known);
+	for (size_t i = 0; r == 0 && i < stale.n; i++)
+		r = uffd_disarm(m->uffd, stale.v[i].start, stale.v[i].end - stale.v[i].start);
+	array_done(&stale);
+	return r;
+}
+
+static int arm(const struct dump *d, const struct task *t, struct tracked *m)
+{
+	struct spans written = {};
+	int r = forget_id(m);
+
+	if (r == 0)
+		r = register_all(d, t, m);
+	if (r == 0)
+		r = disarm_stale(d, t, m, &m->unwritten);
+	if (r == 0)
+		r = find_all(d, t, PAGEMAP_ARM, &written);
+	/* Whoever wrote between the two looks is seen here. */
+	if (r == 0)
+		r = subtract(&m->unwritten, &written);
+	m->armed = r == 0;
+	array_done(&written);
+	return r;
+}
+
+int tracked_arm(struct dump *d, const struct task *t, struct tracked *m)
+{
+	int r = check_foreign(d, t, m);
+
+	if (r < 0 || !m || m->uffd < 0)
+		return r;
+	if (m->pinned)
+		return d->opt->track ? forget_id(m) : 0;
+	m->relative = d->parent && !memcmp(m->slot.id, d->parent->manifest->id.data, CHAIN_ID);
+	r = find_all(d, t, PAGEMAP_UNWRITTEN, &m->unwritten);
+	if (r == 0 && d->opt->track)
+		r = arm(d, t, m);
+	return r < 0 ? fail(r, "%s: look for what was written to", task_name(t)) : 0;
+}

@@ -1,0 +1,19 @@
+/* What is known of an address space that is tracked, or is to be (dump/track.h). */
+#pragma once
+
+#include "dump/track.h"
+#include "dump/tracker.h"
+
+struct tracked {
+	struct tracker_slot slot;
+	const struct tracker *by; /* who has it by now: its slot AT; NULL: nobody */
+	size_t at;
+	int uffd;               /* -1: it cannot be */
+	bool pinned;            /* the kernel may hold pages of it */
+	struct spans unwritten; /* since it was armed, ... */
+	bool relative;          /* ... which was when the parent was made */
+	bool armed;
+};
+
+/* While frozen: what was not written to is found, and (opt->track) all pages are armed anew. M: NULL if it is not tracked. */
+int tracked_arm(struct dump *d, const struct task *t, struct tracked *m);
