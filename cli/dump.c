@@ -47,7 +47,11 @@ static int save(const struct options *o, bool memory_only)
 		return fail(
 			-EINVAL,
 			"dump: --snapshot is for a tree that runs on; give --leave-running, too");
-		.stream = !strcmp(o->dir, IMAGES_STREAM),
+	if (opt.stream && o->json)
+		return fail(-EINVAL, "dump: --json and the stream of -D - both go to stdout");
+	if (opt.stream && (o->prev || o->track_mem || memory_only))
+		return fail(-EINVAL, "%s: increments are directories; -D - is a stream",
+		            memory_only ? "pre-dump" : "dump");
 	if (o->track_mem && !o->leave_running && !o->leave_stopped)
 		return fail(-EINVAL, "dump: --track-mem is for a tree that lives on; give "
 		                     "--leave-running or --leave-stopped, too");

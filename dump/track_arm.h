@@ -15,5 +15,5 @@ struct tracked {
 	bool armed;
 };
 
-/* While frozen: what was not written to is found, and (opt->track) all pages are armed anew. M: NULL if it is not tracked. */
+/* While frozen: find what was not written to, and (opt->track) arm all anew. M is NULL if T is not tracked. */
 int tracked_arm(struct dump *d, const struct task *t, struct tracked *m);

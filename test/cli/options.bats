@@ -29,8 +29,8 @@ usage() {
 }
 
 @test "an option of CRIU that is not there yet is told from a typing error" {
-	usage dump -t 1 --track-mem
-	[[ $stderr == *"--track-mem is not supported by this version" ]]
+	usage dump -t 1 --lazy-pages
+	[[ $stderr == *"--lazy-pages is not supported by this version" ]]
 	usage dump -t 1 --ghost-limit=4096
 	[[ $stderr == *"--ghost-limit is not supported by this version" ]]
 }

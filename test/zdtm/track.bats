@@ -282,6 +282,7 @@ increments() {
 	park park
 	says 2 "dump: --track-mem is for a tree that lives on; give --leave-running or --leave-stopped, too" \
 		crtool dump -t "$pid" -D "$(images)" --track-mem
+	says 2 "pre-dump: increments are directories; -D - is a stream" crtool pre-dump -t "$pid" -D -
 	says 6 "no checkpoint in *" crtool dump -t "$pid" -D "$(images)" --prev-images-dir ..
 	release
 }

@@ -1,0 +1,134 @@
+/* Increments: parents that are there, missing, others, and circles. */
+#include "images/pages.h"
+
+#include "checkpoint.h"
+
+static struct place top; /* the checkpoints are directories in it */
+
+static void top_new(void)
+{
+	log_setup(LOG_ERROR, fopen("/dev/null", "w"));
+	top = place_new();
+}
+
+static void path_of(const char *name, char path[static 64])
+{
+	snprintf(path, 64, "%.40s/%.1s", top.dir, name);
+}
+
+static void top_free(void)
+{
+	static const char *const names[] = { "a", "b", "c" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct place p = { .fd = openat(top.fd, names[i], O_RDONLY | O_DIRECTORY) };
+
+		path_of(names[i], p.dir);
+		if (p.fd >= 0)
+			place_free(&p);
+	}
+	place_free(&top);
+}
+
+/* A checkpoint NAME whose id is all ID, of one page of ID; its pages are those of FILE, maybe of a parent. */
+static void make(const char *name, int id, const char *parent, int parent_id, uint32_t file)
+{
+	uint8_t own[CHAIN_ID], other[CHAIN_ID], page[4096];
+	uint64_t start = 0x10, count = 1;
+	Img__Manifest m = IMG__MANIFEST__INIT;
+	Img__Manifest__Parent p = IMG__MANIFEST__PARENT__INIT;
+	Img__Pages pages = IMG__PAGES__INIT;
+	struct image_writer *w;
+	struct pages_file *f;
+	int fd;
+
+	check(!mkdirat(top.fd, name, 0700));
+	fd = openat(top.fd, name, O_RDONLY | O_DIRECTORY);
+	check(!image_writer_new(fd, 0600, NULL, &w));
+	put_task(w, 1);
+	memset(page, id, sizeof(page));
+	check(!image_add_pages(w, &f) && !pages_file_write(f, page, sizeof(page)));
+	pages.file = file;
+	pages.parent = parent != NULL;
+	pages.start = &start, pages.count = &count;
+	pages.n_start = pages.n_count = 1;
+	check(!image_put(w, KIND_pages, 1, &pages.base));
+	m.page_size = 4096;
+	memset(own, id, sizeof(own));
+	memset(other, parent_id, sizeof(other));
+	m.id = (ProtobufCBinaryData){ sizeof(own), own };
+	p.path = (char *)parent;
+	p.id = (ProtobufCBinaryData){ sizeof(other), other };
+	m.parent = parent ? &p : NULL;
+	check(!image_seal(w, &m, false));
+	image_writer_free(w);
+	close(fd);
+}
+
+/* Read NAME: the first byte of its page, or -errno. */
+static int read_page(const char *name, enum pages_use use)
+{
+	const Img__Pages *msg;
+	struct images *im;
+	struct page_iter it;
+	struct page_run run;
+	char path[128];
+	uint8_t byte;
+	int r;
+
+	path_of(name, path);
+	r = images_read(path, use, NULL, &im);
+	if (r < 0)
+		return r;
+	msg = (const Img__Pages *)images_one(im, KIND_pages, 1);
+	check(msg && !pages_check(im, msg));
+	it = pages_iter(im, msg);
+	check(pages_next(&it, &run));
+	r = use == PAGES_LEFT ? 0 : pread(im->pages[msg->file], &byte, 1, (off_t)run.offset);
+	images_free(im);
+	return use == PAGES_LEFT ? 0 : r == 1 ? byte : -EIO;
+}
+
+TEST(pages_are_found_along_the_chain)
+{
+	top_new();
+	make("a", 1, NULL, 0, 0);
+	make("b", 2, "../a", 1, 0);
+	make("c", 3, "../b", 2, 1);
+	check(read_page("a", PAGES_USED) == 1);
+	check(read_page("b", PAGES_USED) == 1);
+	check(read_page("c", PAGES_USED) == 1);
+	check(read_page("c", PAGES_LEFT) == 0);
+	top_free();
+}
+
+TEST(a_parent_must_be_there_and_be_the_one)
+{
+	top_new();
+	make("b", 2, "../a", 1, 0);
+	check(read_page("b", PAGES_USED) == -EBADMSG);
+	check(read_page("b", PAGES_LEFT) == 0); /* who only looks needs no parent */
+	make("a", 7, NULL, 0, 0);
+	check(read_page("b", PAGES_USED) == -EBADMSG);
+	top_free();
+}
+
+TEST(pages_of_a_parent_without_so_many_files_are_refused)
+{
+	top_new();
+	make("a", 1, NULL, 0, 0);
+	make("b", 2, "../a", 1, 1);
+	check(read_page("b", PAGES_USED) == -EBADMSG);
+	top_free();
+}
+
+TEST(a_circle_is_refused)
+{
+	top_new();
+	make("a", 1, "../b", 2, 0);
+	make("b", 2, "../a", 1, 0);
+	check(read_page("a", PAGES_USED) == -EBADMSG);
+	make("c", 3, "../c", 3, 0);
+	check(read_page("c", PAGES_USED) == -EBADMSG);
+	top_free();
+}
