@@ -68,6 +68,7 @@ int command_restore(const struct options *o, int *ret_status)
 		.new_pidns = o->new_pidns,
 		.shell_job = o->shell_job,
 		.explain = o->explain,
+		.lazy = o->lazy,
 		.timeout_ms = o->timeout_ms,
 		.tcp_close = o->tcp_close,
 		.fail_at = o->fail_at,

@@ -132,7 +132,7 @@ static int parent_check(const struct images *first, const struct images *child,
 
 static int parent_load(const struct images *first, struct images *child, const struct access *a)
 {
-	struct access own = { .use = a->use, .keys = a->keys };
+	struct access own = { .use = a->use == PAGES_LATER ? PAGES_USED : a->use, .keys = a->keys };
 	struct images *p;
 	int r = parent_new(child, &p);
 

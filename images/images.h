@@ -115,6 +115,7 @@ struct images {
 	size_t npages;         /* with those of the parents (images/chain.h) ... */
 	size_t own_pages;      /* ... which come after these */
 	struct images *parent; /* its manifest and page files; NULL: it has none, or PAGES_LEFT */
+	bool unverified;       /* that is still to be done */
 	bool *own;             /* by index: the descriptor is of memory that nobody else has ... */
 	struct wanted *wanted; /* ... and who wants what of it (spend.h); NULL: not asked */
 	struct heap *heap;     /* holds all messages */
@@ -130,6 +131,7 @@ enum pages_use {
 	PAGES_FOUND,    /* those of all parents, too (all from here on) */
 	PAGES_VERIFIED, /* their content, too */
 	PAGES_USED,     /* it can be read from im->pages, as it was verified */
+	PAGES_LATER,    /* it can be read, and maybe it is verified later: images_verify_late() */
 };
 
 /* As the name of a directory: the stream that is read from stdin, once. */
@@ -152,6 +154,9 @@ enum pages_use {
 int images_read(const char *dir, enum pages_use use, const struct image_keys *keys,
                 struct images **ret);
 void images_free(struct images *im);
+
+/* With PAGES_LATER: what was not verified is now. -EBADMSG, explained. */
+int images_verify_late(struct images *im);
 
 /* How much there is to be read in page file FILE. */
 uint64_t images_pages_size(const struct images *im, size_t file);

@@ -167,6 +167,16 @@ static int pages_open(struct images *im, const struct access *a)
 	return r;
 }
 
+/* Page files that can be read as they lie; where there is a key, what it says comes first. */
+static bool may_wait(const struct images *im, const struct access *a)
+{
+	for (size_t i = 1; i < im->manifest->n_files; i++)
+		if (im->manifest->files[i]->codec)
+			return false;
+	return a->use == PAGES_LATER && !im->manifest->parent && !a->encrypted &&
+	       !access_verifies(a);
+}
+
 static int directory_load(struct images *im, struct access *a, bool state)
 {
 	int r;
@@ -180,8 +190,19 @@ static int directory_load(struct images *im, struct access *a, bool state)
 		r = state_read(im, a);
 	if (r == 0)
 		r = pages_open(im, a);
-	if (r == 0 && a->use >= PAGES_VERIFIED)
+	if (r == 0)
+		im->unverified = may_wait(im, a);
+	if (r == 0 && a->use >= PAGES_VERIFIED && !im->unverified)
 		r = pages_verify(im, a);
+	return r;
+}
+
+int images_verify_late(struct images *im)
+{
+	const struct access a = { .use = PAGES_VERIFIED };
+	int r = im->unverified ? pages_verify(im, &a) : 0;
+
+	im->unverified = r < 0;
 	return r;
 }
 
@@ -192,7 +213,7 @@ int images_load(struct images *im, struct access *a, bool state)
 
 	if (r == 0)
 		r = chain_check(im);
-	return r == 0 && a->use == PAGES_USED ? pages_unpack(im) : r;
+	return r == 0 && a->use >= PAGES_USED ? pages_unpack(im) : r;
 }
 
 int images_read(const char *dir, enum pages_use use, const struct image_keys *keys,

@@ -128,7 +128,7 @@ static int pages_file_open(const struct receiver *rc, const char *name)
 	if (rc->dirfd >= 0)
 		fd = openat(rc->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		            0600);
-	else if (rc->access->use == PAGES_USED)
+	else if (rc->access->use >= PAGES_USED)
 		fd = memfd_create(name, MFD_CLOEXEC);
 	else
 		return -1;
@@ -275,7 +275,7 @@ static int pages_take(struct receiver *rc)
 		im->npages = i + 1;
 	}
 	/* What is encrypted has to be opened yet. */
-	if (r == 0 && rc->access->encrypted && rc->access->use == PAGES_USED)
+	if (r == 0 && rc->access->encrypted && rc->access->use >= PAGES_USED)
 		r = pages_verify(im, rc->access);
 	return r;
 }

@@ -371,7 +371,7 @@ static void verification_done(struct verification *v)
 int pages_verify(struct images *im, const struct access *a)
 {
 	auto_(verification_done) struct verification v = { .im = im, .access = a };
-	bool copy = a->use == PAGES_USED && (access_verifies(a) || a->encrypted);
+	bool copy = a->use >= PAGES_USED && (access_verifies(a) || a->encrypted);
 	int r = pieces_list(&v);
 	size_t first = 0;
 

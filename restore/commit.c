@@ -17,7 +17,7 @@
 #include "lib/guard.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
-#include "restore/memory.h"
+#include "restore/lazy.h"
 #include "restore/job.h"
 #include "restore/restore.h"
 
@@ -212,6 +212,8 @@ int commit(struct restore *r)
 	ret = job_stop(r, offset);
 	if (ret == 0)
 		ret = restore_kinds_commit(r);
+	if (ret == 0)
+		ret = lazy_start(r);
 	if (ret == 0)
 		ret = guard_tree(&guard, r);
 	if (ret < 0)

@@ -30,7 +30,7 @@
 #define THREAD_FLAGS \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
-static void emit_barrier(struct restore *r, struct script *s, enum barrier n)
+void emit_barrier(struct restore *r, struct script *s, enum barrier n)
 {
 	s->room = "barrier";
 	script_op(s, OP_BARRIER, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ n });

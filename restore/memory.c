@@ -24,6 +24,7 @@
 #include "lib/log.h"
 #include "parasite/arch/arch.h"
 #include "restore/inode.h"
+#include "restore/lazy.h"
 #include "restore/memory_heritage.h"
 #include "restore/shmem.h"
 
@@ -144,12 +145,18 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 		script_call(s, SYS_madvise, drop->start, drop->end - drop->start, MADV_DONTNEED);
 	if (e == 0)
 		e = emit_mm(r, m, s);
+	if (e == 0 && r->opt->lazy && !th->task->heritage)
+		e = sources_of(r, th->task, &keep.reads);
 	if (e == 0)
-		e = th->task->heritage ? memory_read(r, th->task, &keep.reads,
-		                                     memory_may_share(r, th->task), s)
-		                       : memory_fill(r, th->task, s);
+		e = lazy_choose(r, th->task, m, marks, &keep.reads);
+	if (e == 0)
+		e = th->task->heritage || r->opt->lazy
+		            ? memory_read(r, th->task, &keep.reads, memory_may_share(r, th->task),
+		                          s)
+		            : memory_fill(r, th->task, s);
 	if (e < 0)
 		return e;
+	lazy_emit(r, th->task, s);
 	memory_settle(m, marks, s);
 	th->task->vdso = vdso.code;
 	return vdso_settle(r, pid, m, &vdso, s);

@@ -5,6 +5,7 @@
 #include "restore/restore.h"
 #include "restore/memory_heritage.h"
 #include "restore/inode.h"
+#include "restore/lazy.h"
 #include "restore/shmem.h"
 
 #include <errno.h>
@@ -31,7 +32,8 @@ int read_images(struct restore *r)
 	if (ret == 0)
 		ret = tcp_map_check(&r->opt->tcp_map);
 	if (ret == 0)
-		ret = images_read(r->opt->dir, PAGES_USED, r->opt->keys, &r->images);
+		ret = images_read(r->opt->dir, r->opt->lazy ? PAGES_LATER : PAGES_USED,
+		                  r->opt->keys, &r->images);
 	keys_wipe(r->opt->keys); /* before anybody is forked */
 	if (ret == 0 && r->images->manifest->memory_only)
 		ret = fail(-EBADMSG,
@@ -91,7 +93,7 @@ static int check_fail_at(const struct restore_options *opt)
 {
 	const char *name = opt->fail_at;
 
-	if (sabotage_wanted(opt))
+	if (sabotage_wanted(opt) || (name && opt->lazy && !strcmp(name, "lazy")))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++)
 		if (!name || !strcmp(stages[i].name, name))
@@ -168,6 +170,7 @@ static void restore_done(struct restore *r)
 	free(r->strangers);
 	free(r->helpers);
 	heritage_done(r);
+	lazy_done(r);
 	sysv_release(r, r->committed);
 	inode_done(r);
 	shmem_done(r);

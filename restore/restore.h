@@ -54,6 +54,7 @@ struct restore_options {
 	enum sysv_policy sysv;           /* --sysv */
 	enum monotonic_policy monotonic; /* --monotonic */
 	bool time_passes;                /* --time: timers catch up */
+	bool lazy;                       /* --lazy: the tree runs before its memory is there */
 };
 
 struct rthread {
@@ -95,6 +96,8 @@ struct rtask {
 	ARRAY(struct script) fillers; /* of threads that only read pages (memory_fill.c) */
 	size_t order,
 		order_end; /* its number in the tree of forks; behind that of its last descendant */
+	struct lazy *lazy; /* memory that comes later (lazy.c), or NULL */
+	int lazy_pidfd;    /* lazy.c's alone */
 	struct heritage
 		*heritage; /* memory that it has when it forks (memory_heritage.c), or NULL */
 };

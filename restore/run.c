@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "lib/progress.h"
+#include "restore/lazy.h"
 #include "restore/restore.h"
 
 #define GLANCE_NS 20000000 /* between looks whether the tree still lives */
@@ -433,6 +434,8 @@ int run_scripts(struct restore *r)
 			ret = restore_aspects_begin(r);
 		if (ret == 0 && n == BARRIER_GROUPS)
 			ret = late_open(r);
+		if (ret == 0 && n == BARRIER_LAZY)
+			ret = lazy_take(r);
 		if (ret == 0 && n == BARRIER_SEIZE)
 			ret = seize_all(r);
 		if (ret == 0)

@@ -1,0 +1,37 @@
+/*
+ * restore --lazy: the tree runs before its memory is there. A process of our
+ * own, outside of the tree, brings what is touched at once and the rest in the
+ * background, by userfaultfd(2); it ends when all is there, and nothing is left.
+ */
+#pragma once
+
+#include "restore/memory.h"
+
+/* What T need not have at once moves from LIST to its lazy memory. */
+int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, const uint8_t *marks,
+                struct sources *list);
+
+/* In T, when it has read the rest. */
+void lazy_emit(struct restore *r, struct rtask *t, struct script *s);
+
+/* By the coordinator, when all stand behind that. Explained. */
+int lazy_take(struct restore *r);
+
+/* The same when nobody touches memory any more before the tree runs: there is somebody who brings it. Explained. */
+int lazy_start(struct restore *r);
+
+void lazy_done(struct restore *r);
+
+/* An address space that is served. */
+struct lazy_mm {
+	int uffd;
+	struct sources ranges; /* not there yet, by address */
+	size_t next;           /* those before it are empty */
+};
+struct lazy_mms {
+	struct lazy_mm *v;
+	size_t n, cap;
+};
+
+/* Bring everything; 0, or -errno, explained: then the tree must not run on. FAIL_SOON: as if (tests). (lazy_serve.c) */
+int lazy_serve(struct images *im, struct lazy_mms *mms, bool fail_soon);

@@ -1,0 +1,289 @@
+/*
+ * Who serves memory: faults first, then what the tree does to its address
+ * spaces, then one piece of what nobody has asked for yet.
+ *
+ * What is in no range is zero. A piece that is there leaves its range, so that
+ * what the program throws away afterwards (MADV_DONTNEED) does not come back. While
+ * the tree changes an address space or forks, the kernel refuses to fill it (EAGAIN) until
+ * the event has been read; with one thread for all, no piece can come late.
+ */
+#define _GNU_SOURCE
+#include "restore/lazy.h"
+
+#include <errno.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "images/spend.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define PAGE  UINT64_C(4096)
+#define BLOCK (UINT64_C(64) << 10) /* brought at a fault */
+#define PIECE (UINT64_C(1) << 20)  /* in the background */
+
+struct server {
+	struct images *im;
+	struct lazy_mms *mms;
+	size_t turn; /* whose background it is */
+	bool forked; /* a page may be wanted by a child as well */
+};
+
+/* [START, END) leaves the ranges of MM; SINK gets what was there, or NULL. */
+static int ranges_cut(struct lazy_mm *mm, uint64_t start, uint64_t end, struct sources *sink)
+{
+	struct sources rest = {};
+
+	for (size_t i = 0; i < mm->ranges.n; i++) {
+		const struct source s = mm->ranges.v[i];
+		uint64_t s_end = s.start + s.size;
+		uint64_t cuts[4] = { s.start, start, end, s_end };
+
+		for (int part = 0; part < 3; part++) {
+			uint64_t from = cuts[part] > s.start ? cuts[part] : s.start;
+			uint64_t to = cuts[part + 1] < s_end ? cuts[part + 1] : s_end;
+			struct sources *list = part == 1 ? sink : &rest;
+			struct source *add;
+
+			if (from >= to || !list)
+				continue;
+			add = array_add(list);
+			if (!add)
+				return -ENOMEM;
+			*add = (struct source){ from, to - from, s.offset + (from - s.start),
+				                s.file };
+		}
+	}
+	array_done(&mm->ranges);
+	mm->ranges = rest;
+	mm->next = 0;
+	return 0;
+}
+
+static void mm_end(struct lazy_mm *mm)
+{
+	closep(&mm->uffd);
+	mm->uffd = -1;
+	array_done(&mm->ranges);
+}
+
+/* N bytes of S, from its start on, are in place. The usual way is from the start of a range. */
+static int range_shrink(struct lazy_mm *mm, const struct source *s, uint64_t start, uint64_t n)
+{
+	struct source *own = &mm->ranges.v[s - mm->ranges.v];
+
+	/* One that is empty stays, so that the others need not move. */
+	if (start != own->start || n > own->size)
+		return ranges_cut(mm, start, start + n, NULL);
+	own->start += n, own->offset += n, own->size -= n;
+	return 0;
+}
+
+/* SIZE bytes of S at AT. 0: they are there, or will be tried again. */
+static int bring(struct server *sv, struct lazy_mm *mm, const struct source *s, uint64_t at,
+                 uint64_t size)
+{
+	uint64_t offset = s->offset + (at - s->start);
+	uint32_t file = s->file;
+	void *from = mmap(NULL, size, PROT_READ, MAP_PRIVATE, sv->im->pages[file], (off_t)offset);
+	struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)from, .len = size };
+	int r, e;
+
+	if (from == MAP_FAILED)
+		return -errno;
+	e = ioctl(mm->uffd, UFFDIO_COPY, &copy) < 0 ? errno : 0;
+	munmap(from, size);
+	if (copy.copy > 0) {
+		r = range_shrink(mm, s, at, (uint64_t)copy.copy);
+		if (!sv->forked)
+			images_spend(sv->im, file, offset, (uint64_t)copy.copy);
+		return r;
+	}
+	switch (e) {
+	case EAGAIN: /* an event has to be read first */
+		return 0;
+	case EEXIST: /* nobody else fills it: this page alone is there */
+		return range_shrink(mm, s, at, PAGE);
+	case ENOENT: /* unmapped; the event comes, or came */
+		return range_shrink(mm, s, at, PAGE);
+	case ESRCH: /* it has ended */
+		mm_end(mm);
+		return 0;
+	}
+	return -e;
+}
+
+static const struct source *range_at(const struct lazy_mm *mm, uint64_t at)
+{
+	size_t low = 0, high = mm->ranges.n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (mm->ranges.v[mid].start + mm->ranges.v[mid].size <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < mm->ranges.n && mm->ranges.v[low].start <= at ? &mm->ranges.v[low] : NULL;
+}
+
+static int zero(struct lazy_mm *mm, uint64_t at)
+{
+	struct uffdio_zeropage z = { .range = { at, PAGE } };
+	struct uffdio_range wake = { at, PAGE };
+
+	if (ioctl(mm->uffd, UFFDIO_ZEROPAGE, &z) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ESRCH) {
+		mm_end(mm);
+		return 0;
+	}
+	/* It is there by now, or comes up again when the event has been read. */
+	if (errno != EEXIST && errno != EAGAIN)
+		return -errno;
+	return ioctl(mm->uffd, UFFDIO_WAKE, &wake) < 0 ? -errno : 0;
+}
+
+static int on_fault(struct server *sv, struct lazy_mm *mm, uint64_t at)
+{
+	const struct source *s;
+	struct uffdio_range wake = { at & ~(PAGE - 1), PAGE };
+	uint64_t start, end;
+	int r;
+
+	at &= ~(PAGE - 1);
+	s = range_at(mm, at);
+	if (!s)
+		return zero(mm, at);
+	start = at & ~(BLOCK - 1);
+	start = start > s->start ? start : s->start;
+	end = (at & ~(BLOCK - 1)) + BLOCK;
+	end = end < s->start + s->size ? end : s->start + s->size;
+	r = bring(sv, mm, s, start, end - start);
+	/* Whatever came of it: who waits looks again. */
+	if (r == 0 && mm->uffd >= 0)
+		ioctl(mm->uffd, UFFDIO_WAKE, &wake);
+	return r;
+}
+
+static int on_fork(struct server *sv, size_t parent, int uffd)
+{
+	struct lazy_mm *child = array_add(sv->mms), *of;
+
+	if (!child)
+		return -ENOMEM;
+	sv->forked = true;
+	of = &sv->mms->v[parent];
+	child->uffd = uffd;
+	for (size_t i = 0; i < of->ranges.n; i++) {
+		struct source *s = array_add(&child->ranges);
+
+		if (!s)
+			return -ENOMEM;
+		*s = of->ranges.v[i];
+	}
+	return 0;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct source *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static int on_remap(struct lazy_mm *mm, uint64_t from, uint64_t to, uint64_t size)
+{
+	struct sources moved = {};
+	int r = ranges_cut(mm, from, from + size, &moved);
+
+	for (size_t i = 0; r == 0 && i < moved.n; i++) {
+		struct source *s = array_add(&mm->ranges);
+
+		if (!s)
+			r = -ENOMEM;
+		else
+			*s = (struct source){ moved.v[i].start - from + to, moved.v[i].size,
+				              moved.v[i].offset, moved.v[i].file };
+	}
+	array_done(&moved);
+	mm->next = 0;
+	if (mm->ranges.n)
+		qsort(mm->ranges.v, mm->ranges.n, sizeof(*mm->ranges.v), by_start);
+	return r;
+}
+
+static int on_event(struct server *sv, size_t which, const struct uffd_msg *msg)
+{
+	struct lazy_mm *mm = &sv->mms->v[which];
+
+	switch (msg->event) {
+	case UFFD_EVENT_PAGEFAULT:
+		return on_fault(sv, mm, msg->arg.pagefault.address);
+	case UFFD_EVENT_FORK:
+		return on_fork(sv, which, (int)msg->arg.fork.ufd);
+	case UFFD_EVENT_REMAP:
+		return on_remap(mm, msg->arg.remap.from, msg->arg.remap.to, msg->arg.remap.len);
+	case UFFD_EVENT_REMOVE:
+	case UFFD_EVENT_UNMAP:
+		return ranges_cut(mm, msg->arg.remove.start, msg->arg.remove.end, NULL);
+	}
+	return 0;
+}
+
+static int read_events(struct server *sv)
+{
+	for (size_t i = 0; i < sv->mms->n; i++) {
+		struct uffd_msg msg;
+		ssize_t n;
+
+		while (sv->mms->v[i].uffd >= 0 &&
+		       (n = read(sv->mms->v[i].uffd, &msg, sizeof(msg))) == sizeof(msg)) {
+			int r = on_event(sv, i, &msg);
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* 1: one piece of somebody; 0: all is there. */
+static int background(struct server *sv)
+{
+	for (size_t i = 0; i < sv->mms->n; i++) {
+		struct lazy_mm *mm = &sv->mms->v[(sv->turn + i) % sv->mms->n];
+		const struct source *s;
+		int r;
+
+		while (mm->next < mm->ranges.n && !mm->ranges.v[mm->next].size)
+			mm->next++;
+		if (mm->uffd < 0 || mm->next == mm->ranges.n)
+			continue;
+		s = &mm->ranges.v[mm->next];
+		sv->turn = (sv->turn + i + 1) % sv->mms->n;
+		r = bring(sv, mm, s, s->start, s->size < PIECE ? s->size : PIECE);
+		return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
+int lazy_serve(struct images *im, struct lazy_mms *mms, bool fail_soon)
+{
+	struct server sv = { .im = im, .mms = mms };
+	int r;
+
+	do {
+		r = read_events(&sv);
+		if (r == 0)
+			r = background(&sv);
+		if (r > 0 && fail_soon)
+			return fail(-ECANCELED, "failed while memory was brought, as asked");
+	} while (r > 0);
+	return r < 0 ? fail(r, "bring the memory of the tree") : 0;
+}
