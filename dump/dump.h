@@ -56,7 +56,6 @@ struct dump_options {
 	const char *prev;    /* --prev-images-dir: the parent, relative to dir */
 	bool track;          /* what is written to from now on is to be known */
 	bool memory_only;    /* pre-dump */
-	bool dedup;          /* what the parents have and this one does not need is given up */
 	/* --sign, --encrypt, or NULL */
 	const struct image_keys *keys;
 	struct compression compression; /* --compress */

@@ -31,21 +31,6 @@ static int field_fail(const struct images *im, const char *what)
 	return fail(-EBADMSG, "checkpoint %s: " MANIFEST_FILE ": %s; " DAMAGED, im->dir, what);
 }
 
-static int holes_check(const struct images *im, const Img__Manifest__File *f)
-{
-	uint64_t end = 0;
-
-	if (f->n_hole_start != f->n_hole_size)
-		return field_fail(im, "holes without a size");
-	for (size_t i = 0; i < f->n_hole_start; i++) {
-		if (f->hole_start[i] < end || !f->hole_size[i] || f->hole_start[i] > f->size ||
-		    f->hole_size[i] > f->size - f->hole_start[i])
-			return field_fail(im, "impossible holes");
-		end = f->hole_start[i] + f->hole_size[i];
-	}
-	return 0;
-}
-
 int chain_check(const struct images *im)
 {
 	const Img__Manifest *m = im->manifest;
@@ -53,19 +38,9 @@ int chain_check(const struct images *im)
 
 	if (m->id.len && m->id.len != CHAIN_ID)
 		return field_fail(im, "impossible id");
-	if (m->kept_for.len && m->kept_for.len != CHAIN_ID)
-		return field_fail(im, "impossible id of a child");
 	if (p && (m->id.len != CHAIN_ID || p->id.len != CHAIN_ID || !*p->path ||
 	          strlen(p->path) >= PATH_MAX))
 		return field_fail(im, "impossible parent");
-	for (size_t i = 0; i < m->n_files; i++) {
-		int r = holes_check(im, m->files[i]);
-
-		if (r == 0 && m->files[i]->n_hole_start && (!i || !m->kept_for.len))
-			r = field_fail(im, "holes where there can be none");
-		if (r < 0)
-			return r;
-	}
 	return 0;
 }
 
@@ -105,7 +80,6 @@ static int parent_check(const struct images *first, const struct images *child,
                         const struct images *p)
 {
 	const Img__Manifest *m = p->manifest;
-	bool kept = !m->kept_for.len;
 
 	if (!same_id(&m->id, &child->manifest->parent->id))
 		return fail(-EBADMSG,
@@ -119,15 +93,10 @@ static int parent_check(const struct images *first, const struct images *child,
 		if (same_id(&m->id, &below->manifest->id))
 			return fail(-EBADMSG, "checkpoint %s: is its own parent, by way of %s",
 			            below->dir, child->dir);
-		kept |= same_id(&m->kept_for, &below->manifest->id);
 		if (below == child)
 			break;
 	}
-	return kept ? 0
-	            : fail(-EBADMSG,
-	                   "checkpoint %s: its parent %s has given pages away to another child "
-	                   "(dump --dedup)",
-	                   child->dir, p->dir);
+	return 0;
 }
 
 static int parent_load(const struct images *first, struct images *child, const struct access *a)
@@ -215,11 +184,6 @@ int chain_load(struct images *im, const struct access *a)
 	struct images *last = im;
 	int r = 0;
 
-	if (im->manifest->kept_for.len)
-		return fail(-EBADMSG,
-		            "checkpoint %s: has given pages away to its child (dump --dedup); "
-		            "restore that one",
-		            im->dir);
 	if (im->manifest->parent && im->dirfd < 0)
 		return fail(-EBADMSG,
 		            "checkpoint %s: is an increment, and its parent is not in the stream; "
