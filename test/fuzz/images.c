@@ -97,8 +97,9 @@ static void pack_try(struct images *im, uint32_t codec, const uint8_t *data, siz
 	im->manifest->files[1]->name = (char *)"pages-0.img";
 	im->content = malloc(sizeof(*im->content));
 	im->plain = malloc(sizeof(*im->plain));
+	im->own = calloc(1, sizeof(*im->own));
 	im->pages[0] = memfd_create("fuzz", MFD_CLOEXEC);
-	if (!im->content || !im->plain || im->pages[0] < 0)
+	if (!im->content || !im->plain || !im->own || im->pages[0] < 0)
 		return;
 	im->content[0] = size - 1;
 	im->plain[0] = data[0] % 8 * (uint64_t)PACK_BLOCK / 2;
