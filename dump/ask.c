@@ -12,10 +12,12 @@
 #include "dump/guard.h"
 #include "dump/snapshot.h"
 #include "dump/task.h"
+#include "dump/threads.h"
 #include "dump/track.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
+#include "lib/hands.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
@@ -72,30 +74,103 @@ static int ask_thread(struct dump *d, struct thread *th)
 	return r;
 }
 
-static int finish_script(struct thread *th)
+/* Of the process; one that is pending for another thread alone is met as tracee.late_signal. */
+static uint32_t choose_signal(const struct task *t)
 {
-	/* Of the process; one that is pending for this thread alone is met as tracee.late_signal. */
-	const char *status = th->task->threads.v[0].status;
-	const struct task *mm = mm_of(th->task);
+	const char *status = t->threads.v[0].status;
 	uint64_t caught = 0, pending = 0, shared = 0;
-	struct arch_leave leave;
 
 	status_u64(status, "SigCgt", 16, &caught);
 	status_u64(status, "SigPnd", 16, &pending);
 	status_u64(status, "ShdPnd", 16, &shared);
-	pending |= th->task->raised;
-	arch_leave_from(&leave, &th->tracee.regs, th->tracee.sigmask);
+	pending |= t->raised;
+	return parasite_signal(caught, pending | shared);
+}
+
+static void leave_of(const struct thread *th, struct arch_leave *ret)
+{
+	const struct task *mm = mm_of(th->task);
+
+	arch_leave_from(ret, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
 	if (mm->door && mm->mm_threads == 1)
-		leave.door = arch_door_undo(mm->door);
-	return script_finish(&th->script, 0, parasite_signal(caught, pending | shared), &leave,
-	                     sizeof(leave));
+		ret->door = arch_door_undo(mm->door);
 }
+
+/* Written now, unless it was before the freeze. *SIGNAL is chosen when the leader, the first, has been asked. */
+static int build_script(struct dump *d, struct thread *th, uint32_t *signal)
+{
+	struct arch_leave leave;
+	int r = 0;
+
+	leave_of(th, &leave);
+	if (th->asks) {
+		script_amend(&th->script, *signal, &leave, sizeof(leave));
+		return 0;
+	}
+	r = ask_thread(d, th);
+	if (th == th->task->threads.v)
+		*signal = choose_signal(th->task);
+	if (r == 0)
+		r = script_finish(&th->script, 0, *signal, &leave, sizeof(leave));
+	return r < 0 ? fail(r, "%s: write the script of thread %d", task_name(th->task), th->tid)
+	             : 0;
+}
+
+/* ---- before the freeze ---- */
+
+static size_t arena_size(size_t users, size_t threads)
+{
+	return users * ARENA_TASK + threads * (ARENA_PER_THREAD + ARENA_STACK);
+}
+
+/*
+ * What threads are asked is the same whatever they do, so that all but the leader's script
+ * is written before the freeze, for an arena where there is room now.
+ */
+static int prepare_task(struct dump *d, struct task *t)
+{
+	const struct arch_leave leave = {};
+	size_t size = arena_size(1, t->threads.n);
+	uint64_t base = t->threads.n > 1 ? vmas_gap(t, size) : 0;
+	int r = base ? arena_init(&t->arena, base, size) : 0;
+
+	for (size_t i = 1; base && r == 0 && i < t->threads.n; i++) {
+		r = ask_thread(d, &t->threads.v[i]);
+		if (r == 0)
+			r = script_finish(&t->threads.v[i].script, 0, 0, &leave, sizeof(leave));
+	}
+	return r < 0 ? fail(r, "%s: write the scripts of its threads", task_name(t)) : 0;
+}
+
+static void forget_scripts(struct task *t)
+{
+	array_each (th, &t->threads) {
+		script_done(&th->script);
+		free(th->asks);
+		th->asks = NULL;
+	}
+	arena_done(&t->arena);
+}
+
+/* Is there still room at that place, and are the threads those that were prepared? */
+static bool is_prepared(const struct task *t)
+{
+	if (!t->arena.local || t->shares[TABLE_VM] != t || t->mm_users > 1 ||
+	    t->threads.v[0].asks || vmas_gap(t, t->arena.size) != t->arena.base)
+		return false;
+	for (size_t i = 1; i < t->threads.n; i++)
+		if (!t->threads.v[i].asks)
+			return false;
+	return true;
+}
+
+/* ---- frozen ---- */
 
 static int make_arena(struct task *t)
 {
-	size_t size = t->mm_users * ARENA_TASK + t->mm_threads * (ARENA_PER_THREAD + ARENA_STACK);
-	uint64_t base = vmas_gap(t, size);
+	size_t size = arena_size(t->mm_users, t->mm_threads);
+	uint64_t base = is_prepared(t) ? t->arena.base : vmas_gap(t, size);
 	int r = task_find_syscall(t);
 
 	if (r == 0 && t->door)
@@ -105,7 +180,7 @@ static int make_arena(struct task *t)
 	if (!base)
 		return fail(-ENOTSUP, "%s: no free %zu KiB in its address space", task_name(t),
 		            size / 1024);
-	r = arena_init(&t->arena, base, size);
+	r = is_prepared(t) ? 0 : arena_init(&t->arena, base, size);
 	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
 }
 
@@ -131,23 +206,22 @@ static int check_filters(const struct thread *th)
 
 static int build_scripts(struct dump *d, struct task *t)
 {
-	int r = mm_of(t) == t ? make_arena(t) : 0;
+	uint32_t signal = 0;
+	int r = 0;
 
+	if (!is_prepared(t))
+		forget_scripts(t);
+	if (mm_of(t) == t)
+		r = make_arena(t);
 	if (r == 0)
 		r = check_door_is_free(t);
-	if (r < 0)
-		return r;
-	array_each (th, &t->threads) {
-		r = check_filters(th);
-		if (r < 0)
-			return r;
-		r = ask_thread(d, th);
+	array_each (th, &t->threads)
 		if (r == 0)
-			r = finish_script(th);
-		if (r < 0)
-			return fail(r, "%s: write the script of thread %d", task_name(t), th->tid);
-	}
-	return 0;
+			r = check_filters(th);
+	array_each (th, &t->threads)
+		if (r == 0)
+			r = build_script(d, th, &signal);
+	return r;
 }
 
 static int inject(struct dump *d, struct task *t)
@@ -167,19 +241,60 @@ static int inject(struct dump *d, struct task *t)
 	return 0;
 }
 
-static int start(struct dump *d, struct task *t)
+static int note_dispatch(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
 		int r = guard_note_dispatch(d, th);
 
-		if (r == 0)
-			r = snapshot_arm(d, th);
-		if (r == 0)
-			r = parasite_start(&mm_of(t)->parasite, &th->tracee, &th->script);
 		if (r < 0)
 			return fail(r, "%s: run the script of thread %d", task_name(t), th->tid);
 	}
 	return 0;
+}
+
+static int start(struct dump *d, struct thread *th)
+{
+	int r = snapshot_arm(d, th);
+
+	if (r == 0)
+		r = parasite_start(&mm_of(th->task)->parasite, &th->tracee, &th->script);
+	if (r < 0)
+		return fail(r, "%s: run the script of thread %d", task_name(th->task), th->tid);
+	return 0;
+}
+
+static int finish(struct dump *d, struct thread *th)
+{
+	struct parasite *p = &mm_of(th->task)->parasite;
+	int r = parasite_finish(p, &th->tracee, &th->script);
+
+	if (r == 0)
+		r = snapshot_disarm(d, th);
+	if (r == 0 && &th->tracee != p->host)
+		r = tracee_put_back(&th->tracee);
+	if (r < 0)
+		return fail(r, "%s: wait for the script of thread %d", task_name(th->task),
+		            th->tid);
+	return 0;
+}
+
+/* All scripts of a hand are on their way before it waits for the first. */
+static int run_share(void *arg, unsigned hand)
+{
+	struct dump *d = arg;
+	int r = threads_of(d, hand, start);
+
+	return r < 0 ? r : threads_back(d, hand, finish);
+}
+
+static int peek_share(void *arg, unsigned hand)
+{
+	return threads_of(arg, hand, peek_thread);
+}
+
+int ask_hands(struct dump *d)
+{
+	return hands_await(d->hands);
 }
 
 static int check_script(const struct task *t, const struct thread *th)
@@ -219,26 +334,6 @@ static int talk(struct dump *d, struct task *t)
 	return 0;
 }
 
-static int finish(struct dump *d, struct task *t)
-{
-	struct parasite *p = &mm_of(t)->parasite;
-
-	/* the leader last, as in wait_threads() */
-	for (size_t i = t->threads.n; i-- > 0;) {
-		struct thread *th = &t->threads.v[i];
-		int r = parasite_finish(p, &th->tracee, &th->script);
-
-		if (r == 0)
-			r = snapshot_disarm(d, th);
-		if (r == 0 && &th->tracee != p->host)
-			r = tracee_put_back(&th->tracee);
-		if (r < 0)
-			return fail(r, "%s: wait for the script of thread %d", task_name(t),
-			            th->tid);
-	}
-	return 0;
-}
-
 /* When nobody is in the arena any more. */
 static int collect(struct dump *d, struct task *t)
 {
@@ -268,29 +363,52 @@ static int check(struct dump *d, struct task *t)
 	return 0;
 }
 
-int ask_tasks(struct dump *d)
+/* STEP over all that live. */
+static int each(struct dump *d, int (*step)(struct dump *d, struct task *t))
 {
-	static int (*const steps[])(struct dump * d, struct task * t) = {
-		inject, start, finish, collect, snapshot_take, talk, track_ask, cure, check
-	};
-
 	array_each (t, &d->tasks) {
-		int r = t->state == TASK_ZOMBIE ? 0 : build_scripts(d, t);
+		int r = t->state == TASK_ZOMBIE ? 0 : step(d, t);
 
 		if (r < 0)
 			return r;
 	}
-	deadline_arm(d->opt->timeout_ms);
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		array_each (t, &d->tasks) {
-			int r = t->state == TASK_ZOMBIE ? 0 : steps[i](d, t);
-
-			if (r < 0) {
-				deadline_arm(0);
-				return r;
-			}
-		}
-	}
-	deadline_arm(0);
 	return 0;
+}
+
+static int run_scripts(struct dump *d)
+{
+	static int (*const after[])(struct dump * d, struct task * t) = { collect, snapshot_take,
+		                                                          talk, track_ask, cure, check };
+	int r = each(d, inject);
+
+	if (r == 0)
+		r = each(d, note_dispatch);
+	if (r == 0)
+		r = gather_statuses(d);
+	if (r == 0)
+		r = hands_all(d->hands, run_share, d);
+	if (r < 0)
+		return r;
+	hands_give(d->hands, peek_share, d);
+	r = peek_share(d, 0);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(after); i++)
+		r = each(d, after[i]);
+	return r;
+}
+
+int ask_prepare(struct dump *d)
+{
+	return each(d, prepare_task);
+}
+
+int ask_tasks(struct dump *d)
+{
+	int r = each(d, build_scripts);
+
+	if (r < 0)
+		return r;
+	deadline_arm(d->opt->timeout_ms);
+	r = run_scripts(d);
+	deadline_arm(0);
+	return r;
 }

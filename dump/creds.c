@@ -20,7 +20,7 @@
 #include "lib/procstate.h"
 #include "proto/creds.pb-c.h"
 
-enum { ASK_SECUREBITS, ASK_DUMPABLE, ASK_PDEATHSIG, ASK_THREAD_KEYRING, ASK_PROCESS_KEYRING };
+enum { ASK_SECUREBITS, ASK_PDEATHSIG, ASK_THREAD_KEYRING, ASK_DUMPABLE, ASK_PROCESS_KEYRING };
 
 #define SUID_DUMP_ROOT 2 /* include/linux/sched/coredump.h */
 
@@ -38,12 +38,14 @@ static int creds_ask(struct dump *d, struct thread *th, struct script *s, struct
 	ret->at = script_alloc(s, sizeof(*answers));
 	answers = script_at(s, ret->at);
 	ret->first = script_call(s, SYS_prctl, PR_GET_SECUREBITS);
-	script_call(s, SYS_prctl, PR_GET_DUMPABLE);
 	script_call(s, SYS_prctl, PR_GET_PDEATHSIG, ret->at + offsetof(struct answers, pdeathsig));
 	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0);
+	if (th != th->task->threads.v)
+		return 0;
+	/* These are of the process. */
+	script_call(s, SYS_prctl, PR_GET_DUMPABLE);
 	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
-	if (th == th->task->threads.v)
-		r = landlock_ask(d, th, s, &landlock);
+	r = landlock_ask(d, th, s, &landlock);
 	if (answers)
 		answers->landlock = landlock;
 	return r;
@@ -69,12 +71,21 @@ static int groups_list(const char *at, uint32_t **ret, size_t *ret_n)
 	return 0;
 }
 
-static void take_answers_of(Img__Creds *msg, const struct script *s, const struct ask *ask)
+/* What the leader was asked. */
+static int64_t process_answer(const struct thread *th, const struct ask *ask, size_t i)
+{
+	const struct thread *leader = th->task->threads.v;
+
+	return script_result(&leader->script, leader->asks[ask - th->asks].first + i);
+}
+
+static void take_answers_of(const struct thread *th, Img__Creds *msg, const struct script *s,
+                            const struct ask *ask)
 {
 	const struct answers *answers = script_at(s, ask->at);
 
 	msg->securebits = (uint32_t)script_result(s, ask->first + ASK_SECUREBITS);
-	msg->dumpable = (uint32_t)script_result(s, ask->first + ASK_DUMPABLE);
+	msg->dumpable = (uint32_t)process_answer(th, ask, ASK_DUMPABLE);
 	msg->pdeathsig = (uint32_t)answers->pdeathsig;
 }
 
@@ -115,7 +126,7 @@ static void report_losses(const struct thread *th, const Img__Creds *msg, const 
 		     task_name(th->task));
 	if (script_result(s, ask->first + ASK_THREAD_KEYRING) > 0)
 		lose("%s: thread %d: its keyring", task_name(th->task), th->tid);
-	if (script_result(s, ask->first + ASK_PROCESS_KEYRING) > 0 && leader)
+	if (leader && script_result(s, ask->first + ASK_PROCESS_KEYRING) > 0)
 		lose("%s: its process keyring", task_name(th->task));
 }
 
@@ -145,15 +156,18 @@ static int put(struct dump *d, const struct thread *th, pid_t tid, const char *s
 }
 
 /* By the rights of the leader it is decided who may send signals, also when it has exited. */
-static int put_exited(struct dump *d, const struct thread *th, Img__Creds *msg)
+static int creds_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
-	auto_free char *status = NULL;
-	ssize_t r = file_read(th->task->home, "status", &status);
+	char *status;
+	ssize_t r;
 
+	if (!th->task->headless || th != th->task->threads.v)
+		return 0;
+	r = file_read(th->task->home, "status", &status);
 	if (r < 0)
 		return fail((int)r, "%s: read its status", task_name(th->task));
-	msg->pdeathsig = 0;
-	return put(d, th, th->task->pid, status, msg);
+	ask->peeked = status;
+	return 0;
 }
 
 static int creds_take(struct dump *d, struct thread *th, const struct script *s,
@@ -162,19 +176,22 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	Img__Creds msg = IMG__CREDS__INIT;
 	int r;
 
-	take_answers_of(&msg, s, ask);
+	take_answers_of(th, &msg, s, ask);
 	r = put(d, th, th->tid, th->status, &msg);
 	if (r < 0)
 		return r;
 	report_losses(th, &msg, s, ask);
 	r = take_landlock(d, th, &msg, s, ask);
-	if (r < 0)
+	if (r < 0 || !ask->peeked)
 		return r;
-	return th->task->headless && th == th->task->threads.v ? put_exited(d, th, &msg) : 0;
+	msg.pdeathsig = 0;
+	return put(d, th, th->task->pid, ask->peeked, &msg);
 }
 
 const struct dump_aspect dump_creds = {
 	.scope = SCOPE_THREAD,
 	.ask = creds_ask,
+	.peek = creds_peek,
+	.late = true,
 	.take = creds_take,
 };

@@ -9,6 +9,7 @@
 
 #include "dump/dump.h"
 #include "dump/pty_pair.h"
+#include "dump/task.h"
 #include "lib/log.h"
 #include "lib/pty.h"
 #include "proto/ctty.pb-c.h"
@@ -63,10 +64,10 @@ static int ctty_take(struct dump *d, struct thread *th, const struct script *s,
 	Img__Ctty msg = IMG__CTTY__INIT;
 	struct proc_stat st, of_leader;
 	struct file *master;
-	int r = stat_read(t->proc, "stat", &st);
+	int r = task_stat(t, &st);
 
 	if (r == 0 && leader)
-		r = stat_read(leader->proc, "stat", &of_leader);
+		r = task_stat(leader, &of_leader);
 	if (r < 0)
 		return fail(r, "%s: read /proc/%d/stat", task_name(t), t->pid);
 	if (!leader || !tty_of(&of_leader) || (leader != t && tty_of(&st)))

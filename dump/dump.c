@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -19,9 +20,11 @@
 #include "dump/cgroup.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
+#include "dump/threads.h"
 #include "dump/track.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/hands.h"
 #include "lib/log.h"
 
 /* A directory that is not there is made, for nobody else to look into; a parent is not. */
@@ -57,30 +60,42 @@ static int open_images(struct dump *d)
 	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
 }
 
+static int prepare(struct dump *d)
+{
+	int r = pages_prepare(d);
+
+	if (r == 0)
+		r = ask_prepare(d);
+	return r < 0 ? r : threads_deal(d);
+}
+
 static const struct stage {
 	const char *name;
 	int (*run)(struct dump *d);
 } stages[] = {
 	/* clang-format off */
-	{ "guard", guard_target },           /* undoes what is left if crtool is killed */
+	{ "guard", guard_target },     /* undoes what is left if crtool is killed */
 	{ "images", open_images },
-	{ "parent", track_begin },           /* with --prev-images-dir: what is known of it */
-	{ "look", look_tree },               /* refuse what cannot be saved */
+	{ "parent", track_begin },     /* with --prev-images-dir: what is known of it */
+	{ "look", look_tree },         /* refuse what cannot be saved */
+	{ "prepare", prepare },        /* what the target need not wait for */
 	{ "hold", dump_kinds_hold },   /* what comes from outside has to wait */
-	{ "freeze", freeze_tree },           /* from here on the target stands still */
+	{ "freeze", freeze_tree },     /* from here on the target stands still */
 	{ "clocks", note_clocks },
-	{ "gather", gather_tasks },          /* what is seen from outside */
-	{ "ask", ask_tasks },                /* what only it can see */
-	{ "status", gather_statuses },
+	{ "gather", gather_tasks },    /* what is seen from outside */
+	{ "ask", ask_tasks },          /* what only it can see */
 	{ "take", take_answers },
 	{ "files", dump_files },
-	{ "track", track_arm },              /* which pages the parent has, and what will be written to */
+	{ "track", track_arm },        /* which pages the parent has, and what will be written to */
 	{ "pages", dump_pages },
-	{ "resume", resume_tree },           /* with -R it runs again from here on */
-	{ "copies", dump_copies },           /* with --snapshot: pages of the copies that it has made */
+	{ "hands", ask_hands },        /* what tracers see has been seen */
+	{ "resume", resume_tree },     /* with -R it runs again from here on */
+	{ "store", store_pages },
+	{ "copies", dump_copies },     /* with --snapshot: pages of the copies that it has made */
+	{ "records", take_late },      /* of what was asked and seen */
 	{ "seal", seal_images },
-	{ "tracker", track_leave },          /* with --track-mem: somebody keeps the tracking up */
-	{ "end", end_tree },                 /* without -R it is gone from here on */
+	{ "tracker", track_leave },    /* with --track-mem: somebody keeps the tracking up */
+	{ "end", end_tree },           /* without -R it is gone from here on */
 	/* clang-format on */
 };
 
@@ -88,7 +103,8 @@ static const struct stage {
 static bool is_left_out(const struct dump *d, const struct stage *s)
 {
 	return d->opt->memory_only && (s->run == dump_kinds_hold || s->run == take_answers ||
-	                               s->run == dump_files || s->run == dump_pages);
+	                               s->run == dump_files || s->run == dump_pages ||
+	                               s->run == store_pages || s->run == take_late);
 }
 
 /* A typing error in a test must not pass for a success. */
@@ -156,10 +172,11 @@ static int explain_death(struct dump *d, int r)
 static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
-		uint64_t begun = clock_ns();
+		uint64_t begun = clock_ns(), cpu = cpu_ns();
 		int r = is_left_out(d, &stages[i]) ? 0 : stages[i].run(d);
 
-		debug("stage %s: %" PRIu64 " us", stages[i].name, (clock_ns() - begun) / 1000);
+		debug("stage %s: %" PRIu64 " us, %" PRIu64 " us of CPU time", stages[i].name,
+		      (clock_ns() - begun) / 1000, (cpu_ns() - cpu) / 1000);
 		r = explain_interrupt(d, explain_death(d, r));
 		if (r < 0)
 			return log_failure() ? r : fail(r, "%s", stages[i].name);
@@ -172,9 +189,10 @@ static int run_stages(struct dump *d)
 
 static void dump_done(struct dump *d)
 {
-	gather_statuses(d);
 	unfreeze_tree(d);
 	snapshot_done(d);
+	hands_end(d->hands);
+	pages_free(d->held);
 	guard_leave(d);
 	track_done(d);
 	files_done(d);
@@ -201,9 +219,18 @@ static void note_facts(const struct dump *d, uint64_t begun)
 	log_fact("threads", threads);
 	log_fact("files", d->files.n);
 	log_fact("frozen_us", (d->released_at - d->frozen_at) / 1000);
+	log_fact("frozen_cpu_us", d->frozen_cpu / 1000);
 	log_fact("total_us", (clock_ns() - begun) / 1000);
 	info("%zu processes with %zu threads, frozen for %" PRIu64 " us", d->tasks.n, threads,
 	     (d->released_at - d->frozen_at) / 1000);
+}
+
+/* Nobody needs to hear of each stop of each thread by SIGCHLD, too. */
+static void signal_stops_no_more(void)
+{
+	const struct sigaction sa = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP };
+
+	sigaction(SIGCHLD, &sa, NULL);
 }
 
 int dump_run(const struct dump_options *opt)
@@ -220,6 +247,7 @@ int dump_run(const struct dump_options *opt)
 	if (r == 0)
 		r = ext_unix_parse(&opt->ext_unix);
 	interrupts_catch();
+	signal_stops_no_more();
 	if (r == 0)
 		r = run_stages(&d);
 	if (r == 0)

@@ -78,11 +78,16 @@ struct thread {
 	pid_t tid;
 	struct task *task;
 	struct tracee tracee; /* registers and masks while stopped (parasite/inject.h) */
-	char *status;         /* text of /proc/PID/task/TID/status, read while frozen */
+	unsigned hand;        /* who traces it (dump/threads.h) */
+	int status_fd;        /* /proc/PID/task/TID/status, opened before the freeze; -1 */
+	char *status;         /* its text, read while frozen ... */
+	size_t status_size;   /* ... into so much room; 0: there is as much as is needed */
 	struct ask *asks;     /* by aspect, while scripts are out */
 	struct script script; /* what it was asked */
 	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
-	bool exited; /* a zombie leader whose other threads live */
+	bool ran;       /* for that, while others stood still already */
+	int released; /* what tracee_release() said */
+	bool exited;  /* a zombie leader whose other threads live */
 };
 
 /* One line of /proc/PID/maps, with the flags of smaps where they were needed. */
@@ -144,8 +149,9 @@ struct task {
 	int stop_signal, exit_code, exit_signal;
 	enum untold untold;
 	char comm[16];
-	struct task *parent; /* NULL for the root of the tree */
-	size_t parent_at;    /* index of the parent in dump.tasks */
+	struct proc_stat stat; /* as it was read last: once frozen, for good */
+	struct task *parent;   /* NULL for the root of the tree */
+	size_t parent_at;      /* index of the parent in dump.tasks */
 	struct task
 		*shares[TABLES]; /* share.c: whose record stands for each table; mostly itself */
 	size_t mm_users,
@@ -180,14 +186,10 @@ struct inodes {
 	uint32_t n;
 };
 
-/* Readers of the status of all threads, gather.c. */
+/* Which status is read next, gather.c. */
 struct statuses {
-	struct dump *d; /* NULL: none at work */
 	pthread_mutex_t lock;
-	size_t task, thread; /* next to be read */
-	pthread_t helpers[4];
-	size_t n;
-	int error;
+	size_t task, thread;
 };
 
 /* Tasks by pid, task_index.c. */
@@ -202,6 +204,7 @@ struct dump {
 	bool made_dir; /* the image directory is our own work ... */
 	bool sealed;   /* ... and must stay */
 	struct image_writer *out;
+	struct pages *held;       /* pages.c */
 	struct pages_file *pages; /* the first page file, made before the freeze: that takes time */
 	ARRAY(struct task) tasks; /* the root first, parents before children */
 	struct task_index index;
@@ -227,9 +230,10 @@ struct dump {
 	ARRAY(uint64_t) vdsos;   /* hashes, by id from 1 */
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
+	struct guard guard;   /* guard.c */
+	struct notes *notes;  /* for it */
+	struct hands *hands;  /* threads.c */
 	struct statuses statuses;
-	struct guard guard;    /* guard.c */
-	struct notes *notes;   /* for it */
 	uint8_t id[CHAIN_ID];  /* of this checkpoint */
 	struct images *parent; /* --prev-images-dir, or NULL */
 	Img__Manifest__Parent parent_msg;
@@ -239,6 +243,7 @@ struct dump {
 	bool from_copies; /* pages are read from copies of the tree, which runs already */
 	size_t obstacles; /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
+	uint64_t frozen_cpu;             /* of crtool from the one to the other, ns */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
@@ -322,6 +327,7 @@ enum aspect_scope {
 struct ask {
 	uint64_t at;  /* address of the answers: room-defined struct */
 	size_t first; /* index of its first op */
+	void *peeked; /* what peek() has left, freed by the core */
 };
 
 /* What every thread is asked besides, at asks[dump_naspects]. */
@@ -329,12 +335,23 @@ struct thread_answers {
 	uint64_t tid_address, robust_list, robust_size;
 };
 
+/* What is peeked of every thread besides, likewise. */
+struct thread_peeked {
+	uint64_t rseq;
+	uint32_t rseq_size, rseq_sig, rseq_flags;
+	size_t size; /* without the zeros at the end */
+	unsigned char xstate[];
+};
+
 struct dump_aspect {
 	enum aspect_scope scope;
 	enum table table; /* state of a table that tasks may share: once per table */
 	/* Before the freeze, optional: refuse what cannot be saved. */
 	int (*look)(struct dump *d, struct task *t);
-	/* Optional: append calls; put where their answers go in *ret. */
+	/*
+	 * Optional: append calls; put where their answers go in *ret. For threads that are not
+	 * a leader that is done before the freeze: what is asked of them is always the same.
+	 */
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
 	/*
 	 * Optional, SCOPE_PROCESS: questions that depend on answers, by parasite_call() of
@@ -342,6 +359,14 @@ struct dump_aspect {
 	 * ASK left an address of is still there; without one it is not called.
 	 */
 	int (*talk)(struct dump *d, struct thread *th, const struct ask *ask);
+	/*
+	 * Optional: what ptrace(2) and system calls tell of the frozen thread, into ask->peeked. Of
+	 * each thread whatever the scope, many at once: in the hand that traces it, which alone
+	 * may use ptrace(2). Says nothing but fail().
+	 */
+	int (*peek)(struct dump *d, struct thread *th, struct ask *ask);
+	/* TAKE reads nothing of the target any more: with -R it comes when that runs again. */
+	bool late;
 	/* Write the record, owner tid (SCOPE_THREAD) or pid. S and ASK hold the answers. */
 	int (*take)(struct dump *d, struct thread *th, const struct script *s,
 	            const struct ask *ask);
@@ -452,18 +477,26 @@ int look_tree(struct dump *d);    /* look.c: find tasks; refuse what is in sight
 int freeze_tree(struct dump *d);  /* freeze.c: every thread stopped, none missed */
 int note_clocks(struct dump *d);  /* seal.c: the time of the freeze */
 int gather_tasks(struct dump *d); /* gather.c: status, maps, fds while frozen */
-int ask_tasks(struct dump *d);    /* ask.c: inject, run the scripts, cure */
-/* gather.c: the status texts of all threads are there; until then only those of leaders are. */
-int gather_statuses(struct dump *d);
-int take_answers(struct dump *d); /* take.c: records of all aspects, tasks, threads */
-int dump_files(struct dump *d);   /* files.c: records of all open files */
-int dump_pages(struct dump *d);   /* pages.c: pages of all tasks into pages files */
-int dump_copies(struct dump *d);  /* pages.c: the rest of them, with --snapshot */
-int resume_tree(struct dump *d);  /* freeze.c: with -R the tree runs on */
-int seal_images(struct dump *d);  /* seal.c: manifest */
-int end_tree(struct dump *d);     /* freeze.c: kill, or leave stopped */
+int gather_statuses(
+	struct dump *d); /* gather.c: those of all threads are there; before, of leaders alone */
+int ask_prepare(struct dump *d); /* ask.c: scripts of threads, before the freeze */
+int ask_tasks(struct dump *d);   /* ask.c: inject, run the scripts, cure */
+/* peek.c: what tracers see of TH, when its script has run. In the hand that traces it. */
+int peek_thread(struct dump *d, struct thread *th);
+int ask_hands(struct dump *d);     /* ask.c: they are done with it, which ask_tasks() began */
+int take_answers(struct dump *d);  /* take.c: records of the aspects that look at what is frozen */
+int take_late(struct dump *d);     /* take.c: records of all others, of tasks and threads */
+int dump_files(struct dump *d);    /* files.c: records of all open files */
+int pages_prepare(struct dump *d); /* pages.c: memory to hold them, before the freeze */
+int dump_pages(struct dump *d);    /* pages.c: pages of all tasks, held or in page files */
+int store_pages(struct dump *d);   /* pages.c: all that was held is in page files */
+void pages_free(struct pages *p);
+int dump_copies(struct dump *d); /* pages.c: the rest of them, with --snapshot */
+int resume_tree(struct dump *d); /* release.c: with -R the tree runs on */
+int seal_images(struct dump *d); /* seal.c: manifest */
+int end_tree(struct dump *d);    /* release.c: kill, or leave stopped */
 
-/* Let everything run on as if nothing had been (freeze.c). Idempotent. */
+/* Let everything run on as if nothing had been (release.c). Idempotent. */
 void unfreeze_tree(struct dump *d);
 
 /* The whole dump. 0 or -errno, explained. */

@@ -1,7 +1,9 @@
 /*
  * Every thread of the tree stopped, none missed: all are seized and asked to
  * stop before the first is waited for; what they forked or cloned meanwhile is
- * looked for until nothing new appears while all known ones stand.
+ * looked for until nothing new appears while all known ones stand. Once those that
+ * look saw stand, stat tells whether that are all of them: a list of threads
+ * costs three times a stop, and is read only where the numbers differ.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,10 +17,12 @@
 #include "dump/guard.h"
 #include "dump/restart.h"
 #include "dump/task.h"
+#include "dump/threads.h"
 #include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
+#include "lib/hands.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
@@ -35,17 +39,21 @@ static int explain_seize(const struct dump *d, const struct task *t, pid_t tid, 
 }
 
 /* A zombie cannot be seized, nor can a leader that has exited while other threads live. */
-static bool is_zombie(struct task *t, pid_t tid)
+static bool is_zombie(const struct task *t, pid_t tid)
 {
-	return task_refresh(t) < 0 || t->state == TASK_ZOMBIE || (t->headless && tid == t->pid);
+	struct task now = *t;
+
+	return task_refresh(&now) < 0 || now.state == TASK_ZOMBIE ||
+	       (now.headless && tid == t->pid);
 }
 
 /* One that goes away meanwhile is forgotten. */
-static int seize_thread(const struct dump *d, struct task *t, struct thread *th, bool stop)
+static int seize_thread(const struct dump *d, struct thread *th, bool stop)
 {
+	struct task *t = th->task;
 	int r = 0;
 
-	if (th->exited || t->state == TASK_ZOMBIE)
+	if (t->state == TASK_ZOMBIE)
 		return 0;
 	if (!th->tracee.tid)
 		r = tracee_seize(&th->tracee, th->tid, 0);
@@ -57,37 +65,30 @@ static int seize_thread(const struct dump *d, struct task *t, struct thread *th,
 	return 0;
 }
 
-/* Seize and interrupt all threads that are not yet. The number of those that are new. */
-static int seize_threads(const struct dump *d, struct task *t)
+/* To be seized stops nobody, so that those who are known are before the first stands still. */
+static int seize(struct dump *d, struct thread *th)
 {
-	int found = t->state == TASK_ZOMBIE ? 0 : task_find_threads(t);
-
-	if (found < 0 && found != -ESRCH && found != -ENOENT)
-		return fail(found, "%s: list its threads", task_name(t));
-	if (found < 0) { /* it is gone: settle_tree() finds out */
-		array_each (th, &t->threads)
-			th->exited |= !th->tracee.tid;
-		return 0;
-	}
-	array_each (th, &t->threads) {
-		int r = seize_thread(d, t, th, true);
-
-		if (r < 0)
-			return r;
-	}
-	return found;
+	return seize_thread(d, th, false);
 }
 
-/* To be seized stops nobody, so that those who are known are before the first stands still. */
-static int seize_known(struct dump *d)
+static int seize_and_ask(struct dump *d, struct thread *th)
 {
-	array_each (t, &d->tasks)
-		array_each (th, &t->threads) {
-			int r = seize_thread(d, t, th, false);
+	return seize_thread(d, th, true);
+}
 
-			if (r < 0)
-				return r;
-		}
+/* Threads that are not known yet; LIST: also of a task that has some. Their number. */
+static int find_threads(struct task *t, bool list)
+{
+	int found = 0;
+
+	if (t->state != TASK_ZOMBIE && (list || !t->threads.n))
+		found = task_find_threads(t);
+	if (found < 0 && found != -ESRCH && found != -ENOENT)
+		return fail(found, "%s: list its threads", task_name(t));
+	if (found >= 0)
+		return found;
+	array_each (th, &t->threads) /* it is gone: settle_tree() finds out */
+		th->exited |= !th->tracee.tid;
 	return 0;
 }
 
@@ -110,76 +111,88 @@ static bool is_dead_leader(struct task *t, const struct thread *th)
 	return th->tid == t->pid && t->threads.n > 1 && task_refresh(t) == 0 && t->headless;
 }
 
-/* 1: it has run once more. */
-static int wait_thread(struct task *t, struct thread *th)
+/* Its task may be that of other threads, too, which others wait for. */
+static int wait_thread(struct dump *d, struct thread *th)
 {
-	int r = is_dead_leader(t, th) ? -ESRCH : tracee_wait_stop(&th->tracee);
+	struct task *t = th->task;
+	int r = 0;
 
+	if (th->tracee.stopped || t->state == TASK_ZOMBIE)
+		return 0;
+	r = is_dead_leader(t, th) ? -ESRCH : tracee_wait_stop(&th->tracee);
 	if (r == 0)
 		r = restart_identify(t, th);
+	th->ran = r > 0;
 	if (r == -ESRCH)
 		th->exited = true;
 	else if (r == -ETIMEDOUT)
 		return explain_timeout(t, th->tid);
 	else if (r < 0)
 		return fail(r, "%s: stop thread %d", task_name(t), th->tid);
-	if (r >= 0 && th->tracee.stop_signal) {
+	return 0;
+}
+
+/* All are asked before the first is waited for: that is who stops last, mostly. */
+static int stop_share(void *arg, unsigned hand)
+{
+	struct dump *d = arg;
+	int r = threads_of(d, hand, seize_and_ask);
+
+	return r < 0 ? r : threads_back(d, hand, wait_thread);
+}
+
+/* A group-stop that was there before is of the task. The number of threads that have run meanwhile. */
+static int settle_stops(struct task *t)
+{
+	int ran = 0;
+
+	array_each (th, &t->threads) {
+		ran += th->ran;
+		th->ran = false;
+		if (!th->tracee.stop_signal)
+			continue;
 		t->state = TASK_STOPPED;
 		t->stop_signal = th->tracee.stop_signal;
 	}
-	return r > 0;
+	return ran;
 }
 
-/* The leader last: if the task is killed, its end is reported when we know that of the others. 1: one has run. */
-static int wait_threads(struct task *t)
+/* Children of all tasks that were not known. */
+static int find_children(struct dump *d)
 {
-	int run = 0;
+	int new = 0, r;
 
-	for (size_t i = t->threads.n; i-- > 0;) {
-		struct thread *th = &t->threads.v[i];
-		int r = 0;
-
-		if (!th->exited && !th->tracee.stopped && t->state != TASK_ZOMBIE)
-			r = wait_thread(t, th);
-		if (r < 0)
-			return r;
-		run |= r;
-	}
-	return run;
-}
-
-/* One round over the tree. The number of tasks and threads that were new, or -errno. */
-static int freeze_round(struct dump *d)
-{
-	bool many = tasks_many_threads(d);
-	int new = 0;
-
-	for (size_t i = 0; i < d->tasks.n; i++) {
-		int r = seize_threads(d, &d->tasks.v[i]);
-
-		if (r < 0)
-			return r;
-		new += r;
+	if (tasks_many_threads(d)) {
+		r = tasks_find_newborn(d);
+		return r < 0 ? fail(r, "look for new children") : r;
 	}
 	for (size_t i = 0; i < d->tasks.n; i++) {
-		int r = wait_threads(&d->tasks.v[i]);
-
+		r = task_find_children(d, i);
 		if (r < 0)
 			return r;
-		new += r;
-		r = many ? 0 : task_find_children(d, i);
-		if (r < 0)
-			return r;
-		new += r;
-	}
-	if (many) {
-		int r = tasks_find_newborn(d);
-
-		if (r < 0)
-			return fail(r, "look for new children");
 		new += r;
 	}
 	return new;
+}
+
+/* One round over the tree. The number of tasks and threads that were new, or -errno. */
+static int freeze_round(struct dump *d, bool list)
+{
+	int new = 0, r;
+
+	for (size_t i = 0; i < d->tasks.n; i++) {
+		r = find_threads(&d->tasks.v[i], list);
+		if (r < 0)
+			return r;
+		new += r;
+	}
+	r = hands_all(d->hands, stop_share, d);
+	if (r < 0)
+		return r;
+	array_each (t, &d->tasks)
+		new += settle_stops(t);
+	r = find_children(d);
+	return r < 0 ? r : new + r;
 }
 
 /* Threads that exited before they stopped are none of ours. */
@@ -189,17 +202,36 @@ static void drop_exited(struct task *t)
 
 	array_each (th, &t->threads) {
 		if (th->exited)
-			free(th->status);
+			thread_done(th);
 		else
 			t->threads.v[kept++] = *th;
 	}
 	t->threads.n = kept;
 }
 
-/* A task that was on its way out is a zombie by now, or gone; -ESRCH: forget it. */
-static int settle_task(struct task *t)
+/*
+ * All known threads stand: are there others? One that has ended and is not reaped
+ * yet counts as one, until a list tells. What stat says is there for settle_tree().
+ */
+static bool knows_all_threads(struct dump *d)
 {
-	int r = task_refresh(t);
+	array_each (t, &d->tasks) {
+		size_t stopped = 0;
+
+		array_each (th, &t->threads)
+			stopped += th->tracee.stopped;
+		if (task_refresh(t) < 0)
+			return false;
+		if (t->state != TASK_ZOMBIE && t->stat.field[STAT_NUM_THREADS] != stopped)
+			return false;
+	}
+	return true;
+}
+
+/* A task that was on its way out is a zombie by now, or gone; -ESRCH: forget it. */
+static int settle_task(struct task *t, bool fresh)
+{
+	int r = fresh ? 0 : task_refresh(t);
 
 	if (r < 0)
 		return r;
@@ -229,13 +261,14 @@ static int settle_parent(struct dump *d, struct task *t)
 	return 0;
 }
 
-static int settle_tree(struct dump *d)
+/* FRESH: what stat says has been read since everybody stands. */
+static int settle_tree(struct dump *d, bool fresh)
 {
 	size_t kept = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < d->tasks.n; i++) {
-		r = settle_task(&d->tasks.v[i]);
+		r = settle_task(&d->tasks.v[i], fresh);
 		if (r == -ESRCH && i > 0) {
 			task_done(&d->tasks.v[i]);
 			r = 0;
@@ -259,138 +292,23 @@ static int settle_tree(struct dump *d)
 
 int freeze_tree(struct dump *d)
 {
+	bool all = false, fresh = false;
 	int r;
 
 	deadline_arm(d->opt->timeout_ms);
 	d->frozen = true;
-	r = seize_known(d);
+	r = threads_each(d, seize);
+	d->frozen_cpu = cpu_ns();
 	d->frozen_at = clock_ns();
-	while (r == 0 && (r = freeze_round(d)) > 0)
-		r = 0;
-	deadline_arm(0);
-	return r < 0 ? r : settle_tree(d);
-}
-
-static int release_task(const struct dump *d, struct task *t)
-{
-	int first = 0;
-
-	/* Sent before the detach, so that it does not run a single instruction. */
-	if (d->opt->leave_stopped)
-		syscall(SYS_kill, t->pid, SIGSTOP);
-	array_each (th, &t->threads) {
-		int r = tracee_release(&th->tracee);
-
-		if (r < 0 && r != -ESRCH && first == 0)
-			first = fail(r, "%s: let thread %d run on", task_name(t), th->tid);
-	}
-	return first;
-}
-
-static int kill_task(const struct task *t)
-{
-	if (kill(t->pid, SIGKILL) < 0 && errno != ESRCH)
-		return fail(-errno, "%s: kill it", task_name(t));
-	return 0;
-}
-
-/* Its parent must learn of the death, so the tracer takes the news first. */
-static void reap_task(struct task *t)
-{
-	for (size_t i = t->threads.n; i-- > 0;) {
-		struct tracee *tracee = &t->threads.v[i].tracee;
-
-		while (tracee->seized && waitpid(tracee->tid, NULL, __WALL) < 0 && errno == EINTR)
-			continue;
-		tracee->seized = false;
-	}
-}
-
-static void unfrozen(struct dump *d)
-{
-	d->frozen = false;
-	d->released_at = clock_ns();
-}
-
-int resume_tree(struct dump *d)
-{
-	int first = 0;
-
-	if (!d->opt->leave_running)
-		return 0;
-	dump_kinds_release(d, false);
-	array_each (t, &d->tasks) {
-		int r = release_task(d, t);
-
-		if (first == 0)
-			first = r;
-	}
-	unfrozen(d);
-	return first;
-}
-
-int end_tree(struct dump *d)
-{
-	int first = 0;
-
-	if (!d->frozen)
-		return 0;
-	first = d->opt->leave_stopped ? 0 : dump_kinds_end(d);
-	if (first < 0)
-		return first;
-	if (d->opt->leave_stopped)
-		dump_kinds_release(d, false);
-	array_each (t, &d->tasks) {
-		int r = d->opt->leave_stopped ? release_task(d, t) : kill_task(t);
-
-		if (first == 0)
-			first = r;
-	}
-	unfrozen(d); /* what is left is dying */
-	array_each (t, &d->tasks)
-		if (!d->opt->leave_stopped)
-			reap_task(t);
-	dump_kinds_release(d, !d->opt->leave_stopped);
-	return first;
-}
-
-/* No thread runs in the arena any more, but for the host, which unmaps it. */
-static int empty_arena(struct task *t)
-{
-	for (size_t i = t->threads.n; i-- > 0;) {
-		struct tracee *tracee = &t->threads.v[i].tracee;
-		int r = 0;
-
-		if (tracee->stopped)
-			r = tracee == mm_of(t)->parasite.host ? tracee_halt(tracee)
-			                                      : tracee_put_back(tracee);
-		if (r < 0 && r != -ESRCH)
-			return r;
-	}
-	return 0;
-}
-
-void unfreeze_tree(struct dump *d)
-{
-	if (!d->frozen)
-		return;
-	interrupts_forgive(d->opt->timeout_ms);
-	/* All who share an address space, before the arena goes. */
-	array_each (t, &d->tasks)
-		if (empty_arena(t) < 0)
-			warn("%s: does not leave the arena", task_name(t));
-	array_each (t, &d->tasks) {
-		if (parasite_cure(&t->parasite) < 0)
-			warn("%s: cannot unmap the arena, %zu KiB; the guard will try again",
-			     task_name(t), t->arena.size / 1024);
-		else
-			guard_forget(d, t);
-	}
-	dump_kinds_release(d, false);
-	array_each (t, &d->tasks) {
-		for (size_t i = t->threads.n; i-- > 0;)
-			tracee_release(&t->threads.v[i].tracee);
+	if (r == 0)
+		r = freeze_round(d, false);
+	if (r == 0)
+		all = knows_all_threads(d);
+	fresh = all;
+	while (r > 0 || (r == 0 && !all)) {
+		r = freeze_round(d, true);
+		all = r == 0;
 	}
 	deadline_arm(0);
-	unfrozen(d);
+	return r < 0 ? r : settle_tree(d, fresh);
 }

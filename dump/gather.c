@@ -2,11 +2,10 @@
  * Everything that /proc shows from outside, read again now that nothing moves.
  *
  * The status of a thread costs as much as all that ptrace does to it, and can be
- * read by anybody: with many threads, helpers read it while the scripts run.
+ * read by anybody: by the hands (dump/threads.h), while other things are gathered.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,86 +14,103 @@
 #include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/hands.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
-#define STATUS_SHARE 64 /* threads for which a helper pays */
+#define STATUS_MAX  8192 /* more has who is in hundreds of groups */
+#define STATUS_MORE 128  /* it may grow by while nobody looks */
 
-static int read_status(struct thread *th)
+/* What fits, into TEXT, terminated; its length, SIZE: there may be more. It is one record of a seq_file. */
+static ssize_t status_text(const struct thread *th, char *text, size_t size)
 {
-	char path[48];
-	ssize_t len;
+	ssize_t n = pread(th->status_fd, text, size, 0);
 
-	snprintf(path, sizeof(path), "task/%d/status", th->tid);
-	free(th->status);
-	th->status = NULL;
-	len = file_read(th->task->proc, path, &th->status);
-	return len < 0 ? (int)len : 0;
+	if (n >= 0 && (size_t)n < size)
+		text[n] = '\0';
+	return n < 0 ? -errno : n;
 }
 
-/* ---- the status of many threads, by helpers of their own ---- */
-
-static struct thread *take_thread(struct statuses *s)
+static int status_whole(struct thread *th)
 {
+	char path[48];
+	ssize_t n;
+
+	free(th->status);
+	th->status = NULL;
+	th->status_size = 0;
+	snprintf(path, sizeof(path), "task/%d/status", th->tid);
+	n = file_read(th->task->proc, path, &th->status);
+	return n < 0 ? (int)n : 0;
+}
+
+void status_open(struct thread *th)
+{
+	char path[48], text[STATUS_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "task/%d/status", th->tid);
+	th->status_fd = openat(th->task->proc, path, O_RDONLY | O_CLOEXEC);
+	n = th->status_fd < 0 ? -1 : status_text(th, text, sizeof(text));
+	th->status = n < 0 ? NULL : calloc(1, (size_t)n + STATUS_MORE);
+	th->status_size = th->status ? (size_t)n + STATUS_MORE : 0;
+}
+
+int status_read(struct thread *th)
+{
+	ssize_t n;
+
+	if (th->status_fd < 0 || !th->status_size)
+		return status_whole(th);
+	n = status_text(th, th->status, th->status_size);
+	if (n < 0)
+		return (int)n;
+	return (size_t)n < th->status_size ? 0 : status_whole(th);
+}
+
+/* ---- the status of many threads, by all who have time ---- */
+
+/* Leaders have theirs. */
+static struct thread *take_thread(struct dump *d)
+{
+	struct statuses *s = &d->statuses;
 	struct thread *th = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	while (s->task < s->d->tasks.n && s->thread >= s->d->tasks.v[s->task].threads.n)
+	while (s->task < d->tasks.n && s->thread + 1 >= d->tasks.v[s->task].threads.n)
 		s->task++, s->thread = 0;
-	if (s->task < s->d->tasks.n)
-		th = &s->d->tasks.v[s->task].threads.v[s->thread++];
+	if (s->task < d->tasks.n)
+		th = &d->tasks.v[s->task].threads.v[++s->thread];
 	pthread_mutex_unlock(&s->lock);
 	return th;
 }
 
-static void *read_statuses(void *arg)
+static int read_statuses(void *arg, unsigned hand)
 {
-	struct statuses *s = arg;
+	struct dump *d = arg;
 	struct thread *th;
 
-	while ((th = take_thread(s))) {
-		int r = th->status ? 0 : read_status(th);
+	while ((th = take_thread(d))) {
+		int r = status_read(th);
 
 		if (r < 0)
-			fail(r, "%s: read the status of thread %d", task_name(th->task), th->tid);
-		if (r < 0)
-			__atomic_store_n(&s->error, r, __ATOMIC_RELAXED);
+			return fail(r, "%s: read the status of thread %d", task_name(th->task),
+			            th->tid);
 	}
-	return NULL;
+	return 0;
 }
 
-static void start_helpers(struct dump *d)
+static void begin_statuses(struct dump *d)
 {
-	struct statuses *s = &d->statuses;
-	size_t threads = 0, want;
-
-	array_each (t, &d->tasks)
-		threads += t->threads.n;
-	want = threads / STATUS_SHARE;
-	if (want) { /* it reads a file to know */
-		size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-
-		want = want < cpus ? want : cpus;
-	}
-	s->d = d;
-	pthread_mutex_init(&s->lock, NULL);
-	while (s->n < want && s->n < ARRAY_SIZE(s->helpers) &&
-	       !pthread_create(&s->helpers[s->n], NULL, read_statuses, s))
-		s->n++;
+	d->statuses = (struct statuses){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	hands_give(d->hands, read_statuses, d);
 }
 
 int gather_statuses(struct dump *d)
 {
-	struct statuses *s = &d->statuses;
+	int mine = read_statuses(d, 0), others = hands_await(d->hands);
 
-	if (!s->d)
-		return 0;
-	read_statuses(s);
-	while (s->n > 0)
-		pthread_join(s->helpers[--s->n], NULL);
-	s->d = NULL;
-	pthread_mutex_destroy(&s->lock);
-	return s->error;
+	return mine < 0 ? mine : others;
 }
 
 static int gather_task(struct dump *d, struct task *t)
@@ -108,7 +124,7 @@ static int gather_task(struct dump *d, struct task *t)
 			return fail(-ENOTSUP,
 			            "%s: thread %d runs 32-bit code, not supported by this version",
 			            task_name(t), th->tid);
-	r = read_status(&t->threads.v[0]);
+	r = status_read(&t->threads.v[0]);
 	if (r < 0)
 		return fail(r, "%s: read its status", task_name(t));
 	r = task_open_mem(t);
@@ -125,6 +141,7 @@ int gather_tasks(struct dump *d)
 	int r;
 
 	files_done(d);
+	begin_statuses(d);
 	array_each (t, &d->tasks) {
 		r = gather_task(d, t);
 		if (r < 0)
@@ -140,6 +157,5 @@ int gather_tasks(struct dump *d)
 		if (r < 0)
 			return r;
 	}
-	start_helpers(d);
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include "dump/memory_map.h"
 #include "dump/pages_scan.h"
 #include "dump/shmem.h"
+#include "dump/task.h"
 #include "dump/track.h"
 #include "images/hash.h"
 #include "lib/cleanup.h"
@@ -159,7 +160,7 @@ static void take_answers_of(const struct script *s, const struct ask *ask, Img__
 static int take_stat(const struct task *t, Img__Memory *msg)
 {
 	struct proc_stat st;
-	int r = stat_read(t->proc, "stat", &st);
+	int r = task_stat(t, &st);
 
 	if (r < 0)
 		return fail(r, "%s: read stat", task_name(t));

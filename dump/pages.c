@@ -29,6 +29,12 @@
 #define PACKERS 16         /* instead, where they compress: that takes much longer than copying */
 #define ENOUGH  (8u << 20) /* bytes from which on threads pay */
 
+/* Bytes that are held: as many as are resident, but of a small tree that is mostly files. */
+#define HOLD_LEAST (256u << 10)
+#define HOLD_SMALL (4u << 20)
+#define HOLD_MOST  (12u << 20)
+#define HOLD_WORTH (32u << 20) /* so much takes its time anyway */
+
 /* Runs of an object, until its record is written. */
 struct object_runs {
 	const struct shmem *m;
@@ -37,6 +43,8 @@ struct object_runs {
 
 struct pages {
 	struct dump *d;
+	struct hold hold;
+	struct copier first;  /* the copier of the caller, which has the first file */
 	pthread_mutex_t lock; /* of everything here and the image writer, but page files */
 	struct scan scan;
 	uint64_t taken; /* bytes handed out */
@@ -177,22 +185,21 @@ static size_t start_threads(struct pages *p, pthread_t threads[PACKERS])
 
 static int copy_all(struct pages *p)
 {
-	auto_(copier_done) struct copier c = {};
+	struct copier *c = &p->first;
 	pthread_t threads[PACKERS];
 	size_t n = 0;
 	int r;
 
-	copier_setup(&c, p);
-	c.file = p->d->pages;
-	r = copier_init(&c);
+	copier_setup(c, p);
+	c->file = p->d->pages;
+	c->hold = p->hold.buf ? &p->hold : NULL;
+	r = copier_init(c);
 	if (r == 0)
-		r = copy_units(p, &c, ENOUGH);
+		r = copy_units(p, c, c->hold ? HOLD_MOST : ENOUGH);
 	if (r > 0) {
 		n = start_threads(p, threads);
-		r = copy_units(p, &c, 0);
+		r = copy_units(p, c, 0);
 	}
-	if (r == 0)
-		r = copier_finish(&c);
 	set_error(p, r);
 	for (size_t i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
@@ -255,16 +262,21 @@ static int put_objects(struct pages *p)
 	return 0;
 }
 
-static void pages_done(struct pages *p)
+void pages_free(struct pages *p)
 {
+	if (!p)
+		return;
 	array_each (o, &p->runs) {
 		free(o->msg.start);
 		free(o->msg.count);
 	}
 	array_done(&p->runs);
+	copier_done(&p->first);
+	hold_done(&p->hold);
 	shares_done(&p->shares);
 	kept_done(&p->kept);
 	scan_done(&p->scan);
+	free(p);
 }
 
 /* About what there is to copy: shared memory counts for each task that has it mapped. */
@@ -284,27 +296,49 @@ static uint64_t resident_mib(const struct dump *d)
 	return sum >> 10;
 }
 
+static size_t hold_size(const struct dump *d)
+{
+	uint64_t sum = 0;
+
+	array_each (t, &d->tasks)
+		sum += t->stat.field[STAT_RSS] * 4096;
+	if (sum < HOLD_SMALL)
+		return HOLD_LEAST;
+	return sum > HOLD_WORTH ? 0 : sum > HOLD_MOST ? HOLD_MOST : sum;
+}
+
 static int copy_pages(struct dump *d)
 {
-	auto_(pages_done) struct pages p = { .d = d, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct pages *p = d->held;
 	uint64_t begun = clock_ns();
 	/* Of a tree that runs, what was the same may be so no more when it is read. */
-	int r = d->opt->memory_only ? 0 : shares_find(d, &p.shares);
+	int r = d->opt->memory_only ? 0 : shares_find(d, &p->shares);
 
 	debug("look for shared pages: %" PRIu64 " us", (clock_ns() - begun) / 1000);
 	if (r == 0)
-		r = kept_find(d, &p.shares, &p.kept);
+		r = kept_find(d, &p->shares, &p->kept);
 	if (r == 0)
-		r = scan_init(&p.scan, d, &p.shares, &p.kept);
+		r = scan_init(&p->scan, d, &p->shares, &p->kept);
 	progress_begin("dump", resident_mib(d), "MiB");
 	if (r == 0)
-		r = copy_all(&p);
+		r = copy_all(p);
 	progress_end();
+	return r;
+}
+
+/* All that was read is in the page files, and whose it is in the records. */
+static int finish_pages(struct pages *p)
+{
+	struct dump *d = p->d;
+	int r = copier_store(&p->first);
+
 	if (r == 0)
-		r = kept_put(&p.kept, d, &p.shares);
+		r = copier_finish(&p->first);
 	if (r == 0)
-		r = shares_put(&p.shares, d);
-	return r < 0 || d->from_copies ? r : put_objects(&p);
+		r = kept_put(&p->kept, d, &p->shares);
+	if (r == 0)
+		r = shares_put(&p->shares, d);
+	return r < 0 || d->from_copies ? r : put_objects(p);
 }
 
 int dump_pages(struct dump *d)
@@ -312,17 +346,47 @@ int dump_pages(struct dump *d)
 	return copy_pages(d);
 }
 
+int store_pages(struct dump *d)
+{
+	return finish_pages(d->held);
+}
+
+static struct pages *pages_new(struct dump *d, size_t hold)
+{
+	struct pages *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->d = d;
+	p->scan.pagemap = -1;
+	pthread_mutex_init(&p->lock, NULL);
+	hold_init(&p->hold, hold);
+	return p;
+}
+
+int pages_prepare(struct dump *d)
+{
+	d->held = pages_new(d, hold_size(d));
+	return d->held ? 0 : -ENOMEM;
+}
+
 int dump_copies(struct dump *d)
 {
-	int r = 0;
+	int r;
 
 	/* What is written to meanwhile is armed, so the next increment has it. */
-	if (d->opt->memory_only)
-		return copy_pages(d);
+	if (d->opt->memory_only) {
+		r = copy_pages(d);
+		return r < 0 ? r : finish_pages(d->held);
+	}
 	if (!d->opt->snapshot)
 		return 0;
 	d->from_copies = true;
-	r = copy_pages(d);
+	pages_free(d->held);
+	d->held = pages_new(d, 0);
+	r = d->held ? copy_pages(d) : -ENOMEM;
+	if (r == 0)
+		r = finish_pages(d->held);
 	snapshot_done(d);
 	return r;
 }

@@ -150,7 +150,7 @@ static int note_run(struct copier *c, uint64_t start, uint64_t size, uint64_t of
 }
 
 /* Close the gaps that pages of zeros leave in the buffer: RUN at IN moves to OUT. *OUT: behind it. */
-static int keep_run(struct copier *c, const struct run *run, size_t in, size_t *out)
+static int keep_run(struct copier *c, char *buf, const struct run *run, size_t in, size_t *out)
 {
 	uint64_t base = pages_file_size(c->file);
 
@@ -158,22 +158,46 @@ static int keep_run(struct copier *c, const struct run *run, size_t in, size_t *
 		size_t first = i;
 		int r;
 
-		if (!run->keep_zeros && is_zero(c->buf + in + i)) {
+		if (!run->keep_zeros && is_zero(buf + in + i)) {
 			c->zeros += PAGE;
 			i += PAGE;
 			continue;
 		}
 		do
 			i += PAGE;
-		while (i < run->size && (run->keep_zeros || !is_zero(c->buf + in + i)));
+		while (i < run->size && (run->keep_zeros || !is_zero(buf + in + i)));
 		if (*out != in + first)
-			memmove(c->buf + *out, c->buf + in + first, i - first);
+			memmove(buf + *out, buf + in + first, i - first);
 		r = note_run(c, run->start + first, i - first, base + *out);
 		if (r < 0)
 			return r;
 		*out += i - first;
 	}
 	return 0;
+}
+
+/* The runs of one task or object are one list in one file. */
+static int store_begin(struct copier *c, struct task *t, const struct shmem *m)
+{
+	int r = c->task != t || c->m != m ? copier_finish(c) : 0;
+
+	c->task = t, c->m = m;
+	if (r == 0 && !c->file)
+		r = c->create(c->arg, &c->file);
+	return r;
+}
+
+/* Runs that are in BUF, which is overwritten. */
+static int store_runs(struct copier *c, char *buf, const struct run *runs, size_t n)
+{
+	size_t in = 0, out = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = keep_run(c, buf, &runs[i], in, &out);
+		in += runs[i].size;
+	}
+	return r < 0 || !out ? r : pages_file_write(c->file, buf, out);
 }
 
 /* Some of it is gone: page by page, what is there. */
@@ -185,15 +209,9 @@ static int copy_rest(struct copier *c, const struct unit *u, const struct run *r
 		struct run page = runs[i];
 
 		for (page.size = PAGE; r == 0 && page.start < runs[i].start + runs[i].size;
-		     page.start += PAGE) {
-			size_t out = 0;
-
-			if (pread_full(u->mem, c->buf, PAGE, (off_t)page.start) < 0)
-				continue;
-			r = keep_run(c, &page, 0, &out);
-			if (r == 0 && out)
-				r = pages_file_write(c->file, c->buf, out);
-		}
+		     page.start += PAGE)
+			if (pread_full(u->mem, c->buf, PAGE, (off_t)page.start) == 0)
+				r = store_runs(c, c->buf, &page, 1);
 	}
 	return r;
 }
@@ -201,17 +219,91 @@ static int copy_rest(struct copier *c, const struct unit *u, const struct run *r
 static int copy_runs(struct copier *c, const struct unit *u, const struct run *runs, size_t n,
                      size_t size)
 {
-	size_t in = 0, out = 0;
-	int r = read_runs(u, c->buf, runs, n, size);
+	int r = store_begin(c, u->task, u->m);
 
+	if (r < 0)
+		return r;
+	r = read_runs(u, c->buf, runs, n, size);
 	if (r < 0 && u->may_vanish)
 		return copy_rest(c, u, runs, n);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = keep_run(c, &runs[i], in, &out);
-		in += runs[i].size;
-	}
-	return r < 0 || !out ? r : pages_file_write(c->file, c->buf, out);
+	return r < 0 ? r : store_runs(c, c->buf, runs, n);
 }
+
+/* ---- holding ---- */
+
+void hold_init(struct hold *h, size_t size)
+{
+	void *p =
+		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+		     : MAP_FAILED;
+
+	*h = (struct hold){};
+	if (p == MAP_FAILED)
+		return;
+	madvise(p, size, MADV_HUGEPAGE);
+	madvise(p, size, MADV_POPULATE_WRITE);
+	h->buf = p;
+	h->size = size;
+}
+
+void hold_done(struct hold *h)
+{
+	if (h->buf)
+		munmap(h->buf, h->size);
+	array_each (b, &h->batches)
+		free(b->runs);
+	array_done(&h->batches);
+	*h = (struct hold){};
+}
+
+static int hold_runs(struct copier *c, const struct unit *u, const struct run *runs, size_t n,
+                     size_t size)
+{
+	struct hold *h = c->hold;
+	struct batch *b;
+	int r;
+
+	if (size > h->size - h->used) {
+		r = copier_store(c);
+		return r < 0 ? r : copy_runs(c, u, runs, n, size);
+	}
+	r = read_runs(u, h->buf + h->used, runs, n, size);
+	if (r < 0 && u->may_vanish) {
+		r = copier_store(c);
+		return r < 0 ? r : copy_runs(c, u, runs, n, size);
+	}
+	if (r < 0)
+		return r;
+	b = array_add(&h->batches);
+	if (!b)
+		return -ENOMEM;
+	*b = (struct batch){ u->task, u->m, malloc(n * sizeof(*runs)), n, h->used };
+	if (!b->runs)
+		return -ENOMEM;
+	memcpy(b->runs, runs, n * sizeof(*runs));
+	h->used += size;
+	return 0;
+}
+
+int copier_store(struct copier *c)
+{
+	struct hold *h = c->hold;
+	int r = 0;
+
+	c->hold = NULL;
+	for (size_t i = 0; h && r == 0 && i < h->batches.n; i++) {
+		const struct batch *b = &h->batches.v[i];
+
+		r = store_begin(c, b->task, b->m);
+		if (r == 0)
+			r = store_runs(c, h->buf + b->at, b->runs, b->n);
+	}
+	if (h)
+		hold_done(h);
+	return r;
+}
+
+/* ---- units ---- */
 
 static void view_close(struct copier *c)
 {
@@ -224,30 +316,19 @@ static void view_close(struct copier *c)
 /* Has the task the pages of RUN for itself? If that cannot be seen: no. */
 static bool is_alone(struct copier *c, const struct unit *u, const struct run *run)
 {
+	if (c->viewed != u->task)
+		view_close(c);
+	c->viewed = u->task;
 	if (c->view.pagemap < 0)
 		c->view.pagemap = openat(u->task->proc, "pagemap", O_RDONLY | O_CLOEXEC);
 	return c->view.pagemap >= 0 && pagemap_alone(&c->view, run->start, run->size / PAGE);
-}
-
-static int copier_start(struct copier *c, const struct unit *u)
-{
-	int r = 0;
-
-	if (c->task != u->task || c->m != u->m)
-		r = copier_finish(c);
-	if (c->task != u->task)
-		view_close(c);
-	c->task = u->task, c->m = u->m;
-	if (r == 0 && !c->file)
-		r = c->create(c->arg, &c->file);
-	return r;
 }
 
 int copier_unit(struct copier *c, const struct unit *u)
 {
 	struct run batch[UNIT_RUNS], rest = {};
 	size_t next = 0;
-	int r = copier_start(c, u);
+	int r = 0;
 
 	while (r == 0 && (next < u->n || rest.size)) {
 		size_t n = 0, size = 0;
@@ -268,7 +349,7 @@ int copier_unit(struct copier *c, const struct unit *u)
 			rest.start += batch[n].size;
 			rest.size -= batch[n].size;
 		}
-		r = copy_runs(c, u, batch, n, size);
+		r = c->hold ? hold_runs(c, u, batch, n, size) : copy_runs(c, u, batch, n, size);
 	}
 	return r;
 }

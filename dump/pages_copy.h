@@ -8,14 +8,32 @@
 /* A finished list of runs: of TASK, or of the object M. */
 typedef int runs_fn(void *arg, struct task *task, const struct shmem *m, const Img__Pages *msg);
 
+/* Runs that were read and are not stored yet. */
+struct batch {
+	struct task *task;
+	const struct shmem *m;
+	struct run *runs;
+	size_t n;
+	size_t at; /* in the hold */
+};
+
+/* Memory for what is read while the target stands still and stored when it runs on. */
+struct hold {
+	char *buf; /* NULL: there is none */
+	size_t size, used;
+	ARRAY(struct batch) batches;
+};
+
 struct copier {
 	struct pages_file *file; /* NULL: not created yet */
 	int (*create)(void *arg, struct pages_file **ret);
 	runs_fn *put;
 	void *arg;
 
+	struct hold *hold; /* NULL: store at once */
 	char *buf;
-	struct pagemap_view view; /* of the task; pagemap -1: none */
+	struct task *viewed;
+	struct pagemap_view view; /* of that one; pagemap -1: none */
 	uint64_t zeros;           /* bytes that were not stored */
 	struct task *task;        /* whose runs these are */
 	const struct shmem *m;
@@ -27,8 +45,15 @@ struct copier {
 int copier_init(struct copier *c);
 void copier_done(struct copier *c);
 
-/* Copy the pages of U. -errno, explained. */
+/* Copy the pages of U, or hold them, while there is room. -errno, explained. */
 int copier_unit(struct copier *c, const struct unit *u);
+
+/* Store what is held; from here on nothing is. */
+int copier_store(struct copier *c);
+
+/* Have SIZE bytes at hand, by best effort. */
+void hold_init(struct hold *h, size_t size);
+void hold_done(struct hold *h);
 
 /* Give away the last list of runs. */
 int copier_finish(struct copier *c);

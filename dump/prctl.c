@@ -84,5 +84,6 @@ const struct dump_aspect dump_prctl = {
 	.scope = SCOPE_THREAD,
 	.look = prctl_look,
 	.ask = prctl_ask,
+	.late = true,
 	.take = prctl_take,
 };

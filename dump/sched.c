@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/ioprio.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +28,13 @@ struct answers {
 	unsigned char nodes[MAX_NODES / 8];
 };
 
+struct peeked {
+	struct kernel_sched_attr attr;
+	uint32_t ioprio;
+	size_t size;
+	unsigned char affinity[];
+};
+
 static int sched_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	ret->at = script_alloc(s, sizeof(struct answers));
@@ -42,12 +50,34 @@ static bool is_fair(uint32_t policy)
 	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
 }
 
-static int take_attr(const struct thread *th, Img__Sched *msg)
+static int sched_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
-	struct kernel_sched_attr attr = {}, own = {};
+	unsigned char cpus[CPU_BYTES];
+	long n = syscall(SYS_sched_getaffinity, th->tid, sizeof(cpus), cpus), ioprio;
+	struct peeked *seen;
 
-	if (syscall(SYS_sched_getattr, th->tid, &attr, sizeof(attr), 0) < 0 ||
-	    syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0) < 0)
+	if (n < 0)
+		return fail(-errno, "%s: thread %d: sched_getaffinity", task_name(th->task),
+		            th->tid);
+	seen = ask->peeked = calloc(1, sizeof(*seen) + (size_t)n);
+	if (!seen)
+		return -ENOMEM;
+	seen->size = (size_t)n;
+	memcpy(seen->affinity, cpus, seen->size);
+	if (syscall(SYS_sched_getattr, th->tid, &seen->attr, sizeof(seen->attr), 0) < 0)
+		return fail(-errno, "%s: thread %d: sched_getattr", task_name(th->task), th->tid);
+	ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, th->tid);
+	if (ioprio < 0)
+		return fail(-errno, "%s: thread %d: ioprio_get", task_name(th->task), th->tid);
+	seen->ioprio = (uint32_t)ioprio;
+	return 0;
+}
+
+static int take_attr(const struct thread *th, struct kernel_sched_attr attr, Img__Sched *msg)
+{
+	struct kernel_sched_attr own = {};
+
+	if (is_fair(attr.policy) && syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0) < 0)
 		return fail(-errno, "%s: thread %d: sched_getattr", task_name(th->task), th->tid);
 	if (is_fair(attr.policy) && attr.runtime == own.runtime)
 		attr.runtime = 0;
@@ -74,22 +104,14 @@ static int sched_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
 	struct answers *answers = script_at(s, ask->at);
-	unsigned char cpus[CPU_BYTES];
+	struct peeked *seen = ask->peeked;
 	Img__Sched msg = IMG__SCHED__INIT;
-	int r = take_attr(th, &msg);
-	long n;
+	int r = take_attr(th, seen->attr, &msg);
 
 	if (r < 0)
 		return r;
-	n = syscall(SYS_sched_getaffinity, th->tid, sizeof(cpus), cpus);
-	if (n < 0)
-		return fail(-errno, "%s: thread %d: sched_getaffinity", task_name(th->task),
-		            th->tid);
-	msg.affinity = cut_zeros(cpus, (size_t)n);
-	n = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, th->tid);
-	if (n < 0)
-		return fail(-errno, "%s: thread %d: ioprio_get", task_name(th->task), th->tid);
-	msg.ioprio = (uint32_t)n;
+	msg.affinity = cut_zeros(seen->affinity, seen->size);
+	msg.ioprio = seen->ioprio;
 	msg.timer_slack = (uint64_t)script_result(s, ask->first + ASK_SLACK);
 	if (script_result(s, ask->first + ASK_MEMPOLICY) == 0) {
 		msg.mempolicy = (uint32_t)answers->mode;
@@ -101,5 +123,7 @@ static int sched_take(struct dump *d, struct thread *th, const struct script *s,
 const struct dump_aspect dump_sched = {
 	.scope = SCOPE_THREAD,
 	.ask = sched_ask,
+	.peek = sched_peek,
+	.late = true,
 	.take = sched_take,
 };

@@ -33,6 +33,19 @@ struct programs {
 	ARRAY(struct program) list;
 };
 
+/* The filters of a thread, one behind the other, each behind its head. */
+struct peeked {
+	size_t size;
+	unsigned char bytes[];
+};
+
+struct peeked_filter {
+	uint32_t n, log;
+	struct sock_filter insns[];
+};
+
+#define FILTER_SIZE(n) (sizeof(struct peeked_filter) + (n) * sizeof(struct sock_filter))
+
 static void programs_done(struct programs *p)
 {
 	array_each (prog, &p->list)
@@ -108,28 +121,63 @@ static int filter_read(const struct thread *th, uint64_t at, struct program *ret
 	return 1;
 }
 
-static int chain_read(const struct thread *th, struct programs *all, struct chain *ret)
+/* A copy of PROG behind what was read. */
+static int keep_filter(const struct program *prog, struct ask *ask)
+{
+	struct peeked *kept = ask->peeked;
+	size_t had = kept ? kept->size : 0, size = FILTER_SIZE(prog->n);
+	struct peeked_filter *filter;
+
+	kept = realloc(kept, sizeof(*kept) + had + size);
+	if (!kept)
+		return -ENOMEM;
+	ask->peeked = kept;
+	kept->size = had + size;
+	filter = (struct peeked_filter *)(kept->bytes + had);
+	filter->n = (uint32_t)prog->n;
+	filter->log = prog->log;
+	memcpy(filter->insns, prog->insns, prog->n * sizeof(*prog->insns));
+	return 0;
+}
+
+static int seccomp_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
 	struct sock_filter insns[BPF_MAXINSNS];
 	struct program prog = { .insns = insns };
+	int r = seccomp_mode(th) == SECCOMP_MODE_FILTER;
 
-	for (uint64_t at = 0;; at++) {
-		int i, r = filter_read(th, at, &prog);
-		uint32_t *p;
-
+	for (uint64_t at = 0; r > 0; at++) {
+		r = filter_read(th, at, &prog);
 		if (r <= 0)
-			return r;
+			break;
 		if (asks_supervisor(&prog))
 			return fail(-ENOTSUP,
 			            "%s: thread %d: a seccomp filter that asks a supervisor "
 			            "(SECCOMP_RET_USER_NOTIF) cannot be saved",
 			            task_name(th->task), th->tid);
-		i = programs_find(all, &prog, at);
-		p = i < 0 ? NULL : array_add(&ret->filters);
+		if (keep_filter(&prog, ask) < 0)
+			return -ENOMEM;
+	}
+	return r < 0 ? fail(r, "%s: seccomp", task_name(th->task)) : 0;
+}
+
+static int chain_read(const struct ask *ask, struct programs *all, struct chain *ret)
+{
+	const struct peeked *kept = ask->peeked;
+	size_t at = 0;
+
+	while (kept && at < kept->size) {
+		struct peeked_filter *f = (struct peeked_filter *)(kept->bytes + at);
+		struct program prog = { .insns = f->insns, .n = f->n, .log = f->log };
+		int i = programs_find(all, &prog, ret->filters.n);
+		uint32_t *p = i < 0 ? NULL : array_add(&ret->filters);
+
 		if (!p)
 			return -ENOMEM;
 		*p = (uint32_t)i;
+		at += FILTER_SIZE(f->n);
 	}
+	return 0;
 }
 
 static int put(struct dump *d, const struct thread *th, const struct chain *chain,
@@ -184,17 +232,15 @@ static bool same_chain(const struct chain *a, const struct chain *b)
 }
 
 /* All threads but the leader; *SHARED stays true if all of them have its chain. */
-static int take_others(struct dump *d, const struct task *t, struct programs *all,
+static int take_others(struct dump *d, const struct task *t, size_t room, struct programs *all,
                        const struct chain *leader, bool *shared)
 {
 	for (size_t i = 1; i < t->threads.n; i++) {
 		const struct thread *th = &t->threads.v[i];
 		auto_(chain_done) struct chain chain = {};
 		Img__Seccomp msg = IMG__SECCOMP__INIT;
-		int r = 0;
+		int r = chain_read(&th->asks[room], all, &chain);
 
-		if (seccomp_mode(th) == SECCOMP_MODE_FILTER)
-			r = chain_read(th, all, &chain);
 		*shared &= same_chain(&chain, leader);
 		if (r == 0 && seccomp_mode(th))
 			r = put(d, th, &chain, &msg);
@@ -216,10 +262,9 @@ static int seccomp_take(struct dump *d, struct thread *th, const struct script *
 		any |= seccomp_mode(other) != SECCOMP_MODE_DISABLED;
 	if (!any)
 		return 0;
-	if (seccomp_mode(th) == SECCOMP_MODE_FILTER)
-		r = chain_read(th, &all, &chain);
+	r = chain_read(ask, &all, &chain);
 	if (r == 0)
-		r = take_others(d, th->task, &all, &chain, &shared);
+		r = take_others(d, th->task, (size_t)(ask - th->asks), &all, &chain, &shared);
 	if (r == 0)
 		r = put_leader(d, th, &chain, &all, shared);
 	return r < 0 ? fail(r, "%s: seccomp", task_name(th->task)) : 0;
@@ -227,5 +272,7 @@ static int seccomp_take(struct dump *d, struct thread *th, const struct script *
 
 const struct dump_aspect dump_seccomp = {
 	.scope = SCOPE_PROCESS,
+	.peek = seccomp_peek,
+	.late = true,
 	.take = seccomp_take,
 };

@@ -35,5 +35,6 @@ static int sigaltstack_take(struct dump *d, struct thread *th, const struct scri
 const struct dump_aspect dump_sigaltstack = {
 	.scope = SCOPE_THREAD,
 	.ask = sigaltstack_ask,
+	.late = true,
 	.take = sigaltstack_take,
 };

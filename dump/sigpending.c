@@ -28,6 +28,13 @@ struct queue {
 	uint64_t seen; /* signals that have an entry */
 };
 
+/* Those of the thread, then those of the process. */
+struct peeked {
+	bool stop; /* SIGSTOP was among them */
+	size_t n_own, n_shared;
+	siginfo_t infos[];
+};
+
 static int queue_add(struct queue *q, const siginfo_t *si)
 {
 	siginfo_t *p;
@@ -92,51 +99,31 @@ static void queue_done(struct queue *q)
 	array_done(&q->infos);
 }
 
-/* The entries as a field of the message; freed with *RET. */
-static int queue_list(const struct queue *q, ProtobufCBinaryData **ret, size_t *ret_n)
+/* Mostly there is nothing to hold. */
+static int queues_keep(const struct queue *own, const struct queue *shared, bool stop,
+                       struct ask *ask)
 {
-	ProtobufCBinaryData *list = calloc(q->infos.n, sizeof(*list));
+	size_t n = own->infos.n + shared->infos.n;
+	struct peeked *kept;
 
-	if (!list && q->infos.n)
+	if (!n && !stop)
+		return 0;
+	kept = ask->peeked = malloc(sizeof(*kept) + n * sizeof(*kept->infos));
+	if (!kept)
 		return -ENOMEM;
-	for (size_t i = 0; i < q->infos.n; i++)
-		list[i] = (ProtobufCBinaryData){ sizeof(siginfo_t), (uint8_t *)&q->infos.v[i] };
-	*ret = list;
-	*ret_n = q->infos.n;
+	kept->stop = stop;
+	kept->n_own = own->infos.n;
+	kept->n_shared = shared->infos.n;
+	for (size_t i = 0; i < n; i++)
+		kept->infos[i] =
+			i < own->infos.n ? own->infos.v[i] : shared->infos.v[i - own->infos.n];
 	return 0;
 }
 
-static int put_queues(struct dump *d, pid_t owner, const struct queue *own,
-                      const struct queue *shared)
-{
-	Img__Sigpending msg = IMG__SIGPENDING__INIT;
-	auto_free ProtobufCBinaryData *a = NULL, *b = NULL;
-
-	if (!own->infos.n && !shared->infos.n)
-		return 0;
-	if (queue_list(own, &a, &msg.n_own) < 0 || queue_list(shared, &b, &msg.n_shared) < 0)
-		return -ENOMEM;
-	msg.own = a;
-	msg.shared = b;
-	return image_put(d->out, KIND_sigpending, (uint32_t)owner, &msg.base);
-}
-
-/* Those of the process stand at its leader, also when that has exited. */
-static int put_all(struct dump *d, const struct thread *th, const struct queue *own,
-                   const struct queue *shared)
-{
-	const struct queue none = {};
-	int r = put_queues(d, th->tid, own, th->task->headless ? &none : shared);
-
-	if (r == 0 && th->task->headless)
-		r = put_queues(d, th->task->pid, &none, shared);
-	return r;
-}
-
-static int sigpending_take(struct dump *d, struct thread *th, const struct script *s,
-                           const struct ask *ask)
+static int sigpending_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
 	auto_(queue_done) struct queue own = {}, shared = {};
+	bool stop;
 	int r = 0;
 
 	if (th->tracee.late_signal.si_signo)
@@ -145,16 +132,61 @@ static int sigpending_take(struct dump *d, struct thread *th, const struct scrip
 		r = queue_read(&own, th, "SigPnd", 0);
 	if (r == 0 && th == th->task->threads.v)
 		r = queue_read(&shared, th, "ShdPnd", PTRACE_PEEKSIGINFO_SHARED);
-	if (th->tracee.pending_stop || (own.seen | shared.seen) & signal_bit(SIGSTOP))
-		lose("%s: thread %d: SIGSTOP came while it was frozen; it will not be stopped",
-		     task_name(th->task), th->tid);
+	stop = th->tracee.pending_stop || (own.seen | shared.seen) & signal_bit(SIGSTOP);
 	if (r == 0)
-		r = put_all(d, th, &own, &shared);
+		r = queues_keep(&own, &shared, stop, ask);
 	return r < 0 ? fail(r, "%s: pending signals of thread %d", task_name(th->task), th->tid)
 	             : 0;
 }
 
+/* The entries as a field of the message; freed with *RET. */
+static int list(siginfo_t *infos, size_t n, ProtobufCBinaryData **ret)
+{
+	*ret = calloc(n, sizeof(**ret));
+	if (!*ret && n)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		(*ret)[i] = (ProtobufCBinaryData){ sizeof(*infos), (uint8_t *)&infos[i] };
+	return 0;
+}
+
+static int put(struct dump *d, pid_t owner, struct peeked *kept, size_t n_own, size_t n_shared)
+{
+	Img__Sigpending msg = IMG__SIGPENDING__INIT;
+	auto_free ProtobufCBinaryData *own = NULL, *shared = NULL;
+
+	if (!n_own && !n_shared)
+		return 0;
+	if (list(kept->infos, n_own, &own) < 0 ||
+	    list(kept->infos + kept->n_own, n_shared, &shared) < 0)
+		return -ENOMEM;
+	msg.own = own, msg.n_own = n_own;
+	msg.shared = shared, msg.n_shared = n_shared;
+	return image_put(d->out, KIND_sigpending, (uint32_t)owner, &msg.base);
+}
+
+/* Those of the process stand at its leader, also when that has exited. */
+static int sigpending_take(struct dump *d, struct thread *th, const struct script *s,
+                           const struct ask *ask)
+{
+	bool headless = th->task->headless;
+	struct peeked *kept = ask->peeked;
+	int r;
+
+	if (!kept)
+		return 0;
+	if (kept->stop)
+		lose("%s: thread %d: SIGSTOP came while it was frozen; it will not be stopped",
+		     task_name(th->task), th->tid);
+	r = put(d, th->tid, kept, kept->n_own, headless ? 0 : kept->n_shared);
+	if (r == 0 && headless)
+		r = put(d, th->task->pid, kept, 0, kept->n_shared);
+	return r;
+}
+
 const struct dump_aspect dump_sigpending = {
 	.scope = SCOPE_THREAD,
+	.peek = sigpending_peek,
+	.late = true,
 	.take = sigpending_take,
 };

@@ -1,19 +1,12 @@
-/* Answers, and what ptrace(2) tells, become records. */
+/* Answers, and what was seen, become records. */
 #include <errno.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "proto/thread.pb-c.h"
-
-#ifndef PTRACE_GET_RSEQ_CONFIGURATION
-#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
-#endif
 
 static uint32_t owner_pid(const struct task *t, enum table table)
 {
@@ -48,22 +41,6 @@ static int put_task(struct dump *d, const struct task *t)
 	return image_put(d->out, KIND_task, msg.pid, &msg.base);
 }
 
-/* kernel/rseq.c; a kernel without it has no registrations. */
-static void take_rseq(const struct thread *th, Img__Thread *msg)
-{
-	struct {
-		uint64_t area;
-		uint32_t size, signature, flags, pad;
-	} conf = {};
-
-	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(conf), &conf) < 0)
-		return;
-	msg->rseq = conf.area;
-	msg->rseq_size = conf.size;
-	msg->rseq_sig = conf.signature;
-	msg->rseq_flags = conf.flags;
-}
-
 /* Name: of status, with its escapes of \n and \\ (fs/proc/array.c, proc_task_name()) taken back. */
 static void take_name(const struct thread *th, char name[static 16])
 {
@@ -82,26 +59,24 @@ static void take_name(const struct thread *th, char name[static 16])
 static int put_thread(struct dump *d, const struct thread *th)
 {
 	Img__Thread msg = IMG__THREAD__INIT;
-	const struct thread_answers *answers = script_at(&th->script, th->asks[dump_naspects].at);
-	static unsigned char xstate[ARCH_XSTATE_MAX];
+	const struct ask *own = &th->asks[dump_naspects];
+	const struct thread_answers *answers = script_at(&th->script, own->at);
+	struct thread_peeked *seen = own->peeked;
 	struct arch_regs regs = th->tracee.regs;
 	char name[16];
-	ssize_t n = arch_xstate_get(th->tid, xstate, sizeof(xstate));
 
-	if (n < 0)
-		return fail((int)n, "%s: thread %d: read the extended state", task_name(th->task),
-		            th->tid);
-	while (n > 0 && !xstate[n - 1])
-		n--;
 	if (th->restarted)
 		arch_set_call(&regs, th->restarted);
 	arch_restart_anew(&regs);
 	take_name(th, name);
-	take_rseq(th, &msg);
 	msg.tid = (uint32_t)th->tid;
 	msg.regs = (ProtobufCBinaryData){ sizeof(regs), (uint8_t *)&regs };
-	msg.xstate = (ProtobufCBinaryData){ (size_t)n, xstate };
+	msg.xstate = (ProtobufCBinaryData){ seen->size, seen->xstate };
 	msg.sigmask = th->tracee.sigmask;
+	msg.rseq = seen->rseq;
+	msg.rseq_size = seen->rseq_size;
+	msg.rseq_sig = seen->rseq_sig;
+	msg.rseq_flags = seen->rseq_flags;
 	msg.robust_list = answers->robust_list;
 	msg.robust_list_size = answers->robust_size;
 	msg.tid_address = answers->tid_address;
@@ -113,28 +88,42 @@ static int put_thread(struct dump *d, const struct thread *th)
 	return image_put(d->out, KIND_thread, msg.tid, &msg.base);
 }
 
-static int take_thread(struct dump *d, struct thread *th)
+static int take_thread(struct dump *d, struct thread *th, bool late)
 {
-	int r = put_thread(d, th);
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++) {
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
-		if (!aspect_concerns(aspect, th))
-			continue;
-		r = aspect->take(d, th, &th->script, &th->asks[i]);
+		if (aspect->late == late && aspect_concerns(aspect, th))
+			r = aspect->take(d, th, &th->script, &th->asks[i]);
 	}
 	return r;
 }
 
 int take_answers(struct dump *d)
 {
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads) {
+			int r = take_thread(d, th, false);
+
+			if (r < 0)
+				return fail(r, "%s: write its records", task_name(t));
+		}
+	return 0;
+}
+
+int take_late(struct dump *d)
+{
 	array_each (t, &d->tasks) {
 		int r = put_task(d, t);
 
-		array_each (th, &t->threads)
+		array_each (th, &t->threads) {
 			if (r == 0)
-				r = take_thread(d, th);
+				r = put_thread(d, th);
+			if (r == 0)
+				r = take_thread(d, th, true);
+		}
 		if (r < 0)
 			return fail(r, "%s: write its records", task_name(t));
 	}

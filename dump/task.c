@@ -29,8 +29,8 @@
 
 const char *task_name(const struct task *t)
 {
-	static char names[4][48];
-	static unsigned next;
+	static _Thread_local char names[4][48];
+	static _Thread_local unsigned next;
 	char *name = names[next++ % ARRAY_SIZE(names)];
 
 	snprintf(name, sizeof(names[0]), "task %d (%s)", t->pid, t->comm);
@@ -65,6 +65,7 @@ int task_refresh(struct task *t)
 
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
+	t->stat = st;
 	snprintf(t->comm, sizeof(t->comm), "%.15s", st.comm);
 	t->ppid = (pid_t)st.field[STAT_PPID];
 	t->pgid = (pid_t)st.field[STAT_PGRP];
@@ -75,6 +76,14 @@ int task_refresh(struct task *t)
 		t->state = TASK_ZOMBIE;
 	t->headless = st.state == 'Z' && st.field[STAT_NUM_THREADS] > 1;
 	return t->headless ? leader_code(t) : 0;
+}
+
+int task_stat(const struct task *t, struct proc_stat *ret)
+{
+	if (t->home >= 0)
+		return stat_read(t->proc, "stat", ret);
+	*ret = t->stat;
+	return 0;
 }
 
 /*
@@ -186,6 +195,7 @@ static int add_thread(struct task *t, pid_t tid)
 		return -ENOMEM;
 	th->tid = tid;
 	th->task = t;
+	th->status_fd = -1;
 	return 0;
 }
 
@@ -205,6 +215,16 @@ static bool is_kernel_worker(int dir, const char *tid)
 	snprintf(path, sizeof(path), "%.10s/stat", tid);
 	return stat_read(dir, path, &st) == 0 &&
 	       st.field[STAT_FLAGS] & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
+void thread_done(struct thread *th)
+{
+	script_done(&th->script);
+	free(th->status);
+	closep(&th->status_fd);
+	for (size_t i = 0; th->asks && i <= dump_naspects; i++)
+		free(th->asks[i].peeked);
+	free(th->asks);
 }
 
 int task_find_threads(struct task *t)
@@ -366,11 +386,8 @@ int task_open_mem(struct task *t)
 
 void task_done(struct task *t)
 {
-	array_each (th, &t->threads) {
-		script_done(&th->script);
-		free(th->status);
-		free(th->asks);
-	}
+	array_each (th, &t->threads)
+		thread_done(th);
 	array_done(&t->threads);
 	vmas_done(t);
 	array_done(&t->fds);

@@ -13,6 +13,9 @@ int task_add(struct dump *d, pid_t pid, size_t parent);
 /* What stat says of it by now. -ESRCH: it is gone. */
 int task_refresh(struct task *t);
 
+/* Of a frozen one: what stat says of it, or of a live thread if its leader has exited. */
+int task_stat(const struct task *t, struct proc_stat *ret);
+
 /*
  * Once threads are known: of a task whose leader has exited alone, look at a
  * live thread from here on, wherever that shows more. -ESRCH: it has ended.
@@ -51,7 +54,12 @@ int task_find_syscall(struct task *t);
 /* Open t->mem, unless it is. 0 or -errno, explained. */
 int task_open_mem(struct task *t);
 
+/* Make it ready to be read, by best effort; read it, which may be done again. -errno. */
+void status_open(struct thread *th);
+int status_read(struct thread *th);
+
 /* Forget one, all its descriptors closed. */
+void thread_done(struct thread *th);
 void task_done(struct task *t);
 
 /* Forget all tasks; nothing of theirs may be stopped any more. */

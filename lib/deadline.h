@@ -10,6 +10,9 @@
 /* CLOCK_MONOTONIC in ns. */
 uint64_t clock_ns(void);
 
+/* CPU time of this process, all its threads, in ns: what a busy machine does not change. */
+uint64_t cpu_ns(void);
+
 /*
  * SIGINT, SIGTERM and SIGHUP (unless ignored) become a deadline that has passed; the
  * second one ends the process. Undone by interrupts_let().

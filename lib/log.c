@@ -3,6 +3,7 @@
 #include "lib/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ static enum log_level log_level = LOG_WARN;
 static FILE *log_out;
 static char *failure;
 static ARRAY(const char *) losses;
+static pthread_mutex_t losses_lock = PTHREAD_MUTEX_INITIALIZER;
 static ARRAY(struct log_fact) facts;
 
 void log_setup(enum log_level level, FILE *out)
@@ -119,11 +121,13 @@ void log_loss(const char *file, const char *format, ...)
 	if (vasprintf(&text, format, ap) < 0)
 		text = NULL;
 	va_end(ap);
+	pthread_mutex_lock(&losses_lock);
 	slot = text ? array_add(&losses) : NULL;
 	if (slot)
 		*slot = text;
 	else
 		free(text);
+	pthread_mutex_unlock(&losses_lock);
 }
 
 const char *log_failure(void)

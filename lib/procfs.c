@@ -248,13 +248,13 @@ const char *key_value(const char *text, const char *key, size_t *ret_len)
 {
 	size_t len = strlen(key);
 
-	for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
+	for (; *text; text = strchrnul(text, '\n'), text += *text == '\n') {
 		const char *value = text + len + 1, *end;
 
-		if (strncmp(text, key, len) != 0 || text[len] != ':')
+		if (*text != *key || strncmp(text, key, len) != 0 || text[len] != ':')
 			continue;
 		value += strspn(value, " \t");
-		end = value + strcspn(value, "\n");
+		end = strchrnul(value, '\n');
 		while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
 			end--;
 		*ret_len = (size_t)(end - value);

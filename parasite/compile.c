@@ -95,6 +95,14 @@ int script_finish(struct script *s, uint64_t shared, uint32_t signal, const void
 	return 0;
 }
 
+void script_amend(struct script *s, uint32_t signal, const void *leave, size_t leave_size)
+{
+	struct script_head *head = script_at(s, s->head);
+
+	head->signal = signal;
+	memcpy(script_at(s, head->leave), leave, leave_size);
+}
+
 /* Its ops as the task left them. */
 static const struct op *script_answers(const struct script *s)
 {

@@ -67,6 +67,9 @@ int script_head(struct script *s);
 int script_finish(struct script *s, uint64_t shared, uint32_t signal, const void *leave,
                   size_t leave_size);
 
+/* Once finished and not copied yet: another signal, another leave block of the same size. */
+void script_amend(struct script *s, uint32_t signal, const void *leave, size_t leave_size);
+
 /* After the run: the result of op INDEX, how far it came, 0 or the unexpected result. */
 int64_t script_result(const struct script *s, size_t index);
 size_t script_progress(const struct script *s);

@@ -27,6 +27,12 @@ load lib/points
 	points KILL
 }
 
+@test "killed at any call of one of its hands, forty threads sleep on" {
+	FAULT_STEP=$((FAULT_STEP * 32))
+	victim=(fault/steady sleep 40)
+	points KILL
+}
+
 @test "killed at any call, a tree runs on" {
 	victim=(fault/family)
 	points KILL

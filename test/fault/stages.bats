@@ -37,8 +37,8 @@ fail_dump() {
 	fail_dump fault/steady handle
 }
 
-@test "a dump that fails after any stage leaves twenty threads as they were" {
-	fail_dump fault/steady mix 20
+@test "a dump that fails after any stage leaves forty threads as they were" {
+	fail_dump fault/steady mix 40
 }
 
 @test "a dump that fails after any stage leaves a stopped program stopped" {

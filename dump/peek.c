@@ -1,0 +1,78 @@
+/*
+ * What only the tracer of a thread sees, kept until there is time to write it:
+ * while the target stands still, nothing is done that can be done later.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+
+#include "dump/dump.h"
+#include "lib/log.h"
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
+/* kernel/rseq.c; a kernel without it has no registrations. */
+static void peek_rseq(const struct thread *th, struct thread_peeked *seen)
+{
+	struct {
+		uint64_t area;
+		uint32_t size, signature, flags, pad;
+	} conf = {};
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(conf), &conf) < 0)
+		return;
+	seen->rseq = conf.area;
+	seen->rseq_size = conf.size;
+	seen->rseq_sig = conf.signature;
+	seen->rseq_flags = conf.flags;
+}
+
+/* Its size without the zeros at the end: most of it is, as a rule. */
+static size_t used(const unsigned char *data, size_t n)
+{
+	uint64_t word = 0;
+
+	for (; n >= sizeof(word); n -= sizeof(word)) {
+		memcpy(&word, data + n - sizeof(word), sizeof(word));
+		if (word)
+			break;
+	}
+	while (n > 0 && !data[n - 1])
+		n--;
+	return n;
+}
+
+static int peek_own(const struct thread *th, struct ask *ask)
+{
+	unsigned char xstate[ARCH_XSTATE_MAX];
+	ssize_t n = arch_xstate_get(th->tid, xstate, sizeof(xstate));
+	struct thread_peeked *seen;
+
+	if (n < 0)
+		return fail((int)n, "%s: thread %d: read the extended state", task_name(th->task),
+		            th->tid);
+	n = (ssize_t)used(xstate, (size_t)n);
+	seen = calloc(1, sizeof(*seen) + (size_t)n);
+	if (!seen)
+		return -ENOMEM;
+	seen->size = (size_t)n;
+	memcpy(seen->xstate, xstate, (size_t)n);
+	peek_rseq(th, seen);
+	ask->peeked = seen;
+	return 0;
+}
+
+int peek_thread(struct dump *d, struct thread *th)
+{
+	int r = peek_own(th, &th->asks[dump_naspects]);
+
+	for (size_t i = 0; r == 0 && i < dump_naspects; i++) {
+		const struct dump_aspect *aspect = dump_aspects[i].aspect;
+
+		if (aspect->peek)
+			r = aspect->peek(d, th, &th->asks[i]);
+	}
+	return r;
+}

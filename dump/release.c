@@ -1,0 +1,147 @@
+/*
+ * The tree runs on, is left stopped, or is killed; whatever was done to it is
+ * undone before, on every way out.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dump/dump.h"
+#include "dump/guard.h"
+#include "dump/threads.h"
+#include "lib/deadline.h"
+#include "lib/log.h"
+
+static int release_thread(struct dump *d, struct thread *th)
+{
+	int r = tracee_release(&th->tracee);
+
+	if (r < 0 && r != -ESRCH)
+		fail(r, "%s: let thread %d run on", task_name(th->task), th->tid);
+	th->released = r;
+	return 0;
+}
+
+/* All of them, whatever happens to one. */
+static int release_all(struct dump *d)
+{
+	int first = 0;
+
+	/* Sent before the detach, so that it does not run a single instruction. */
+	array_each (t, &d->tasks)
+		if (d->opt->leave_stopped)
+			syscall(SYS_kill, t->pid, SIGSTOP);
+	threads_each(d, release_thread);
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads)
+			if (first == 0 && th->released != -ESRCH)
+				first = th->released;
+	return first;
+}
+
+static int kill_task(const struct task *t)
+{
+	if (kill(t->pid, SIGKILL) < 0 && errno != ESRCH)
+		return fail(-errno, "%s: kill it", task_name(t));
+	return 0;
+}
+
+/* Its parent must learn of the death, so the tracer takes the news first. */
+static void reap_task(struct task *t)
+{
+	for (size_t i = t->threads.n; i-- > 0;) {
+		struct tracee *tracee = &t->threads.v[i].tracee;
+
+		while (tracee->seized && waitpid(tracee->tid, NULL, __WALL) < 0 && errno == EINTR)
+			continue;
+		tracee->seized = false;
+	}
+}
+
+static void unfrozen(struct dump *d)
+{
+	d->frozen = false;
+	d->released_at = clock_ns();
+	d->frozen_cpu = cpu_ns() - d->frozen_cpu;
+}
+
+int resume_tree(struct dump *d)
+{
+	int r;
+
+	if (!d->opt->leave_running)
+		return 0;
+	dump_kinds_release(d, false);
+	r = release_all(d);
+	unfrozen(d);
+	return r;
+}
+
+int end_tree(struct dump *d)
+{
+	int first = 0;
+
+	if (!d->frozen)
+		return 0;
+	first = d->opt->leave_stopped ? 0 : dump_kinds_end(d);
+	if (first < 0)
+		return first;
+	if (d->opt->leave_stopped) {
+		dump_kinds_release(d, false);
+		first = release_all(d);
+	}
+	array_each (t, &d->tasks) {
+		int r = d->opt->leave_stopped ? 0 : kill_task(t);
+
+		if (first == 0)
+			first = r;
+	}
+	unfrozen(d); /* what is left is dying */
+	array_each (t, &d->tasks)
+		if (!d->opt->leave_stopped)
+			reap_task(t);
+	dump_kinds_release(d, !d->opt->leave_stopped);
+	return first;
+}
+
+/* No thread runs in the arena any more, but for the host, which unmaps it. */
+static int leave_arena(struct dump *d, struct thread *th)
+{
+	struct tracee *tracee = &th->tracee;
+	int r = 0;
+
+	if (tracee->stopped)
+		r = tracee == mm_of(th->task)->parasite.host ? tracee_halt(tracee)
+		                                             : tracee_put_back(tracee);
+	if (r < 0 && r != -ESRCH)
+		warn("%s: thread %d does not leave the arena", task_name(th->task), th->tid);
+	return 0;
+}
+
+static int release_quietly(struct dump *d, struct thread *th)
+{
+	tracee_release(&th->tracee);
+	return 0;
+}
+
+void unfreeze_tree(struct dump *d)
+{
+	if (!d->frozen)
+		return;
+	interrupts_forgive(d->opt->timeout_ms);
+	/* All who share an address space, before the arena goes. */
+	threads_each(d, leave_arena);
+	array_each (t, &d->tasks) {
+		if (parasite_cure(&t->parasite) < 0)
+			warn("%s: cannot unmap the arena, %zu KiB; the guard will try again",
+			     task_name(t), t->arena.size / 1024);
+		else
+			guard_forget(d, t);
+	}
+	dump_kinds_release(d, false);
+	threads_each(d, release_quietly);
+	deadline_arm(0);
+	unfrozen(d);
+}

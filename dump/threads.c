@@ -1,0 +1,113 @@
+#include "dump/threads.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "dump/task.h"
+#include "lib/hands.h"
+#include "lib/log.h"
+
+#define SHARE     16 /* threads for which a hand pays */
+#define HANDS_MAX 8
+#define PER_CPU   2 /* one waits while the other works */
+
+static unsigned hands_wanted(size_t threads)
+{
+	size_t want = threads / SHARE, cpus;
+
+	if (want < 2)
+		return 1;
+	cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+	if (cpus < 2)
+		return 1;
+	want = want < cpus * PER_CPU ? want : cpus * PER_CPU;
+	return (unsigned)(want < HANDS_MAX ? want : HANDS_MAX);
+}
+
+/* Descriptors may be opened while there are as many again: to open one takes as long as to read it. */
+static int open_statuses(void *arg, unsigned hand)
+{
+	struct dump *d = arg;
+	struct rlimit limit;
+	rlim_t left;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	left = limit.rlim_cur / 2 / hands_count(d->hands);
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads)
+			if (th->hand == hand && th != t->threads.v && left && left--)
+				status_open(th);
+	return 0;
+}
+
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int threads_deal(struct dump *d)
+{
+	size_t others = 0, next = 0;
+	unsigned n;
+
+	array_each (t, &d->tasks)
+		others += t->threads.n ? t->threads.n - 1 : 0;
+	n = hands_wanted(others);
+	if (n == 1 || hands_begin(n, &d->hands) < 0)
+		return 0; /* alone, it takes longer */
+	array_each (t, &d->tasks)
+		for (size_t i = 1; i < t->threads.n; i++)
+			t->threads.v[i].hand = (unsigned)(next++ * n / others);
+	raise_limit();
+	return hands_all(d->hands, open_statuses, d);
+}
+
+int threads_of(struct dump *d, unsigned hand, int (*fn)(struct dump *d, struct thread *th))
+{
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads) {
+			int r = th->hand == hand && !th->exited ? fn(d, th) : 0;
+
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
+int threads_back(struct dump *d, unsigned hand, int (*fn)(struct dump *d, struct thread *th))
+{
+	for (size_t at = d->tasks.n; at-- > 0;)
+		for (size_t i = d->tasks.v[at].threads.n; i-- > 0;) {
+			struct thread *th = &d->tasks.v[at].threads.v[i];
+			int r = th->hand == hand && !th->exited ? fn(d, th) : 0;
+
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
+struct work {
+	struct dump *d;
+	int (*fn)(struct dump *d, struct thread *th);
+};
+
+static int work(void *arg, unsigned hand)
+{
+	const struct work *w = arg;
+
+	return threads_of(w->d, hand, w->fn);
+}
+
+int threads_each(struct dump *d, int (*fn)(struct dump *d, struct thread *th))
+{
+	struct work w = { d, fn };
+
+	return hands_all(d->hands, work, &w);
+}
