@@ -1,7 +1,8 @@
 /*
  * What a dump and a restore of nearly nothing cost, and how it grows: an idle
  * process, threads, mappings. Time of crtool as a whole process, as a shell
- * sees it, and the time that the target stood still (--json, frozen_us); medians.
+ * sees it, and the time that the target stood still in a dump with -R (--json, frozen_us);
+ * medians.
  *
  * The goals are those of an idle machine; the ratio column compares with the
  * cost of starting crtool at all (crtool version), measured in the same run.
@@ -78,16 +79,22 @@ static double median(double *v, int n)
 
 static pid_t target;
 
-/* Nothing stays behind, whatever failed. */
-static void clean(void)
+static void remove_images(void)
 {
 	char command[256];
 
-	if (target > 0)
-		kill(target, SIGKILL);
-	snprintf(command, sizeof(command), "rm -rf %s %s", images, out);
+	snprintf(command, sizeof(command), "rm -rf %s", images);
 	if (system(command))
 		fprintf(stderr, "bench: %s stays behind\n", images);
+}
+
+/* Nothing stays behind, whatever failed. */
+static void clean(void)
+{
+	if (target > 0)
+		kill(target, SIGKILL);
+	unlink(out);
+	remove_images();
 }
 
 /* ---- targets ---- */
@@ -156,23 +163,24 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 {
 	double dump[ROUNDS_MAX], frozen[ROUNDS_MAX], restore[ROUNDS_MAX];
 	pid_t pid = target = start(threads, mappings);
-	char number[16], command[128];
+	char number[16];
 
 	snprintf(number, sizeof(number), "%d", pid);
-	snprintf(command, sizeof(command), "rm -rf %s", images);
 	for (int i = 0; i < rounds; i++) {
-		const char *const save[] = { crtool, "dump", "--json", "-t",
-			                     number, "-D",   images,   NULL };
+		const char *const look[] = { crtool, "dump", "-R",   "--json", "-t",
+			                     number, "-D",   images, NULL };
+		const char *const save[] = { crtool, "dump", "-t", number, "-D", images, NULL };
 		const char *const back[] = {
 			crtool, "restore", "--json", "-d", "-D", images, NULL
 		};
 
-		dump[i] = run(save);
+		run(look);
 		frozen[i] = fact("\"frozen_us\"");
+		remove_images();
+		dump[i] = run(save);
 		waitpid(pid, NULL, WNOHANG);
 		restore[i] = run(back);
-		if (system(command))
-			exit(1);
+		remove_images();
 	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
