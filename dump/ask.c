@@ -38,6 +38,20 @@ static int check_door_is_free(struct task *t)
 	return 0;
 }
 
+/* Once for all threads, some of which are asked before the freeze. */
+static uint64_t concerns(struct task *t)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < dump_naspects; i++) {
+		const struct dump_aspect *aspect = dump_aspects[i].aspect;
+
+		if (!aspect->concerns || aspect->concerns(t))
+			all |= UINT64_C(1) << i;
+	}
+	return all;
+}
+
 static int ask_thread(struct dump *d, struct thread *th)
 {
 	struct script *s = &th->script;
@@ -52,7 +66,7 @@ static int ask_thread(struct dump *d, struct thread *th)
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
 		r = 0;
-		if (d->opt->memory_only || !aspect_concerns(aspect, th))
+		if (d->opt->memory_only || !aspect_concerns(i, th))
 			continue;
 		s->room = dump_aspects[i].name;
 		th->asks[i].first = s->ops.n;
@@ -135,6 +149,7 @@ static int prepare_task(struct dump *d, struct task *t)
 	uint64_t base = t->threads.n > 1 ? vmas_gap(t, size) : 0;
 	int r = base ? arena_init(&t->arena, base, size) : 0;
 
+	t->concerned = concerns(t);
 	for (size_t i = 1; base && r == 0 && i < t->threads.n; i++) {
 		r = ask_thread(d, &t->threads.v[i]);
 		if (r == 0)
@@ -206,11 +221,13 @@ static int check_filters(const struct thread *th)
 
 static int build_scripts(struct dump *d, struct task *t)
 {
+	uint64_t concerned = concerns(t);
 	uint32_t signal = 0;
 	int r = 0;
 
-	if (!is_prepared(t))
+	if (!is_prepared(t) || t->concerned != concerned)
 		forget_scripts(t);
+	t->concerned = concerned;
 	if (mm_of(t) == t)
 		r = make_arena(t);
 	if (r == 0)

@@ -137,7 +137,8 @@ struct fd_entry {
 
 /* The copy of a task's memory (dump/snapshot.h). */
 struct copy {
-	size_t op;            /* of the leader's script: forks it */
+	size_t op;            /* of the leader's script: forks it ... */
+	bool armed;           /* ... which has been started */
 	struct tracee tracee; /* tid 0: there is none */
 	int proc, mem;        /* of it */
 };
@@ -156,6 +157,7 @@ struct task {
 		*shares[TABLES]; /* share.c: whose record stands for each table; mostly itself */
 	size_t mm_users,
 		mm_threads; /* tasks that share its memory, if that is its own; their threads */
+	uint64_t concerned; /* by which aspects, a bit each (ask.c) */
 	bool headless;      /* its leader has exited, other threads live */
 	int proc;           /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
 	int home;           /* ... and this is /proc/PID, which shows only what is left; else -1 */
@@ -348,6 +350,8 @@ struct dump_aspect {
 	enum table table; /* state of a table that tasks may share: once per table */
 	/* Before the freeze, optional: refuse what cannot be saved. */
 	int (*look)(struct dump *d, struct task *t);
+	/* Optional: has T, by its mappings, anything that this is about? Else no thread is asked, nor taken from. */
+	bool (*concerns)(struct task *t);
 	/*
 	 * Optional: append calls; put where their answers go in *ret. For threads that are not
 	 * a leader that is done before the freeze: what is asked of them is always the same.
@@ -381,13 +385,15 @@ struct dump_aspect_entry {
 extern const struct dump_aspect_entry dump_aspects[];
 extern const size_t dump_naspects;
 
-/* Is it asked of TH? */
-static inline bool aspect_concerns(const struct dump_aspect *aspect, const struct thread *th)
+/* Is aspect I asked of TH? */
+static inline bool aspect_concerns(size_t i, const struct thread *th)
 {
+	const struct dump_aspect *aspect = dump_aspects[i].aspect;
 	const struct task *t = th->task;
 
-	return aspect->scope == SCOPE_THREAD ||
-	       (th == t->threads.v && t->shares[aspect->table] == t);
+	return t->concerned & UINT64_C(1) << i &&
+	       (aspect->scope == SCOPE_THREAD ||
+	        (th == t->threads.v && t->shares[aspect->table] == t));
 }
 
 /* Who has the arena of T and what maps it, once tables_find() has run; before, T itself. */

@@ -30,6 +30,7 @@ const struct dump_aspect_entry dump_aspects[] = {
 	{ 0, NULL, NULL },
 };
 
+_Static_assert(ARRAY_SIZE(dump_aspects) <= 65, "a bit of task.concerned for each");
 const size_t dump_naspects = ARRAY_SIZE(dump_aspects) - 1;
 
 const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind)

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "dump/snapshot.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -53,6 +54,8 @@ static int read_fail(const struct unit *u, const struct run *run, int r)
 	if (u->m)
 		return fail(r, "shared memory %u (%s): read %" PRIu64 " bytes at %" PRIx64,
 		            u->m->id, u->m->name, run->size, run->start);
+	if (u->task->copy.tracee.tid && u->mem == u->task->copy.mem)
+		return snapshot_fail(u->task, r);
 	return fail(r, "%s: read its memory at %" PRIx64 "-%" PRIx64, task_name(u->task),
 	            run->start, run->start + run->size);
 }

@@ -14,9 +14,9 @@
 
 #define NUMBERS 16 /* IO_RINGFD_REG_MAX of the kernel */
 
-static bool has_ring(const struct task *t)
+static bool has_ring(struct task *t)
 {
-	array_each (v, &t->vmas)
+	array_each (v, &mm_of(t)->vmas)
 		if (vma_class(v) == VMA_RING)
 			return true;
 	return false;
@@ -24,9 +24,6 @@ static bool has_ring(const struct task *t)
 
 static int ring_fd_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
-	ret->at = 0;
-	if (!has_ring(mm_of(th->task)))
-		return 0;
 	for (unsigned i = 0; i < NUMBERS; i++) {
 		size_t op = script_ask(s, SYS_io_uring_enter, i, 0, 0, IORING_ENTER_REGISTERED_RING,
 		                       0, 0);
@@ -34,7 +31,6 @@ static int ring_fd_ask(struct dump *d, struct thread *th, struct script *s, stru
 		if (i == 0)
 			ret->first = op;
 	}
-	ret->at = 1; /* it was asked */
 	return 0;
 }
 
@@ -70,7 +66,7 @@ static int ring_fd_take(struct dump *d, struct thread *th, const struct script *
 	uint32_t index[NUMBERS];
 	int r;
 
-	for (unsigned i = 0; ask->at && i < NUMBERS; i++)
+	for (unsigned i = 0; i < NUMBERS; i++)
 		if (script_result(s, ask->first + i) >= 0)
 			index[msg.n_index++] = i;
 	if (!msg.n_index)
@@ -82,6 +78,7 @@ static int ring_fd_take(struct dump *d, struct thread *th, const struct script *
 
 const struct dump_aspect dump_ring_fd = {
 	.scope = SCOPE_THREAD,
+	.concerns = has_ring,
 	.ask = ring_fd_ask,
 	.take = ring_fd_take,
 };

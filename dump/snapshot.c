@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "dump/guard.h"
 #include "dump/memory_map.h"
@@ -17,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
 
 #define REAP_MS 1000 /* for one thread to stand still for a moment */
 
@@ -66,6 +69,7 @@ int snapshot_arm(struct dump *d, struct thread *th)
 {
 	int r = makes_copy(d, th) ? guard_note_copy(d, th->task, 0) : 0;
 
+	th->task->copy.armed |= makes_copy(d, th);
 	return r < 0 || !makes_copy(d, th) ? r
 	                                   : tracee_set_options(&th->tracee, PTRACE_O_TRACECLONE);
 }
@@ -116,6 +120,22 @@ int snapshot_take(struct dump *d, struct task *t)
 bool snapshot_holds(const struct task *t, const struct vma *v)
 {
 	return t->copy.tracee.tid && !(v->flags & (VMF(dc) | VMF(wf) | VMF(dp) | VMF(ht)));
+}
+
+int snapshot_fail(const struct task *t, int r)
+{
+	pid_t pid = t->copy.tracee.tid;
+	siginfo_t info = {};
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+	    !info.si_pid)
+		return fail(r, "%s: read the copy of its memory, process %d", task_name(t), pid);
+	return fail(
+		-ECHILD,
+		"%s: the copy of its memory, process %d, %s %d before it was read; if memory is "
+		"short, a dump without --snapshot needs none",
+		task_name(t), pid, info.si_code == CLD_EXITED ? "exited with" : "died of signal",
+		info.si_status);
 }
 
 /* ---- the end of it ---- */
@@ -176,11 +196,43 @@ static int reap(pid_t owner, pid_t pid)
 	return r;
 }
 
+static bool is_traced_by_us(pid_t pid)
+{
+	auto_free char *status = NULL;
+	uint64_t tracer = 0;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return file_read(AT_FDCWD, path, &status) > 0 &&
+	       status_u64(status, "TracerPid", 10, &tracer) && (pid_t)tracer == getpid();
+}
+
+/* It was forked, but something failed before snapshot_take(): a child that is traced and no task. 0: none. */
+static pid_t find_copy(const struct dump *d, const struct task *t)
+{
+	auto_free char *list = NULL;
+	char path[48];
+
+	snprintf(path, sizeof(path), "task/%d/children", t->pid);
+	if (!t->copy.armed || file_read(t->proc, path, &list) < 0)
+		return 0;
+	for (char *at = list, *end; *at; at = end) {
+		pid_t pid = (pid_t)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		if (!task_find(d, pid) && is_traced_by_us(pid))
+			return pid;
+	}
+	return 0;
+}
+
 static void end_copy(struct dump *d, struct task *t)
 {
-	pid_t pid = t->copy.tracee.tid;
+	pid_t pid = t->copy.tracee.tid ? t->copy.tracee.tid : find_copy(d, t);
 	int r;
 
+	t->copy.armed = false;
 	if (!pid)
 		return;
 	t->copy.tracee.tid = 0;

@@ -30,6 +30,9 @@ int snapshot_take(struct dump *d, struct task *t);
 /* Is V read from the copy of T? */
 bool snapshot_holds(const struct task *t, const struct vma *v);
 
+/* Its memory could not be read, R: fail(), with what has become of the copy of T. */
+int snapshot_fail(const struct task *t, int r);
+
 /*
  * The copies end, and each is reaped by the process that it is of: one thread of that, which
  * must run, stops for a moment. Idempotent.

@@ -95,7 +95,7 @@ static int take_thread(struct dump *d, struct thread *th, bool late)
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++) {
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
-		if (aspect->late == late && aspect_concerns(aspect, th))
+		if (aspect->late == late && aspect_concerns(i, th))
 			r = aspect->take(d, th, &th->script, &th->asks[i]);
 	}
 	return r;

@@ -22,3 +22,31 @@ setup() {
 	victim=(fault/steady compute)
 	points '=ENOMEM'
 }
+
+# Kill the copy as soon as there is one. Fails when the dump was faster.
+kill_copy() {
+	local copy='' dumper to
+
+	to=$(images)
+	crtool dump -R --snapshot -t "$pid" -D "$to" >"$dir/said" 2>&1 &
+	dumper=$!
+	until [ "$copy" ]; do
+		read -r copy <"/proc/$pid/task/$pid/children" || kill -0 "$dumper" || break
+	done
+	sleep "$1"
+	[ -z "$copy" ] || kill -KILL "$copy" || true
+	! wait "$dumper"
+}
+
+@test "a copy that is killed is named, and the program goes on" {
+	park memory_large
+	for moment in 0 0.005 0.01 0.015; do
+		if kill_copy $moment; then
+			cat "$dir/said"
+			grep -q "copy.*, process [0-9]*" "$dir/said"
+		fi
+	done
+	kill_copy 0
+	running "$pid"
+	release
+}
