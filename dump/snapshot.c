@@ -18,6 +18,7 @@
 #include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
