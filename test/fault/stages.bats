@@ -51,7 +51,7 @@ fail_dump() {
 		says 1 "failed at the end of stage $stage, as asked" \
 			crtool dump -R -t "$pid" -D "$dir/to" --fail-at="$stage"
 		[ ! -e "$dir/to" ]
-		grep -q '^State:.T (stopped)' "/proc/$pid/status"
+		within 5 grep -q '^State:.T (stopped)' "/proc/$pid/status" # it stops by itself once it is let go
 	done
 	kill -CONT "$pid"
 	release
