@@ -11,6 +11,7 @@
 #include "dump/dump.h"
 #include "dump/guard.h"
 #include "dump/snapshot.h"
+#include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/threads.h"
 #include "dump/track.h"

@@ -18,6 +18,7 @@
 #include "dump/shmem.h"
 #include "dump/snapshot.h"
 #include "dump/cgroup.h"
+#include "dump/stages.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
 #include "dump/threads.h"

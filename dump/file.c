@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "dump/stages.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/file.pb-c.h"

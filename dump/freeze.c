@@ -16,6 +16,7 @@
 #include "dump/dump.h"
 #include "dump/guard.h"
 #include "dump/restart.h"
+#include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/threads.h"
 #include "dump/tracer.h"

@@ -11,6 +11,7 @@
 
 #include "dump/dump.h"
 #include "dump/share.h"
+#include "dump/stages.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"

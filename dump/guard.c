@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "dump/snapshot.h"
+#include "dump/stages.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"

@@ -13,6 +13,7 @@
 
 #include "dump/dump.h"
 #include "dump/share.h"
+#include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
 #include "lib/cleanup.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dump/dump.h"
+#include "dump/stages.h"
 #include "lib/log.h"
 #include "lib/netns.h"
 #include "proto/netns.pb-c.h"

@@ -17,6 +17,7 @@
 #include "dump/pages_copy.h"
 #include "dump/pages_scan.h"
 #include "dump/snapshot.h"
+#include "dump/stages.h"
 #include "dump/sysv.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"

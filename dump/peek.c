@@ -7,6 +7,7 @@
 #include <sys/ptrace.h>
 
 #include "dump/dump.h"
+#include "dump/stages.h"
 #include "lib/log.h"
 
 #ifndef PTRACE_GET_RSEQ_CONFIGURATION

@@ -10,6 +10,7 @@
 
 #include "dump/dump.h"
 #include "dump/guard.h"
+#include "dump/stages.h"
 #include "dump/threads.h"
 #include "lib/deadline.h"
 #include "lib/log.h"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/stages.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"

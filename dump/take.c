@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dump/dump.h"
+#include "dump/stages.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
