@@ -327,7 +327,8 @@ static int check_script(const struct task *t, const struct thread *th)
 		return fail(-EPROTO, "%s: thread %d: script ended in disorder", task_name(t),
 		            th->tid);
 	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
-	return fail(r ? r : -EPROTO, "%s: thread %d: %s: %s", task_name(t), th->tid,
+	/* Above 0: another answer than it must have. */
+	return fail(r < 0 ? r : -EPROTO, "%s: thread %d: %s: %s", task_name(t), th->tid,
 	            th->script.rooms.v[at], text);
 }
 
@@ -396,7 +397,8 @@ static int each(struct dump *d, int (*step)(struct dump *d, struct task *t))
 static int run_scripts(struct dump *d)
 {
 	static int (*const after[])(struct dump * d, struct task * t) = { collect, snapshot_take,
-		                                                          talk, track_ask, cure, check };
+		                                                          talk,    track_ask,
+		                                                          cure,    check };
 	int r = each(d, inject);
 
 	if (r == 0)

@@ -103,9 +103,9 @@ static const struct stage {
 /* Is it no matter of a pre-dump? */
 static bool is_left_out(const struct dump *d, const struct stage *s)
 {
-	return d->opt->memory_only && (s->run == dump_kinds_hold || s->run == take_answers ||
-	                               s->run == dump_files || s->run == dump_pages ||
-	                               s->run == store_pages || s->run == take_late);
+	return d->opt->memory_only &&
+	       (s->run == dump_kinds_hold || s->run == take_answers || s->run == dump_files ||
+	        s->run == dump_pages || s->run == store_pages || s->run == take_late);
 }
 
 /* A typing error in a test must not pass for a success. */
@@ -142,9 +142,12 @@ static void take_death(struct tracee *t)
 }
 
 /* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
+/* While the tree still runs, its processes come and go: only that the root is gone explains anything. */
 static const struct task *find_dead(struct dump *d)
 {
-	array_each (t, &d->tasks) {
+	size_t n = d->frozen || !d->tasks.n ? d->tasks.n : 1;
+
+	for (struct task *t = d->tasks.v; t < d->tasks.v + n; t++) {
 		/* A leader ends when its tracer has taken the news of all other threads. */
 		for (size_t i = 1; i < t->threads.n; i++)
 			take_death(&t->threads.v[i].tracee);

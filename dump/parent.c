@@ -43,8 +43,10 @@ static int note_parent(struct dump *d, const char *dir)
 	for (const struct images *im = d->parent; im; im = im->parent)
 		depth++;
 	if (depth > CHAIN_MAX + 1)
-		return fail(-ENOTSUP, "%s: is an increment of %u others; fold them (crtool squash)",
-		            dir, CHAIN_MAX);
+		return fail(
+			-ENOTSUP,
+			"%s: is an increment of %u others; begin anew, without --prev-images-dir",
+			dir, CHAIN_MAX);
 	img__manifest__parent__init(&d->parent_msg);
 	d->parent_path = relative_path(own, other);
 	if (!d->parent_path)

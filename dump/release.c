@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dump/dump.h"
@@ -14,6 +15,9 @@
 #include "dump/threads.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
+
+#define STRANGER_MS 1000 /* it makes some twenty system calls */
 
 static int release_thread(struct dump *d, struct thread *th)
 {
@@ -121,6 +125,36 @@ static int leave_arena(struct dump *d, struct thread *th)
 	return 0;
 }
 
+/*
+ * A thread that a script has made (landlock.c) is traced by nobody. It ends by itself, soon,
+ * and until then it runs in the arena. Those of the program itself are all known.
+ */
+static bool has_stranger(struct task *t)
+{
+	struct proc_stat st;
+	uint64_t known = t->headless;
+
+	if (!mm_of(t)->parasite.host)
+		return false;
+	array_each (th, &t->threads)
+		known += !th->exited;
+	return stat_read(t->proc, "stat", &st) == 0 && st.field[STAT_NUM_THREADS] > known;
+}
+
+static bool await_strangers(struct dump *d)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int tries = STRANGER_MS;
+
+	array_each (t, &d->tasks)
+		while (has_stranger(t)) {
+			if (tries-- == 0)
+				return false;
+			nanosleep(&moment, NULL);
+		}
+	return true;
+}
+
 static int release_quietly(struct dump *d, struct thread *th)
 {
 	tracee_release(&th->tracee);
@@ -129,13 +163,16 @@ static int release_quietly(struct dump *d, struct thread *th)
 
 void unfreeze_tree(struct dump *d)
 {
+	bool alone;
+
 	if (!d->frozen)
 		return;
 	interrupts_forgive(d->opt->timeout_ms);
 	/* All who share an address space, before the arena goes. */
 	threads_each(d, leave_arena);
+	alone = await_strangers(d);
 	array_each (t, &d->tasks) {
-		if (parasite_cure(&t->parasite) < 0)
+		if (!alone || parasite_cure(&t->parasite) < 0)
 			warn("%s: cannot unmap the arena, %zu KiB; the guard will try again",
 			     task_name(t), t->arena.size / 1024);
 		else

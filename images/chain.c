@@ -192,8 +192,8 @@ int chain_load(struct images *im, const struct access *a)
 	for (unsigned depth = 1; r == 0 && last->manifest->parent; depth++) {
 		if (depth > CHAIN_MAX)
 			return fail(-EBADMSG,
-			            "checkpoint %s: is an increment of more than %u others; fold "
-			            "them (crtool squash)",
+			            "checkpoint %s: is an increment of more than %u others; no "
+			            "dump makes such a chain",
 			            im->dir, CHAIN_MAX);
 		r = parent_load(im, last, a);
 		last = last->parent;

@@ -44,7 +44,7 @@ many_times() {
 
 @test "xargs -P: many short processes" {
 	begin() {
-		start bash -c 'seq 1 600 | xargs -P 4 -n 1 sh -c "echo \$((\$1 * \$1)); sleep 0.01" -'
+		start bash -c 'seq 1 2000 | xargs -P 4 -n 1 sh -c "echo \$((\$1 * \$1)); sleep 0.01" -'
 		within 20 lines out 40
 	}
 	results() {

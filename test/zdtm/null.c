@@ -21,14 +21,14 @@ static void add(int ep, int fd)
 /* "null" or "close": what became of the sockets. */
 int main(int argc, char **argv)
 {
-	int ep = epoll_create1(0), vsock = socket(AF_VSOCK, SOCK_STREAM, 0);
-	int again = dup(vsock), event = eventfd(1, 0);
+	int ep = epoll_create1(0), xdp = socket(AF_XDP, SOCK_RAW, 0);
+	int again = dup(xdp), event = eventfd(1, 0);
 	struct epoll_event ev[2];
 	struct stat st;
 	bool null = argc > 1 && !strcmp(argv[1], "null");
 
-	check(ep >= 0 && vsock >= 0 && again >= 0 && event >= 0);
-	add(ep, vsock);
+	check(ep >= 0 && xdp >= 0 && again >= 0 && event >= 0);
+	add(ep, xdp);
 	add(ep, event);
 	fcntl(again, F_SETFD, FD_CLOEXEC);
 
@@ -36,12 +36,12 @@ int main(int argc, char **argv)
 
 	check(epoll_wait(ep, ev, 2, 0) == 1 && ev[0].data.fd == event);
 	if (!null) {
-		check(fcntl(vsock, F_GETFD) < 0 && errno == EBADF);
+		check(fcntl(xdp, F_GETFD) < 0 && errno == EBADF);
 		check(fcntl(again, F_GETFD) < 0 && errno == EBADF);
 		return zdtm_pass();
 	}
-	check(fstat(vsock, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
+	check(fstat(xdp, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
 	check(fcntl(again, F_GETFD) == FD_CLOEXEC);
-	check((fcntl(vsock, F_GETFL) & O_ACCMODE) == O_RDWR && write(again, "x", 1) == 1);
+	check((fcntl(xdp, F_GETFL) & O_ACCMODE) == O_RDWR && write(again, "x", 1) == 1);
 	return zdtm_pass();
 }
