@@ -41,6 +41,8 @@ int chain_check(const struct images *im)
 	if (p && (m->id.len != CHAIN_ID || p->id.len != CHAIN_ID || !*p->path ||
 	          strlen(p->path) >= PATH_MAX))
 		return field_fail(im, "impossible parent");
+	if (m->folded && (p || m->folded > m->n_files - 1))
+		return field_fail(im, "impossible number of folded files");
 	return 0;
 }
 
@@ -162,10 +164,11 @@ static int join_records(struct images *im)
 {
 	size_t n;
 	const struct record *rec = images_kind(im, KIND_pages, &n);
+	size_t own = (im->parent ? im->own_pages : im->npages) - im->manifest->folded;
 
 	for (size_t i = 0; i < n; i++) {
 		Img__Pages *msg = (Img__Pages *)rec[i].msg;
-		size_t limit = msg->parent ? im->npages - im->own_pages : im->own_pages;
+		size_t limit = msg->parent ? im->npages - own : own;
 
 		if (msg->file >= limit)
 			return fail(-EBADMSG,
@@ -173,7 +176,7 @@ static int join_records(struct images *im)
 			            ": page file %" PRIu32 " of %zu; " DAMAGED,
 			            im->dir, rec[i].offset, msg->file, limit);
 		if (msg->parent)
-			msg->file += (uint32_t)im->own_pages;
+			msg->file += (uint32_t)own;
 		msg->parent = false;
 	}
 	return 0;
@@ -198,8 +201,8 @@ int chain_load(struct images *im, const struct access *a)
 		r = parent_load(im, last, a);
 		last = last->parent;
 	}
-	if (r < 0 || !im->parent)
+	if (r < 0 || (!im->parent && !im->manifest->folded))
 		return r;
-	r = join_files(im);
+	r = im->parent ? join_files(im) : 0;
 	return r < 0 ? r : join_records(im);
 }

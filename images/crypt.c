@@ -10,13 +10,23 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "images/format.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-static void check_of(const struct image_keys *keys, const struct crypt_header *h, uint8_t *key,
-                     int *ret)
+static int derive(const struct image_keys *keys, const struct crypt_header *h, const char *info,
+                  uint8_t key[CRYPTO_KEY])
 {
-	*ret = crypto_derive(keys->crypto, keys->crypt, h, CRYPT_SALT, "crtool key check", key);
+	struct crypt_header salt = *h;
+
+	salt.edition = 0;
+	return crypto_derive(keys->crypto, keys->crypt, &salt, CRYPT_SALT, info, key);
+}
+
+static int check_of(const struct image_keys *keys, const struct crypt_header *h,
+                    uint8_t key[CRYPTO_KEY])
+{
+	return derive(keys, h, "crtool key check", key);
 }
 
 int crypt_header_new(const struct image_keys *keys, struct crypt_header *ret)
@@ -31,17 +41,26 @@ int crypt_header_new(const struct image_keys *keys, struct crypt_header *ret)
 	};
 	if (getrandom(ret->random, sizeof(ret->random), 0) != sizeof(ret->random))
 		return -EIO;
-	check_of(keys, ret, check, &r);
+	r = check_of(keys, ret, check);
 	memcpy(ret->check, check, sizeof(ret->check));
 	return r;
+}
+
+int crypt_header_again(struct crypt_header *h)
+{
+	uint16_t before = h->edition;
+
+	while (!h->edition || h->edition == before)
+		if (getrandom(&h->edition, sizeof(h->edition), 0) != sizeof(h->edition))
+			return -EIO;
+	return 0;
 }
 
 int crypt_key_check(const struct image_keys *keys, const struct crypt_header *h)
 {
 	uint8_t check[CRYPTO_KEY];
-	int r;
+	int r = check_of(keys, h, check);
 
-	check_of(keys, h, check, &r);
 	if (r == 0 && memcmp(check, h->check, sizeof(h->check)) != 0)
 		return -EBADMSG;
 	return r;
@@ -54,8 +73,11 @@ struct aead *crypt_aead(const struct image_keys *keys, const struct crypt_header
 	struct aead *aead = NULL;
 	char info[64];
 
-	snprintf(info, sizeof(info), "crtool file %s", name);
-	if (crypto_derive(keys->crypto, keys->crypt, h, CRYPT_SALT, info, key) == 0)
+	if (h->edition && !strcmp(name, MANIFEST_FILE))
+		snprintf(info, sizeof(info), "crtool file %s %u", name, h->edition);
+	else
+		snprintf(info, sizeof(info), "crtool file %s", name);
+	if (derive(keys, h, info, key) == 0)
 		aead = aead_new(keys->crypto, key);
 	crypto_wipe(key, sizeof(key));
 	return aead;

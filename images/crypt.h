@@ -19,11 +19,12 @@
 #define CRYPT_VERSION 1
 #define CRYPT_AES_GCM 1
 
-/* manifest.img starts with this; the chunks follow. All but CHECK is the salt of all keys. */
+/* manifest.img starts with this; the chunks follow. All but EDITION and CHECK is the salt of all keys. */
 struct crypt_header {
 	char magic[8];
 	uint32_t version;
-	uint32_t cipher;
+	uint16_t cipher;
+	uint16_t edition; /* of the manifest: 0, or a random number of one that took its place */
 	uint8_t random[32];
 	uint8_t check[16]; /* derived from the key: a wrong one is known as such */
 };
@@ -31,6 +32,9 @@ struct crypt_header {
 
 /* The header of a new checkpoint. -errno. */
 int crypt_header_new(const struct image_keys *keys, struct crypt_header *ret);
+
+/* That of a manifest that takes the place of the one with H: it gets a key of its own. -errno. */
+int crypt_header_again(struct crypt_header *h);
 
 /* Is it the key of this checkpoint? 0, or -errno; -EBADMSG: no. */
 int crypt_key_check(const struct image_keys *keys, const struct crypt_header *h);

@@ -15,6 +15,7 @@
 #define MANIFEST_FILE  "manifest.img"
 #define MANIFEST_TMP   "manifest.img.tmp"
 #define SIGNATURE_FILE "manifest.sig"
+#define SIGNATURE_TMP  "manifest.sig.tmp"
 #define PAGES_FILE     "pages-%u.img" /* its index */
 #define FILE_NAME_MAX  32             /* of all of these, with the NUL */
 

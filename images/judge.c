@@ -17,20 +17,21 @@
 static int signature_verify(const struct images *im, const struct access *a,
                             const struct bytes *data, const struct bytes *signature)
 {
-	int r;
+	int r = -EBADMSG;
 
 	if (!signature->data)
 		return fail(-EBADMSG,
 		            "checkpoint %s: " SIGNATURE_FILE
 		            " is missing; it was not signed (dump --sign), or not copied",
 		            im->dir);
-	if (signature->size != CRYPTO_SIGNATURE)
+	if (signature->size != CRYPTO_SIGNATURE && signature->size != 2 * CRYPTO_SIGNATURE)
 		return fail(-EBADMSG,
 		            "checkpoint %s: " SIGNATURE_FILE ": %" PRIu64
 		            " bytes instead of %u; " DAMAGED,
 		            im->dir, signature->size, CRYPTO_SIGNATURE);
-	r = crypto_verify(a->keys->crypto, a->keys->verify, data->data, data->size,
-	                  signature->data);
+	for (uint64_t at = 0; r == -EBADMSG && at < signature->size; at += CRYPTO_SIGNATURE)
+		r = crypto_verify(a->keys->crypto, a->keys->verify, data->data, data->size,
+		                  signature->data + at);
 	if (r == -EBADMSG)
 		return fail(r,
 		            "checkpoint %s: " SIGNATURE_FILE

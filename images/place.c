@@ -39,7 +39,7 @@ static bool is_leftover(const char *name)
 	int len = 0;
 
 	return !strcmp(name, STATE_FILE) || !strcmp(name, MANIFEST_TMP) ||
-	       !strcmp(name, SIGNATURE_FILE) ||
+	       !strcmp(name, SIGNATURE_FILE) || !strcmp(name, SIGNATURE_TMP) ||
 	       (sscanf(name, PAGES_FILE "%n", &n, &len) == 1 && len && !name[len]);
 }
 
@@ -66,6 +66,13 @@ static int remove_leftovers(int dirfd, DIR *dir)
 		if (is_leftover(entry->d_name) && unlinkat(dirfd, entry->d_name, 0) < 0)
 			return place_fail(dirfd, -errno, entry->d_name, "remove what was left");
 	return 0;
+}
+
+int place_hold(int dirfd, int *ret_lock)
+{
+	bool locked;
+
+	return place_lock(dirfd, ret_lock, &locked);
 }
 
 int place_take(int dirfd, int *ret_lock)

@@ -10,3 +10,6 @@ int place_fail(int dirfd, int r, const char *file, const char *what);
  * -EEXIST: a checkpoint is there; -ENOTEMPTY: anything else is; -EBUSY: another writer.
  */
 int place_take(int dirfd, int *ret_lock);
+
+/* The same of one that has a checkpoint, which is to be changed. */
+int place_hold(int dirfd, int *ret_lock);

@@ -226,7 +226,7 @@ int images_read(const char *dir, enum pages_use use, const struct image_keys *ke
 	if (r < 0)
 		return r;
 	r = images_load(im, &a, true);
-	if (r == 0 && use != PAGES_LEFT)
+	if (r == 0 && (use != PAGES_LEFT || im->manifest->folded))
 		r = chain_load(im, &a);
 	if (r < 0) {
 		images_free(im);

@@ -122,6 +122,58 @@ TEST(pages_of_a_parent_without_so_many_files_are_refused)
 	top_free();
 }
 
+/* NAME, of one page file of its own and FOLDED others, with a record of FILE of these. */
+static int read_folded(uint32_t folded, uint32_t file, bool parent)
+{
+	uint8_t own[CHAIN_ID] = { 1 }, page[4096];
+	uint64_t start = 0x10, count = 1;
+	Img__Manifest m = IMG__MANIFEST__INIT;
+	Img__Manifest__Parent p = { PROTOBUF_C_MESSAGE_INIT(&img__manifest__parent__descriptor),
+		                    (char *)"../b",
+		                    { sizeof(own), own } };
+	Img__Pages pages = IMG__PAGES__INIT;
+	struct image_writer *w;
+	int fd, r;
+
+	top_new();
+	check(!mkdirat(top.fd, "a", 0700));
+	fd = openat(top.fd, "a", O_RDONLY | O_DIRECTORY);
+	check(!image_writer_new(fd, 0600, NULL, &w));
+	put_task(w, 1);
+	for (int i = 0; i < 3; i++) {
+		struct pages_file *f;
+
+		memset(page, i, sizeof(page));
+		check(!image_add_pages(w, &f) && !pages_file_write(f, page, sizeof(page)));
+	}
+	pages.file = file;
+	pages.parent = true;
+	pages.start = &start, pages.count = &count;
+	pages.n_start = pages.n_count = 1;
+	check(!image_put(w, KIND_pages, 1, &pages.base));
+	m.page_size = 4096;
+	m.id = (ProtobufCBinaryData){ sizeof(own), own };
+	m.folded = folded;
+	m.parent = parent ? &p : NULL;
+	check(!image_seal(w, &m, false));
+	image_writer_free(w);
+	close(fd);
+	r = read_page("a", PAGES_USED);
+	top_free();
+	return r;
+}
+
+TEST(folded_parents_are_counted_from_their_first)
+{
+	check(read_folded(2, 0, false) == 1);
+	check(read_folded(2, 1, false) == 2);
+	check(read_folded(3, 0, false) == 0);
+	check(read_folded(2, 2, false) == -EBADMSG);
+	check(read_folded(4, 0, false) == -EBADMSG);
+	check(read_folded(UINT32_MAX, 0, false) == -EBADMSG);
+	check(read_folded(2, 0, true) == -EBADMSG);
+}
+
 TEST(a_circle_is_refused)
 {
 	top_new();

@@ -1,5 +1,6 @@
 load lib/zdtm
 load ../fault/lib/refuse
+load lib/chain
 
 setup_file() {
 	local BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR
@@ -12,41 +13,6 @@ setup_file() {
 
 setup() {
 	[ ! -e "$BATS_FILE_TMPDIR/cannot" ] || skip "userfaultfd without WP_ASYNC"
-}
-
-# Directories for checkpoints, beside each other: $chain/1, $chain/2 ...
-chain_new() {
-	chain=$(images)
-	last=''
-}
-
-# save N COMMAND [OPTIONS]: an increment of the last one.
-save() {
-	local n=$1 command=$2
-
-	shift 2
-	crtool "$command" -t "$pid" -D "$chain/$n" ${last:+--prev-images-dir ../$last} --no-sync "$@" || return 1
-	last=$n
-}
-
-# The tree stands still, and its memory is byte by byte what the checkpoint has.
-same() {
-	local each
-
-	for each in $pid $(cat "/proc/$pid/task/"*/children); do
-		alive "$each" || continue
-		"$BUILD/test/tools/compare" "$chain/$last" "$each" || return 1
-	done
-}
-
-# Of all its processes, who are in one group.
-go_on() {
-	kill -CONT -- "-$pid"
-}
-
-# KiB of the pages of a checkpoint.
-stored() {
-	du -kc --apparent-size "$chain/$1"/pages-*.img | tail -1 | cut -f 1
 }
 
 # Who keeps the tracking of $pid up: those that have the table of it open.
