@@ -5,10 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
 #include "dump/dump.h"
 #include "dump/inode.h"
+#include "dump/kernfs.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/directory.pb-c.h"
@@ -37,7 +37,7 @@ static int directory_dump(struct dump *d, const struct file *f)
 	msg.path = path;
 	msg.dev = f->st.st_dev;
 	msg.ino = f->st.st_ino;
-	msg.kernel = !strncmp(f->link, "/proc/", 6) || !strncmp(f->link, "/sys/", 5);
+	msg.kernel = file_is_kernel(f);
 	return image_put(d->out, KIND_directory, f->id, &msg.base);
 }
 

@@ -6,18 +6,17 @@
  * " (deleted)" behind it when it leads there no more. A file may also have been
  * replaced, or bear that suffix in its name: the path is tried.
  *
- * Files of /proc and /sys are made by the kernel as they are read: they come back
+ * Files of proc, sysfs, cgroups and their like are made by the kernel as they are read: they come back
  * at the same offset, with what they say then. Those of a process are of another
  * room (procfs.c).
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "dump/dump.h"
 #include "dump/inode.h"
+#include "dump/kernfs.h"
 #include "lib/cleanup.h"
 #include "lib/elf.h"
 #include "lib/log.h"
@@ -28,38 +27,11 @@ static bool is_memfd(const struct file *f)
 	return f->st.st_nlink == 0 && !strncmp(f->link, "/memfd:", 7);
 }
 
-static bool begins(const char *text, const char *with)
-{
-	return !strncmp(text, with, strlen(with));
-}
-
 static bool regular_owns(const struct file *f)
 {
 	if (f->flags & O_PATH)
 		return f->link[0] == '/';
 	return S_ISREG(f->st.st_mode) && !is_memfd(f) && !file_is_secret(f);
-}
-
-/* sysfs, and what is mounted below it. */
-static bool is_kernfs(const char *path)
-{
-	static const long types[] = { SYSFS_MAGIC,   CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-		                      DEBUGFS_MAGIC, TRACEFS_MAGIC,      SECURITYFS_MAGIC };
-	struct statfs fs;
-
-	for (size_t i = 0; statfs(path, &fs) == 0 && i < ARRAY_SIZE(types); i++)
-		if (fs.f_type == types[i])
-			return true;
-	return false;
-}
-
-static bool is_kernel(const struct file *f)
-{
-	struct stat st;
-
-	if (begins(f->link, "/proc/"))
-		return stat("/proc", &st) == 0 && st.st_dev == f->st.st_dev;
-	return begins(f->link, "/sys/") && is_kernfs(f->link);
 }
 
 /* The pipe behind a fifo is carried by its room, and would be another one. */
@@ -101,7 +73,7 @@ static void read_build_id(const struct file *f, uint8_t *buf, size_t size, Proto
 static bool wants_content(const struct dump *d, const struct file *f)
 {
 	return d->opt->file_contents && S_ISREG(f->st.st_mode) &&
-	       (f->flags & O_ACCMODE) != O_RDONLY && !(f->flags & O_PATH) && !is_kernel(f);
+	       (f->flags & O_ACCMODE) != O_RDONLY && !(f->flags & O_PATH) && !file_is_kernel(f);
 }
 
 static int regular_dump(struct dump *d, const struct file *f)
@@ -124,7 +96,7 @@ static int regular_dump(struct dump *d, const struct file *f)
 	msg.mtime = (uint64_t)f->st.st_mtim.tv_sec * 1000000000 + (uint64_t)f->st.st_mtim.tv_nsec;
 	msg.dev = f->st.st_dev;
 	msg.ino = f->st.st_ino;
-	msg.kernel = is_kernel(f);
+	msg.kernel = file_is_kernel(f);
 	return image_put(d->out, KIND_regular, f->id, &msg.base);
 }
 

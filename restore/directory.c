@@ -77,7 +77,16 @@ static int directory_check(struct restore *r, const Img__File *file, const Proto
 	return msg->inode ? inode_check(r, msg->inode, S_IFDIR, msg->path) : 0;
 }
 
+/* One of a cgroup, which is made when the processes exist? */
+static bool directory_late(const struct restore *r, const ProtobufCMessage *base)
+{
+	const Img__Directory *msg = (const Img__Directory *)base;
+
+	return msg->kernel && access(msg->path, F_OK) < 0;
+}
+
 const struct restore_kind restore_directory = {
 	.check = directory_check,
+	.late = directory_late,
 	.open = directory_open,
 };

@@ -89,7 +89,16 @@ static int regular_open(struct restore *r, const Img__File *file, const Protobuf
 	return take_fd(&fd);
 }
 
+/* One of a cgroup, which is made when the processes exist? */
+static bool regular_late(const struct restore *r, const ProtobufCMessage *base)
+{
+	const Img__Regular *msg = (const Img__Regular *)base;
+
+	return msg->kernel && !msg->inode && access(msg->path, F_OK) < 0;
+}
+
 const struct restore_kind restore_regular = {
 	.check = regular_check,
+	.late = regular_late,
 	.open = regular_open,
 };

@@ -14,6 +14,7 @@ teardown() {
 	zdtm_teardown
 	[ -z "$top" ] || remove "$two/$top"
 	[ -z "${one:-}" ] || remove "$one/$top"
+	[ -z "${mounted:-}" ] || umount "$mounted"
 }
 
 # Their members may still be on their way out.
@@ -169,4 +170,29 @@ gone_group() {
 	crtool restore -d -D "$to" --manage-cgroups soft --cgroup-root ":/$top/b/c"
 	in_group /b/c
 	release
+}
+
+# gone_file DIRECTORY: whose files are open, and which is made again with the cgroup.
+gone_file() {
+	park cgroup_file "$1"
+	dump_and_restore
+	dump
+	within 10 rmdir "$1"
+	crtool restore -d -D "$to" --manage-cgroups soft
+	release
+}
+
+@test "open files of a cgroup, also of one that was removed meanwhile" { gone_file "$two/$top/a"; }
+
+@test "open files of a cgroup that is mounted somewhere else" {
+	mkdir "$BATS_TEST_TMPDIR/cgroups"
+	mount -t cgroup2 none "$BATS_TEST_TMPDIR/cgroups" || skip "nothing can be mounted"
+	mounted=$BATS_TEST_TMPDIR/cgroups
+	gone_file "$mounted/$top/a"
+}
+
+@test "version 1: open files of a cgroup" {
+	one=$(awk '$0 ~ / - cgroup .*(pids|freezer|name=systemd)/{print $5; exit}' /proc/self/mountinfo)
+	[ "$one" ] && mkdir -p "$one/$top/a" || skip "cgroup version 1 is not mounted"
+	gone_file "$one/$top/a"
 }

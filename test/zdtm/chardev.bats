@@ -20,4 +20,15 @@ has_tun() {
 	[[ $output == *": /dev/net/tun: is the network interface tap"*": not supported by this version"* ]]
 	running "$pid"
 	release
+	park chardev tap
+	to=$(images)
+	crtool dump -t "$pid" -D "$to" --on-unknown-fd='null:/dev/net/tun'
+	run -0 crtool restore -d -D "$to"
+	[ "$(readlink "/proc/$pid/fd/8")" = /dev/null ]
+	release
+	park chardev tap
+	dump --on-unknown-fd='close:/dev/net/tun'
+	crtool restore -d -D "$to"
+	[ ! -e "/proc/$pid/fd/8" ]
+	release
 }
