@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -57,23 +59,51 @@ static const struct task *table_of(const struct task *t)
 
 /* ---- may it be asked? ---- */
 
-/* The only netlink socket of T: which of several is told, nobody knows. */
+/*
+ * Does the netlink socket FD keep a message back, which is in no queue yet? The kernel
+ * makes that of a notification when it is registered (netlink_attachskb()), and charges the socket
+ * for it. -EAGAIN: it also has some that were not received yet.
+ */
+static int keeps_message(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {};
+	socklen_t size = sizeof(info);
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0 || poll(&ready, 1, 0) < 0)
+		return -errno;
+	if (!info[SK_MEMINFO_RMEM_ALLOC])
+		return 0;
+	return ready.revents & POLLIN ? -EAGAIN : 1;
+}
+
+/* The netlink socket of T that is told. -EMLINK: several may be. */
 static int find_socket(const struct dump *d, const struct task *t, int *ret)
 {
 	size_t file = 0;
+	int busy = 0;
 
 	*ret = -1;
 	array_each (e, &table_of(t)->fds) {
 		const struct file *f = &d->files.v[e->file];
+		auto_close int fd = -1;
+		int r;
 
 		if (f->sock.family != AF_NETLINK || (*ret >= 0 && e->file == file))
+			continue;
+		fd = file_steal(f);
+		r = fd < 0 ? fd : keeps_message(fd);
+		if (r < 0 && r != -EAGAIN)
+			return r;
+		busy = r == -EAGAIN ? r : busy;
+		if (r != 1)
 			continue;
 		if (*ret >= 0)
 			return -EMLINK;
 		file = e->file;
 		*ret = e->fd;
 	}
-	return *ret < 0 ? -ENOENT : 0;
+	return busy ? busy : *ret < 0 ? -ENOENT : 0;
 }
 
 static int check_socket(const struct dump *d, const struct task *t, const struct file *f,
@@ -81,13 +111,18 @@ static int check_socket(const struct dump *d, const struct task *t, const struct
 {
 	int r = q->how == SIGEV_THREAD ? find_socket(d, t, &q->socket) : 0;
 
-	return r == 0 ? 0
-	              : fail(-ENOTSUP,
-	                     "%s: fd %d: %s: waits for a notification of this message queue by a "
-	                     "netlink socket (SIGEV_THREAD), and has %s: not supported by this "
-	                     "version",
-	                     task_name(t), f->fd, f->link,
-	                     r == -ENOENT ? "none open" : "more than one open");
+	if (r == 0)
+		return 0;
+	return fail(r == -EAGAIN || r == -EMLINK || r == -ENOENT ? -ENOTSUP : r,
+	            "%s: fd %d: %s: waits for a notification of this message queue by a netlink "
+	            "socket (SIGEV_THREAD), %s",
+	            task_name(t), f->fd, f->link,
+	            r == -EAGAIN   ? "and one of its sockets has messages: try again when they "
+	                             "are received"
+	            : r == -ENOENT ? "and has none open: not supported by this version"
+	            : r == -EMLINK ? "and has others that wait likewise: not supported by this "
+	                             "version"
+	                           : "whose sockets cannot be looked at");
 }
 
 static int mq_notify_look(struct dump *d, struct task *t)

@@ -6,6 +6,18 @@ load lib/zdtm
 
 @test "a notification by a thread of libc's" { once mq_notify thread; }
 
+@test "the socket that is told is found among others" { once mq_notify thread netlink; }
+
+@test "a socket with something to read may be the one that is told: refused" {
+	park mq_notify thread unread
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"messages wait in it"* ]]
+	run -4 crtool dump -t "$pid" -D "$(images)" --netlink-queue drain
+	[[ $output == *"(SIGEV_THREAD), and one of its sockets has messages: try again when they are received" ]]
+	running "$pid"
+	release
+}
+
 @test "a registration for nothing" { once mq_notify none full; }
 
 @test "registered, and messages are there; the queue has no name" {

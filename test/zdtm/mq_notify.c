@@ -1,14 +1,17 @@
 /*
  * Who is to be notified of a message in a POSIX message queue, with the value that comes along:
  * "realtime", "signal" (a signal that nobody catches), "thread" (libc's own), "none". A second word:
- * "full" - there are messages -, "reader", "writer" - of a queue open in one direction -, "unlinked".
+ * "full" - there are messages -, "reader", "writer" - of a queue open in one direction -, "unlinked",
+ * "netlink" - and the process has other netlink sockets -, "unread" - one with something to read.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <mqueue.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +82,18 @@ static void received(mqd_t q, const char *want, unsigned want_priority)
 	check(!strcmp(text, want) && priority == want_priority);
 }
 
+/* Of another use; with UNREAD there is an answer that nobody has fetched. */
+static void other_sockets(bool unread)
+{
+	struct nlmsghdr request = { .nlmsg_len = sizeof(request),
+		                    .nlmsg_type = NLMSG_NOOP,
+		                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK };
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+
+	check(fd >= 0 && socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC) >= 0);
+	check(!unread || send(fd, &request, sizeof(request), 0) == sizeof(request));
+}
+
 int main(int argc, char **argv)
 {
 	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 32 };
@@ -112,6 +127,8 @@ int main(int argc, char **argv)
 	}
 	if (is(more, "unlinked"))
 		check(mq_unlink(name) == 0);
+	if (is(more, "netlink") || is(more, "unread"))
+		other_sockets(is(more, "unread"));
 
 	zdtm_park();
 
