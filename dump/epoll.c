@@ -9,8 +9,9 @@
  * is the square of their number (1.6 s for 15,000 eventfds), so where there are
  * many, those that are as they look are found in another way (epoll_rows.c).
  *
- * Not carried: that a one-shot row has fired and waits to be armed again is shown
- * as no events at all; restored it may report an error or hang-up, once.
+ * That a one-shot row has fired and waits to be armed again is shown as no events at all.
+ * Not carried is that of a file that is ready for nothing at the restore: it may report an error or
+ * hang-up, once.
  */
 #include <errno.h>
 #include <inttypes.h>

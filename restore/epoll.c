@@ -25,6 +25,8 @@ struct busy_poll {
 	uint16_t budget;
 	uint8_t prefer, pad;
 };
+/* EP_PRIVATE_BITS of fs/eventpoll.c: what stays of the events of a one-shot row. */
+#define PRIVATE      ((uint32_t)(EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE))
 #define EPIOCSPARAMS _IOW(0x8A, 0x01, struct busy_poll)
 
 static int epoll_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
@@ -78,12 +80,40 @@ static ssize_t table_find(const Img__Fds *fds, uint32_t fd)
 	return fds && low < fds->n_fd && fds->fd[low] == fd ? (ssize_t)low : -1;
 }
 
+static bool has_fired(const Img__Epoll__Target *t)
+{
+	return t->events & EPOLLONESHOT && !(t->events & ~PRIVATE);
+}
+
+/*
+ * A one-shot row that has fired waits for nothing, not even for errors, which no call
+ * asks for: it has to fire. It is added for all that its file may be ready for, and its event is
+ * fetched, as long as no other rows are there. If there is none, where the event would be
+ * still stands EPOLL_CTL_MOD, and that call is made: then it may report an error or hang-up.
+ */
+static void fired_emit(int epoll, const Img__Epoll__Target *t, struct script *s)
+{
+	struct epoll_event quiet = { .events = t->events, .data.u64 = t->data }, wide = quiet;
+	const struct epoll_event none = { .events = EPOLL_CTL_MOD };
+	uint64_t got = script_put(s, &none, sizeof(none));
+
+	wide.events |= EPOLLIN | EPOLLOUT | EPOLLRDHUP; /* these are no EPOLL_CTL_* but ADD */
+	script_call(s, __NR_epoll_ctl, epoll, EPOLL_CTL_ADD, t->tfd,
+	            script_put(s, &wide, sizeof(wide)));
+	script_ask(s, __NR_epoll_wait, epoll, got, 1, 0);
+	script_op(s, OP_FETCH, EXPECT_ANY, 0, 0, (const uint64_t[6]){ got, 1 });
+	script_ask(s, __NR_epoll_ctl, epoll, 0, t->tfd, script_put(s, &quiet, sizeof(quiet)));
+}
+
 static void add_emit(int epoll, const Img__Epoll__Target *t, struct script *s)
 {
 	struct epoll_event event = { .events = t->events, .data.u64 = t->data };
 
-	script_call(s, __NR_epoll_ctl, epoll, EPOLL_CTL_ADD, t->tfd,
-	            script_put(s, &event, sizeof(event)));
+	if (has_fired(t))
+		fired_emit(epoll, t, s);
+	else
+		script_call(s, __NR_epoll_ctl, epoll, EPOLL_CTL_ADD, t->tfd,
+		            script_put(s, &event, sizeof(event)));
 }
 
 /* The number means another file by now, or none. */
@@ -120,6 +150,21 @@ static int target_emit(struct restore *r, int epoll, const Img__Fds *fds,
 	return 0;
 }
 
+/* Those that have fired, or the others. */
+static int targets_emit(struct restore *r, int epoll, const Img__Fds *fds, const Img__Epoll *msg,
+                        bool fired, struct script *s)
+{
+	for (size_t i = 0; i < msg->n_target; i++) {
+		int e = has_fired(msg->target[i]) == fired
+		                ? target_emit(r, epoll, fds, msg->target[i], s)
+		                : 0;
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
 static int epoll_emit(struct restore *r, struct rtask *t, int fd, const Img__File *file,
                       const ProtobufCMessage *base, struct script *s)
 {
@@ -127,13 +172,13 @@ static int epoll_emit(struct restore *r, struct rtask *t, int fd, const Img__Fil
 	const Img__Fds *fds = (const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)t->pid);
 	int epoll = pool_file(r, file->id);
 
-	for (size_t i = 0; epoll >= 0 && i < msg->n_target; i++) {
-		int e = target_emit(r, epoll, fds, msg->target[i], s);
+	for (int fired = 1; fired >= 0; fired--) {
+		int e = epoll < 0 ? epoll : targets_emit(r, epoll, fds, msg, fired, s);
 
 		if (e < 0)
 			return e;
 	}
-	return epoll < 0 ? epoll : 0;
+	return 0;
 }
 
 const struct restore_kind restore_epoll = {

@@ -5,3 +5,4 @@ load lib/zdtm
 }
 @test "many rows, some of files whose number was taken anew" { zdtm epoll many; }
 @test "exclusive rows, and one of a file that only another process has open" { zdtm epoll exclusive; }
+@test "one-shot rows that have fired are silent" { zdtm epoll fired; }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +93,41 @@ static int exclusive(void)
 	return zdtm_pass();
 }
 
+static void fires(int ep, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event ev;
+
+	add(ep, fd, events | EPOLLONESHOT, data);
+	check(epoll_wait(ep, &ev, 1, 0) == 1 && ev.data.u64 == data);
+}
+
+/* Rows that have fired once report nothing, also no hang-up; and nobody else's event is lost. */
+static int fired(void)
+{
+	int ep = epoll_create1(0), event = eventfd(1, 0), other = eventfd(1, 0), pair[2], ends[2];
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = 2 };
+	char c;
+
+	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && pipe(ends) == 0);
+	check(write(pair[1], "x", 1) == 1 && write(ends[1], "xx", 2) == 2);
+	fires(ep, event, EPOLLIN, 1);
+	fires(ep, pair[0], EPOLLIN | EPOLLET, 2);
+	fires(ep, ends[0], EPOLLIN, 3);
+	check(read(pair[0], &c, 1) == 1);
+	add(ep, other, EPOLLIN | EPOLLONESHOT, 4);
+
+	zdtm_park();
+
+	check(close(pair[1]) == 0 && close(ends[1]) == 0);
+	check(epoll_wait(ep, &ev, 1, 0) == 1 && ev.data.u64 == 4);
+	check(epoll_wait(ep, &ev, 1, 0) == 0);
+	ev = (struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.u64 = 5 };
+	check(epoll_ctl(ep, EPOLL_CTL_MOD, pair[0], &ev) == 0);
+	check(epoll_wait(ep, &ev, 1, 0) == 1 && ev.data.u64 == 5 && ev.events & EPOLLHUP);
+	check(epoll_wait(ep, &ev, 1, 0) == 0);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), inner = epoll_create1(0);
@@ -100,6 +136,8 @@ int main(int argc, char **argv)
 	struct epoll_event ev[8];
 	uint64_t v = 1;
 
+	if (argc > 1 && !strcmp(argv[1], "fired"))
+		return fired();
 	if (argc > 1)
 		return strcmp(argv[1], "many") ? exclusive() : many();
 	add(ep, plain, EPOLLIN, 0x123456789abcdef0);
