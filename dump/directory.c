@@ -18,11 +18,29 @@ static bool directory_owns(const struct file *f)
 	return S_ISDIR(f->st.st_mode) && !(f->flags & O_PATH);
 }
 
+/* dnotify, the only thing that gives a directory an owner: what it waits for, nobody is told. */
+static int check_notify(const struct file *f)
+{
+	auto_close int fd = file_steal(f);
+	struct f_owner_ex owner;
+
+	if (fd < 0 || fcntl(fd, F_GETOWN_EX, &owner) < 0)
+		return fail(fd < 0 ? fd : -errno, "%s: who is notified of it", file_name(f));
+	if (!owner.pid)
+		return 0;
+	return fail(
+		-ENOTSUP,
+		"%s: notifications were asked for (F_NOTIFY, dnotify), of which the kernel does "
+		"not tell: not supported; --on-unknown-fd=null or =close lets it go",
+		file_name(f));
+}
+
 static int directory_check(struct dump *d, const struct file *f)
 {
 	struct holding h = file_holding(f);
+	int r = f->fd >= 0 ? check_notify(f) : 0;
 
-	return inode_look(d, &h);
+	return r < 0 ? r : inode_look(d, &h);
 }
 
 static int directory_dump(struct dump *d, const struct file *f)

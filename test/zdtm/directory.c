@@ -1,5 +1,6 @@
-/* A directory is read on from where it was. */
+/* A directory is read on from where it was. With an argument: and its changes are told (dnotify). */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static long read_some(int fd)
 	return n;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char name[32];
 	int fd, plain, flags;
@@ -46,6 +47,8 @@ int main(void)
 	}
 	fd = open("d", O_RDONLY | O_DIRECTORY);
 	check(fd >= 0);
+	if (argc > 1) /* no other file system than procfs and the like has none of it */
+		check(fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT) == 0 || errno == EINVAL);
 	plain = open("d", O_RDONLY);
 	flags = fcntl(plain, F_GETFL);
 	check(!(flags & O_DIRECTORY));
