@@ -27,6 +27,7 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "proto/inode.pb-c.h"
 
 #define DELETED   " (deleted)"
@@ -299,6 +300,19 @@ static int link_target(const struct holding *h, char *buf, size_t size)
 	return 0;
 }
 
+/* What is kept of a file with a name is its content. */
+static void put_marks(const struct holding *h, int fd, Img__Inode *msg)
+{
+	struct marks marks = marks_read(fd);
+
+	if (msg->kept)
+		return;
+	msg->flags = marks.flags;
+	msg->rw_hint = marks.rw_hint;
+	if (marks.sealed)
+		lose("%s: that it is immutable or append-only (chattr(1))", h->name);
+}
+
 static int put_content(struct dump *d, const struct holding *h, Img__Inode *msg)
 {
 	auto_(content_done) struct content content = {};
@@ -306,10 +320,13 @@ static int put_content(struct dump *d, const struct holding *h, Img__Inode *msg)
 	Img__Pages *list[] = { &content.msg };
 	int r;
 
-	if (S_ISREG(msg->mode) && msg->size) {
+	if (S_ISREG(msg->mode)) {
 		fd = open_content(h);
 		if (fd < 0)
 			return fail(fd, "%s: open it to read its content", h->name);
+		put_marks(h, fd, msg);
+	}
+	if (S_ISREG(msg->mode) && msg->size) {
 		r = content_copy(d->pages, fd, msg->size, h->name, &content);
 		if (r < 0)
 			return r;

@@ -22,6 +22,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "lib/procfs.h"
 #include "lib/progress.h"
 #include "proto/shmem.pb-c.h"
@@ -232,6 +233,8 @@ static int put_object(struct pages *p, const struct shmem *m, struct object_runs
 	msg.uid = m->st.st_uid;
 	msg.gid = m->st.st_gid;
 	msg.seals = m->seals;
+	if (m->memfd)
+		msg.rw_hint = marks_read(m->fd).rw_hint;
 	msg.huge_page_size = shmem_huge_page(m);
 	msg.n_pages = n;
 	msg.pages = list;

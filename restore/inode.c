@@ -19,6 +19,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "restore/content.h"
 #include "restore/inode_make.h"
 
@@ -62,6 +63,10 @@ static bool path_sound(const char *path)
 
 static bool sound(const Img__Inode *msg)
 {
+	const struct marks marks = { .flags = msg->flags, .rw_hint = msg->rw_hint };
+
+	if (!marks_sound(&marks))
+		return false;
 	if (!path_sound(msg->path) || !type_known(msg->mode) ||
 	    msg->mode & ~(uint32_t)(S_IFMT | 07777))
 		return false;
@@ -178,10 +183,15 @@ static void set_xattrs(const Img__Inode *msg, const char *path)
 
 static int fill(struct restore *r, const Img__Inode *msg, int fd)
 {
+	const struct marks marks = { .flags = msg->flags, .rw_hint = msg->rw_hint };
 	int e;
 
 	if (!S_ISREG(msg->mode))
 		return 0;
+	e = marks_write(fd, &marks); /* some only while it is empty */
+	if (e < 0)
+		warn("deleted file %s: its attributes (chattr(1)): %s, ignoring", msg->path,
+		     strerror(-e));
 	if (ftruncate(fd, (off_t)msg->size) < 0)
 		return finish_fail(msg, "set its size");
 	e = content_fill(r, msg->content, msg->n_content, fd);

@@ -19,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "restore/content.h"
 #include "restore/shmem_fill.h"
 #include "restore/sysv.h"
@@ -50,6 +51,7 @@ static int object_fail(const Img__Shmem *m, int e, const char *what)
 static int object_check(struct restore *r, const Img__Shmem *m)
 {
 	uint64_t huge = m->huge_page_size, end = (m->size + 4095) & ~UINT64_C(4095);
+	const struct marks marks = { .rw_hint = m->rw_hint };
 	char what[64];
 
 	if (sysv_shm_check(r, m) < 0)
@@ -61,6 +63,8 @@ static int object_check(struct restore *r, const Img__Shmem *m)
 	if (strlen(m->name) > NAME_LIMIT || m->mode & ~07777u)
 		return object_fail(m, -EBADMSG, "impossible name or mode");
 	snprintf(what, sizeof(what), "shared memory %u", m->id);
+	if (!marks_sound(&marks) || (m->rw_hint && !m->memfd))
+		return object_fail(m, -EBADMSG, "impossible hint");
 	return content_check(r, m->pages, m->n_pages, end, what);
 }
 
@@ -83,11 +87,14 @@ int shmem_check(struct restore *r)
 static int memfd_make(const Img__Shmem *m)
 {
 	unsigned flags = MFD_CLOEXEC | (m->seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING);
+	bool sealed;
 	int fd;
 
 	if (m->huge_page_size)
 		flags |= MFD_HUGETLB | (unsigned)__builtin_ctzll(m->huge_page_size) << HUGE_SHIFT;
-	fd = memfd_create(m->name, flags | (m->seals & F_SEAL_EXEC ? MFD_NOEXEC_SEAL : MFD_EXEC));
+	/* One that was executable when it got that seal gets it at the end, with the others. */
+	sealed = m->seals & F_SEAL_EXEC && !(m->mode & 0111);
+	fd = memfd_create(m->name, flags | (sealed ? MFD_NOEXEC_SEAL : MFD_EXEC));
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create(m->name, flags);
 	return fd < 0 ? -errno : fd;
@@ -125,6 +132,8 @@ static int object_fill(struct restore *r, const Img__Shmem *m, int fd)
 /* The last page was filled as a whole: its size comes last. */
 static int memfd_finish(const Img__Shmem *m, int fd)
 {
+	const struct marks marks = { .rw_hint = m->rw_hint };
+	int e;
 	struct stat st;
 
 	if (ftruncate(fd, (off_t)m->size) < 0)
@@ -135,7 +144,8 @@ static int memfd_finish(const Img__Shmem *m, int fd)
 		return object_fail(m, -errno, "set its owner");
 	if ((st.st_mode & 07777) != m->mode && fchmod(fd, m->mode) < 0)
 		return object_fail(m, -errno, "set its mode");
-	return 0;
+	e = marks_write(fd, &marks);
+	return e < 0 ? object_fail(m, e, "set how long its data lives (F_SET_RW_HINT)") : 0;
 }
 
 static int object_make(struct restore *r, const Img__Shmem *m)

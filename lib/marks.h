@@ -1,0 +1,18 @@
+/* What an inode bears besides what stat(2) and xattr(7) tell: chattr(1), F_SET_RW_HINT. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct marks {
+	uint32_t flags;   /* FS_*_FL of FS_IOC_GETFLAGS, those that can be set for a file in use */
+	uint64_t rw_hint; /* RWH_* */
+	bool sealed;      /* it is immutable or append-only, which is not among the flags */
+};
+
+/* Those of the regular file FD; a file system that has none tells none. */
+struct marks marks_read(int fd);
+/* 0 or -errno. */
+int marks_write(int fd, const struct marks *m);
+/* Would marks_read() say so? */
+bool marks_sound(const struct marks *m);
