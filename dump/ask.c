@@ -24,6 +24,8 @@
 
 #define ARENA_TASK       (1024 * 1024) /* asked once per process */
 #define ARENA_PER_THREAD (16 * 1024)   /* asked per thread, besides its stack */
+#define ARENA_WARM       (32 * 1024)   /* of what a process is asked, mostly */
+#define FEW              16            /* tasks for which that is no waste of memory */
 
 /* A thread that is still on its way out of a dump whose crtool was killed needs the old door. */
 static int check_door_is_free(struct task *t)
@@ -147,10 +149,12 @@ static int prepare_task(struct dump *d, struct task *t)
 {
 	const struct arch_leave leave = {};
 	size_t size = arena_size(1, t->threads.n);
-	uint64_t base = t->threads.n > 1 ? vmas_gap(t, size) : 0;
+	uint64_t base = vmas_gap(t, size);
 	int r = base ? arena_init(&t->arena, base, size) : 0;
 
 	t->concerned = concerns(t);
+	if (base && r == 0 && d->tasks.n <= FEW)
+		arena_warm(&t->arena, ARENA_WARM + t->threads.n * ARENA_PER_THREAD / 4);
 	for (size_t i = 1; base && r == 0 && i < t->threads.n; i++) {
 		r = ask_thread(d, &t->threads.v[i]);
 		if (r == 0)

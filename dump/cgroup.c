@@ -4,7 +4,10 @@
  * version 2. A record is written for each process, and for such a thread. Settings of a cgroup are
  * those of its files that can be written back.
  *
- * Most tasks of a tree are in the same cgroups, that is, have the same text.
+ * Most tasks of a tree are in the same cgroups, that is, have the same text. To read it takes the kernel as
+ * long as all else that is asked of a thread, so that while the target stands still it is read of
+ * processes, and of the threads of those where some were elsewhere before. Where all were
+ * together, those that are moved just then are seen when it runs again: where they are then.
  */
 #include "dump/cgroup.h"
 
@@ -36,6 +39,7 @@ struct node {
 
 struct cgroups {
 	void *dirs, *texts;
+	ARRAY(pid_t) parted;  /* processes whose threads are not all in the same */
 	struct node *process; /* of the leader that was taken last: its threads follow it */
 	uint32_t last;        /* id */
 };
@@ -80,6 +84,7 @@ void cgroups_done(struct dump *d)
 		return;
 	tdestroy(d->cgroups->dirs, node_free);
 	tdestroy(d->cgroups->texts, node_free);
+	array_done(&d->cgroups->parted);
 	free(d->cgroups);
 	d->cgroups = NULL;
 }
@@ -241,32 +246,112 @@ static int put_node(struct dump *d, pid_t owner, struct node *node)
 	return image_put(d->out, KIND_cgroup, (uint32_t)owner, &msg.base);
 }
 
-/* The cgroups of thread TID. */
-static int find_node(struct dump *d, const struct thread *th, pid_t tid, struct node **ret)
+/* What thread TID is in; NULL in *RET: it has ended. */
+static int read_text(const struct task *t, pid_t tid, char **ret)
 {
-	auto_free char *text = NULL;
 	char path[48];
-	bool new;
-	int r;
+	ssize_t r;
 
+	*ret = NULL;
 	snprintf(path, sizeof(path), "task/%d/cgroup", tid);
-	r = (int)file_read(th->task->proc, path, &text);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	*ret = node_of(&d->cgroups->texts, text ? text : "", &new);
-	if (!*ret)
-		return -ENOMEM;
-	return new &&text ? read_lines(d, th, text, *ret) : 0;
+	r = file_read(t->proc, path, ret);
+	return r < 0 && r != -ENOENT && r != -ESRCH ? (int)r : 0;
 }
 
 /* A main thread that has exited is nowhere: its process is where its others are. */
-static int take(struct dump *d, struct thread *th)
+static pid_t tid_of(const struct thread *th)
 {
-	struct task *t = th->task;
-	bool leader = th == t->threads.v;
-	struct node *node;
-	int r = find_node(d, th, leader ? task_tid(t) : th->tid, &node);
+	return th == th->task->threads.v ? task_tid(th->task) : th->tid;
+}
 
+/* ---- before the freeze ---- */
+
+static int note_parted(struct dump *d, pid_t pid)
+{
+	pid_t *p = array_add(&d->cgroups->parted);
+
+	if (!p)
+		return -ENOMEM;
+	*p = pid;
+	return 0;
+}
+
+static bool is_parted(const struct dump *d, pid_t pid)
+{
+	array_each (p, &d->cgroups->parted)
+		if (*p == pid)
+			return true;
+	return false;
+}
+
+/* 1: it is where its process is, or is not any more. */
+static int is_with(const struct thread *th, const char *process)
+{
+	auto_free char *text = NULL;
+	int r = read_text(th->task, th->tid, &text);
+
+	return r < 0 ? r : !text || !strcmp(text, process);
+}
+
+/* Without -R the records are written before anything runs again. */
+static int cgroup_prepare(struct dump *d, struct task *t)
+{
+	auto_free char *process = NULL;
+	int r = 1;
+
+	if (d->opt->cgroup_mode == CGROUPS_IGNORE || !d->opt->leave_running || t->threads.n < 2)
+		return 0;
+	if (!d->cgroups)
+		d->cgroups = calloc(1, sizeof(*d->cgroups));
+	if (!d->cgroups)
+		return -ENOMEM;
+	r = read_text(t, task_tid(t), &process);
+	if (r < 0 || !process)
+		return r;
+	r = 1;
+	for (size_t i = 1; r > 0 && i < t->threads.n; i++)
+		r = is_with(&t->threads.v[i], process);
+	return r == 0 ? note_parted(d, t->pid) : r < 0 ? r : 0;
+}
+
+/* ---- frozen ---- */
+
+static int cgroup_peek(struct dump *d, struct thread *th, struct ask *ask)
+{
+	char *text;
+	int r;
+
+	if (d->opt->cgroup_mode == CGROUPS_IGNORE ||
+	    (th != th->task->threads.v && !(d->cgroups && is_parted(d, th->task->pid))))
+		return 0;
+	r = read_text(th->task, tid_of(th), &text);
+	ask->peeked = text;
+	return r < 0 ? fail(r, "%s: thread %d: its cgroups", task_name(th->task), th->tid) : 0;
+}
+
+/* ---- the records ---- */
+
+static int find_node(struct dump *d, const struct thread *th, const char *text, struct node **ret)
+{
+	bool new;
+
+	*ret = node_of(&d->cgroups->texts, text, &new);
+	if (!*ret)
+		return -ENOMEM;
+	return new &&*text ? read_lines(d, th, text, *ret) : 0;
+}
+
+static int take(struct dump *d, struct thread *th, const char *peeked)
+{
+	auto_free char *now = NULL;
+	bool leader = th == th->task->threads.v;
+	struct node *node = d->cgroups->process;
+	int r = 0;
+
+	if (!peeked && !leader)
+		r = read_text(th->task, th->tid, &now);
+	if (r == 0 && (peeked || now || leader))
+		r = find_node(d, th, peeked ? peeked : now ? now : "", &node);
 	if (r == 0 && leader)
 		d->cgroups->process = node;
 	if (r < 0 || (!leader && node == d->cgroups->process))
@@ -283,11 +368,14 @@ static int cgroup_take(struct dump *d, struct thread *th, const struct script *s
 		return 0;
 	if (!d->cgroups)
 		d->cgroups = calloc(1, sizeof(*d->cgroups));
-	r = d->cgroups ? take(d, th) : -ENOMEM;
+	r = d->cgroups ? take(d, th, ask->peeked) : -ENOMEM;
 	return r < 0 ? fail(r, "%s: thread %d: its cgroups", task_name(th->task), th->tid) : 0;
 }
 
 const struct dump_aspect dump_cgroup = {
 	.scope = SCOPE_THREAD,
+	.prepare = cgroup_prepare,
+	.peek = cgroup_peek,
+	.late = true,
 	.take = cgroup_take,
 };

@@ -14,19 +14,28 @@
 
 #include "dump/dump.h"
 #include "dump/landlock.h"
+#include "dump/outsider.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procstate.h"
 #include "proto/creds.pb-c.h"
 
-enum { ASK_SECUREBITS, ASK_PDEATHSIG, ASK_THREAD_KEYRING, ASK_DUMPABLE, ASK_PROCESS_KEYRING };
+enum {
+	ASK_SECUREBITS,
+	ASK_PDEATHSIG,
+	ASK_THREAD_KEYRING,
+	ASK_THREAD_LANDLOCK,
+	ASK_DUMPABLE = ASK_THREAD_LANDLOCK, /* of a leader */
+	ASK_PROCESS_KEYRING,
+	ASK_LANDLOCK,
+};
 
 #define SUID_DUMP_ROOT 2 /* include/linux/sched/coredump.h */
 
 struct answers {
 	int pdeathsig;
-	uint64_t landlock; /* of the leader: see landlock_ask() */
+	uint64_t landlock; /* see landlock_ask() */
 };
 
 static int creds_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
@@ -40,11 +49,11 @@ static int creds_ask(struct dump *d, struct thread *th, struct script *s, struct
 	ret->first = script_call(s, SYS_prctl, PR_GET_SECUREBITS);
 	script_call(s, SYS_prctl, PR_GET_PDEATHSIG, ret->at + offsetof(struct answers, pdeathsig));
 	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0);
-	if (th != th->task->threads.v)
-		return 0;
-	/* These are of the process. */
-	script_call(s, SYS_prctl, PR_GET_DUMPABLE);
-	script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
+	if (th == th->task->threads.v) {
+		/* These are of the process. */
+		script_call(s, SYS_prctl, PR_GET_DUMPABLE);
+		script_ask(s, SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0);
+	}
 	r = landlock_ask(d, th, s, &landlock);
 	if (answers)
 		answers->landlock = landlock;
@@ -89,21 +98,57 @@ static void take_answers_of(const struct thread *th, Img__Creds *msg, const stru
 	msg->pdeathsig = (uint32_t)answers->pdeathsig;
 }
 
-/* What could not be asked, or is a thread's own, is said to be possible where no_new_privs speaks for it. */
-static int take_landlock(struct dump *d, const struct thread *th, const Img__Creds *msg,
-                         const struct script *s, const struct ask *ask)
+static enum landlock landlock_of(const struct thread *th, size_t room, unsigned *ret_layers)
 {
-	const struct answers *answers = script_at(s, ask->at);
-	size_t which = (size_t)(th - th->task->threads.v);
+	const struct ask *ask = &th->asks[room];
+	const struct answers *answers = script_at(&th->script, ask->at);
+	bool leader = th == th->task->threads.v;
+
+	return landlock_answer(&th->script,
+	                       ask->first + (leader ? ASK_LANDLOCK : ASK_THREAD_LANDLOCK),
+	                       answers->landlock, ret_layers);
+}
+
+/* Is TH the first of the threads behind the leader that is not known to be free? */
+static bool is_first_unknown(const struct thread *th, size_t room)
+{
+	unsigned layers;
+
+	for (const struct thread *before = th->task->threads.v + 1; before < th; before++)
+		if (landlock_of(before, room, &layers) != LANDLOCK_FREE)
+			return false;
+	return landlock_of(th, room, &layers) != LANDLOCK_FREE;
+}
+
+/*
+ * Of a thread with a sandbox of its own the rest of the process is none the wiser. What is not known is said
+ * to be possible where no_new_privs speaks for it, or that the leader is known to be free.
+ */
+static void report_thread(const struct thread *th, const Img__Creds *msg, size_t room)
+{
+	unsigned layers;
+
+	if (is_first_unknown(th, room) &&
+	    (msg->no_new_privs || landlock_of(th->task->threads.v, room, &layers) == LANDLOCK_FREE))
+		lose("%s: a Landlock sandbox of a thread's own, if it is in one: that could not be "
+		     "asked",
+		     task_name(th->task));
+}
+
+static int take_landlock(struct dump *d, const struct thread *th, const Img__Creds *msg,
+                         size_t room)
+{
 	unsigned layers = 0;
 	enum landlock found;
 
-	if (which > 1)
+	if (th != th->task->threads.v) {
+		report_thread(th, msg, room);
 		return 0;
-	found = which ? LANDLOCK_UNKNOWN : landlock_answer(s, answers->landlock, &layers);
+	}
+	found = landlock_of(th, room, &layers);
 	if (found == LANDLOCK_UNKNOWN && msg->no_new_privs)
-		lose("%s: a Landlock sandbox%s, if it is in one: that could not be asked",
-		     task_name(th->task), which ? " of a thread's own" : "");
+		lose("%s: a Landlock sandbox, if it is in one: that could not be asked",
+		     task_name(th->task));
 	if (found != LANDLOCK_IN)
 		return 0;
 	if (!d->opt->lose_landlock)
@@ -181,15 +226,21 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	if (r < 0)
 		return r;
 	report_losses(th, &msg, s, ask);
-	r = take_landlock(d, th, &msg, s, ask);
+	r = take_landlock(d, th, &msg, (size_t)(ask - th->asks));
 	if (r < 0 || !ask->peeked)
 		return r;
 	msg.pdeathsig = 0;
 	return put(d, th, th->task->pid, ask->peeked, &msg);
 }
 
+static int creds_prepare(struct dump *d, struct task *t)
+{
+	return outsider_prepare(d, t);
+}
+
 const struct dump_aspect dump_creds = {
 	.scope = SCOPE_THREAD,
+	.prepare = creds_prepare,
 	.ask = creds_ask,
 	.peek = creds_peek,
 	.late = true,

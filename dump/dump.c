@@ -15,6 +15,7 @@
 
 #include "dump/guard.h"
 #include "dump/inode.h"
+#include "dump/outsider.h"
 #include "dump/shmem.h"
 #include "dump/snapshot.h"
 #include "dump/cgroup.h"
@@ -26,6 +27,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/hands.h"
+#include "lib/heap.h"
 #include "lib/log.h"
 
 /* A directory that is not there is made, for nobody else to look into; a parent is not. */
@@ -61,13 +63,37 @@ static int open_images(struct dump *d)
 	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
 }
 
+#define WARM (256 * 1024) /* of a small process nearly all that is read */
+
+static int prepare_task(struct dump *d, struct task *t)
+{
+	for (size_t i = 0; i < dump_naspects; i++) {
+		const struct dump_aspect *aspect = dump_aspects[i].aspect;
+		int r = aspect->prepare ? aspect->prepare(d, t) : 0;
+
+		if (r < 0)
+			return fail(r, "%s: %s", task_name(t), dump_aspects[i].name);
+	}
+	return 0;
+}
+
 static int prepare(struct dump *d)
 {
-	int r = pages_prepare(d);
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
+		if (d->tasks.v[i].state != TASK_ZOMBIE && !d->opt->memory_only)
+			r = prepare_task(d, &d->tasks.v[i]);
+	if (r == 0)
+		r = clocks_prepare(d);
+	if (r == 0)
+		r = pages_prepare(d);
 	if (r == 0)
 		r = ask_prepare(d);
-	return r < 0 ? r : threads_deal(d);
+	if (r == 0)
+		r = threads_deal(d);
+	heap_warm(WARM);
+	return r;
 }
 
 static const struct stage {
@@ -176,11 +202,13 @@ static int explain_death(struct dump *d, int r)
 static int run_stages(struct dump *d)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
-		uint64_t begun = clock_ns(), cpu = cpu_ns();
+		bool told = log_tells(LOG_DEBUG, __FILE__);
+		uint64_t begun = told ? clock_ns() : 0, cpu = told ? cpu_ns() : 0;
 		int r = is_left_out(d, &stages[i]) ? 0 : stages[i].run(d);
 
-		debug("stage %s: %" PRIu64 " us, %" PRIu64 " us of CPU time", stages[i].name,
-		      (clock_ns() - begun) / 1000, (cpu_ns() - cpu) / 1000);
+		if (told)
+			debug("stage %s: %" PRIu64 " us, %" PRIu64 " us of CPU time",
+			      stages[i].name, (clock_ns() - begun) / 1000, (cpu_ns() - cpu) / 1000);
 		r = explain_interrupt(d, explain_death(d, r));
 		if (r < 0)
 			return log_failure() ? r : fail(r, "%s", stages[i].name);
@@ -204,6 +232,7 @@ static void dump_done(struct dump *d)
 	sysv_done(d);
 	inodes_done(d);
 	cgroups_done(d);
+	outsiders_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	free(d->netns);

@@ -22,6 +22,7 @@
 #include "lib/procfs.h"
 #include "lib/sysv.h"
 #include "lib/table.h"
+#include "lib/timens.h"
 #include "parasite/compile.h"
 #include "parasite/inject.h"
 #include "proto/task.pb-c.h"
@@ -167,6 +168,7 @@ struct task {
 	ARRAY(struct vma) vmas;       /* by address */
 	ARRAY(struct fd_entry) fds;   /* by number */
 	uint64_t raised;              /* signals that its script raises and takes */
+	pid_t outsider;               /* dump/outsider.h; 0: none */
 	bool sem_list;                /* it may have semaphore operations to undo (sysv_undo.c) */
 	/* Once per address space: those of mm_of() hold. */
 	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
@@ -228,8 +230,13 @@ struct dump {
 	struct sysv *sysv;       /* dump/sysv.h */
 	struct mqueues *mqueues; /* dump/mqueue.h */
 	struct inodes inodes;
-	struct cgroups *cgroups; /* dump/cgroup.h */
-	ARRAY(uint64_t) vdsos;   /* hashes, by id from 1 */
+	struct cgroups *cgroups;     /* dump/cgroup.h */
+	struct outsiders *outsiders; /* dump/outsider.h */
+	ARRAY(uint64_t) vdsos;       /* hashes, by id from 1 */
+	struct {
+		struct timens ours, theirs;
+		ino_t ino; /* of their namespace */
+	} clocks;
 	Img__Manifest *manifest;
 	struct census census; /* who lived when the tree was looked at */
 	struct guard guard;   /* guard.c */
@@ -350,6 +357,8 @@ struct dump_aspect {
 	enum table table; /* state of a table that tasks may share: once per table */
 	/* Before the freeze, optional: refuse what cannot be saved. */
 	int (*look)(struct dump *d, struct task *t);
+	/* Optional: nothing was refused, and the freeze is next: what T need not wait for. */
+	int (*prepare)(struct dump *d, struct task *t);
 	/* Optional: has T, by its mappings, anything that this is about? Else no thread is asked, nor taken from. */
 	bool (*concerns)(struct task *t);
 	/*

@@ -1,6 +1,10 @@
 /*
  * Is a task in a Landlock sandbox? See landlock.h.
  *
+ * First each thread asks for the robust list of somebody outside (outsider.h), which is
+ * answered to who may look at him. The answer, no list, is written where the thread that
+ * counts would have the size of its stack: without one there is none, so that who is free costs no thread.
+ *
  * The thread that counts is nobody's child: no SIGCHLD, nothing to wait for. It
  * shares the descriptors, since a copy of the table would flush all files at its end, and
  * has all signals blocked. The leader waits for its end, in a call in which it can be stopped.
@@ -22,22 +26,23 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/landlock.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
-#define LAYERS 16 /* LANDLOCK_MAX_NUM_LAYERS */
-
-enum { OP_NO_NEW_PRIVS, OP_CREATE, OP_RESTRICT, OP_CLOSE = OP_RESTRICT + LAYERS, OP_EXIT, OPS };
+enum {
+	OP_NO_NEW_PRIVS,
+	OP_CREATE,
+	OP_RESTRICT,
+	OP_CLOSE = OP_RESTRICT + LANDLOCK_LAYERS,
+	OP_EXIT,
+	OPS
+};
 
 struct answer {
 	int64_t ruleset;    /* the descriptor that it must be */
 	uint64_t head, ops; /* of the script of the thread that counts */
 };
-
-static bool has_landlock(void)
-{
-	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
-}
 
 /* Of those that are let go by policy, the list knows nothing (gather.c). */
 static bool is_open(const struct task *t, int fd)
@@ -88,7 +93,7 @@ static void emit_count(struct script *own, int fd)
 	script_ask(own, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	script_ask(own, SYS_landlock_create_ruleset, script_put(own, &attr, sizeof(attr)),
 	           sizeof(attr.handled_access_fs), 0);
-	for (int i = 0; i < LAYERS; i++)
+	for (int i = 0; i < LANDLOCK_LAYERS; i++)
 		script_ask(own, SYS_landlock_restrict_self, fd, 0);
 	script_ask(own, SYS_close, fd);
 	script_ask(own, SYS_exit, 0);
@@ -108,8 +113,15 @@ static void emit_wait(struct script *s, uint64_t alive, uint64_t made)
 	script_ask(s, SYS_futex, alive, FUTEX_WAIT_BITSET, 1, 0, 0, 0);
 }
 
-/* The thread with its script; of the memory there is only that of S. */
-static int emit_thread(struct script *s, struct script *own, struct answer *answer)
+/* No list: 0 at AT. Of a process that there cannot be it is not answered. */
+static void emit_look(struct script *s, pid_t outsider, uint64_t at)
+{
+	script_ask(s, SYS_get_robust_list, outsider ? outsider : -1, at,
+	           script_alloc(s, sizeof(uint64_t)));
+}
+
+/* The look, and the thread with its script; of the memory there is only that of S. */
+static int emit_thread(struct script *s, struct script *own, pid_t outsider, struct answer *answer)
 {
 	const uint32_t alive = 1;
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
@@ -120,6 +132,7 @@ static int emit_thread(struct script *s, struct script *own, struct answer *answ
 		                   .stack_size = ARENA_STACK };
 	const struct script_head *head;
 	int r = script_head(own);
+	uint64_t at;
 
 	if (r == 0) {
 		emit_count(own, (int)answer->ruleset);
@@ -131,9 +144,10 @@ static int emit_thread(struct script *s, struct script *own, struct answer *answ
 	answer->head = own->head;
 	answer->ops = head->ops;
 	args.stack = own->stack - ARENA_STACK;
-	script_op(
-		s, OP_CLONE, EXPECT_ANY, 0, SYS_clone3,
-		(const uint64_t[6]){ script_put(s, &args, sizeof(args)), sizeof(args), own->head });
+	at = script_put(s, &args, sizeof(args));
+	emit_look(s, outsider, at + offsetof(struct clone_args, stack_size));
+	script_op(s, OP_CLONE, EXPECT_ANY, 0, SYS_clone3,
+	          (const uint64_t[6]){ at, sizeof(args), own->head });
 	emit_wait(s, args.child_tid, args.parent_tid);
 	return 0;
 }
@@ -141,12 +155,15 @@ static int emit_thread(struct script *s, struct script *own, struct answer *answ
 int landlock_ask(struct dump *d, struct thread *th, struct script *s, uint64_t *ret_at)
 {
 	auto_(script_done) struct script own = {};
+	pid_t outsider = th->task->outsider;
 	struct answer *answer;
 	int r;
 
 	*ret_at = 0;
-	if (!has_landlock() || !can_be_asked(d, th))
+	if (th != th->task->threads.v || !has_landlock() || !can_be_asked(d, th)) {
+		emit_look(s, outsider, script_alloc(s, sizeof(uint64_t)));
 		return 0;
+	}
 	*ret_at = script_alloc(s, sizeof(*answer));
 	answer = script_at(s, *ret_at);
 	if (!answer)
@@ -154,7 +171,7 @@ int landlock_ask(struct dump *d, struct thread *th, struct script *s, uint64_t *
 	answer->ruleset = lowest_free(th->task);
 	script_init(&own, s->arena);
 	own.room = s->room;
-	r = emit_thread(s, &own, answer);
+	r = emit_thread(s, &own, outsider, answer);
 	return r < 0 ? fail(r, "%s: script that counts Landlock layers", task_name(th->task)) : 0;
 }
 
@@ -169,23 +186,24 @@ static const struct op *ops_done(const struct script *s, const struct answer *an
 	                                                               : NULL;
 }
 
-enum landlock landlock_answer(const struct script *s, uint64_t at, unsigned *ret_layers)
+enum landlock landlock_answer(const struct script *s, size_t first, uint64_t at,
+                              unsigned *ret_layers)
 {
 	const struct answer *answer = at ? script_at(s, at) : NULL;
 	const struct op *ops;
 	unsigned added = 0;
 
-	if (!has_landlock())
+	if (!has_landlock() || script_result(s, first) == 0)
 		return LANDLOCK_FREE;
 	ops = answer ? ops_done(s, answer) : NULL;
 	if (!ops || ops[OP_CREATE].result != answer->ruleset)
 		return LANDLOCK_UNKNOWN;
-	while (added < LAYERS && ops[OP_RESTRICT + added].result == 0)
+	while (added < LANDLOCK_LAYERS && ops[OP_RESTRICT + added].result == 0)
 		added++;
-	if (added == LAYERS)
+	if (added == LANDLOCK_LAYERS)
 		return ops[OP_CLOSE].result == 0 ? LANDLOCK_FREE : LANDLOCK_UNKNOWN;
 	if (ops[OP_RESTRICT + added].result != -E2BIG)
 		return LANDLOCK_UNKNOWN;
-	*ret_layers = LAYERS - added;
+	*ret_layers = LANDLOCK_LAYERS - added;
 	return LANDLOCK_IN;
 }

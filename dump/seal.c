@@ -24,15 +24,32 @@ static uint64_t clock_of(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Of a namespace with a process in it, the offsets are what they are. 0: there are no such namespaces. */
+static ino_t timens_of(const struct dump *d)
+{
+	struct stat st;
+
+	return fstatat(d->tasks.v[0].proc, "ns/time", &st, 0) < 0 ? 0 : st.st_ino;
+}
+
+int clocks_prepare(struct dump *d)
+{
+	int r = timens_read(AT_FDCWD, &d->clocks.ours);
+
+	d->clocks.ino = timens_of(d);
+	if (r == 0)
+		r = timens_read(d->tasks.v[0].proc, &d->clocks.theirs);
+	return r < 0 ? fail(r, "%s: read timens_offsets", task_name(d->tasks.v)) : 0;
+}
+
 /* Those of the tree, which may have a time namespace of its own. */
 int note_clocks(struct dump *d)
 {
-	struct timens ours, theirs;
-	int r;
+	struct timens ours = d->clocks.ours, theirs = d->clocks.theirs;
+	int r = 0;
 
 	d->manifest->time = clock_of(CLOCK_REALTIME);
-	r = timens_read(AT_FDCWD, &ours);
-	if (r == 0)
+	if (timens_of(d) != d->clocks.ino)
 		r = timens_read(d->tasks.v[0].proc, &theirs);
 	if (r < 0)
 		return fail(r, "%s: read timens_offsets", task_name(d->tasks.v));

@@ -45,12 +45,17 @@ static void say(const char *prefix, const char *text)
 	fprintf(log_out ? log_out : stderr, "crtool: %s%s\n", prefix, text);
 }
 
+bool log_tells(enum log_level level, const char *file)
+{
+	return level <= log_level || level <= room_level(file);
+}
+
 void log_say(enum log_level level, const char *file, const char *format, ...)
 {
 	char *text = NULL;
 	va_list ap;
 
-	if (level > log_level && level > room_level(file))
+	if (!log_tells(level, file))
 		return;
 	va_start(ap, format);
 	if (vasprintf(&text, format, ap) < 0)

@@ -35,6 +35,8 @@ int log_relay(int r, const char *text);
 #define warn(...)  log_say(LOG_WARN, __FILE__, __VA_ARGS__)
 #define info(...)  log_say(LOG_INFO, __FILE__, __VA_ARGS__)
 #define debug(...) log_say(LOG_DEBUG, __FILE__, __VA_ARGS__)
+/* Does log_say() write what it is given at LEVEL by FILE? */
+bool log_tells(enum log_level level, const char *file);
 void log_say(enum log_level level, const char *file, const char *format, ...) LOG_PRINTF;
 
 /*

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* 5.14 */
+#endif
+
 static int arena_place(struct arena *a, uint64_t base, size_t size, void *local)
 {
 	if (local == MAP_FAILED)
@@ -36,6 +40,11 @@ int arena_init_shared(struct arena *a, uint64_t base, size_t size)
 	if (r < 0)
 		return r;
 	return mprotect(a->local, ARENA_BLOB, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
+}
+
+void arena_warm(struct arena *a, size_t size)
+{
+	madvise(a->local, size < a->size ? size : a->size, MADV_POPULATE_WRITE);
 }
 
 void arena_done(struct arena *a)

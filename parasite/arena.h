@@ -28,6 +28,9 @@ extern const char blob_start[], blob_end[];
 /* For a dump: a local buffer of SIZE bytes (address space only) seen by the task at BASE. */
 int arena_init(struct arena *a, uint64_t base, size_t size);
 
+/* Its first SIZE bytes are there before they are needed. */
+void arena_warm(struct arena *a, size_t size);
+
 /* For a restore: shared memory of SIZE bytes at BASE, which must be free here; executable blob page. */
 int arena_init_shared(struct arena *a, uint64_t base, size_t size);
 

@@ -52,6 +52,28 @@ unknown() {
 	release
 }
 
-@test "who has seccomp filters is not asked: the possibility is reported" { unknown seccomp; }
+@test "where layers cannot be counted, the possibility is reported" {
+	unknown seccomp
+	unknown limited
+}
 
-@test "who can have no other thread is not asked: the possibility is reported" { unknown limited; }
+# free HOW...: no layers, and that is known.
+free() {
+	park landlock 0 nnp "$@"
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output != *Landlock* ]]
+	release
+}
+
+@test "who is in none is seen to be free without a count: with seccomp filters, as another user, each thread" {
+	free seccomp
+	free limited
+	free thread 0
+}
+
+@test "a sandbox of a thread's own is reported" {
+	park landlock 0 nnp thread 1
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"not carried: "*"a Landlock sandbox of a thread's own"* ]]
+	release
+}

@@ -1,7 +1,8 @@
 /*
- * landlock LAYERS [nnp] [seccomp|limited|restored]: in so many Landlock domains, or none. What counted them
- * has left nothing behind: no signal, child, thread, descriptor or layer. "limited" can have no
- * other thread meanwhile, "restored" has lost the sandbox in the end.
+ * landlock LAYERS [nnp] [seccomp|limited|restored|thread LAYERS]: in so many Landlock domains, or
+ * none. What counted them has left nothing behind: no signal, child, thread, descriptor or layer. "limited" can have no
+ * other thread meanwhile, "restored" has lost the sandbox in the end,
+ * "thread" has another thread in so many on its own.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -81,10 +83,29 @@ static void limit_threads(rlim_t soft)
 	check(soft == 0 || setresuid(54321, 54321, 54321) == 0);
 }
 
+static pthread_barrier_t ready;
+
+static void *confined(void *layers)
+{
+	for (int i = 0; i < *(int *)layers; i++)
+		check(add_layer() == 0);
+	pthread_barrier_wait(&ready);
+	for (;;)
+		pause();
+}
+
+static void add_thread(int layers)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&ready, NULL, 2);
+	check(pthread_create(&thread, NULL, confined, &layers) == 0);
+	pthread_barrier_wait(&ready);
+}
+
 int main(int argc, char **argv)
 {
-	int layers = argc > 1 ? atoi(argv[1]) : 0, left, nnp = argc > 2;
-	int threads = entries("/proc/self/task"), fds;
+	int layers = argc > 1 ? atoi(argv[1]) : 0, left, nnp = argc > 2, threads, fds;
 	const char *how = argc > 3 ? argv[3] : "";
 	sigset_t set;
 
@@ -100,6 +121,9 @@ int main(int argc, char **argv)
 		filter();
 	if (!strcmp(how, "limited"))
 		limit_threads(1);
+	if (!strcmp(how, "thread"))
+		add_thread(atoi(argv[4]));
+	threads = entries("/proc/self/task");
 	close(STDIN_FILENO); /* the first that is free */
 	check(dup2(1, 7) == 7);
 	fds = entries("/proc/self/fd");

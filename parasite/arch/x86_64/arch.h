@@ -150,3 +150,7 @@ void arch_xcomp_permit(struct script *s, uint64_t want);
 /* A jump to the address TO, in a function whose registers are those of a caller. */
 #define ARCH_JUMP_SIZE 12
 void arch_put_jump(void *at, uint64_t to);
+
+/* program.c: an executable file that ends at once, with status 0. */
+#define ARCH_PROGRAM_SIZE 136
+void arch_program_build(char buf[ARCH_PROGRAM_SIZE]);

@@ -1,0 +1,7 @@
+/* malloc(3), where a page fault would come at the wrong moment. */
+#pragma once
+
+#include <stddef.h>
+
+/* The next SIZE bytes (less than a MiB) of small allocations are there already: no system call, no page fault. */
+void heap_warm(size_t size);
