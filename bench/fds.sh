@@ -5,17 +5,14 @@
 #
 #   bench/fds.sh [KIND NUMBER]...
 set -u
-crtool=$PWD/${B:-build}/crtool
-work=$(mktemp -d)
-over=0 pid=''
-trap '[ -z "$pid" ] || kill -KILL "$pid"; rm -rf "$work"' EXIT
-chmod 700 "$work"
+. bench/lib.bash
+over=0
 
 # Most calls per descriptor: dump (look, gather, record), restore.
 declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="75 10" [dup]="12 1" [epoll]="17 6")
 
 # shellcheck disable=SC2016
-victim='
+program='
 import os, resource, select, signal, socket, sys
 kind, n = sys.argv[1], int(sys.argv[2])
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -43,60 +40,20 @@ open("ready", "w").close()
 while True: signal.pause()
 '
 
-start() {
-	mkdir -p "$work/run" "$work/images"
-	(
-		cd "$work/run" || exit 1
-		for fd in /proc/self/fd/*; do
-			fd=${fd##*/}
-			[ "$fd" -lt 3 ] || eval "exec $fd>&-"
-		done
-		exec setsid /usr/bin/python3 -c "$victim" "$1" "$2" </dev/null >out 2>&1
-	) &
-	pid=$!
-	until [ -e "$work/run/ready" ]; do
-		kill -0 "$pid" 2>/dev/null || return 1
-		sleep 0.01
-	done
-}
-
-stop() {
-	kill -KILL "$pid"
-	while [ -e "/proc/$pid" ] && ! grep -qs '^State:.Z' "/proc/$pid/status"; do sleep 0.01; done
-	wait "$pid" 2>/dev/null
-	pid=''
-	rm -rf "$work/run" "$work/images"
-}
-
-# calls [OPTION] COMMAND...: how many system calls it makes; -f: with its threads.
-calls() {
-	strace -qq -c -o "$work/calls" "$@" >/dev/null || return 1
-	awk '$NF == "total" { print $4 }' "$work/calls"
-}
-
 # measure KIND NUMBER: sets dump_calls, restore_calls, frozen_us, restore_ms.
 measure() {
-	local begun
-
-	start "$1" "$2" || return 1
+	victim ready "$program" "$1" "$2" || return 1
 	dump_calls=$(calls -f "$crtool" dump -R --no-sync -t "$pid" -D "$work/images") || return 1
 	rm -f "$work/images"/*
-	frozen_us=$("$crtool" dump --json --no-sync -t "$pid" -D "$work/images" |
-		grep -o '"frozen_us":[0-9]*' | cut -d: -f2)
-	wait "$pid" 2>/dev/null
+	frozen_us=$("$crtool" dump --json --no-sync -t "$pid" -D "$work/images" | frozen)
+	ended "$pid"
 	restore_calls=$(calls "$crtool" restore -d -D "$work/images") || return 1
-	kill -KILL "$pid"
-	while [ -e "/proc/$pid" ]; do sleep 0.01; done
-	begun=$(date +%s%N)
-	"$crtool" restore -d -D "$work/images" || return 1
-	restore_ms=$((($(date +%s%N) - begun) / 1000000))
-	stop
+	ended "$pid"
+	restore_ms=$(ms_of "$crtool" restore -d -D "$work/images") || return 1
+	ended "$pid"
+	forget
 }
 
-if ! command -v strace >/dev/null; then
-	echo "skipped: there is no strace"
-	exit 0
-fi
 [ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000 epoll 15000
 measure none 0 || exit 1
 base_dump=$dump_calls base_restore=$restore_calls

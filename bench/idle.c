@@ -4,9 +4,14 @@
  * sees it, and the time that the target stood still in a dump with -R (--json, frozen_us);
  * medians.
  *
- * The goals are those of an idle machine; the ratio column compares with the
- * cost of starting crtool at all (crtool version), measured in the same run.
+ * The goals are those of an idle machine. What this one can do is measured in the same run: the cost of
+ * starting crtool at all (crtool version), and how long a loop that does nothing but ptrace(2) keeps
+ * the target's threads: all stopped, let run and stopped once more (that is the script), detached.
+ *
+ *	idle [PATTERN]   only what is called so
  */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,12 +21,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/user.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 31
+#define ROUNDS_MAX  31
+#define THREADS_MAX 4096
 
 extern char **environ;
 static char crtool[4096], images[64], out[64];
@@ -158,13 +166,68 @@ static pid_t start(int threads, int mappings)
 	return pid;
 }
 
+/* ---- the bare loop ---- */
+
+static int list_threads(pid_t pid, pid_t *ret)
+{
+	char path[32];
+	struct dirent *de;
+	DIR *dir;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && n < THREADS_MAX && (de = readdir(dir)))
+		if (atoi(de->d_name) > 0)
+			ret[n++] = atoi(de->d_name);
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static void stop_all(const pid_t *tids, int n)
+{
+	struct user_regs_struct regs;
+
+	for (int i = 0; i < n; i++)
+		ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL);
+	for (int i = n; i-- > 0;) {
+		while (waitpid(tids[i], NULL, __WALL) < 0 && errno == EINTR)
+			continue;
+		ptrace(PTRACE_GETREGS, tids[i], NULL, &regs);
+	}
+}
+
+static double bare_ms(pid_t pid)
+{
+	static pid_t tids[THREADS_MAX];
+	int n = list_threads(pid, tids);
+	double begun;
+
+	for (int i = 0; i < n; i++)
+		ptrace(PTRACE_SEIZE, tids[i], NULL, NULL);
+	begun = now_ms();
+	stop_all(tids, n);
+	for (int i = 0; i < n; i++)
+		ptrace(PTRACE_CONT, tids[i], NULL, NULL);
+	stop_all(tids, n);
+	for (int i = 0; i < n; i++)
+		ptrace(PTRACE_DETACH, tids[i], NULL, NULL);
+	return now_ms() - begun;
+}
+
+static const char *pattern = "";
+
 static void measure(const char *name, int threads, int mappings, int rounds, double base,
                     double goal_dump, double goal_frozen, double goal_restore)
 {
-	double dump[ROUNDS_MAX], frozen[ROUNDS_MAX], restore[ROUNDS_MAX];
-	pid_t pid = target = start(threads, mappings);
+	double dump[ROUNDS_MAX], frozen[ROUNDS_MAX], restore[ROUNDS_MAX], bare[ROUNDS_MAX];
 	char number[16];
+	pid_t pid;
 
+	if (!strstr(name, pattern))
+		return;
+	pid = target = start(threads, mappings);
 	snprintf(number, sizeof(number), "%d", pid);
 	for (int i = 0; i < rounds; i++) {
 		const char *const look[] = { crtool, "dump", "-R",   "--json", "-t",
@@ -174,6 +237,7 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 			crtool, "restore", "--json", "-d", "-D", images, NULL
 		};
 
+		bare[i] = bare_ms(pid);
 		run(look);
 		frozen[i] = fact("\"frozen_us\"");
 		remove_images();
@@ -186,12 +250,15 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 	waitpid(pid, NULL, 0);
 	target = 0;
 	printf("%-16s dump %7.2f ms (goal %5.1f), frozen %7.2f ms (goal %5.1f), restore %7.2f ms "
-	       "(goal %5.1f); start of crtool %.2f ms\n",
+	       "(goal %5.1f); start of crtool %.2f ms",
 	       name, median(dump, rounds), goal_dump, median(frozen, rounds), goal_frozen,
 	       median(restore, rounds), goal_restore, base);
+	printf("; bare loop %.2f ms, ", median(bare, rounds));
+	printf("frozen %.1f times as long
+", frozen[rounds / 2] / bare[rounds / 2]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const char *build = getenv("B");
 	double base[ROUNDS_MAX];
@@ -201,6 +268,8 @@ int main(void)
 	snprintf(images, sizeof(images), "/dev/shm/crtool-bench-%d", getpid());
 	snprintf(out, sizeof(out), "/dev/shm/crtool-bench-%d.out", getpid());
 	atexit(clean);
+	if (argc > 1)
+		pattern = argv[1];
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
 	for (int i = 0; i < 15; i++)
 		base[i] = run(version);

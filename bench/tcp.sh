@@ -6,11 +6,8 @@
 #
 #   bench/tcp.sh [NUMBER]...
 set -u
-crtool=$PWD/${B:-build}/crtool
-work=$(mktemp -d)
-over=0 pid='' client='' netns=''
-trap 'kill -KILL $pid $client $netns 2>/dev/null; rm -rf "$work"' EXIT
-chmod 700 "$work"
+. bench/lib.bash
+over=0
 
 # Most calls per connection: dump, restore.
 most_dump=160 most_restore=25
@@ -37,93 +34,36 @@ open(who, "w").close()
 while True: signal.pause()
 '
 
-inside() {
-	nsenter -t "$netns" -n "$@"
-}
-
-# run WHO NUMBER: in the background, in a session of its own, with nothing open but /dev/null.
-run() {
-	(
-		cd "$work/run" || exit 1
-		for fd in /proc/self/fd/*; do
-			fd=${fd##*/}
-			[ "$fd" -lt 3 ] || eval "exec $fd>&-"
-		done
-		exec setsid nsenter -t "$netns" -n /usr/bin/python3 -c "$program" "$@" </dev/null >/dev/null 2>&1
-	) &
-	disown $!
-}
-
-# until_there FILE PID
-until_there() {
-	until [ -e "$work/run/$1" ]; do
-		kill -0 "$2" 2>/dev/null || return 1
+start() {
+	victim listens "$program" server "$1" || return 1
+	server=$pid
+	victim client "$program" client "$1" || return 1
+	client=$pid
+	pid=$server
+	until [ -e "$work/run/server" ]; do
+		kill -0 "$server" 2>/dev/null || return 1
 		sleep 0.01
 	done
 }
 
-start() {
-	mkdir -p "$work/run" "$work/images"
-	run server "$1"
-	pid=$!
-	until_there listens "$pid" || return 1
-	run client "$1"
-	client=$!
-	until_there client "$client" && until_there server "$pid"
-}
-
-# ended PID
-ended() {
-	kill -KILL "$1" 2>/dev/null
-	while [ -e "/proc/$1" ] && ! grep -qs '^State:.Z' "/proc/$1/status"; do sleep 0.01; done
-}
-
-stop() {
-	ended "$pid"
-	ended "$client"
-	pid='' client=''
-	rm -rf "$work/run" "$work/images"
-}
-
-# calls [OPTION] COMMAND...: how many system calls it makes; -f: with its threads.
-calls() {
-	inside strace -qq -c -o "$work/calls" "$@" >/dev/null || return 1
-	awk '$NF == "total" { print $4 }' "$work/calls"
-}
-
 # measure NUMBER: sets dump_calls, restore_calls, frozen_us, dump_ms, restore_ms.
 measure() {
-	local begun
+	local save=(dump --no-sync --tcp-established -t)
 
 	start "$1" || return 1
-	dump_calls=$(calls -f "$crtool" dump -R --no-sync --tcp-established -t "$pid" -D "$work/images") || return 1
+	dump_calls=$(calls -f "$crtool" "${save[@]}" "$pid" -R -D "$work/images") || return 1
 	rm -f "$work/images"/*
-	begun=$(date +%s%N)
-	frozen_us=$(inside "$crtool" dump --json --no-sync --tcp-established -t "$pid" -D "$work/images" |
-		grep -o '"frozen_us":[0-9]*' | cut -d: -f2)
-	dump_ms=$((($(date +%s%N) - begun) / 1000000))
-	begun=$(date +%s%N)
-	inside "$crtool" restore -d -D "$work/images" || return 1
-	restore_ms=$((($(date +%s%N) - begun) / 1000000))
+	dump_ms=$(ms_of "$crtool" "${save[@]}" "$pid" --json -D "$work/images") || return 1
+	frozen_us=$(frozen <"$work/out")
+	restore_ms=$(ms_of "$crtool" restore -d -D "$work/images") || return 1
 	rm -f "$work/images"/*
-	inside "$crtool" dump --no-sync --tcp-established -t "$pid" -D "$work/images" || return 1
+	inside "$crtool" "${save[@]}" "$pid" -D "$work/images" || return 1
 	restore_calls=$(calls "$crtool" restore -d -D "$work/images") || return 1
-	stop
+	ended "$pid" "$client"
+	forget
 }
 
-if ! command -v strace >/dev/null; then
-	echo "skipped: there is no strace"
-	exit 0
-fi
-if ! unshare -n true 2>/dev/null; then
-	echo "skipped: no network namespace is to be had"
-	exit 0
-fi
-unshare -n sleep 10000 </dev/null >/dev/null 2>&1 &
-netns=$!
-disown "$netns"
-until [ "$(readlink "/proc/$netns/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
-inside ip link set lo up
+own_network
 [ $# -gt 0 ] || set -- 1000 3000 10000
 measure 0 || exit 1
 base_dump=$dump_calls base_restore=$restore_calls base_ms="$dump_ms $restore_ms"

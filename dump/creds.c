@@ -114,10 +114,12 @@ static bool is_first_unknown(const struct thread *th, size_t room)
 {
 	unsigned layers;
 
+	if (landlock_of(th, room, &layers) == LANDLOCK_FREE)
+		return false; /* mostly */
 	for (const struct thread *before = th->task->threads.v + 1; before < th; before++)
 		if (landlock_of(before, room, &layers) != LANDLOCK_FREE)
 			return false;
-	return landlock_of(th, room, &layers) != LANDLOCK_FREE;
+	return true;
 }
 
 /*

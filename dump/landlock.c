@@ -193,7 +193,7 @@ enum landlock landlock_answer(const struct script *s, size_t first, uint64_t at,
 	const struct op *ops;
 	unsigned added = 0;
 
-	if (!has_landlock() || script_result(s, first) == 0)
+	if (script_result(s, first) == 0 || !has_landlock())
 		return LANDLOCK_FREE;
 	ops = answer ? ops_done(s, answer) : NULL;
 	if (!ops || ops[OP_CREATE].result != answer->ruleset)
