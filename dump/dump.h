@@ -125,6 +125,7 @@ struct file {
 	struct {
 		int family, type, protocol;
 	} sock;
+	int kept; /* of a socket, while frozen: a descriptor of ours, or -1 (file_borrow()) */
 	/* Of a pipe, fifo, socket: the first file id on the same inode, and the next one, 0 after the last. */
 	uint32_t first, next;
 };
@@ -213,12 +214,15 @@ struct dump {
 	ARRAY(struct task) tasks; /* the root first, parents before children */
 	struct task_index index;
 	ARRAY(struct file) files; /* by id, from 1 */
+	uint32_t sock_mnt;        /* files.c: the mount that sockets are on; 0: not known */
+	size_t nkept, keep_most;  /* borrow.c: descriptors of ours for sockets */
 	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
 	struct tcp_conns *tcp_conns;         /* sk_tcp_conn.c: established connections */
+	struct tcp_diags *tcp_diags;         /* sk_tcp_diag.c: what the kernel lists */
 	struct tcp_listeners *tcp_listeners; /* sk_tcp_listen.c */
 	struct sockopt_usual *sockopt_usual; /* sockopt.c: what new sockets have */
 	struct mcast_known *mcast_known;     /* sk_mcast.c: groups that anybody is in */
@@ -322,8 +326,6 @@ const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);
  * for what fdinfo does not tell. -errno.
  */
 int file_steal(const struct file *f);
-/* Fill f->sock. */
-void file_ask_socket(struct file *f);
 
 /* ---- aspects of a task ---- */
 

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "dump/borrow.h"
 #include "dump/dump.h"
 #include "dump/stages.h"
 #include "lib/cleanup.h"
@@ -45,14 +46,9 @@ static int socket_ask(int fd, int name, int *ret)
 	return getsockopt(fd, SOL_SOCKET, name, ret, &(socklen_t){ sizeof(*ret) });
 }
 
-void file_ask_socket(struct file *f)
+void file_ask_socket(struct file *f, int fd)
 {
-	auto_close int fd = -1;
-
-	if (!S_ISSOCK(f->st.st_mode) || (f->flags & O_PATH) || f->fd < 0)
-		return;
-	fd = file_steal(f);
-	if (fd < 0 || socket_ask(fd, SO_TYPE, &f->sock.type) < 0 ||
+	if (socket_ask(fd, SO_TYPE, &f->sock.type) < 0 ||
 	    socket_ask(fd, SO_PROTOCOL, &f->sock.protocol) < 0 ||
 	    socket_ask(fd, SO_DOMAIN, &f->sock.family) < 0)
 		f->sock.family = AF_UNSPEC;
@@ -189,9 +185,10 @@ static int file_dump(struct dump *d, const struct file *f)
 	}
 	if (f->fd >= 0 && !(f->flags & O_PATH) &&
 	    f->policy == FD_CARRY) { /* others have no owner */
-		auto_close int fd = file_steal(f);
+		auto_(borrowed_done) struct borrowed b = file_borrow(f);
 
-		r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : file_owner(d, f, fd, &msg);
+		r = b.fd < 0 ? fail(b.fd, "%s: pidfd_getfd", file_name(f))
+		             : file_owner(d, f, b.fd, &msg);
 	}
 	if (r == 0)
 		r = image_put(d->out, KIND_file, f->id, &msg.base);

@@ -3,8 +3,8 @@
  * description (dup(2), fork(2)) or be opened apart; only kcmp(2) can tell, and
  * it also orders descriptions. So all descriptions are kept in a search tree,
  * ordered first by what they show (inode, flags, position ...), and only where
- * that is equal by kcmp(2): a descriptor costs five system calls (readlink,
- * fstatat, open, read and close of fdinfo), and the logarithm of its look-alikes.
+ * that is equal by kcmp(2): a descriptor costs five system calls (open, read and close of fdinfo, and
+ * either readlink and fstatat or, of a socket, pidfd_getfd and fstat), and the logarithm of its look-alikes.
  *
  * While the task runs, a descriptor may be gone before it was looked at: what is
  * gathered then serves for refusing alone, for which look-alikes are the same
@@ -19,8 +19,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "dump/borrow.h"
 #include "dump/dump.h"
+#include "dump/files_look.h"
 #include "dump/files_own.h"
+#include "dump/sk_tcp_diag.h"
 #include "dump/sk_unix_diag.h"
 #include "dump/sockopt.h"
 #include "lib/cleanup.h"
@@ -75,63 +78,6 @@ static int fd_node_compare(const void *a, const void *b)
 	if (r < 0 && error)
 		*error = -errno;
 	return r <= 0 ? r : r == 1 ? -1 : 1;
-}
-
-/* A directory of T in /proc; -errno. */
-static int proc_dir(const struct task *t, const char *name)
-{
-	int fd = openat(t->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* fdinfo is one record of a seq_file: what fits comes in one read(2). */
-static int fdinfo_read(int dir, const char *name, char **ret)
-{
-	auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	char text[1024];
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, sizeof(text));
-	if (n < 0)
-		return -errno;
-	if ((size_t)n == sizeof(text)) {
-		n = file_read(dir, name, ret);
-		return n < 0 ? (int)n : 0;
-	}
-	*ret = strndup(text, (size_t)n);
-	return *ret ? 0 : -ENOMEM;
-}
-
-static void file_done(struct file *f)
-{
-	free(f->link);
-	free(f->fdinfo);
-}
-
-/* Everything that is read of one descriptor. */
-static int file_look(int fds, int infos, const char *name, struct file *f, bool *ret_cloexec)
-{
-	uint64_t flags, mnt_id = 0;
-	int r = link_read(fds, name, &f->link);
-
-	if (r == 0)
-		r = fdinfo_read(infos, name, &f->fdinfo);
-	if (r == 0 && fstatat(fds, name, &f->st, 0) < 0)
-		r = -errno;
-	if (r < 0)
-		return r;
-	if (!fdinfo_u64(f->fdinfo, "flags", 8, &flags) ||
-	    !fdinfo_u64(f->fdinfo, "pos", 10, &f->pos))
-		return -EPROTO;
-	fdinfo_u64(f->fdinfo, "mnt_id", 10, &mnt_id);
-	f->mnt_id = (uint32_t)mnt_id;
-	f->flags = (uint32_t)flags & ~(uint32_t)O_CLOEXEC;
-	snprintf(f->at, sizeof(f->at), "fd/%s", name);
-	*ret_cloexec = flags & O_CLOEXEC;
-	return 0;
 }
 
 /* The node of the description F; a new one has no file yet (SIZE_MAX). */
@@ -215,9 +161,11 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	f->id = (uint32_t)d->files.n;
 	if (external_listed(d, f))
 		f->policy = FD_EXTERNAL;
-	file_ask_socket(f);
+	if (!f->sock.family)
+		file_steal_and_ask(d, f);
 	f->room = dump_kind_of(f, &f->kind);
 	*at = *f;
+	f->kept = -1;
 	f->link = f->fdinfo = NULL;
 	*ret_index = d->files.n - 1;
 	return S_ISFIFO(at->st.st_mode) || S_ISSOCK(at->st.st_mode) ||
@@ -237,29 +185,30 @@ static int locks_of(const struct file *f, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int fd_add(struct dump *d, struct task *t, int fds, int infos, const char *name)
+static int fd_add(struct dump *d, struct task *t, struct looked *l)
 {
-	auto_(file_done) struct file f = { .task = t, .fd = (int)strtol(name, NULL, 10) };
+	struct file *f = &l->file;
 	auto_free char *locks = NULL;
 	struct fd_node *node;
 	struct fd_entry *entry;
-	bool cloexec;
-	int number = f.fd, r = file_look(fds, infos, name, &f, &cloexec);
+	int number = f->fd, r = l->error;
 
 	if (r == -ENOENT && !d->frozen)
 		return 0;
 	if (r == 0)
-		r = locks_of(&f, &locks);
+		r = locks_of(f, &locks);
 	if (r == 0)
-		r = fd_node_find(d, &f, &node);
+		r = fd_node_find(d, f, &node);
 	if (r == 0 && node->file == SIZE_MAX)
-		r = file_add(d, &f, &node->file);
+		r = file_add(d, f, &node->file);
+	else if (r == 0)
+		file_unkeep(d, f); /* a duplicate */
 	if (r < 0)
 		return fail(r, "%s: fd %d: look at it", task_name(t), number);
 	entry = array_add(&t->fds);
 	if (!entry)
 		return -ENOMEM;
-	*entry = (struct fd_entry){ .fd = number, .cloexec = cloexec, .file = node->file };
+	*entry = (struct fd_entry){ .fd = number, .cloexec = l->cloexec, .file = node->file };
 	if (locks && node->seen != t->pid)
 		entry->locks = take_ptr(locks);
 	node->seen = t->pid;
@@ -275,29 +224,18 @@ static void fds_forget(struct task *t)
 
 int files_gather(struct dump *d, struct task *t)
 {
-	auto_close int fds = proc_dir(t, "fd"), infos = proc_dir(t, "fdinfo");
-	auto_dir DIR *dir = NULL;
-	struct dirent *de;
-	int copy;
+	auto_(glance_done) struct glance g = GLANCE_NONE;
+	int r;
 
 	fds_forget(t);
 	if (t->state == TASK_ZOMBIE)
 		return 0;
-	if (fds < 0 || infos < 0)
-		return fail(fds < 0 ? fds : infos, "%s: open its descriptors in /proc",
-		            task_name(t));
-	copy = openat(fds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = copy < 0 ? NULL : fdopendir(copy);
-	if (!dir)
-		return fail(-errno, "%s: list its descriptors", task_name(t));
-	/* The kernel lists them by number. */
-	while ((errno = 0, de = readdir(dir))) {
-		int r = de->d_name[0] == '.' ? 0 : fd_add(d, t, fds, infos, de->d_name);
-
-		if (r < 0)
-			return r;
-	}
-	return errno ? fail(-errno, "%s: list its descriptors", task_name(t)) : 0;
+	r = glance_at(d, t, &g);
+	for (size_t i = 0; i < g.all.n && r == 0; i++)
+		r = fd_add(d, t, &g.all.v[i]);
+	if (!d->frozen)
+		files_make_room(d);
+	return r;
 }
 
 /* ---- mapped files ---- */
@@ -356,7 +294,7 @@ static int map_node_find(struct dump *d, const struct vma *v, struct map_node **
 static int mapped_add(struct dump *d, struct task *t, const char *at, uint32_t flags,
                       uint32_t *ret_id)
 {
-	auto_(file_done) struct file f = { .task = t, .fd = -1, .flags = flags };
+	auto_(file_done) struct file f = { .task = t, .fd = -1, .flags = flags, .kept = -1 };
 	size_t index;
 	int r;
 
@@ -435,18 +373,15 @@ static int own_keep(struct dump *d, struct file *f, size_t *ret_index)
 
 static int own_look(struct dump *d, struct file *f)
 {
-	auto_close int fds = proc_dir(f->task, "fd"), infos = proc_dir(f->task, "fdinfo");
 	bool cloexec;
-	char name[16];
 
-	snprintf(name, sizeof(name), "%d", f->fd);
-	return fds < 0 ? fds : infos < 0 ? infos : file_look(fds, infos, name, f, &cloexec);
+	return file_look_one(d, f, &cloexec);
 }
 
 int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id)
 {
 	auto_close int own = fd;
-	auto_(file_done) struct file f = { .fd = fd };
+	auto_(file_done) struct file f = { .fd = fd, .kept = -1 };
 	struct fd_node *node;
 	int r = own_task(d);
 
@@ -470,12 +405,14 @@ int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id)
 
 void files_done(struct dump *d)
 {
+	files_give_back(d);
 	own_task_done(d);
 	tdestroy(d->fd_tree, free);
 	tdestroy(d->map_tree, map_node_free);
 	tdestroy(d->pipe_tree, free);
 	unix_socks_free(d);
 	sockopts_forget(d);
+	tcp_diag_forget(d);
 	d->fd_tree = d->map_tree = d->pipe_tree = NULL;
 	array_each (f, &d->files)
 		file_done(f);

@@ -1,4 +1,5 @@
 /* The tables of rooms, expanded from images/kinds.def; restore/kinds.c is the twin. */
+#include "dump/borrow.h"
 #include "dump/dump.h"
 
 #define RECORD(num, name)
@@ -82,4 +83,5 @@ void dump_kinds_release(struct dump *d, bool killed)
 	for (size_t i = 0; kinds[i].room; i++)
 		if (kinds[i].room->release)
 			kinds[i].room->release(d, killed);
+	files_give_back(d);
 }

@@ -90,25 +90,27 @@ size_t sk_inet_levels(const struct file *f, uint32_t levels[SK_INET_LEVELS])
 	return n + protocol_levels(f, levels + n);
 }
 
-int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into)
+int sk_inet_options(struct dump *d, const struct file *f, int fd,
+                    const struct sockopt_source *source, struct sockopts *into)
 {
 	uint32_t levels[SK_INET_LEVELS];
 	size_t n = sk_inet_levels(f, levels);
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = sockopts_read(d, f, fd, levels[i], into);
+		r = sockopts_read_from(d, f, fd, levels[i], source, into);
 	return r;
 }
 
-int sk_inet_options_try(struct dump *d, const struct file *f, int fd, struct sockopts *into)
+int sk_inet_options_try(struct dump *d, const struct file *f, int fd,
+                        const struct sockopt_source *source, struct sockopts *into)
 {
 	uint32_t levels[SK_INET_LEVELS];
 	size_t n = sk_inet_levels(f, levels);
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = sockopts_try(d, f, fd, levels[i], into);
+		r = sockopts_try(d, f, fd, levels[i], source, into);
 	return r;
 }
 
@@ -120,4 +122,12 @@ int sk_inet_local(int fd, union inaddr *ret)
 	if (getsockname(fd, &ret->sa, &len) < 0)
 		return -errno;
 	return inaddr_port(ret) || !inaddr_any(ret);
+}
+
+void sk_inet_lose_zerocopy(const struct file *f, const struct sockopts *opts)
+{
+	if (sockopts_int(opts, SOL_SOCKET, SO_ZEROCOPY, 0))
+		lose("%s (%s): has SO_ZEROCOPY set: what is sent with MSG_ZEROCOPY is counted from "
+		     "zero again, and that what is under way has been sent will not be told",
+		     file_name(f), file_describe(f));
 }

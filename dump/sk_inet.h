@@ -18,11 +18,16 @@ int sk_inet_check_netns(struct dump *d, const struct file *f, int fd);
 #define SK_INET_LEVELS 5
 size_t sk_inet_levels(const struct file *f, uint32_t levels[SK_INET_LEVELS]);
 
-/* The options of all of them. -errno explained. */
-int sk_inet_options(struct dump *d, const struct file *f, int fd, struct sockopts *into);
+/* The options of all of them. SOURCE may be NULL. -errno explained. */
+int sk_inet_options(struct dump *d, const struct file *f, int fd,
+                    const struct sockopt_source *source, struct sockopts *into);
 
 /* The same without a word, for many threads at once: see sockopts_try(). */
-int sk_inet_options_try(struct dump *d, const struct file *f, int fd, struct sockopts *into);
+int sk_inet_options_try(struct dump *d, const struct file *f, int fd,
+                        const struct sockopt_source *source, struct sockopts *into);
 
 /* getsockname(2): 1, or 0 when it has no address of its own at all. -errno. */
 int sk_inet_local(int fd, union inaddr *ret);
+
+/* Says of F what nothing brings back: MSG_ZEROCOPY counts from zero again. */
+void sk_inet_lose_zerocopy(const struct file *f, const struct sockopts *opts);

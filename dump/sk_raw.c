@@ -6,7 +6,7 @@
  * Packets that wait are let go, as the network might have done: sent again, others
  * would get them, too. So are errors that the program was not told yet.
  *
- * Not seen: IP_ROUTER_ALERT, and multicast routing (MRT_INIT), which is refused by
+ * Not seen: IPV6_ROUTER_ALERT, and multicast routing (MRT_INIT), which is refused by
  * its protocol.
  */
 #include <errno.h>
@@ -191,7 +191,7 @@ static int sk_raw_dump(struct dump *d, const struct file *f)
 	if (r == 0)
 		r = add_addresses(d, f, fd, &p, &msg);
 	if (r == 0)
-		r = sk_inet_options(d, f, fd, &p.opts);
+		r = sk_inet_options(d, f, fd, NULL, &p.opts);
 	if (r == 0)
 		r = mcast_read(d, f, fd, &p.groups);
 	if (r < 0)

@@ -18,8 +18,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "dump/borrow.h"
 #include "dump/sk_inet.h"
 #include "dump/sk_tcp_conn.h"
+#include "dump/sk_tcp_diag.h"
 #include "dump/sk_tcp_listen.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -130,11 +132,13 @@ static int check_ulp(const struct file *f, int fd)
 	            ulp);
 }
 
-static int sk_tcp_check(struct dump *d, const struct file *f)
+static int sk_tcp_check_asked(struct dump *d, const struct file *f)
 {
-	auto_close int fd = file_steal(f);
+	auto_(borrowed_done) struct borrowed b = file_borrow(f);
+	int fd = b.fd, r;
 	struct sock s;
-	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
+
+	r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
 
 	if (r == 0)
 		r = check_ulp(f, fd);
@@ -149,6 +153,17 @@ static int sk_tcp_check(struct dump *d, const struct file *f)
 		return check_connection(d, f, &s);
 	r = closed_is_dead(f, &s);
 	return r < 0 ? r : 0;
+}
+
+/* What is listed is of our network namespace. */
+static int sk_tcp_check(struct dump *d, const struct file *f)
+{
+	const struct tcp_diag *diag = tcp_diag_find(d, f);
+
+	if (!diag || diag->has_ulp || !tcp_state_connected(diag->state))
+		return sk_tcp_check_asked(d, f);
+	return check_connection(
+		d, f, &(struct sock){ .protocol = f->sock.protocol, .state = diag->state });
 }
 
 /* ---- record ---- */
@@ -215,50 +230,21 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 	return r;
 }
 
-/*
- * Of a connection some tell what came of the path and of the kernel's own tuning,
- * not what the program has set; and what only datagrams have cannot be set here.
- */
-static bool of_the_path(const Img__SockOpts__Value *v, bool connected)
-{
-	switch (v->level) {
-	case IPPROTO_TCP:
-		return connected && (v->name == TCP_MAXSEG || v->name == TCP_WINDOW_CLAMP);
-	case IPPROTO_IP:
-		return v->name == IP_MULTICAST_TTL || v->name == IP_MULTICAST_IF;
-	case IPPROTO_IPV6:
-		return v->name == IPV6_MULTICAST_HOPS || v->name == IPV6_MULTICAST_IF;
-	default:
-		return false;
-	}
-}
-
-static void forget_path(struct sockopts *opts, bool connected)
-{
-	size_t kept = 0;
-
-	array_each (v, &opts->all) {
-		if (of_the_path(v, connected))
-			free(v->value.data);
-		else
-			opts->all.v[kept++] = *v;
-	}
-	opts->all.n = kept;
-}
-
 static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock *s, struct parts *p)
 {
+	struct sockopt_source source = { tcp_conn_option, NULL };
 	Img__SkTcp msg = IMG__SK_TCP__INIT;
 	int r;
 
 	msg.family = (uint32_t)s->family;
 	msg.protocol = (uint32_t)s->protocol;
-	r = sk_inet_options(d, f, s->fd, &p->opts);
+	r = add_state(d, f, s, p, &msg);
+	if (!msg.dead && (s->state == CLOSED || s->state == LISTENING))
+		source.value = tcp_sock_option;
 	if (r == 0)
-		r = add_state(d, f, s, p, &msg);
+		r = sk_inet_options(d, f, s->fd, &source, &p->opts);
 	if (r < 0)
 		return r;
-	forget_path(&p->opts, msg.dead || (s->state != CLOSED && s->state != LISTENING));
 	msg.options = sockopts_message(&p->opts);
 	return msg.options ? image_put(d->out, KIND_sk_tcp, f->id, &msg.base) : -ENOMEM;
 }
@@ -267,7 +253,11 @@ static int connection_write(struct dump *d, const struct file *f, struct tcp_con
 {
 	Img__SkTcp msg = IMG__SK_TCP__INIT;
 
-	forget_path(&conn->opts, true);
+	if (conn->events & POLLERR)
+		lose("%s (%s): an error, or what waits in its error queue, that the program was "
+		     "not told yet",
+		     file_name(f), file_describe(f));
+	sk_inet_lose_zerocopy(f, &conn->opts);
 	msg.family = (uint32_t)f->sock.family;
 	msg.protocol = (uint32_t)f->sock.protocol;
 	msg.state = ESTABLISHED;
@@ -295,13 +285,13 @@ static int sk_tcp_dump(struct dump *d, const struct file *f)
 	struct tcp_conn *conn = d->opt->tcp == TCP_CARRIED ? tcp_conn_find(d, f) : NULL;
 	int r = conn ? connection_dump(d, f, conn) : -ENOTCONN;
 	auto_(parts_done) struct parts p = {};
-	auto_close int fd = -1;
+	auto_(borrowed_done) struct borrowed b = { .fd = -1 };
 	struct sock s;
 
 	if (r != -ENOTCONN)
 		return r;
-	fd = file_steal(f);
-	r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sock_read(f, fd, &s);
+	b = file_borrow(f);
+	r = b.fd < 0 ? fail(b.fd, "%s: pidfd_getfd", file_name(f)) : sock_read(f, b.fd, &s);
 	return r < 0 ? r : sk_tcp_write(d, f, &s, &p);
 }
 

@@ -14,11 +14,10 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "dump/borrow.h"
 #include "dump/sk_inet.h"
-#include "dump/sk_tcp_key.h"
 #include "dump/sk_tcp_listen.h"
 #include "dump/sk_tcp_watch.h"
 #include "lib/cleanup.h"
@@ -42,17 +41,6 @@ struct tcp_conns {
 
 /* ---- which there are ---- */
 
-/* Each costs a descriptor until the end. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static bool may_be_one(const struct file *f)
 {
 	return f->kind == KIND_sk_tcp && f->policy == FD_CARRY && f->sock.protocol == IPPROTO_TCP;
@@ -75,9 +63,21 @@ static int state_of(int fd)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -errno : info.tcpi_state;
 }
 
-static int ends_of(int fd, struct tcp_conn *conn)
+static int ends_of(const struct file *f, int fd, struct tcp_conn *conn)
 {
 	socklen_t len = sizeof(conn->local), peer_len = sizeof(conn->peer);
+
+	if (conn->diag && f->sock.family == AF_INET) {
+		const struct inet_diag_sockid *id = &conn->diag->id;
+
+		conn->local.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+			                               .sin_port = id->idiag_sport,
+			                               .sin_addr.s_addr = id->idiag_src[0] };
+		conn->peer.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
+			                              .sin_port = id->idiag_dport,
+			                              .sin_addr.s_addr = id->idiag_dst[0] };
+		return 0;
+	}
 
 	return getsockname(fd, &conn->local.sa, &len) < 0 ||
 	                       getpeername(fd, &conn->peer.sa, &peer_len) < 0
@@ -99,12 +99,13 @@ static int explain_steal(const struct file *f, int r, size_t n)
 /* If F is one. Its ends may go away before they are asked for. */
 static int conn_take(struct tcp_conns *c, const struct file *f)
 {
-	auto_close int fd = file_steal(f);
-	int state = fd < 0 ? fd : state_of(fd), r;
+	const struct tcp_diag *diag = tcp_diag_find(c->d, f);
+	auto_(borrowed_done) struct borrowed b = file_borrow(f);
+	int state = b.fd < 0 ? b.fd : diag ? diag->state : state_of(b.fd), r;
 	struct tcp_conn *conn;
 
-	if (fd < 0)
-		return explain_steal(f, fd, c->all.n);
+	if (b.fd < 0)
+		return explain_steal(f, b.fd, c->all.n);
 	if (state < 0)
 		return fail(state, "%s: ask for its state", file_name(f));
 	if (!tcp_state_connected(state))
@@ -112,14 +113,14 @@ static int conn_take(struct tcp_conns *c, const struct file *f)
 	conn = array_add(&c->all);
 	if (!conn)
 		return -ENOMEM;
-	*conn = (struct tcp_conn){ .file = f->id };
+	*conn = (struct tcp_conn){ .file = f->id, .diag = diag };
 	img__sk_tcp__connection__init(&conn->msg);
-	r = ends_of(fd, conn);
+	r = ends_of(f, b.fd, conn);
 	if (r == -ENOTCONN) {
 		c->all.n--;
 		return 0;
 	}
-	c->watch->fds[c->watch->n++] = (struct watch_fd){ .fd = take_fd(&fd) };
+	c->watch->fds[c->watch->n++] = (struct watch_fd){ .fd = take_fd(&b.fd), .reuse = -1 };
 	return r < 0 ? fail(r, "%s: its addresses", file_name(f)) : 0;
 }
 
@@ -197,16 +198,26 @@ static int conns_lock(struct dump *d, struct tcp_conns *c)
 
 /* ---- reading ---- */
 
+/* Its options, and with them what is in the way of reading it. */
+static struct tcp_ways ways_of(const struct tcp_conn *conn, struct watch_fd *w)
+{
+	w->reuse = sockopts_int(&conn->opts, SOL_SOCKET, SO_REUSEADDR, 0);
+	return (struct tcp_ways){ sockopts_int(&conn->opts, SOL_SOCKET, SO_OOBINLINE, 0),
+		                  sockopts_int(&conn->opts, SOL_SOCKET, SO_PEEK_OFF, -1) };
+}
+
 /* Without a word: who cannot be read so is read again when its turn comes, and explained. */
 static void conn_try(struct tcp_conns *c, size_t i)
 {
 	struct tcp_conn *conn = &c->all.v[i];
 	struct watch_fd *w = &c->watch->fds[i];
 
-	int r = sk_inet_options_try(c->d, file_of(c->d, conn->file), w->fd, &conn->opts);
+	const struct sockopt_source source = { tcp_conn_option, conn->diag };
+	int r = sk_inet_options_try(c->d, file_of(c->d, conn->file), w->fd, &source, &conn->opts);
+	struct tcp_ways ways = ways_of(conn, w);
 
 	if (r == 0)
-		r = tcp_read(w, AHEAD_SIZE, &conn->msg);
+		r = tcp_read(w, &ways, AHEAD_SIZE, &conn->msg, &conn->events);
 	conn->ready = r == 0;
 	if (!conn->ready)
 		tcp_conn_forget(conn);
@@ -249,20 +260,24 @@ struct tcp_conn *tcp_conn_find(struct dump *d, const struct file *f)
 int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
 {
 	struct watch_fd *w = &d->tcp_conns->watch->fds[conn - d->tcp_conns->all.v];
+	const struct sockopt_source source = { tcp_conn_option, conn->diag };
+	struct tcp_ways ways;
 	int r;
 
 	if (conn->ready)
 		return 0;
-	r = tcp_read(w, 0, &conn->msg);
+	r = sk_inet_options(d, f, w->fd, &source, &conn->opts);
+	if (r < 0)
+		return r;
+	ways = ways_of(conn, w);
+	r = tcp_read(w, &ways, 0, &conn->msg, &conn->events);
 	if (r == -ENOTCONN)
 		return r;
 	if (r == -EOPNOTSUPP)
 		return fail(-ENOTSUP,
 		            "%s (%s): urgent data waits in it: not supported by this version",
 		            file_name(f), file_describe(f));
-	if (r < 0)
-		return fail(r, "%s (%s): read the connection", file_name(f), file_describe(f));
-	return sk_inet_options(d, f, w->fd, &conn->opts);
+	return r < 0 ? fail(r, "%s (%s): read the connection", file_name(f), file_describe(f)) : 0;
 }
 
 void tcp_conn_forget(struct tcp_conn *conn)
@@ -294,7 +309,6 @@ static int conns_find(struct dump *d, struct tcp_conns *c)
 
 	if (!n)
 		return 0;
-	raise_limit();
 	r = watch_new(n, &c->watch);
 	if (r < 0)
 		return fail(r, "start the watcher of connections");
@@ -372,7 +386,8 @@ void tcp_conns_release(struct dump *d, bool killed)
 	for (size_t i = 0; c->watch && i < c->watch->n; i++) {
 		if (!killed && c->watch->fds[i].repairs)
 			watch_leave(&c->watch->fds[i]);
-		close(c->watch->fds[i].fd);
+		if (file_of(d, c->all.v[i].file)->kept != c->watch->fds[i].fd)
+			close(c->watch->fds[i].fd);
 	}
 	if (!killed && c->watch && *c->watch->lock)
 		netlock_remove(c->watch->lock);

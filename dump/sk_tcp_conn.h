@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dump/dump.h"
+#include "dump/sk_tcp_diag.h"
 #include "dump/sk_tcp_read.h"
 #include "dump/sockopt.h"
 #include "lib/inaddr.h"
@@ -9,9 +10,11 @@
 struct tcp_conn {
 	uint32_t file; /* id */
 	union inaddr local, peer;
-	bool ready; /* what follows has been read */
+	const struct tcp_diag *diag; /* or NULL */
+	bool ready;                  /* what follows has been read */
 	Img__SkTcp__Connection msg;
 	struct sockopts opts;
+	short events; /* of poll(2) */
 };
 
 /* Lock all connections of D, which keeps a descriptor of each, and read those that hold little. Explained. */

@@ -38,12 +38,10 @@ static int queue_peek(int fd, size_t size, ProtobufCBinaryData *ret)
 }
 
 /* SO_PEEK_OFF is the program's, and would be obeyed. */
-static int received_read(int fd, int size, ProtobufCBinaryData *ret)
+static int received_read(int fd, int off, int size, ProtobufCBinaryData *ret)
 {
-	int off = -1, none = -1, r = sk_option(fd, SOL_SOCKET, SO_PEEK_OFF, &off);
+	int none = -1, r;
 
-	if (r < 0 && r != -EOPNOTSUPP)
-		return r;
 	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof(none)) < 0)
 		return -errno;
 	r = queue_peek(fd, (size_t)size, ret);
@@ -58,11 +56,8 @@ static int received_read(int fd, int size, ProtobufCBinaryData *ret)
  */
 static int urgent_find(struct watch_fd *w, int size)
 {
-	int is_inline = 0, all = 0, r = sk_option(w->fd, SOL_SOCKET, SO_OOBINLINE, &is_inline), off;
+	int all = 0, r = watch_inline(w, true), off;
 
-	if (r < 0 || is_inline)
-		return r;
-	r = watch_inline(w, true);
 	if (r == 0 && ioctl(w->fd, SIOCINQ, &all) < 0)
 		r = -errno;
 	off = watch_inline(w, false);
@@ -71,7 +66,8 @@ static int urgent_find(struct watch_fd *w, int size)
 	return r == 0 && all != size ? -EOPNOTSUPP : r;
 }
 
-static int receive_side(struct watch_fd *w, short ready, Img__SkTcp__Connection *msg)
+static int receive_side(struct watch_fd *w, const struct tcp_ways *ways, size_t max, short ready,
+                        Img__SkTcp__Connection *msg)
 {
 	int fd = w->fd, size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE);
 
@@ -79,16 +75,18 @@ static int receive_side(struct watch_fd *w, short ready, Img__SkTcp__Connection 
 		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
 	if (r == 0 && ioctl(fd, SIOCINQ, &size) < 0)
 		r = -errno;
-	if (r == 0 && (size || (ready & (POLLIN | POLLPRI))))
+	if (r == 0 && max && (size_t)size > max)
+		r = -EFBIG;
+	if (r == 0 && !ways->is_inline && (size || (ready & (POLLIN | POLLPRI))))
 		r = urgent_find(w, size);
 	if (r == 0)
-		r = received_read(fd, size, &msg->received);
+		r = received_read(fd, ways->peek_off, size, &msg->received);
 	msg->rcv_seq = (uint32_t)seq - (uint32_t)size - msg->fin_received;
 	return r;
 }
 
 /* What is unsent ends the queue; a FIN counts as one byte behind it. */
-static int send_side(int fd, bool fin_acked, Img__SkTcp__Connection *msg)
+static int send_side(int fd, size_t max, bool fin_acked, Img__SkTcp__Connection *msg)
 {
 	ProtobufCBinaryData all = {};
 	int unacked = 0, unsent = 0, seq = 0, r = queue_select(fd, TCP_SEND_QUEUE);
@@ -98,6 +96,8 @@ static int send_side(int fd, bool fin_acked, Img__SkTcp__Connection *msg)
 		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
 	if (r == 0 && (ioctl(fd, SIOCOUTQ, &unacked) < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0))
 		r = -errno;
+	if (r == 0 && max && (size_t)unacked > max)
+		r = -EFBIG;
 	if (r < 0)
 		return r;
 	size = (size_t)unacked - (msg->fin_sent && !fin_acked && unacked);
@@ -138,7 +138,8 @@ static int window_read(int fd, Img__SkTcp__Connection *msg)
 	return 0;
 }
 
-static int repaired_read(struct watch_fd *w, int state, short ready, Img__SkTcp__Connection *msg)
+static int repaired_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max, int state,
+                         short ready, Img__SkTcp__Connection *msg)
 {
 	int fd = w->fd, mss = 0, stamp = 0, r = sk_option(fd, IPPROTO_TCP, TCP_MAXSEG, &mss);
 
@@ -147,9 +148,9 @@ static int repaired_read(struct watch_fd *w, int state, short ready, Img__SkTcp_
 		r = sk_option(fd, IPPROTO_TCP, TCP_TIMESTAMP, &stamp);
 	msg->timestamp = (uint32_t)stamp;
 	if (r == 0)
-		r = send_side(fd, state == FIN_WAIT2, msg);
+		r = send_side(fd, max, state == FIN_WAIT2, msg);
 	if (r == 0)
-		r = receive_side(w, ready, msg);
+		r = receive_side(w, ways, max, ready, msg);
 	return r < 0 ? r : window_read(fd, msg);
 }
 
@@ -171,35 +172,26 @@ static int info_read(int fd, int *ret_state, Img__SkTcp__Connection *msg)
 	return 0;
 }
 
-static int queues_fit(int fd, size_t max)
-{
-	int out = 0, in = 0;
-
-	if (ioctl(fd, SIOCOUTQ, &out) < 0 || ioctl(fd, SIOCINQ, &in) < 0)
-		return -errno;
-	return (size_t)out + (size_t)in > max ? -EFBIG : 0;
-}
-
-int tcp_read(struct watch_fd *w, size_t max, Img__SkTcp__Connection *msg)
+int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
+             Img__SkTcp__Connection *msg, short *ret_events)
 {
 	struct pollfd ready = { .fd = w->fd, .events = POLLIN | POLLPRI | POLLRDHUP };
 	int state = 0, r = info_read(w->fd, &state, msg), left;
 
 	if (r == 0 && !tcp_state_connected(state))
 		r = -ENOTCONN;
-	if (r == 0 && max)
-		r = queues_fit(w->fd, max);
 	if (r == 0 && poll(&ready, 1, 0) < 0)
 		r = -errno;
 	if (r == 0)
 		r = watch_repair(w);
 	if (r < 0)
 		return r;
-	r = repaired_read(w, state, ready.revents, msg);
+	r = repaired_read(w, ways, max, state, ready.revents, msg);
 	left = watch_leave(w);
 	if (r < 0 || left < 0)
 		return r < 0 ? r : left;
 	msg->deaf = !msg->fin_received && (ready.revents & POLLRDHUP);
+	*ret_events = ready.revents;
 	return 0;
 }
 

@@ -28,10 +28,16 @@ static inline bool tcp_state_connected(int state)
 	       state == CLOSE_WAIT || state == LAST_ACK || state == CLOSING;
 }
 
+/* Options that are in the way of reading, as the program has set them. */
+struct tcp_ways {
+	int is_inline, peek_off; /* SO_OOBINLINE, SO_PEEK_OFF */
+};
+
 /*
  * Fill MSG, which is empty; its buffers go by tcp_read_done(). Not explained: -ENOTCONN: it
- * is no connection any more; -EOPNOTSUPP: urgent data waits in it; -EFBIG: more than MAX
- * bytes, unless that is 0. Several threads may read at once.
+ * is no connection any more; -EOPNOTSUPP: urgent data waits in it; -EFBIG: a queue of more than MAX
+ * bytes, unless that is 0. What poll(2) tells is in *RET_EVENTS. Several threads may read at once.
  */
-int tcp_read(struct watch_fd *w, size_t max, Img__SkTcp__Connection *msg);
+int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
+             Img__SkTcp__Connection *msg, short *ret_events);
 void tcp_read_done(Img__SkTcp__Connection *msg);

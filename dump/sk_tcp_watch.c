@@ -20,8 +20,8 @@ int watch_repair(struct watch_fd *w)
 {
 	int on = TCP_REPAIR_ON;
 
-	if (getsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse,
-	               &(socklen_t){ sizeof(w->reuse) }) < 0)
+	if (w->reuse < 0 && getsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse,
+	                               &(socklen_t){ sizeof(w->reuse) }) < 0)
 		return -errno;
 	__atomic_store_n(&w->repairs, true, __ATOMIC_SEQ_CST);
 	return setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ? -errno : 0;

@@ -12,7 +12,7 @@
 
 struct watch_fd {
 	int fd;
-	int reuse;    /* SO_REUSEADDR, which leaving repair mode clears */
+	int reuse;    /* SO_REUSEADDR, which leaving repair mode clears; -1: not asked yet */
 	bool repairs; /* it may be in repair mode */
 	bool inlines; /* SO_OOBINLINE may be set, which the program has not done */
 };

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "dump/borrow.h"
 #include "dump/sk_inet.h"
 #include "dump/sk_inet_diag.h"
 #include "dump/sk_mcast.h"
@@ -42,8 +43,8 @@ static bool sk_udp_owns(const struct file *f)
 
 static int sk_udp_check(struct dump *d, const struct file *f)
 {
-	auto_close int fd = file_steal(f);
-	int encap = 0, r;
+	auto_(borrowed_done) struct borrowed b = file_borrow(f);
+	int fd = b.fd, encap = 0, r;
 
 	r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
 	if (r < 0)
@@ -142,7 +143,7 @@ static int add_queue(struct dump *d, const struct file *f, int fd, short revents
 	return r;
 }
 
-/* The kernel notes there which CPU the last datagram came in on: set, it would be a wish. */
+/* Of a connected one the kernel notes there which CPU the last datagram came in on: set, it would be a wish. */
 static void forget_cpu(struct sockopts *opts)
 {
 	size_t kept = 0;
@@ -159,11 +160,13 @@ static void forget_cpu(struct sockopts *opts)
 static int add_options(struct dump *d, const struct file *f, int fd, struct parts *p,
                        Img__SkUdp *msg)
 {
-	int r = sk_inet_options(d, f, fd, &p->opts);
+	int r = sk_inet_options(d, f, fd, NULL, &p->opts);
 
 	if (r < 0)
 		return r;
-	forget_cpu(&p->opts);
+	if (msg->peer.len)
+		forget_cpu(&p->opts);
+	sk_inet_lose_zerocopy(f, &p->opts);
 	msg->options = sockopts_message(&p->opts);
 	return msg->options ? 0 : -ENOMEM;
 }
@@ -194,10 +197,10 @@ static int sk_udp_read(struct dump *d, const struct file *f, int fd, struct part
 static int sk_udp_dump(struct dump *d, const struct file *f)
 {
 	auto_(parts_done) struct parts p = {};
-	auto_close int fd = file_steal(f);
+	auto_(borrowed_done) struct borrowed b = file_borrow(f);
 	Img__SkUdp msg = IMG__SK_UDP__INIT;
-	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f))
-	               : sk_udp_read(d, f, fd, &p, &msg);
+	int r = b.fd < 0 ? fail(b.fd, "%s: pidfd_getfd", file_name(f))
+	                 : sk_udp_read(d, f, b.fd, &p, &msg);
 
 	return r < 0 ? r : image_put(d->out, KIND_sk_udp, f->id, &msg.base);
 }

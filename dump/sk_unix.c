@@ -8,6 +8,7 @@
  * Not carried: out-of-band data, errors that wait (SO_ERROR), the label of SO_PEERSEC.
  * Who is behind SO_PEERPIDFD of a connection is not there any more after a restore.
  */
+#include "dump/borrow.h"
 #include "dump/sk_unix.h"
 
 #include <errno.h>
@@ -135,10 +136,10 @@ static int check_waiting(struct dump *d, const struct file *f, const struct unix
 
 static int sk_unix_check(struct dump *d, const struct file *f)
 {
-	auto_close int fd = file_steal(f);
+	auto_(borrowed_done) struct borrowed b = file_borrow(f);
 	struct unix_sock sock;
 	struct end end;
-	int r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
+	int fd = b.fd, r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
 
 	if (r == -ENOENT)
 		return refuse(f, "of another network namespace: not supported by this version");
@@ -157,7 +158,8 @@ static int sk_unix_check(struct dump *d, const struct file *f)
 /* ---- record ---- */
 
 struct parts {
-	int fd;
+	struct borrowed borrowed;
+	int fd; /* that */
 	struct unix_sock sock;
 	struct end end;
 	struct unix_queue queue;
@@ -171,7 +173,7 @@ struct parts {
 
 static void parts_done(struct parts *p)
 {
-	closep(&p->fd);
+	borrowed_done(&p->borrowed);
 	unix_queue_done(&p->queue);
 	sockopts_done(&p->options);
 	free(p->pending);
@@ -312,7 +314,8 @@ static int parts_open(struct dump *d, const struct file *f, struct parts *p)
 {
 	int r;
 
-	p->fd = file_steal(f);
+	p->borrowed = file_borrow(f);
+	p->fd = p->borrowed.fd;
 	r = p->fd < 0 ? p->fd : unix_sock_find(d, f->st.st_ino, &p->sock);
 	if (r == 0)
 		r = end_find(d, f, &p->sock, &p->end);
@@ -344,7 +347,7 @@ static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, I
 
 static int sk_unix_dump(struct dump *d, const struct file *f)
 {
-	auto_(parts_done) struct parts p = { .fd = -1 };
+	auto_(parts_done) struct parts p = { .borrowed.fd = -1 };
 	Img__SkUnix msg = IMG__SK_UNIX__INIT;
 	int r = parts_open(d, f, &p);
 
@@ -360,17 +363,17 @@ static int sk_unix_dump(struct dump *d, const struct file *f)
 static int sk_unix_reach(struct dump *d, const struct file *f)
 {
 	auto_(unix_queue_done) struct unix_queue queue = {};
-	auto_close int fd = -1;
+	auto_(borrowed_done) struct borrowed b = { .fd = -1 };
 	struct unix_sock sock;
 	uint64_t in_flight = 0;
 	int r;
 
 	if (!fdinfo_u64(f->fdinfo, "scm_fds", 10, &in_flight) || !in_flight)
 		return 0;
-	fd = file_steal(f);
-	r = fd < 0 ? fd : unix_sock_find(d, f->st.st_ino, &sock);
+	b = file_borrow(f);
+	r = b.fd < 0 ? b.fd : unix_sock_find(d, f->st.st_ino, &sock);
 	if (r == 0)
-		r = unix_queue_read(d, f, fd, sock.type, sock.shutdown & 1, &queue);
+		r = unix_queue_read(d, f, b.fd, sock.type, sock.shutdown & 1, &queue);
 	return r < 0 && !log_failure() ? fail(r, "unix socket: read what is in flight") : r;
 }
 

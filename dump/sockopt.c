@@ -35,7 +35,9 @@ static void value_read(int fd, const struct sockopt *o, struct value *ret)
 {
 	socklen_t len = sizeof(ret->data);
 
-	memset(ret, 0, sizeof(*ret));
+	/* Some structures are read before they are written. */
+	if (o->type == SOCKOPT_BYTES)
+		memset(ret->data, 0, sizeof(ret->data));
 	if (o->how > HOW_REFUSED || o->how == HOW_FILTER)
 		ret->size = -ENOPROTOOPT;
 	else if (getsockopt(fd, (int)o->level, (int)o->name, ret->data, &len) < 0)
@@ -130,9 +132,17 @@ static int filter_read(int fd, const struct sockopt *o, struct sockopts *into)
 	return len ? sockopts_add(into, o->level, o->name, program, len * sizeof(*program)) : 0;
 }
 
+static void value_find(int fd, const struct sockopt *o, const struct sockopt_source *source,
+                       struct value *ret)
+{
+	ret->size = source ? source->value(source->arg, o->level, o->name, ret->data) : -ENODATA;
+	if (ret->size == -ENODATA)
+		value_read(fd, o, ret);
+}
+
 /* -ENOTSUP: it is set, and cannot be carried. -EPROTO: its value is of no known size. */
 static int option_read(int fd, const struct sockopt *o, const struct value *usual,
-                       struct sockopts *into)
+                       const struct sockopt_source *source, struct sockopts *into)
 {
 	struct value v;
 
@@ -141,7 +151,7 @@ static int option_read(int fd, const struct sockopt *o, const struct value *usua
 	/* What a new one has not, none has. */
 	if (usual->size == -EOPNOTSUPP || usual->size == -ENOPROTOOPT)
 		return 0;
-	value_read(fd, o, &v);
+	value_find(fd, o, source, &v);
 	if (v.size < 0 || (v.size == usual->size && !memcmp(v.data, usual->data, (size_t)v.size)))
 		return 0;
 	if (o->how == HOW_REFUSED)
@@ -169,12 +179,13 @@ static int explain(const struct file *f, const struct sockopt *o, int r)
 }
 
 /* The option that cannot be had is in *RET_BAD. */
-static int level_read(int fd, uint32_t level, const struct value *usual, struct sockopts *into,
+static int level_read(int fd, uint32_t level, const struct value *usual,
+                      const struct sockopt_source *source, struct sockopts *into,
                       const struct sockopt **ret_bad)
 {
 	for (size_t i = 0; i < nsockopts; i++) {
 		int r = sockopts[i].level == level && sockopts[i].how <= HOW_REFUSED
-		                ? option_read(fd, &sockopts[i], &usual[i], into)
+		                ? option_read(fd, &sockopts[i], &usual[i], source, into)
 		                : 0;
 
 		if (r < 0) {
@@ -194,24 +205,38 @@ int sockopts_prepare(struct dump *d, const struct file *f)
 }
 
 int sockopts_try(const struct dump *d, const struct file *f, int fd, uint32_t level,
-                 struct sockopts *into)
+                 const struct sockopt_source *source, struct sockopts *into)
 {
 	const struct usual *u = usual_known(d, f);
 	const struct sockopt *bad;
 
-	return u && u->values ? level_read(fd, level, u->values, into, &bad) : -EAGAIN;
+	return u && u->values ? level_read(fd, level, u->values, source, into, &bad) : -EAGAIN;
 }
 
 int sockopts_read(struct dump *d, const struct file *f, int fd, uint32_t level,
                   struct sockopts *into)
+{
+	return sockopts_read_from(d, f, fd, level, NULL, into);
+}
+
+int sockopts_read_from(struct dump *d, const struct file *f, int fd, uint32_t level,
+                       const struct sockopt_source *source, struct sockopts *into)
 {
 	const struct sockopt *bad = NULL;
 	int r = sockopts_prepare(d, f);
 
 	if (r < 0)
 		return r;
-	r = level_read(fd, level, usual_known(d, f)->values, into, &bad);
+	r = level_read(fd, level, usual_known(d, f)->values, source, into, &bad);
 	return r < 0 ? explain(f, bad, r) : 0;
+}
+
+int sockopts_int(const struct sockopts *opts, uint32_t level, uint32_t name, int usual)
+{
+	array_each (v, &opts->all)
+		if (v->level == level && v->name == name && v->value.len == sizeof(usual))
+			memcpy(&usual, v->value.data, sizeof(usual));
+	return usual;
 }
 
 Img__SockOpts *sockopts_message(struct sockopts *opts)

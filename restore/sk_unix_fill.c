@@ -291,6 +291,9 @@ static int settle(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 	           shutdown(fd, (int)msg->shutdown - 1) < 0) {
 		e = fail(-errno, "socket %u: shutdown", id);
 	}
+	/* What is made as a pair, or accepted, has had none yet, and here it makes no difference. */
+	if (e == 0 && msg->connected)
+		e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
 	return e < 0 ? e : sockopts_set(file, fd, msg->options, SOCKOPTS_LATE);
 }
 

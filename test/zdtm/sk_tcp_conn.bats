@@ -36,3 +36,13 @@ to_the_end() {
 		release
 	done
 }
+
+@test "what waits in an error queue is lost, and that MSG_ZEROCOPY counts anew is said" {
+	park sk_zerocopy
+	to=$(images)
+	run -0 crtool dump -t "$pid" -D "$to" --tcp-established
+	[[ $output == *"not carried: task $pid (sk_zerocopy): fd "*"has SO_ZEROCOPY set"* ]]
+	[[ $output == *"not carried: task $pid (sk_zerocopy): fd "*"what waits in its error queue"* ]]
+	crtool restore -d -D "$to"
+	release
+}

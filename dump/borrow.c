@@ -1,0 +1,77 @@
+/*
+ * Descriptors of ours for sockets of the tree. To take one over costs two calls and a
+ * look at who may; while the tree is frozen nobody misses what we hold, so each is taken over once and
+ * kept until the tree runs on, as long as that leaves half of our descriptors.
+ *
+ * Before the freeze nothing is kept: a socket that its program closes has to be closed then.
+ */
+#include "dump/borrow.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "lib/cleanup.h"
+
+#define OTHERS 64 /* descriptors that we have anyway */
+
+void files_may_keep(struct dump *d)
+{
+	struct rlimit limit;
+
+	if (d->keep_most || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	d->keep_most = (size_t)(limit.rlim_cur / 2);
+}
+
+/* A table that grows while threads share it makes each wait for all processors: so it grows before. */
+void files_make_room(const struct dump *d)
+{
+	size_t most = d->files.n + OTHERS < d->keep_most ? d->files.n + OTHERS : d->keep_most;
+	int high = d->files.n > OTHERS ? fcntl(d->dirfd, F_DUPFD_CLOEXEC, (int)most) : -1;
+
+	closep(&high);
+}
+
+void file_keep(struct dump *d, struct file *f, int *fd)
+{
+	if (d->frozen && __atomic_add_fetch(&d->nkept, 1, __ATOMIC_RELAXED) <= d->keep_most)
+		f->kept = take_fd(fd);
+}
+
+void file_unkeep(struct dump *d, struct file *f)
+{
+	if (f->kept < 0)
+		return;
+	close(f->kept);
+	f->kept = -1;
+	__atomic_sub_fetch(&d->nkept, 1, __ATOMIC_RELAXED);
+}
+
+void file_steal_and_ask(struct dump *d, struct file *f)
+{
+	auto_close int fd = -1;
+
+	if (!S_ISSOCK(f->st.st_mode) || (f->flags & O_PATH) || f->fd < 0)
+		return;
+	fd = file_steal(f);
+	if (fd < 0)
+		return;
+	file_ask_socket(f, fd);
+	file_keep(d, f, &fd);
+}
+
+struct borrowed file_borrow(const struct file *f)
+{
+	if (f->kept >= 0)
+		return (struct borrowed){ f->kept, true };
+	return (struct borrowed){ file_steal(f), false };
+}
+
+void files_give_back(struct dump *d)
+{
+	array_each (f, &d->files)
+		file_unkeep(d, f);
+	d->nkept = 0;
+}

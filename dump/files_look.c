@@ -1,0 +1,205 @@
+/*
+ * Looking at descriptors as /proc shows them, many of them by several threads.
+ *
+ * fdinfo tells flags, position and mount, /proc/PID/fd where it leads. A socket leads nowhere, and all sockets are on
+ * one mount, which only the kernel has: what is on that is taken over, and asked itself.
+ */
+#include "dump/files_look.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dump/borrow.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+
+#define LOOK_HELPERS 3
+#define LOOK_MIN     128 /* descriptors for which a helper pays */
+
+/* A directory of T in /proc; -errno. */
+static int proc_dir(const struct task *t, const char *name)
+{
+	int fd = openat(t->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* fdinfo is one record of a seq_file: what fits comes in one read(2). */
+static int fdinfo_read(int dir, const char *name, char **ret)
+{
+	auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	char text[1024];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text));
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == sizeof(text)) {
+		n = file_read(dir, name, ret);
+		return n < 0 ? (int)n : 0;
+	}
+	*ret = strndup(text, (size_t)n);
+	return *ret ? 0 : -ENOMEM;
+}
+
+void file_done(struct file *f)
+{
+	closep(&f->kept);
+	free(f->link);
+	free(f->fdinfo);
+}
+
+/* -ENOTSOCK: it is something else by now. */
+static int look_socket(struct dump *d, struct file *f)
+{
+	auto_close int fd = file_steal(f);
+
+	if (fd < 0 || fstat(fd, &f->st) < 0)
+		return fd < 0 ? fd : -errno;
+	if (!S_ISSOCK(f->st.st_mode))
+		return -ENOTSOCK;
+	file_ask_socket(f, fd);
+	file_keep(d, f, &fd);
+	return asprintf(&f->link, "socket:[%ju]", (uintmax_t)f->st.st_ino) < 0 ? -ENOMEM : 0;
+}
+
+static bool may_be_socket(const struct dump *d, const struct file *f)
+{
+	return d->sock_mnt && f->mnt_id == d->sock_mnt && !(f->flags & O_PATH);
+}
+
+/* Everything that is read of one descriptor, by several threads at once. */
+static int file_look(struct dump *d, int fds, int infos, const char *name, struct file *f,
+                     bool *ret_cloexec)
+{
+	uint64_t flags, mnt_id = 0;
+	int r = fdinfo_read(infos, name, &f->fdinfo);
+
+	if (r < 0)
+		return r;
+	if (!fdinfo_u64(f->fdinfo, "flags", 8, &flags) ||
+	    !fdinfo_u64(f->fdinfo, "pos", 10, &f->pos))
+		return -EPROTO;
+	fdinfo_u64(f->fdinfo, "mnt_id", 10, &mnt_id);
+	f->mnt_id = (uint32_t)mnt_id;
+	f->flags = (uint32_t)flags & ~(uint32_t)O_CLOEXEC;
+	snprintf(f->at, sizeof(f->at), "fd/%s", name);
+	*ret_cloexec = flags & O_CLOEXEC;
+	if (may_be_socket(d, f) && look_socket(d, f) == 0)
+		return 0;
+	r = link_read(fds, name, &f->link);
+	return r < 0 ? r : fstatat(fds, name, &f->st, 0) < 0 ? -errno : 0;
+}
+
+int file_look_one(struct dump *d, struct file *f, bool *ret_cloexec)
+{
+	auto_close int fds = proc_dir(f->task, "fd"), infos = proc_dir(f->task, "fdinfo");
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", f->fd);
+	return fds < 0 ? fds : infos < 0 ? infos : file_look(d, fds, infos, name, f, ret_cloexec);
+}
+
+static void *look_on(void *arg)
+{
+	struct glance *g = arg;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED)) < g->all.n) {
+		struct looked *l = &g->all.v[i];
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", l->file.fd);
+		l->error = file_look(g->d, g->fds, g->infos, name, &l->file, &l->cloexec);
+	}
+	return NULL;
+}
+
+/* Some processors look at many descriptors, and who is traced may be looked at by every thread. */
+static void look_at_all(struct glance *g)
+{
+	pthread_t helpers[LOOK_HELPERS];
+	size_t n = 0, cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN), want = g->all.n / LOOK_MIN;
+
+	want = want < cpus ? want : cpus;
+	while (n + 1 < want && n < LOOK_HELPERS && !pthread_create(&helpers[n], NULL, look_on, g))
+		n++;
+	look_on(g);
+	while (n > 0)
+		pthread_join(helpers[--n], NULL);
+}
+
+void glance_done(struct glance *g)
+{
+	array_each (l, &g->all)
+		file_done(&l->file);
+	array_done(&g->all);
+	closep(&g->fds);
+	closep(&g->infos);
+}
+
+/* The kernel lists them by number. */
+static int glance_list(struct glance *g)
+{
+	auto_dir DIR *dir = NULL;
+	struct dirent *de;
+	int copy = openat(g->fds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	if (!dir)
+		return -errno;
+	while ((errno = 0, de = readdir(dir))) {
+		struct looked *l = de->d_name[0] == '.' ? NULL : array_add(&g->all);
+
+		if (l)
+			l->file = (struct file){ .task = g->task,
+				                 .fd = (int)strtol(de->d_name, NULL, 10),
+				                 .kept = -1 };
+		else if (de->d_name[0] != '.')
+			return -ENOMEM;
+	}
+	return -errno;
+}
+
+/* What mount sockets are on, as one of our own shows. */
+static void find_sock_mnt(struct dump *d)
+{
+	auto_close int fd = d->sock_mnt ? -1 : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	auto_close int infos = fd < 0 ? -1 : open("/proc/self/fdinfo", O_RDONLY | O_CLOEXEC);
+	auto_free char *text = NULL;
+	uint64_t mnt_id;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	if (infos >= 0 && fdinfo_read(infos, name, &text) == 0 &&
+	    fdinfo_u64(text, "mnt_id", 10, &mnt_id))
+		d->sock_mnt = (uint32_t)mnt_id;
+}
+
+int glance_at(struct dump *d, struct task *t, struct glance *g)
+{
+	int r;
+
+	g->d = d;
+	g->task = t;
+	g->fds = proc_dir(t, "fd");
+	g->infos = proc_dir(t, "fdinfo");
+	if (g->fds < 0 || g->infos < 0)
+		return fail(g->fds < 0 ? g->fds : g->infos, "%s: open its descriptors in /proc",
+		            task_name(t));
+	find_sock_mnt(d);
+	files_may_keep(d);
+	r = glance_list(g);
+	if (r < 0)
+		return fail(r, "%s: list its descriptors", task_name(t));
+	look_at_all(g);
+	return 0;
+}
