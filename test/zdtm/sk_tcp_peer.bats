@@ -96,29 +96,54 @@ lossy() {
 	whole
 }
 
-@test "at whatever stage a dump fails, the stream goes on and nothing is locked" {
-	local stage
+# stages dump|restore: those that it has, in their order.
+stages() {
+	sed -n "/^} stages\[\]/,/^};/p" "$ROOT/$1/$1.c" | grep -oE '\{ "[a-z]+"' | tr -d '{ "'
+}
+
+# Addresses and interfaces of the victim's namespace.
+network() {
+	in_netns "$netns" ip -o addr | awk '{ print $2, $3, $4 }'
+	in_netns "$netns" ip -o link | awk '{ print $2 }'
+}
+
+@test "at whatever stage a dump fails, the stream goes on, nothing is locked and no address is left" {
+	local stage before tried=0
 
 	stream 10.9.0.1
-	for stage in images look freeze gather ask take files pages resume seal; do
+	before=$(network)
+	for stage in $(stages dump | sed '/^seal$/q'); do
 		run crtool dump -t "$pid" -D "$(images)" --tcp-established --fail-at "$stage"
 		[ "$status" -ne 0 ]
 		netns_unlocked
+		[ "$(network)" = "$before" ] || explain "$stage: was $before, is $(network)"
+		tried=$((tried + 1))
 	done
+	[ "$tried" -ge 12 ]
 	whole
 }
 
-@test "at whatever stage a restore fails, it can be done again" {
-	local to stage
+# Neither one that listens nor a connection, in repair mode or not.
+no_sockets() {
+	[ -z "$(in_netns "$netns" ss -Htan)" ]
+}
+
+@test "at whatever stage a restore fails, no socket and no address is left, and it can be done again" {
+	local to stage before tried=0
 
 	to=$(images)
 	stream 10.9.0.1
+	before=$(network)
 	crtool dump -t "$pid" -D "$to" --tcp-established
-	for stage in read plan check arena open compile run; do
+	for stage in $(stages restore | grep -vx commit); do
 		run crtool restore -d -D "$to" --fail-at "$stage"
 		[ "$status" -ne 0 ]
 		[ "$(in_netns "$netns" nft list tables | wc -l)" = 1 ]
+		[ "$(network)" = "$before" ] || explain "$stage: was $before, is $(network)"
+		within 5 no_sockets
+		tried=$((tried + 1))
 	done
+	[ "$tried" -ge 7 ]
 	crtool restore -d -D "$to"
 	whole
 }

@@ -111,3 +111,14 @@ load lib/zdtm
 	[[ $output == *"name $dir/name: somebody else uses it"* ]]
 	release
 }
+
+@test "a pidfd in flight arrives, and one of the sender comes with what waited" {
+	zdtm sk_unix_pidfd flight
+	"$BUILD/test/zdtm/sk_unix_pidfd" --probe 2>/dev/null || skip "no SO_PASSPIDFD here"
+	zdtm sk_unix_pidfd passed
+}
+
+@test "a name below another root leads to the socket again, with its owner and mode" {
+	[ "$EUID" -eq 0 ] || skip "only root can change its root"
+	zdtm sk_unix_chroot
+}
