@@ -105,6 +105,11 @@ static void clean(void)
 	remove_images();
 }
 
+static void leave(int sig)
+{
+	exit(128 + sig); /* by way of clean() */
+}
+
 /* ---- targets ---- */
 
 static void *sleeper(void *arg)
@@ -148,6 +153,8 @@ static pid_t start(int threads, int mappings)
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
+		signal(SIGTERM, SIG_DFL);
+		signal(SIGINT, SIG_DFL);
 		setsid();
 		dup2(null, 0), dup2(null, 1), dup2(null, 2);
 		dup2(ready[1], 3);
@@ -268,6 +275,8 @@ int main(int argc, char **argv)
 	snprintf(images, sizeof(images), "/dev/shm/crtool-bench-%d", getpid());
 	snprintf(out, sizeof(out), "/dev/shm/crtool-bench-%d.out", getpid());
 	atexit(clean);
+	signal(SIGINT, leave);
+	signal(SIGTERM, leave);
 	if (argc > 1)
 		pattern = argv[1];
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */

@@ -38,7 +38,11 @@ static int open_directory(struct dump *d)
 	if (mkdir(d->opt->dir, 0700) == 0)
 		d->made_dir = true;
 	else if (errno != EEXIST)
-		return fail(-errno, "image directory %s", d->opt->dir);
+		return errno == ENOENT ? fail(-errno,
+		                              "image directory %s: what it should be in is not "
+		                              "there; make that first",
+		                              d->opt->dir)
+		                       : fail(-errno, "image directory %s", d->opt->dir);
 	d->dirfd = open(d->opt->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->dirfd < 0)
 		return fail(-errno, "image directory %s", d->opt->dir);

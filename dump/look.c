@@ -271,6 +271,8 @@ static int find_tasks(struct dump *d)
 	if (r < 0)
 		return fail(r, "read /proc");
 	r = task_add(d, pid, SIZE_MAX);
+	if (r == -ESRCH)
+		return fail(r, "task %d: there is none; give a number that ps -e shows", pid);
 	if (r < 0)
 		return fail(r, "task %d", pid);
 	for (size_t i = 0; i < d->tasks.n; i++) {

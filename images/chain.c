@@ -71,7 +71,9 @@ static int parent_new(const struct images *child, struct images **ret)
 	if ((*ret)->dirfd >= 0)
 		return 0;
 	r = errno == ENOENT || errno == ENOTDIR ? -EBADMSG : -errno;
-	fail(r, "checkpoint %s: its parent %s, which has the pages that did not change, is missing",
+	fail(r,
+	     "checkpoint %s: its parent %s, which has the pages that did not change, is missing; "
+	     "put it there",
 	     child->dir, name);
 	images_free(*ret);
 	return r;
@@ -114,7 +116,7 @@ static int parent_load(const struct images *first, struct images *child, const s
 		log_forget();
 		r = fail(-EBADMSG,
 		         "checkpoint %s: its parent %s, which has the pages that did not change, "
-		         "is missing",
+		         "is missing; put it there",
 		         child->dir, p->dir);
 	}
 	if (r == 0)

@@ -137,6 +137,9 @@ enum pages_use {
 /* As the name of a directory: the stream that is read from stdin, once. */
 #define IMAGES_STREAM "-"
 
+/* The directory DIR of a checkpoint could not be opened, R: explained, R. */
+int images_explain_open(int r, const char *dir);
+
 /*
  * Open DIR, verify every size, checksum and signature, decode every record.
  * Unknown kinds, fields and versions are refused by name, and so is a record

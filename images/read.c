@@ -177,6 +177,16 @@ static bool may_wait(const struct images *im, const struct access *a)
 	       !access_verifies(a);
 }
 
+int images_explain_open(int r, const char *dir)
+{
+	return r == -ENOENT
+	               ? fail(r,
+	                      "checkpoint %s: there is no such directory; give one that a dump "
+	                      "was made in",
+	                      dir)
+	               : fail(r, "checkpoint %s", dir);
+}
+
 static int directory_load(struct images *im, struct access *a, bool state)
 {
 	int r;
@@ -184,7 +194,7 @@ static int directory_load(struct images *im, struct access *a, bool state)
 	if (im->dirfd < 0)
 		im->dirfd = open(im->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (im->dirfd < 0)
-		return fail(-errno, "checkpoint %s", im->dir);
+		return images_explain_open(-errno, im->dir);
 	r = manifest_read(im, a);
 	if (r == 0 && state)
 		r = state_read(im, a);

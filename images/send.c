@@ -71,7 +71,7 @@ int stream_pack(const char *dir, int fd, unsigned stall_ms, const struct image_k
 	auto_close int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stream_out *s;
 	struct images *im;
-	int r = dirfd < 0 ? fail(-errno, "checkpoint %s", dir) : 0;
+	int r = dirfd < 0 ? images_explain_open(-errno, dir) : 0;
 
 	/* With a key it is read in any case: somebody wants to know. */
 	if (r == 0 && (keys || is_encrypted(dirfd) != 1)) {

@@ -258,7 +258,7 @@ int squash(const char *dir, const struct image_keys *keys, bool sync, size_t *re
 {
 	auto_(squash_done) struct squash s = { .out.keys = keys, .sync = sync };
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), lock = -1;
-	int r = fd < 0 ? fail(-errno, "checkpoint %s", dir) : place_hold(fd, &lock);
+	int r = fd < 0 ? images_explain_open(-errno, dir) : place_hold(fd, &lock);
 
 	*ret_parents = 0;
 	if (r == 0)

@@ -22,7 +22,7 @@ intact() {
 }
 
 @test "no such directory" {
-	says 6 "checkpoint /nowhere: No such file or directory" crtool restore -D /nowhere
+	says 6 "checkpoint /nowhere: there is no such directory; give one that a dump was made in: No such file or directory" crtool restore -D /nowhere
 }
 
 @test "an empty directory is no checkpoint" {

@@ -23,7 +23,7 @@ teardown() {
 
 @test "no parent directory" {
 	park park
-	place 6 "image directory $dir/a/b: No such file or directory" "$dir/a/b"
+	place 6 "image directory $dir/a/b: what it should be in is not there; make that first: No such file or directory" "$dir/a/b"
 	[ ! -e "$dir/a" ]
 }
 

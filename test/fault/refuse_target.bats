@@ -4,7 +4,7 @@ load lib/refuse
 
 @test "there is no such process" {
 	pid=4194000
-	refused 3 "task 4194000: No such process"
+	refused 3 "task 4194000: there is none; give a number that ps -e shows: No such process"
 }
 
 @test "crtool runs below the target" {

@@ -23,17 +23,18 @@ static char *map(const char *name, bool keep)
 	return at;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char named[64], gone[64], memory[64], lost[64], *kept, *deleted;
 	sem_t *a, *b;
 	int status, value;
 	pid_t child;
 
-	snprintf(named, sizeof(named), "/crtool-test-%d-a", getpid());
-	snprintf(gone, sizeof(gone), "/crtool-test-%d-b", getpid());
-	snprintf(memory, sizeof(memory), "/crtool-test-%d-c", getpid());
-	snprintf(lost, sizeof(lost), "/crtool-test-%d-d", getpid());
+	check(argc == 2); /* what the names begin with */
+	snprintf(named, sizeof(named), "/%s-%d-a", argv[1], getpid());
+	snprintf(gone, sizeof(gone), "/%s-%d-b", argv[1], getpid());
+	snprintf(memory, sizeof(memory), "/%s-%d-c", argv[1], getpid());
+	snprintf(lost, sizeof(lost), "/%s-%d-d", argv[1], getpid());
 	a = sem_open(named, O_CREAT | O_EXCL, 0600, 2);
 	b = sem_open(gone, O_CREAT | O_EXCL, 0600, 0);
 	check(a != SEM_FAILED && b != SEM_FAILED && sem_unlink(gone) == 0);

@@ -146,9 +146,9 @@ restored_from() {
 	run -0 crtool squash -D "$chain/1" -v
 	[[ $output == "crtool: $chain/1: has no parent" ]]
 	mv "$chain/1" "$chain/away"
-	says 6 "checkpoint $chain/2: its parent $chain/2/../1, which has the pages that did not change, is missing" \
+	says 6 "checkpoint $chain/2: its parent $chain/2/../1, which has the pages that did not change, is missing; put it there" \
 		crtool squash -D "$chain/2"
-	says 6 "checkpoint $chain/none: No such file or directory" crtool squash -D "$chain/none"
+	says 6 "checkpoint $chain/none: there is no such directory; *" crtool squash -D "$chain/none"
 	says 2 "squash: -D is a directory; a stream has no parents" crtool squash -D -
 	kill -KILL -- "-$pid"
 }

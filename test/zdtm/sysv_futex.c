@@ -170,12 +170,12 @@ static void let_go(void)
 	wait_for(SEM);
 }
 
-static void *map_posix(char *name)
+static void *map_posix(const char *prefix, char *name)
 {
 	int fd;
 	void *at;
 
-	snprintf(name, 32, "/crtool-futex-%d", getpid());
+	snprintf(name, 64, "/%s-%d", prefix, getpid());
 	fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
 	check(fd >= 0 && ftruncate(fd, 4096) == 0);
 	at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -186,10 +186,11 @@ static void *map_posix(char *name)
 int main(int argc, char **argv)
 {
 	int id = sysv_note('m', shmget(IPC_PRIVATE, 4096, 0600));
-	char name[32];
+	char name[64];
 
 	areas[0] = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	areas[1] = map_posix(name);
+	check(argc == 2); /* what the name begins with */
+	areas[1] = map_posix(argv[1], name);
 	areas[2] = shmat(id, NULL, 0);
 	for (int i = 0; i < 3; i++) {
 		a = areas[i];

@@ -210,10 +210,10 @@ increments() {
 	save 3 dump
 	within 5 gone "$pid"
 	mv "$chain/1" "$chain/away"
-	says 6 "checkpoint $chain/3/../2: its parent $chain/3/../2/../1, which has the pages that did not change, is missing" \
+	says 6 "checkpoint $chain/3/../2: its parent $chain/3/../2/../1, which has the pages that did not change, is missing; put it there" \
 		crtool restore -d -D "$chain/3"
 	mkdir "$chain/1"
-	says 6 "*its parent $chain/3/../2/../1, which has the pages that did not change, is missing" crtool restore -d -D "$chain/3"
+	says 6 "*its parent $chain/3/../2/../1, which has the pages that did not change, is missing; put it there" crtool restore -d -D "$chain/3"
 	rmdir "$chain/1"
 	cp -r "$chain/2" "$chain/1"
 	says 6 "checkpoint $chain/3/../2: what is in $chain/3/../2/../1 is not its parent but another checkpoint; put the parent back there" \
