@@ -2,6 +2,7 @@
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "maps.h"
@@ -9,6 +10,11 @@
 
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08
+#endif
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA           0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
 #endif
 
 #define PAGE 4096UL
@@ -42,6 +48,8 @@ int main(void)
 	map(MAP_STACK);
 	check(mlock(map(0), SIZE) == 0);
 	check(mlock2(map(0), SIZE, MLOCK_ONFAULT) == 0);
+	/* Where the kernel has names (CONFIG_ANON_VMA_NAME). */
+	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, map(0), SIZE, "a name");
 	p = map(0);
 	check(mlock(p, SIZE) == 0 && mprotect(p, SIZE, PROT_NONE) == 0);
 	if (mmap(NULL, PAGE, PROT_READ, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
