@@ -1,6 +1,6 @@
 /*
  * inotify, dump half. fdinfo shows each watch with the file handle of what is
- * watched, for which a path is found (fhandle.c).
+ * watched, for which a path is found (fhandle.c), or somebody in the tree who has it open, deleted.
  *
  * Events that wait to be read cannot be looked at without taking them away: an
  * overflow event will stand for them, after which programs look for themselves.
@@ -10,15 +10,17 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 
 #include "dump/dump.h"
 #include "dump/fhandle.h"
+#include "dump/inode.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/inotify.pb-c.h"
 
 struct watch {
-	uint32_t wd, mask;
+	uint32_t wd, mask, inode;
 	struct fhandle handle;
 	char *path;
 };
@@ -50,7 +52,32 @@ static int watch_parse(const char *line, struct watch *ret)
 	return fhandle_parse(line, &ret->handle);
 }
 
-static int watches_read(const struct file *f, struct watches *w)
+/* A file that the tree has open on what H names, or NULL. The kernel writes a device number in its own way. */
+static const struct file *open_file(const struct dump *d, const struct fhandle *h)
+{
+	array_each (f, &d->files)
+		if (f->fd >= 0 && f->policy == FD_CARRY && f->st.st_ino == h->ino &&
+		    ((major(f->st.st_dev) << 20) | minor(f->st.st_dev)) == h->sdev &&
+		    (S_ISREG(f->st.st_mode) || S_ISDIR(f->st.st_mode)) && f->st.st_nlink == 0)
+			return f;
+	return NULL;
+}
+
+/* What is deleted and still watched is open somewhere, or mapped: then it is made again by who has it open. */
+static int find_open(struct dump *d, struct watch *watch)
+{
+	const struct file *f = open_file(d, &watch->handle);
+	struct holding h;
+
+	if (!f)
+		return -ENOENT;
+	h = file_holding(f);
+	if (d->frozen)
+		return inode_put(d, &h, &watch->path, &watch->inode);
+	return inode_look(d, &h);
+}
+
+static int watches_read(struct dump *d, const struct file *f, struct watches *w)
 {
 	static const char key[] = "inotify wd:";
 
@@ -61,6 +88,10 @@ static int watches_read(const struct file *f, struct watches *w)
 		if (r < 0)
 			return fail(r, "%s: read what it watches", file_name(f));
 		r = fhandle_path(&w->mount, &watch->handle, &watch->path);
+		if (r == -ENOENT)
+			r = find_open(d, watch);
+		if (r < 0 && log_failure())
+			return r;
 		if (r < 0)
 			return fail(-ENOTSUP,
 			            "%s: watch %u is on inode %" PRIu64
@@ -75,7 +106,7 @@ static int inotify_check(struct dump *d, const struct file *f)
 {
 	auto_(watches_done) struct watches w = {};
 
-	return watches_read(f, &w);
+	return watches_read(d, f, &w);
 }
 
 /* Do events wait to be read? */
@@ -118,6 +149,7 @@ static int inotify_put(struct dump *d, const struct file *f, struct watches *w)
 		msgs[i].wd = w->all.v[i].wd;
 		msgs[i].path = w->all.v[i].path;
 		msgs[i].mask = w->all.v[i].mask;
+		msgs[i].inode = w->all.v[i].inode;
 		list[i] = &msgs[i];
 	}
 	msg.n_watch = w->all.n;
@@ -128,7 +160,7 @@ static int inotify_put(struct dump *d, const struct file *f, struct watches *w)
 static int inotify_dump(struct dump *d, const struct file *f)
 {
 	auto_(watches_done) struct watches w = {};
-	int r = watches_read(f, &w);
+	int r = watches_read(d, f, &w);
 
 	return r < 0 ? r : inotify_put(d, f, &w);
 }

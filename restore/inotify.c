@@ -17,6 +17,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/inotify.pb-c.h"
+#include "restore/inode.h"
 #include "restore/restore.h"
 
 #ifndef INOTIFY_IOC_SETNEXTWD
@@ -30,9 +31,14 @@ static int inotify_check(struct restore *r, const Img__File *file, const Protobu
 	for (size_t i = 0; i < msg->n_watch; i++) {
 		const Img__Inotify__Watch *w = msg->watch[i];
 
-		if (!w->wd || w->wd > INT_MAX || w->path[0] != '/' ||
+		if (!w->wd || w->wd >= INT_MAX || w->path[0] != '/' ||
 		    (i && w->wd <= msg->watch[i - 1]->wd))
 			return fail(-EBADMSG, "file %u: inotify: watch %u makes no sense", file->id,
+			            w->wd);
+		if (w->inode &&
+		    (!inode_record(r, w->inode) ||
+		     inode_check(r, w->inode, inode_record(r, w->inode)->mode, "inotify") < 0))
+			return fail(-EBADMSG, "file %u: inotify: watch %u is on no inode", file->id,
 			            w->wd);
 	}
 	return 0;
@@ -116,6 +122,8 @@ static int inotify_emit(struct restore *r, struct rtask *t, int fd, const Img__F
 	for (size_t i = 0; i < msg->n_watch; i++) {
 		const Img__Inotify__Watch *w = msg->watch[i];
 
+		if (w->inode)
+			continue;
 		script_call(s, __NR_ioctl, fd, INOTIFY_IOC_SETNEXTWD, w->wd);
 		script_want(s, w->wd, __NR_inotify_add_watch, fd, script_string(s, w->path),
 		            w->mask);
@@ -123,8 +131,42 @@ static int inotify_emit(struct restore *r, struct rtask *t, int fd, const Img__F
 	return 0;
 }
 
+static int add_deleted(struct restore *r, int fd, const Img__Inotify__Watch *w)
+{
+	int number = inode_get(r, w->inode), wd = (int)w->wd;
+	char path[32];
+
+	if (number < 0)
+		return number;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
+	if (ioctl(fd, INOTIFY_IOC_SETNEXTWD, wd) < 0 || inotify_add_watch(fd, path, w->mask) != wd)
+		return fail(errno ? -errno : -EPROTO, "inotify: watch the deleted file %s",
+		            w->path);
+	return 0;
+}
+
+/* Those of deleted files, which were given their times a moment ago: it would see that, too. */
+static int inotify_finish(struct restore *r, int fd, const Img__File *file,
+                          const ProtobufCMessage *base)
+{
+	const Img__Inotify *msg = (const Img__Inotify *)base;
+	bool added = false;
+
+	for (size_t i = 0; i < msg->n_watch; i++) {
+		int e = msg->watch[i]->inode ? add_deleted(r, fd, msg->watch[i]) : 0;
+
+		if (e < 0)
+			return e;
+		added = added || msg->watch[i]->inode;
+	}
+	if (added && ioctl(fd, INOTIFY_IOC_SETNEXTWD, msg->watch[msg->n_watch - 1]->wd + 1) < 0)
+		return fail(-errno, "inotify %u: number of the next watch", file->id);
+	return 0;
+}
+
 const struct restore_kind restore_inotify = {
 	.check = inotify_check,
 	.open = inotify_open,
 	.emit = inotify_emit,
+	.finish = inotify_finish,
 };

@@ -4,6 +4,11 @@ load lib/zdtm
 	zdtm inotify
 }
 
+@test "a deleted file that is open is watched on" {
+	accept='\(deleted\)|f_handle' # made anew
+	zdtm inotify deleted
+}
+
 @test "events that wait to be read are told, and become an overflow event" {
 	park inotify pending
 	crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/images" 2>"$dir/said"

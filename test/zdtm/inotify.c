@@ -1,4 +1,4 @@
-/* Watches keep their numbers, paths and masks. "pending": an event waits to be read. Both work on any file system. */
+/* Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what is deleted and open. Both work on any file system. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -19,10 +19,39 @@ static void next(int fd, int wd, uint32_t event)
 	check(e->wd == wd && (e->mask & event));
 }
 
+#define FOLLOWS (IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF) /* tail(1) */
+
+/* A log that was rotated away and is still followed. */
+static int deleted(void)
+{
+	int fd = inotify_init1(IN_NONBLOCK), log = open("log", O_RDWR | O_CREAT, 0600);
+
+	check(log >= 0 && mkdir("d", 0700) == 0);
+	check(inotify_add_watch(fd, "log", FOLLOWS) == 1);
+	check(inotify_add_watch(fd, "d", IN_CREATE) == 2);
+	check(unlink("log") == 0);
+	check(read(fd, buf, sizeof(buf)) > 0);
+
+	zdtm_park();
+
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(write(log, "more", 4) == 4);
+	next(fd, 1, IN_MODIFY);
+	check(mknod("d/new", S_IFREG | 0600, 0) == 0);
+	next(fd, 2, IN_CREATE);
+	check(inotify_add_watch(fd, "/", IN_CREATE) == 3);
+	check(close(log) == 0);
+	next(fd, 1, IN_DELETE_SELF);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), gone, dir, file;
+	int fd, gone, dir, file;
 
+	if (argc > 1 && !strcmp(argv[1], "deleted"))
+		return deleted();
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	check(mkdir("d", 0700) == 0 && mkdir("gone", 0700) == 0);
 	check(mknod("file", S_IFREG | 0600, 0) == 0);
 	gone = inotify_add_watch(fd, "gone", IN_CREATE);
