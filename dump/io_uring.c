@@ -228,9 +228,10 @@ static bool any_set(const uint8_t *at, const uint8_t *end)
 /*
  * Has it an array of indexes? It shows in the size, or else in what is there: who
  * has one writes into it, but for one that has always used its first request. The array of a
- * ring that nobody has used yet will be the usual one: then it does not matter.
+ * ring that nobody has used yet will be the usual one: then it does not matter. One that was used
+ * once can be either: to who takes requests by turns both are the same.
  */
-static bool has_array(const struct uring *u, const struct info *info)
+static bool has_array(const struct file *f, const struct uring *u, const struct info *info)
 {
 	size_t without = uring_ring_size(u, false), with = uring_ring_size(u, true);
 
@@ -238,6 +239,11 @@ static bool has_array(const struct uring *u, const struct info *info)
 		return u->ring_pages == pages_of(with);
 	if (any_set(u->ring + without, u->ring + with))
 		return true;
+	if (info->requests == 1)
+		lose("%s: whether it has an array of indexes, which cannot be told of a ring that "
+		     "was "
+		     "used once; it is taken for one without (IORING_SETUP_NO_SQARRAY)",
+		     file_name(f));
 	return info->requests > 1 &&
 	       !any_set(u->sqes + sizeof(struct io_uring_sqe), u->sqes + uring_sqes_size(u));
 }
@@ -301,7 +307,7 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		return refuse(f, "its memory cannot be mapped (IORING_SETUP_NO_MMAP)");
 	if (r < 0)
 		return fail(r, "%s: map it", file_name(f));
-	msg->array = has_array(&u, info);
+	msg->array = has_array(f, &u, info);
 	if (!is_plain(&u, msg->array))
 		return refuse(f,
 		              "its entries are larger (IORING_SETUP_SQE128, IORING_SETUP_CQE32)");

@@ -14,6 +14,16 @@ once() {
 @test "a ring keeps its completions and goes on" { zdtm io_uring plain; }
 @test "a ring without an array of indexes" { once noarray; }
 @test "a ring that nobody has used yet" { once late; }
+@test "a ring that was used once: what cannot be told of it is told" {
+	park io_uring one
+	to=$(images)
+	run -0 crtool dump -t "$pid" -D "$to"
+	[[ $output == *"not carried: task $pid (io_uring): fd "*": whether it has an array of indexes"* ]]
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
+	release
+}
+
 @test "a ring that has come round often" { once round; }
 @test "a ring with an empty table for files" { once slots; }
 @test "a ring that two processes have open and mapped" { once fork; }

@@ -1,7 +1,7 @@
 /*
  * An io_uring: requests go on behind those that were made, completions that nobody has
  * fetched wait, what is prepared and not submitted stays so. Arguments: plain, noarray, late
- * (its first use comes after), round (it has come round), async (threads of the kernel have worked
+ * (its first use comes after), one (it was used once), round (it has come round), async (threads of the kernel have worked
  * for it), buffers, slots (a table for files, empty), fork, soon; those that are refused: see refusals.
  */
 #include <errno.h>
@@ -221,6 +221,8 @@ int main(int argc, char **argv)
 		return refused(kind);
 	if (!strcmp(kind, "soon"))
 		timeout();
+	if (!strcmp(kind, "one"))
+		nothing(1);
 	if (!strcmp(kind, "round"))
 		nothing(1000);
 	if (!strcmp(kind, "async")) {
@@ -231,7 +233,7 @@ int main(int argc, char **argv)
 		reg(IORING_REGISTER_BUFFERS, iov, 3);
 	if (!strcmp(kind, "slots"))
 		reg(IORING_REGISTER_FILES, none, 3);
-	if (strcmp(kind, "late") && strcmp(kind, "soon")) {
+	if (strcmp(kind, "late") && strcmp(kind, "soon") && strcmp(kind, "one")) {
 		nothing(3);
 		read_file(fd, buf, 42, 0); /* its completion waits */
 		read_file(-1, buf, 43, 0);
@@ -249,7 +251,7 @@ int main(int argc, char **argv)
 
 	if (!strcmp(kind, "soon"))
 		fetch(6, -ETIME);
-	else if (strcmp(kind, "late")) {
+	else if (strcmp(kind, "late") && strcmp(kind, "one")) {
 		check(!memcmp(buf, "hello", 5));
 		memset(buf, 0, 5);
 		fetch(42, 5);
