@@ -131,6 +131,11 @@ static int same_mount(const struct holding *h, const char *path)
 
 	if (fd < 0)
 		return fail(-errno, "%s: open it by /proc", h->name);
+	if (!strcmp(path, "/"))
+		return fail(-ENOTSUP,
+		            "%s: is the root of a mount that is attached nowhere, or not there "
+		            "(open_tree, umount -l): not supported; let the program close it",
+		            h->name);
 	left = *path == '/' ? open_left(path) : -ENOENT;
 	if (left >= 0 && same_system(fd, left))
 		return 0;

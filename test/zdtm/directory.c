@@ -1,4 +1,7 @@
-/* A directory is read on from where it was. With an argument: and its changes are told (dnotify). */
+/*
+ * A directory is read on from where it was. "notify": and its changes are told (dnotify).
+ * "detached": a mount of it that is attached nowhere.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +50,13 @@ int main(int argc, char **argv)
 	}
 	fd = open("d", O_RDONLY | O_DIRECTORY);
 	check(fd >= 0);
+	if (argc > 1 && !strcmp(argv[1], "detached")) {
+		check(close(fd) == 0);
+		fd = (int)syscall(SYS_open_tree, AT_FDCWD, "d", 1 /* OPEN_TREE_CLONE */);
+		check(fd >= 0);
+		zdtm_park();
+		return zdtm_pass();
+	}
 	if (argc > 1) /* no other file system than procfs and the like has none of it */
 		check(fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT) == 0 || errno == EINVAL);
 	plain = open("d", O_RDONLY);
