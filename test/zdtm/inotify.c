@@ -1,4 +1,7 @@
-/* Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what is deleted and open. Both work on any file system. */
+/*
+ * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what
+ * is deleted and open. They work on any file system.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
