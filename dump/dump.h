@@ -231,8 +231,9 @@ struct dump {
 	char *netns; /* netns.c: path of the network namespace that crtool has followed the tree to; NULL: its own */
 	uint64_t netns_cookie; /* sk_inet.c: of our network namespace; 0: not asked yet */
 	struct shmems shmems;
-	struct sysv *sysv;       /* dump/sysv.h */
-	struct mqueues *mqueues; /* dump/mqueue.h */
+	struct sysv *sysv;                 /* dump/sysv.h */
+	struct mqueues *mqueues;           /* dump/mqueue.h */
+	struct ring_issuers *ring_issuers; /* dump/ring_issuer.h */
 	struct inodes inodes;
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */

@@ -17,11 +17,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/ring_issuer.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -119,7 +121,6 @@ static const char *probe_eventfd(int fd)
 	return r == -EFAULT   ? NULL
 	       : r == -EBUSY  ? "an eventfd is registered with it"
 	       : r == -EACCES ? "it is restricted (IORING_REGISTER_RESTRICTIONS)"
-	       : r == -EEXIST ? "one thread alone may use it (IORING_SETUP_SINGLE_ISSUER)"
 	                      : "what is registered with it cannot be told";
 }
 
@@ -176,6 +177,15 @@ static const char *obstacle_in_text(const char *text, const struct info *info)
 	return NULL;
 }
 
+/* At the restore its thread makes the requests, by a script. */
+static const char *single_obstacle(const struct info *info)
+{
+	return info->requests / (info->sq_mask + 1) > URING_STEPS_MAX
+	               ? "it has carried out too many requests for one that one thread alone may "
+	                 "use (IORING_SETUP_SINGLE_ISSUER)"
+	               : NULL;
+}
+
 static int ring_check(const struct file *f, const char *text, const struct info *info)
 {
 	auto_close int fd = -1;
@@ -186,6 +196,10 @@ static int ring_check(const struct file *f, const char *text, const struct info 
 	fd = file_steal(f);
 	if (fd < 0)
 		return fail(fd, "%s: pidfd_getfd", file_name(f));
+	if (probe_register(fd, IORING_REGISTER_EVENTFD, (void *)8, 1) == -EEXIST) {
+		why = single_obstacle(info); /* the rest its thread is asked, ring_issuer.c */
+		return why ? refuse(f, why) : 0;
+	}
 	why = probe_eventfd(fd);
 	if (!why)
 		why = probe_enter(fd);
@@ -297,6 +311,44 @@ static int buffers_check(const struct dump *d, const struct file *f)
 	return 0;
 }
 
+/* Does T map the ring of F so that its script can write there? */
+static bool maps_ring(struct task *t, const struct file *f)
+{
+	array_each (v, &mm_of(t)->vmas)
+		if (v->ino == f->st.st_ino && v->dev == f->st.st_dev && v->prot & PROT_WRITE &&
+		    (v->offset == IORING_OFF_SQ_RING || v->offset == IORING_OFF_CQ_RING))
+			return true;
+	return false;
+}
+
+/* One that one thread alone may use, and what that has told. */
+static int single_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
+{
+	const struct ring_issuer *issuer = ring_issuer_of(d, f);
+
+	if (!issuer && !ring_is_single(f))
+		return 0;
+	if (!issuer)
+		return refuse(f,
+		              "one thread alone may use it (IORING_SETUP_SINGLE_ISSUER), which is "
+		              "not the main thread of a process that has it open");
+	if (issuer->why)
+		return refuse(f, issuer->why);
+	if (!maps_ring(task_find(d, issuer->task->pid), f))
+		return refuse(f, "the process that uses it does not map it");
+	array_each (t, &d->tasks)
+		array_each (e, &t->fds)
+			if (e->file == f->id - 1 && t != issuer->task)
+				return refuse(f, "one thread alone may use it "
+				                 "(IORING_SETUP_SINGLE_ISSUER), and more than one "
+				                 "process has it open");
+	lose("%s: groups of provided buffers (IORING_REGISTER_PBUF_RING) with numbers from 256 on "
+	     "cannot be found; requests that name them will fail",
+	     file_name(f));
+	msg->setup = URING_SINGLE_ISSUER | (issuer->defers ? URING_DEFER_TASKRUN : 0);
+	return 0;
+}
+
 static int ring_dump(struct dump *d, const struct file *f, const struct info *info,
                      Img__IoUring *msg)
 {
@@ -335,6 +387,8 @@ static int io_uring_dump(struct dump *d, const struct file *f)
 	if (r == 0)
 		r = buffers_read(text, info.buffers, &msg);
 	if (r == 0)
+		r = single_dump(d, f, &msg);
+	if (r == 0)
 		r = ring_dump(d, f, &info, &msg);
 	else if (!log_failure())
 		fail(r, "%s: its registered buffers", file_name(f));
@@ -343,10 +397,19 @@ static int io_uring_dump(struct dump *d, const struct file *f)
 	return r;
 }
 
+static void io_uring_release(struct dump *d, bool killed)
+{
+	if (d->ring_issuers)
+		array_done(&d->ring_issuers->all);
+	free(d->ring_issuers);
+	d->ring_issuers = NULL;
+}
+
 const struct dump_kind dump_io_uring = {
 	.maps_itself = true,
 	.needs_owner = true,
 	.owns = io_uring_owns,
 	.check = io_uring_check,
 	.dump = io_uring_dump,
+	.release = io_uring_release,
 };

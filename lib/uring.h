@@ -13,8 +13,12 @@
 #define IORING_SETUP_NO_SQARRAY (1U << 16)
 #endif
 
-#define URING_SQ_MAX 32768u /* IORING_MAX_ENTRIES of the kernel */
-#define URING_CQ_MAX 65536u
+#define URING_SINGLE_ISSUER (1U << 12) /* IORING_SETUP_SINGLE_ISSUER, 6.0 */
+#define URING_DEFER_TASKRUN (1U << 13) /* IORING_SETUP_DEFER_TASKRUN, 6.1 */
+
+#define URING_STEPS_MAX 8192u  /* times that a ring which one thread alone may use has come round */
+#define URING_SQ_MAX    32768u /* IORING_MAX_ENTRIES of the kernel */
+#define URING_CQ_MAX    65536u
 
 struct uring {
 	int fd;                        /* owned; -1: none */

@@ -59,7 +59,6 @@ refused() {
 	refused files "files are registered with it"
 	refused sqpoll "IORING_SETUP_SQPOLL"
 	refused iopoll "IORING_SETUP_IOPOLL"
-	refused single "IORING_SETUP_SINGLE_ISSUER"
 	refused disabled "IORING_SETUP_R_DISABLED"
 	refused closed "no descriptor of it is open"
 }

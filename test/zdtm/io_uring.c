@@ -1,8 +1,9 @@
 /*
  * An io_uring: requests go on behind those that were made, completions that nobody has
  * fetched wait, what is prepared and not submitted stays so. Arguments: plain, noarray, late
- * (its first use comes after), one (it was used once), round (it has come round), async (threads of the kernel have worked
- * for it), buffers, slots (a table for files, empty), fork, soon; those that are refused: see refusals.
+ * (its first use comes after), one (it was used once), round (it has come round), async (threads of
+ * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon; those that
+ * are refused: see refusals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -179,7 +180,6 @@ static int flags_of(const char *kind)
 	} flags[] = { { "noarray", IORING_SETUP_NO_SQARRAY },
 		      { "sqpoll", IORING_SETUP_SQPOLL },
 		      { "iopoll", IORING_SETUP_IOPOLL },
-		      { "single", IORING_SETUP_SINGLE_ISSUER },
 		      { "disabled", IORING_SETUP_R_DISABLED },
 		      { "wide", IORING_SETUP_CQE32 | IORING_SETUP_SQE128 } };
 
@@ -191,8 +191,8 @@ static int flags_of(const char *kind)
 
 static bool is_refused(const char *kind)
 {
-	static const char *const kinds[] = { "poll",   "eventfd", "files",    "closed", "sqpoll",
-		                             "iopoll", "single",  "disabled", "wide" };
+	static const char *const kinds[] = { "poll",   "eventfd", "files",    "closed",
+		                             "sqpoll", "iopoll",  "disabled", "wide" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (!strcmp(kinds[i], kind))

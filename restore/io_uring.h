@@ -1,0 +1,10 @@
+/* What the one who uses an io_uring does for it himself. */
+#pragma once
+
+#include "proto/io_uring.pb-c.h"
+#include "restore/restore.h"
+
+/* The ring that FILE is, or NULL. */
+const Img__IoUring *io_uring_record(const struct restore *r, uint32_t file);
+/* Register what was registered, under descriptor FD. */
+void io_uring_emit_tables(struct script *s, int fd, const Img__IoUring *msg);
