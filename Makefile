@@ -45,7 +45,7 @@ PROTO_C := $(PROTO:%.proto=$(G)/%.pb-c.c)
 PROTO_H := $(PROTO:%.proto=$(G)/%.pb-c.h)
 GEN_H := $(PROTO_H) $(G)/proto/all.pb-c.h $(G)/syscalls.inc
 
-SRC := $(wildcard cli/*.c dump/*.c restore/*.c parasite/*.c parasite/arch/$(ARCH)/*.c images/*.c lib/*.c)
+SRC := $(wildcard cli/*.c migrate/*.c dump/*.c restore/*.c parasite/*.c parasite/arch/$(ARCH)/*.c images/*.c lib/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(PROTO_C:.c=.o) \
 	$(patsubst %.S,$(B)/%.o,$(wildcard parasite/blob/embed.S))
 LIB := $(B)/libcrtool.a

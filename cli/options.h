@@ -39,7 +39,9 @@ struct options {
 	const char *prev;
 	const char *sign, *verify, *encrypt, *decrypt;
 	const char *compress;
-	const char *topic; /* of help: a command or NULL */
+	const char *to, *via, *receiver, *downtime, *max_rounds; /* migrate */
+	const char *table;                                       /* unlock */
+	const char *topic;                                       /* of help: a command or NULL */
 	enum log_level level;
 	unsigned timeout_ms;
 	bool leave_running, leave_stopped, no_sync, snapshot, track_mem;

@@ -1,5 +1,6 @@
 /* crtool unlock: a dump that ended its tree has left a lock, and there will be no restore. */
 #include <errno.h>
+#include <string.h>
 
 #include "cli/options.h"
 #include "images/images.h"
@@ -14,6 +15,15 @@ static void images_done(struct images **im)
 	images_free(*im);
 }
 
+static int unlock_table(const char *table)
+{
+	int r = strncmp(table, "crtool-", 7) ? -EINVAL : netlock_remove(table);
+
+	if (r == -EINVAL)
+		return fail(r, "unlock: --table %s: is no network lock of crtool's", table);
+	return r < 0 ? fail(r, "unlock: --table %s (in this network namespace)", table) : 0;
+}
+
 int command_unlock(const struct options *o, int *ret_status)
 {
 	auto_(images_done) struct images *im = NULL;
@@ -22,6 +32,8 @@ int command_unlock(const struct options *o, int *ret_status)
 	auto_(keys_free) struct image_keys *keys = NULL;
 	int r = options_keys(o, &keys);
 
+	if (r == 0 && o->table)
+		return unlock_table(o->table);
 	if (r == 0)
 		r = images_read(o->dir, PAGES_LEFT, keys, &im);
 

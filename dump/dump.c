@@ -56,12 +56,14 @@ static int open_directory(struct dump *d)
 
 static int open_images(struct dump *d)
 {
-	int r = d->opt->stream ? image_writer_stream(STDOUT_FILENO, d->opt->timeout_ms,
+	int r = d->opt->stream ? image_writer_stream(d->opt->stream_fd, d->opt->timeout_ms,
 	                                             d->opt->keys, &d->out)
 	                       : open_directory(d);
 
 	if (r == 0 && d->opt->compression.codec)
 		r = image_compress(d->out, &d->opt->compression);
+	if (r == 0 && d->opt->chain)
+		image_keep(d->out);
 	if (r == 0)
 		r = image_add_pages(d->out, &d->pages);
 	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
@@ -126,6 +128,7 @@ static const struct stage {
 	{ "records", take_late },      /* of what was asked and seen */
 	{ "seal", seal_images },
 	{ "tracker", track_leave },    /* with --track-mem: somebody keeps the tracking up */
+	{ "handover", hand_over },     /* somebody else may go on with it */
 	{ "end", end_tree },           /* without -R it is gone from here on */
 	/* clang-format on */
 };
@@ -255,6 +258,8 @@ static void note_facts(const struct dump *d, uint64_t begun)
 	log_fact("tasks", d->tasks.n);
 	log_fact("threads", threads);
 	log_fact("files", d->files.n);
+	if (d->opt->figures)
+		d->opt->figures->frozen_ns = d->released_at - d->frozen_at;
 	log_fact("frozen_us", (d->released_at - d->frozen_at) / 1000);
 	log_fact("frozen_cpu_us", d->frozen_cpu / 1000);
 	log_fact("total_us", (clock_ns() - begun) / 1000);

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "dump/census.h"
+#include "dump/options.h"
 #include "images/images.h"
 #include "lib/array.h"
 #include "lib/cgroup.h"
@@ -29,47 +30,6 @@
 
 struct dump;
 struct task;
-
-/* Pipes whose other end is outside of the tree: refused, taken for closed, crtool's own, opened again. */
-enum ext_pipe { EXT_PIPE_REFUSE, EXT_PIPE_EOF, EXT_PIPE_INHERIT, EXT_PIPE_REOPEN };
-/* -EINVAL, explained (pipe.c). NULL: refused. */
-int ext_pipe_parse(const char *name, enum ext_pipe *ret);
-/* --netlink-queue: -EINVAL, explained (sk_netlink.c). NULL: refused. */
-int netlink_queue_parse(const char *name, bool *ret_drain);
-
-enum tcp_policy { TCP_REFUSED, TCP_CARRIED, TCP_LET_GO };
-
-struct dump_options {
-	enum tcp_policy tcp; /* --tcp-established, --tcp-close */
-	pid_t tree;          /* -t */
-	const char *dir;     /* -D */
-	bool stream;         /* to stdout instead */
-	bool leave_running;  /* -R */
-	bool leave_stopped;  /* -s */
-	bool shell_job;      /* -j */
-	bool sync;           /* fsync before the target is killed */
-	unsigned timeout_ms; /* to freeze */
-	const char *fail_at; /* fail at the end of this stage (tests) */
-	bool file_contents;  /* keep what is in files that are open for writing */
-	bool snapshot;       /* the tree runs on while its memory is written */
-	bool all;            /* look on after an obstacle: see dump_obstacle() */
-	bool wipe_dontdump;  /* do not save what core dumps would not */
-	const char *prev;    /* --prev-images-dir: the parent, relative to dir */
-	bool track;          /* what is written to from now on is to be known */
-	bool memory_only;    /* pre-dump */
-	/* --sign, --encrypt, or NULL */
-	const struct image_keys *keys;
-	struct compression compression; /* --compress */
-	/* what cannot be carried, see unknown.c */
-	struct words on_unknown_fd;
-	enum ext_pipe ext_pipe;
-	bool drain_netlink; /* --netlink-queue drain */
-	struct words external;
-	struct words ext_unix; /* sk_unix_ext.c */
-	enum sysv_policy sysv;
-	enum cgroup_mode cgroup_mode;
-	bool lose_landlock; /* save who is in a Landlock sandbox without it */
-};
 
 enum task_state { TASK_ALIVE, TASK_STOPPED, TASK_ZOMBIE };
 /* What its parent has not been told yet by wait(2) (wait_status.c). */
@@ -484,6 +444,13 @@ const char *file_name(const struct file *f);
 
 /* Does --ext-unix make sense? 0 or -EINVAL explained. */
 int ext_unix_parse(const struct words *words);
+
+/*
+ * From within hand_over(): whatever happens from here on, also if crtool is killed, the tree is
+ * stopped (SIGSTOP) when it is let go, as another one may run; or it is not, after all.
+ */
+void dump_keep_stopped(struct dump *d);
+void dump_may_run(struct dump *d);
 
 /* The whole dump. 0 or -errno, explained. */
 int dump_run(const struct dump_options *opt);

@@ -32,14 +32,14 @@ static char *relative_path(const char *dir, const char *path)
 	return ret;
 }
 
-/* What the manifest says of it: directories that are moved together stay together. */
-static int note_parent(struct dump *d, const char *dir)
+/* What the manifest says of it. */
+static int name_parent(struct dump *d, const char *dir, char *path)
 {
-	auto_free char *own = realpath(d->opt->dir, NULL), *other = realpath(dir, NULL);
 	size_t depth = 1;
 
-	if (!own || !other)
-		return fail(-errno, "%s: find its place beside %s", dir, d->opt->dir);
+	d->parent_path = path;
+	if (!path)
+		return -ENOMEM;
 	for (const struct images *im = d->parent; im; im = im->parent)
 		depth++;
 	if (depth > CHAIN_MAX + 1)
@@ -48,13 +48,27 @@ static int note_parent(struct dump *d, const char *dir)
 			"%s: is an increment of %u others; begin anew, without --prev-images-dir",
 			dir, CHAIN_MAX);
 	img__manifest__parent__init(&d->parent_msg);
-	d->parent_path = relative_path(own, other);
-	if (!d->parent_path)
-		return -ENOMEM;
 	d->parent_msg.path = d->parent_path;
 	d->parent_msg.id = d->parent->manifest->id;
 	d->manifest->parent = &d->parent_msg;
 	return 0;
+}
+
+/* Directories that are moved together stay together. */
+static int note_parent(struct dump *d, const char *dir)
+{
+	auto_free char *own = realpath(d->opt->dir, NULL), *other = realpath(dir, NULL);
+
+	if (!own || !other)
+		return fail(-errno, "%s: find its place beside %s", dir, d->opt->dir);
+	return name_parent(d, dir, relative_path(own, other));
+}
+
+int parent_take(struct dump *d)
+{
+	d->parent = *d->opt->chain;
+	*d->opt->chain = NULL;
+	return name_parent(d, d->opt->chain_path, strdup(d->opt->chain_path));
 }
 
 /* Pages that are encrypted here are so there, with the same key; who signed it is the restore's matter. */

@@ -84,6 +84,29 @@ int resume_tree(struct dump *d)
 	return r;
 }
 
+static void signal_running(struct dump *d, int sig)
+{
+	array_each (t, &d->tasks)
+		if (t->state == TASK_ALIVE)
+			syscall(SYS_kill, t->pid, sig);
+}
+
+void dump_keep_stopped(struct dump *d)
+{
+	signal_running(d, SIGSTOP);
+}
+
+/* It takes the other back, which has not been seen by anybody yet. */
+void dump_may_run(struct dump *d)
+{
+	signal_running(d, SIGCONT);
+}
+
+int hand_over(struct dump *d)
+{
+	return d->opt->hand_over ? d->opt->hand_over(d->opt->hand_over_arg, d) : 0;
+}
+
 int end_tree(struct dump *d)
 {
 	int first = 0;

@@ -92,6 +92,14 @@ int seal_images(struct dump *d)
 	r = image_seal(d->out, m, d->opt->sync);
 	if (r < 0)
 		return fail(r, "%s: write the checkpoint", d->opt->dir);
+	if (d->opt->figures)
+		d->opt->figures->bytes = image_size(d->out);
+	if (d->opt->chain)
+		r = image_kept(d->out, d->parent, d->opt->chain);
+	if (r < 0)
+		return fail(r, "keep what was sent");
+	if (d->opt->chain)
+		d->parent = NULL;
 	d->sealed = true;
 	return 0;
 }

@@ -28,6 +28,7 @@ void pages_free(struct pages *p);
 int dump_copies(struct dump *d); /* pages.c: the rest of them, with --snapshot */
 int resume_tree(struct dump *d); /* release.c: with -R the tree runs on */
 int seal_images(struct dump *d); /* seal.c: manifest */
+int hand_over(struct dump *d);   /* release.c: to a migration */
 int end_tree(struct dump *d);    /* release.c: kill, or leave stopped */
 
 /* Let everything run on as if nothing had been (release.c). Idempotent. */

@@ -63,6 +63,8 @@ int track_begin(struct dump *d)
 		return fail(-errno, "choose an id for the checkpoint");
 	if (d->opt->prev)
 		r = parent_open(d);
+	else if (d->opt->chain && *d->opt->chain)
+		r = parent_take(d);
 	return r == 0 && wanted(d) ? find_trackers(d) : r;
 }
 

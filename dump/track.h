@@ -48,3 +48,5 @@ void track_done(struct dump *d);
 
 /* Open it, and name it in the manifest (parent.c). -errno, explained. */
 int parent_open(struct dump *d);
+/* The same with the one of opt->chain, which is ours then. */
+int parent_take(struct dump *d);

@@ -139,7 +139,7 @@ static int join_files(struct images *im)
 	int *pages;
 
 	for (const struct images *p = im->parent; p; p = p->parent)
-		n += p->npages;
+		n += p->own_pages;
 	pages = realloc(im->pages, (n + 1) * sizeof(*pages));
 	if (!pages)
 		return -ENOMEM;
@@ -153,10 +153,10 @@ static int join_files(struct images *im)
 		return -ENOMEM;
 	im->own = own;
 	for (const struct images *p = im->parent; p; p = p->parent) {
-		memcpy(im->pages + im->npages, p->pages, p->npages * sizeof(*p->pages));
-		memcpy(im->plain + im->npages, p->plain, p->npages * sizeof(*p->plain));
-		memcpy(im->own + im->npages, p->own, p->npages * sizeof(*p->own));
-		im->npages += p->npages;
+		memcpy(im->pages + im->npages, p->pages, p->own_pages * sizeof(*p->pages));
+		memcpy(im->plain + im->npages, p->plain, p->own_pages * sizeof(*p->plain));
+		memcpy(im->own + im->npages, p->own, p->own_pages * sizeof(*p->own));
+		im->npages += p->own_pages;
 	}
 	return 0;
 }
@@ -184,6 +184,13 @@ static int join_records(struct images *im)
 	return 0;
 }
 
+static int join(struct images *im)
+{
+	int r = im->parent ? join_files(im) : 0;
+
+	return r == 0 && (im->parent || im->manifest->folded) ? join_records(im) : r;
+}
+
 int chain_load(struct images *im, const struct access *a)
 {
 	struct images *last = im;
@@ -203,8 +210,17 @@ int chain_load(struct images *im, const struct access *a)
 		r = parent_load(im, last, a);
 		last = last->parent;
 	}
-	if (r < 0 || (!im->parent && !im->manifest->folded))
-		return r;
-	r = im->parent ? join_files(im) : 0;
-	return r < 0 ? r : join_records(im);
+	return r < 0 ? r : join(im);
+}
+
+int chain_join(struct images *im, struct images *parent)
+{
+	int r;
+
+	im->npages = im->own_pages = im->manifest->n_files - 1;
+	im->parent = parent;
+	r = join(im);
+	if (r < 0)
+		im->parent = NULL;
+	return r;
 }

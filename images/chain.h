@@ -16,6 +16,9 @@
  */
 int chain_load(struct images *im, const struct access *a);
 
+/* The same with PARENT, which has its own, or NULL: IM has it from here on. On failure it is the caller's. */
+int chain_join(struct images *im, struct images *parent);
+
 /* Manifest and page files of IM alone, as A says; its records if STATE (read.c). */
 int images_load(struct images *im, struct access *a, bool state);
 

@@ -41,6 +41,7 @@ const char *kind_name(uint32_t kind);
 /* ---- writing ---- */
 
 struct image_writer;
+struct images;
 
 /*
  * Start a checkpoint in the directory DIRFD (kept open by the caller until
@@ -68,6 +69,11 @@ void image_writer_free(struct image_writer *w);
 int image_compress(struct image_writer *w, const struct compression *how);
 
 /*
+ * Remember the records, for image_kept(). To be called before anything is written.
+ */
+void image_keep(struct image_writer *w);
+
+/*
  * Append one record; MSG is packed at once and remains the caller's. OWNER is
  * the tid, pid or file id that it belongs to.
  */
@@ -92,6 +98,16 @@ int pages_file_write(struct pages_file *p, const void *data, size_t size);
  * afterwards. On failure image_writer_free() removes all of it.
  */
 int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync);
+
+/* Bytes of all files, as they are stored. */
+uint64_t image_size(const struct image_writer *w);
+
+/*
+ * What image_keep() remembered of the checkpoint that is sealed, as if it had been read
+ * (PAGES_FOUND) with PARENT, which is the result's then, or NULL. It has no page files to read: it
+ * serves as the parent of an increment.
+ */
+int image_kept(struct image_writer *w, struct images *parent, struct images **ret);
 
 /* ---- reading ---- */
 
@@ -132,6 +148,7 @@ enum pages_use {
 	PAGES_VERIFIED, /* their content, too */
 	PAGES_USED,     /* it can be read from im->pages, as it was verified */
 	PAGES_LATER,    /* it can be read, and maybe it is verified later: images_verify_late() */
+	PAGES_TRUSTED,  /* it can be read; who wrote it here a moment ago has verified it */
 };
 
 /* As the name of a directory: the stream that is read from stdin, once. */

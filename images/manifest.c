@@ -141,22 +141,35 @@ static int manifest_encrypt(const struct output *o, const struct crypt_header *h
 	return r < 0 ? r : store(o, buf, sizeof(*header) + sealed, sync);
 }
 
-static int manifest_put(const struct output *o, const struct crypt_header *crypt,
-                        const Img__Manifest *manifest, bool sync, bytes_fn store)
+int manifest_bytes(const struct output *o, const Img__Manifest *manifest, uint8_t **ret,
+                   size_t *ret_size)
 {
 	struct manifest_header header = { .magic = MANIFEST_MAGIC, .version = FORMAT_VERSION };
 	size_t size = img__manifest__get_packed_size(manifest);
-	auto_free uint8_t *buf = malloc(sizeof(header) + size);
+	uint8_t *buf = malloc(sizeof(header) + size);
 
 	if (!buf)
 		return -ENOMEM;
+	*ret = buf;
+	*ret_size = sizeof(header) + size;
 	if (size > MANIFEST_MAX)
 		return output_fail(o, -EFBIG, MANIFEST_FILE, "too much to say");
 	img__manifest__pack(manifest, buf + sizeof(header));
 	header.size = (uint32_t)size;
 	header.hash = XXH3_64bits(buf + sizeof(header), size);
 	memcpy(buf, &header, sizeof(header));
-	size += sizeof(header);
+	return 0;
+}
+
+static int manifest_put(const struct output *o, const struct crypt_header *crypt,
+                        const Img__Manifest *manifest, bool sync, bytes_fn store)
+{
+	auto_free uint8_t *buf = NULL;
+	size_t size;
+	int r = manifest_bytes(o, manifest, &buf, &size);
+
+	if (r < 0)
+		return r;
 	return output_encrypts(o) ? manifest_encrypt(o, crypt, buf, size, sync, store)
 	                          : store(o, buf, size, sync);
 }

@@ -72,7 +72,11 @@ void image_file_done(struct image_file *f, bool keep);
 /* Once finished: what the manifest says of it. DIGEST, of CRYPTO_DIGEST bytes, must live as long. */
 int image_file_list(struct image_file *f, Img__Manifest__File *ret, uint8_t *digest);
 
-/* All of MESSAGE, into place; the checkpoint is there then. */
+/* MANIFEST as it lies in manifest.img, unless that is encrypted, in a fresh buffer. */
+int manifest_bytes(const struct output *o, const Img__Manifest *manifest, uint8_t **ret,
+                   size_t *ret_size);
+
+/* It, into place; the checkpoint is there then. */
 int manifest_write(const struct output *o, const Img__Manifest *manifest, bool sync);
 
 /*

@@ -202,7 +202,7 @@ static int directory_load(struct images *im, struct access *a, bool state)
 		r = pages_open(im, a);
 	if (r == 0)
 		im->unverified = may_wait(im, a);
-	if (r == 0 && a->use >= PAGES_VERIFIED && !im->unverified)
+	if (r == 0 && a->use >= PAGES_VERIFIED && a->use != PAGES_TRUSTED && !im->unverified)
 		r = pages_verify(im, a);
 	return r;
 }

@@ -37,7 +37,8 @@ struct receiver {
 	struct images *im;
 	struct access *access;
 	int fd;
-	int dirfd;       /* of a directory that it becomes; -1: none */
+	int dirfd; /* of a directory that it becomes; -1: none */
+	bool one;  /* what follows the stream is somebody else's, and it need not reach the disk */
 	uint64_t number; /* of the next frame */
 	uint8_t *data;   /* of the current one */
 	struct bytes state, manifest, signature;
@@ -198,7 +199,7 @@ static int receive(struct receiver *rc)
 	}
 	if (r < 0)
 		return r;
-	if (h.size || read_full(rc->fd, &more, 1) != -ENODATA)
+	if (h.size || (!rc->one && read_full(rc->fd, &more, 1) != -ENODATA))
 		return bad_frame(rc, "something follows the end");
 	if (!rc->manifest.data)
 		return bad_frame(rc, "the end, but there was no manifest");
@@ -307,7 +308,7 @@ static int file_keep(const struct receiver *rc, const char *name, const struct b
 		openat(rc->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = fd < 0 ? -errno : write_full(fd, b->data, b->size);
 
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && !rc->one && fsync(fd) < 0)
 		r = -errno;
 	return r < 0 ? place_fail(rc->dirfd, r, name, "write") : 0;
 }
@@ -318,14 +319,14 @@ static int keep_all(struct receiver *rc)
 	int r = file_keep(rc, STATE_FILE, &rc->state);
 
 	array_each (in, &rc->pages)
-		if (r == 0 && fsync(in->fd) < 0)
+		if (r == 0 && !rc->one && fsync(in->fd) < 0)
 			r = place_fail(rc->dirfd, -errno, "pages", "fsync");
 	if (r == 0 && rc->signature.data)
 		r = file_keep(rc, SIGNATURE_FILE, &rc->signature);
 	if (r == 0)
 		r = file_keep(rc, MANIFEST_TMP, &rc->manifest);
 	if (r == 0 && (renameat(rc->dirfd, MANIFEST_TMP, rc->dirfd, MANIFEST_FILE) < 0 ||
-	               fsync(rc->dirfd) < 0))
+	               (!rc->one && fsync(rc->dirfd) < 0)))
 		r = place_fail(rc->dirfd, -errno, MANIFEST_FILE, "rename into place");
 	return r;
 }
@@ -375,7 +376,7 @@ static int unpack_to(struct receiver *rc)
 	return r;
 }
 
-int stream_unpack(int fd, int dirfd, const struct image_keys *keys)
+static int unpack_from(int fd, int dirfd, const struct image_keys *keys, bool one)
 {
 	struct access a = { .use = PAGES_VERIFIED, .keys = keys };
 	auto_close int lock = -1;
@@ -385,12 +386,25 @@ int stream_unpack(int fd, int dirfd, const struct image_keys *keys)
 	if (r == 0)
 		r = images_new(IMAGES_STREAM, &im);
 	if (r == 0) {
-		auto_(receiver_done) struct receiver rc = {
-			.im = im, .access = &a, .fd = fd, .dirfd = dirfd, .data = malloc(FRAME_MAX)
-		};
+		auto_(receiver_done) struct receiver rc = { .im = im,
+			                                    .access = &a,
+			                                    .fd = fd,
+			                                    .dirfd = dirfd,
+			                                    .data = malloc(FRAME_MAX),
+			                                    .one = one };
 
 		r = unpack_to(&rc);
 		images_free(im);
 	}
 	return r;
+}
+
+int stream_unpack(int fd, int dirfd, const struct image_keys *keys)
+{
+	return unpack_from(fd, dirfd, keys, false);
+}
+
+int stream_unpack_one(int fd, int dirfd, const struct image_keys *keys)
+{
+	return unpack_from(fd, dirfd, keys, true);
 }

@@ -15,5 +15,8 @@ int stream_load(struct images *im, struct access *a, int fd);
  */
 int stream_unpack(int fd, int dirfd, const struct image_keys *keys);
 
+/* The same where something else follows the stream, and nobody waits for the disk. */
+int stream_unpack_one(int fd, int dirfd, const struct image_keys *keys);
+
 /* The contrary, to FD. */
 int stream_pack(const char *dir, int fd, unsigned stall_ms, const struct image_keys *keys);

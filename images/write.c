@@ -15,6 +15,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "images/chain.h"
+#include "images/decode.h"
+#include "images/judge.h"
 #include "images/output.h"
 #include "images/place.h"
 #include "images/stream.h"
@@ -37,6 +40,10 @@ struct image_writer {
 	size_t have, cap;
 	ARRAY(struct pages_file *) pages;
 	bool sealed;
+	/* For image_kept(): all that was written. */
+	bool keep;
+	uint8_t *kept, *kept_manifest;
+	size_t kept_n, kept_cap, kept_manifest_n;
 };
 
 static int writer_start(struct image_writer *w)
@@ -109,6 +116,8 @@ void image_writer_free(struct image_writer *w)
 	image_file_done(&w->state, w->sealed);
 	closep(&w->lock);
 	stream_out_free(w->out.stream);
+	free(w->kept);
+	free(w->kept_manifest);
 	free(w->buf);
 	free(w);
 }
@@ -126,9 +135,28 @@ int image_compress(struct image_writer *w, const struct compression *how)
 	return 0;
 }
 
+static int keep(struct image_writer *w)
+{
+	if (w->kept_cap - w->kept_n < w->have) {
+		size_t cap = 2 * (w->kept_n + w->have);
+		uint8_t *more = realloc(w->kept, cap);
+
+		if (!more)
+			return -ENOMEM;
+		w->kept = more;
+		w->kept_cap = cap;
+	}
+	memcpy(w->kept + w->kept_n, w->buf, w->have);
+	w->kept_n += w->have;
+	return 0;
+}
+
 static int state_flush(struct image_writer *w)
 {
-	int r = image_file_append(&w->state, w->buf, w->have);
+	int r = w->keep ? keep(w) : 0;
+
+	if (r == 0)
+		r = image_file_append(&w->state, w->buf, w->have);
 
 	w->have = 0;
 	return r;
@@ -230,7 +258,9 @@ static int manifest_list(struct image_writer *w, const Img__Manifest *manifest, 
 		return r;
 	whole.n_files = n;
 	whole.files = list;
-	return manifest_write(&w->out, &whole, sync);
+	if (w->keep)
+		r = manifest_bytes(&w->out, &whole, &w->kept_manifest, &w->kept_manifest_n);
+	return r < 0 ? r : manifest_write(&w->out, &whole, sync);
 }
 
 int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync)
@@ -251,4 +281,40 @@ int image_seal(struct image_writer *w, const Img__Manifest *manifest, bool sync)
 	}
 	w->sealed = r == 0;
 	return r;
+}
+
+void image_keep(struct image_writer *w)
+{
+	w->keep = true;
+}
+
+int image_kept(struct image_writer *w, struct images *parent, struct images **ret)
+{
+	struct access plain = { .use = PAGES_FOUND };
+	struct images *im;
+	int r = images_new("that was sent", &im);
+
+	if (r < 0)
+		return r;
+	r = manifest_decode(im, w->kept_manifest, w->kept_manifest_n);
+	if (r == 0)
+		r = state_decode(im, w->kept, w->kept_n);
+	if (r == 0)
+		r = pages_sizes(im, &plain);
+	if (r == 0)
+		r = chain_join(im, parent);
+	if (r < 0)
+		images_free(im);
+	else
+		*ret = im;
+	return r;
+}
+
+uint64_t image_size(const struct image_writer *w)
+{
+	uint64_t sum = w->state.stored;
+
+	array_each (p, &w->pages)
+		sum += (*p)->file.stored;
+	return sum;
 }

@@ -2,11 +2,13 @@
 #include "lib/progress.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "lib/deadline.h"
+#include "lib/log.h"
 
 #define FIRST_NS 1000000000u
 #define NEXT_NS  100000000u
@@ -76,4 +78,19 @@ void progress_end(void)
 		fprintf(stderr, "\r\033[K");
 	work.next_at = 0;
 	work.shown = false;
+}
+
+void progress_note(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	progress_end();
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "crtool: %s\n", text);
+	else
+		info("%s", text);
 }

@@ -17,5 +17,8 @@ void progress_set(uint64_t n);
 /* Is the next line due? For those to whom it costs something to know how much is done. */
 bool progress_wanted(void);
 
+/* A line of its own, which stays; where stderr is no terminal it is told at level info. */
+void progress_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Work is over: the line is wiped out. */
 void progress_end(void);

@@ -210,6 +210,9 @@ int commit(struct restore *r)
 			return ret;
 	}
 	ret = job_stop(r, offset);
+	/* What comes next is seen by others: connections begin to talk. */
+	if (ret == 0 && r->opt->ready)
+		ret = r->opt->ready(r->opt->ready_arg);
 	if (ret == 0)
 		ret = restore_kinds_commit(r);
 	if (ret == 0)

@@ -337,6 +337,7 @@ static void keep(struct restore *r, struct lazy_mms *mms)
 	int status = 0, e;
 
 	setsid();
+	close_callers(r->opt);
 	pid = fork();
 	if (pid == 0) {
 		e = serve(r, mms);

@@ -144,6 +144,7 @@ static void init_main(const struct restore_options *opt, int fd,
 	}
 	if (restorer == 0)
 		restore_inside(opt, word, restore);
+	close_callers(opt);
 	if (restorer > 0)
 		be_init(fd, word, restorer, opt->detach);
 	if (!log_failure())
@@ -200,6 +201,8 @@ static int follow(const struct restore_options *opt, int fd, pid_t init, int *re
 		return log_relay(word.result,
 		                 *word.text ? word.text : "the restore died in its pid namespace");
 	root = word.root;
+	if (opt->ret_root)
+		*opt->ret_root = outside_pid(init, root);
 	if (opt->new_userns)
 		lose("restored without privileges: the tree is in a user namespace of its own, "
 		     "where no "

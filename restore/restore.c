@@ -32,7 +32,10 @@ int read_images(struct restore *r)
 	if (ret == 0)
 		ret = tcp_map_check(&r->opt->tcp_map);
 	if (ret == 0)
-		ret = images_read(r->opt->dir, r->opt->lazy ? PAGES_LATER : PAGES_USED,
+		ret = images_read(r->opt->dir,
+		                  r->opt->trusted ? PAGES_TRUSTED
+		                  : r->opt->lazy  ? PAGES_LATER
+		                                  : PAGES_USED,
 		                  r->opt->keys, &r->images);
 	keys_wipe(r->opt->keys); /* before anybody is forked */
 	if (ret == 0 && r->images->manifest->memory_only)
@@ -180,6 +183,13 @@ static void restore_done(struct restore *r)
 	restore_kinds_done(r); /* what is locked out is so until the descriptors are gone */
 	arena_done(&r->arena);
 	images_free(r->images);
+}
+
+void close_callers(const struct restore_options *opt)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(opt->callers); i++)
+		if (opt->callers[i])
+			close(opt->callers[i]);
 }
 
 static int restore_here(const struct restore_options *opt, int *ret_status)

@@ -55,6 +55,12 @@ struct restore_options {
 	enum monotonic_policy monotonic; /* --monotonic */
 	bool time_passes;                /* --time: timers catch up */
 	bool lazy;                       /* --lazy: the tree runs before its memory is there */
+	bool trusted; /* whoever wrote the checkpoint here a moment ago has verified it */
+	/* Optional: the tree is whole and about to run. -errno, explained: it is not to. */
+	int (*ready)(void *arg);
+	void *ready_arg;
+	/* Descriptors of the caller's that processes which stay beside the tree must not keep; 0: none. */
+	int callers[2];
 };
 
 struct rthread {
@@ -127,6 +133,9 @@ struct restore {
 	unsigned glances;            /* run.c: looks after the tree */
 	pid_t root;                  /* forked by us, not yet reaped; 0: none */
 };
+
+/* In a process that stays. */
+void close_callers(const struct restore_options *opt);
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */
 const char *rtask_name(const struct rtask *t);

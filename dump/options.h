@@ -1,0 +1,75 @@
+/* What a dump is asked to do. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "images/images.h"
+#include "lib/array.h"
+#include "lib/cgroup.h"
+#include "lib/codec.h"
+#include "lib/sysv.h"
+
+struct dump;
+
+/* Pipes whose other end is outside of the tree: refused, taken for closed, crtool's own, opened again. */
+enum ext_pipe { EXT_PIPE_REFUSE, EXT_PIPE_EOF, EXT_PIPE_INHERIT, EXT_PIPE_REOPEN };
+/* -EINVAL, explained (pipe.c). NULL: refused. */
+int ext_pipe_parse(const char *name, enum ext_pipe *ret);
+/* --netlink-queue: -EINVAL, explained (sk_netlink.c). NULL: refused. */
+int netlink_queue_parse(const char *name, bool *ret_drain);
+
+enum tcp_policy { TCP_REFUSED, TCP_CARRIED, TCP_LET_GO };
+
+/* How it was. */
+struct dump_figures {
+	uint64_t bytes; /* of the images */
+	uint64_t frozen_ns;
+};
+
+struct dump_options {
+	enum tcp_policy tcp; /* --tcp-established, --tcp-close */
+	pid_t tree;          /* -t */
+	const char *dir;     /* -D */
+	bool stream;         /* to STREAM_FD instead */
+	int stream_fd;
+	bool leave_running;  /* -R */
+	bool leave_stopped;  /* -s */
+	bool shell_job;      /* -j */
+	bool sync;           /* fsync before the target is killed */
+	unsigned timeout_ms; /* to freeze */
+	const char *fail_at; /* fail at the end of this stage (tests) */
+	bool file_contents;  /* keep what is in files that are open for writing */
+	bool snapshot;       /* the tree runs on while its memory is written */
+	bool all;            /* look on after an obstacle: see dump_obstacle() */
+	bool wipe_dontdump;  /* do not save what core dumps would not */
+	const char *prev;    /* --prev-images-dir: the parent, relative to dir */
+	bool track;          /* what is written to from now on is to be known */
+	bool memory_only;    /* pre-dump */
+	/*
+	 * Instead of prev, where CHAIN is set: the parent is *CHAIN, or NULL, and CHAIN_PATH is where
+	 * it is. When the checkpoint is sealed, *CHAIN becomes what can be the next one's parent.
+	 */
+	struct images **chain;
+	const char *chain_path;
+	struct dump_figures *figures; /* NULL: nobody asks */
+	/*
+	 * Optional: the checkpoint is whole, and the tree is about to be ended: somebody else may take
+	 * over (dump_keep_stopped()). -errno, explained: the tree runs on.
+	 */
+	int (*hand_over)(void *arg, struct dump *d);
+	void *hand_over_arg;
+	/* --sign, --encrypt, or NULL */
+	const struct image_keys *keys;
+	struct compression compression; /* --compress */
+	/* what cannot be carried, see unknown.c */
+	struct words on_unknown_fd;
+	enum ext_pipe ext_pipe;
+	bool drain_netlink; /* --netlink-queue drain */
+	struct words external;
+	struct words ext_unix; /* sk_unix_ext.c */
+	enum sysv_policy sysv;
+	enum cgroup_mode cgroup_mode;
+	bool lose_landlock; /* save who is in a Landlock sandbox without it */
+};

@@ -1,0 +1,166 @@
+/*
+ * The receiver. The checkpoints of the rounds lie beside each other in a directory of their own, which is
+ * gone at the end: a tree whose memory is still coming (--lazy) has its files open.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "images/chain.h"
+#include "images/receive.h"
+#include "lib/cleanup.h"
+#include "lib/deadline.h"
+#include "lib/log.h"
+#include "migrate/channel.h"
+#include "migrate/migrate.h"
+
+struct receiver {
+	struct channel channel;
+	const struct restore_options *opt;
+	char *top; /* the directory; NULL: not made yet */
+	uint64_t n;
+	pid_t root;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	return remove(path);
+}
+
+static void receiver_done(struct receiver *rc)
+{
+	if (rc->top)
+		nftw(rc->top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	free(rc->top);
+	closep(&rc->channel.in);
+	closep(&rc->channel.out);
+}
+
+/* stdin and stdout are ours alone: nothing else that is said, and nobody that is forked, is to come in between. */
+static int channel_open(struct channel *c)
+{
+	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	c->in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	c->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (null < 0 || c->in < 0 || c->out < 0)
+		return fail(-errno, "receive: stdin and stdout are to be the connection");
+	if (isatty(c->in) || isatty(c->out))
+		return fail(-EINVAL,
+		            "receive: is run by crtool migrate, at the other end of a connection; "
+		            "stdin and stdout are a terminal");
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	return 0;
+}
+
+static int place_new(struct receiver *rc, const char *dir)
+{
+	if (asprintf(&rc->top, "%s/crtool-XXXXXX", dir) < 0) {
+		rc->top = NULL;
+		return -ENOMEM;
+	}
+	if (mkdtemp(rc->top))
+		return 0;
+	free(rc->top);
+	rc->top = NULL;
+	return fail(-errno, "receive: a directory for the images in %s (-D)", dir);
+}
+
+static int round_keep(struct receiver *rc, const struct message *m, char **ret_dir)
+{
+	auto_close int dirfd = -1;
+
+	if (m->value != ++rc->n || rc->n > CHAIN_MAX)
+		return fail(-EPROTO, "round %" PRIu64 " in place of %" PRIu64, m->value, rc->n);
+	if (asprintf(ret_dir, "%s/%" PRIu64, rc->top, rc->n) < 0) {
+		*ret_dir = NULL;
+		return -ENOMEM;
+	}
+	if (mkdir(*ret_dir, 0700) < 0)
+		return fail(-errno, "receive: %s", *ret_dir);
+	dirfd = open(*ret_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return fail(-errno, "receive: %s", *ret_dir);
+	return stream_unpack_one(rc->channel.in, dirfd, NULL);
+}
+
+/* All of it stands here: may it run? */
+static int ask_to_go(void *arg)
+{
+	const struct receiver *rc = arg;
+	uint64_t none;
+	bool told;
+	int r = channel_say(&rc->channel, WORD_READY, 0, NULL);
+
+	return r < 0 ? r : channel_hear(&rc->channel, WORD_GO, 0, &none, &told);
+}
+
+static int bring_back(struct receiver *rc, const char *dir)
+{
+	struct restore_options opt = *rc->opt;
+	int status;
+
+	opt.dir = dir;
+	opt.detach = true;
+	opt.trusted = true;
+	opt.ready = ask_to_go;
+	opt.ready_arg = rc;
+	opt.ret_root = &rc->root;
+	opt.callers[0] = rc->channel.in;
+	opt.callers[1] = rc->channel.out;
+	return restore_run(&opt, &status);
+}
+
+/* Until the tree runs. */
+static int serve(struct receiver *rc)
+{
+	struct message m;
+	int r = channel_next(&rc->channel, &m);
+
+	if (r == 0 && m.word != WORD_HELLO)
+		r = fail(-EPROTO, "word %" PRIu32 " in place of a greeting", m.word);
+	if (r == 0)
+		r = channel_say(&rc->channel, WORD_HELLO, 0, NULL);
+	while (r == 0) {
+		auto_free char *dir = NULL;
+
+		r = channel_next(&rc->channel, &m);
+		if (r == 0 && m.word != WORD_ROUND && m.word != WORD_LAST)
+			r = fail(-EPROTO, "word %" PRIu32 " in place of a round", m.word);
+		if (r == 0)
+			r = round_keep(rc, &m, &dir);
+		if (r == 0 && m.word == WORD_LAST)
+			return bring_back(rc, dir);
+		if (r == 0)
+			r = channel_say(&rc->channel, WORD_KEPT, rc->n, NULL);
+	}
+	return r == -EPIPE && !log_failure()
+	               ? fail(r, "receive: the sender has gone; nothing was restored")
+	               : r;
+}
+
+int migrate_receive(const char *dir, const struct restore_options *opt)
+{
+	auto_(receiver_done) struct receiver rc = { .channel = { -1, -1, "the sender" },
+		                                    .opt = opt };
+	int r = channel_open(&rc.channel);
+
+	if (r < 0)
+		return r;
+	interrupts_catch();
+	r = place_new(&rc, dir);
+	if (r == 0)
+		r = serve(&rc);
+	if (r == 0)
+		return channel_say(&rc.channel, WORD_RUNNING, (uint64_t)rc.root, NULL);
+	channel_say(&rc.channel, WORD_FAILED, (uint64_t)-r,
+	            log_failure() ? log_failure() : strerror(-r));
+	return r;
+}

@@ -1,0 +1,121 @@
+# crtool migrate: a tree moves, here into a pid namespace of this machine.
+load lib/zdtm
+load ../fault/lib/refuse
+
+# migrate [OPTIONS]: $pid is the one that runs then; the way in $receive.
+migrate() {
+	local old=$pid said
+
+	said=$(crtool migrate --json -t "$pid" --via "exec '$BUILD/crtool' receive --new-pidns ${receive:-}" "$@")
+	gone "$old" || explain "it is still here"
+	pid=$(jq .facts.pid <<<"$said")
+	within 5 running "$pid"
+	[ "$(awk '/^NSpid/ { print $NF }' "/proc/$pid/status")" = "${first:=$old}" ]
+}
+
+moved() {
+	echo "--- $*"
+	first=''
+	park "$@"
+	migrate
+	release
+}
+
+@test "programs move" {
+	moved park
+	moved tree plain
+	moved thread
+	moved pipe
+	moved eventfd
+	moved memfd
+	moved regular
+	moved sigpending
+	moved timer
+}
+
+@test "memory of all kinds moves, and much of it" {
+	moved memory rw
+	moved memory_large
+	moved memory_shared
+	moved memory_file
+	moved memory_cow 1
+}
+
+@test "one moves on while its memory is still coming" {
+	receive=--lazy
+	moved memory_large
+	moved memory_cow 1
+}
+
+@test "compressed on the way" {
+	park memory_large
+	migrate --compress lz4
+	release
+}
+
+@test "a program that writes all the time moves; every byte is right" {
+	park track
+	run -0 crtool migrate -v -t "$pid" --max-rounds 3 --downtime 1ms --via "'$BUILD/crtool' receive --new-pidns --lazy"
+	[[ $output == *"round 1: "*" MiB are left, for which it stands still for "* ]]
+	[[ $output == *"it writes faster than can be sent: after 2 rounds it will stand still for about "*" ms instead of 1 ms (--downtime)"* ]]
+	[[ $output == *"it runs at the receiver, as pid "*", after 3 rounds of "* ]]
+	pid=$(sed -n 's/.*as pid \([0-9]*\),.*/\1/p' <<<"$output")
+	release
+}
+
+# fails CODE MESSAGE RECEIVER [OPTIONS]: it runs on here, and nothing is left.
+fails() {
+	local code=$1 message=$2 via=$3
+
+	shift 3
+	run "-$code" crtool migrate -t "$pid" --via "$via" "$@"
+	# shellcheck disable=SC2053 # a pattern
+	[[ ${lines[-1]} == "crtool: error: "$message ]] || explain "says ${lines[-1]}"
+	within 5 running "$pid"
+	untraced
+	within 5 rmdir "$TMPDIR" && mkdir "$TMPDIR"
+}
+
+@test "what fails on the other side is told here, and the tree runs on" {
+	export TMPDIR=$BATS_TEST_TMPDIR/tmp
+
+	mkdir "$TMPDIR"
+	park tree plain
+	fails 8 "the receiver: pid * is in use by task * (tree); --new-pidns restores beside it" "'$BUILD/crtool' receive"
+	for stage in read open compile run; do
+		fails 1 "the receiver: failed at the end of stage $stage, as asked" \
+			"'$BUILD/crtool' receive --new-pidns --fail-at $stage"
+	done
+	fails 6 "the receiver: receive: a directory for the images in /nowhere (-D): No such file or directory" \
+		"'$BUILD/crtool' receive -D /nowhere"
+	fails 7 "the receiver: the connection is closed: Broken pipe" "exit 1"
+	fails 1 "the receiver: what answers is no crtool: 'welcome'; *" "echo welcome; sleep 1"
+	fails 9 "the receiver: does not answer for 1 s; --timeout gives it longer" "exec sleep 100" --timeout 1
+	for stage in look freeze take pages seal; do
+		fails 1 "failed at the end of stage $stage, as asked" "'$BUILD/crtool' receive --new-pidns" --fail-at "$stage"
+	done
+	release
+}
+
+@test "options that make no sense" {
+	park park
+	says 2 "migrate: where to? Use --to HOST, or --via COMMAND" crtool migrate -t "$pid"
+	says 2 "migrate: --to -oProxyCommand=x: is no host" crtool migrate -t "$pid" --to -oProxyCommand=x
+	says 2 "migrate: no process given; use -t PID" crtool migrate --to there
+	says 2 "migrate: --downtime 1h: is no time like 100ms or 2s" crtool migrate -t "$pid" --to there --downtime 1h
+	says 2 "migrate: --max-rounds 1: is no number from 2 to 60" crtool migrate -t "$pid" --to there --max-rounds 1
+	says 2 "migrate: --receiver is for ssh; --via is the whole command" \
+		crtool migrate -t "$pid" --via x --receiver y
+	says 2 "migrate: --post-copy is not supported by this version" crtool migrate -t "$pid" --to there --post-copy
+	release
+}
+
+@test "a host is reached by ssh" {
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	printf '#!/bin/sh\n[ "$1" = there ] && shift && exec sh -c "$*"\n' >"$BATS_TEST_TMPDIR/bin/ssh"
+	chmod +x "$BATS_TEST_TMPDIR/bin/ssh"
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH
+	park memory rw
+	pid=$(crtool migrate --json -t "$pid" --to there --receiver "'$BUILD/crtool' receive --new-pidns" | jq .facts.pid)
+	release
+}
