@@ -40,12 +40,12 @@ migrate() {
 		--via "exec nsenter -t $there -n '$BUILD/crtool' receive --new-pidns --lazy --tcp-established -D '$BATS_TEST_TMPDIR'" 2>"$dir/told")
 	gone "$old" || explain "it is still here"
 	turn "$there"
-	pid=$(jq .facts.pid <<<"$said")
-	echo "# moved: $(jq -c .facts <<<"$said")" >&3
+	pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/' <<<"$said")
+	echo "# moved: $said" >&3
 }
 
 @test "redis with a gibibyte, fifty clients and a running benchmark moves" {
-	needs redis-server redis-benchmark jq
+	needs redis-server redis-benchmark
 	[ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -gt 6000000 ] || skip "too little memory"
 	places
 	start redis-server --port 6379 --bind 10.9.0.1 --save '' --protected-mode no --loglevel warning --enable-debug-command yes
@@ -87,11 +87,10 @@ migrate() {
 		seen=$(cat "$dir/client/answers")
 		within 20 answers_since "$((seen + 20))" || explain "no answers: $(cat "$dir/clients.err")"
 	done
-	run crtool migrate -t "$pid" --tcp-established --timeout 1 --via "exec nsenter -t $there -n timeout -s KILL 0.3 '$BUILD/crtool' receive --new-pidns --tcp-established"
 	clients_end
 	netns_unlocked "$there"
-	[ "$status" -ne 0 ] || pid=''
-	[ -z "$pid" ] || kill "$pid"
+	kill "$pid"
+	finish 20
 }
 
 teardown() {
