@@ -60,7 +60,7 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
 # ---- targets ----
 
-.PHONY: all tests test check test-fault lint bench demo install clean help
+.PHONY: all tests test check test-fault lint bench benches demo install clean help
 
 all: $(B)/crtool ## build the tool: build/crtool
 tests: all $(ZDTM) $(UNIT) $(TOOLS) $(FUZZ) ## build all that `make test` runs
@@ -80,9 +80,11 @@ test-fault: ## interfere at every single point, where `make test` takes some of 
 lint: ## gcc and clang with -Werror, formatting, rooms, layers, scripts
 	scripts/lint
 
+benches: $(BENCH)
+
 bench: ## measure, each against its limit
 	scripts/install-deps
-	$(MAKE) -j$$(nproc) all $(BENCH)
+	$(MAKE) -j$$(nproc) all benches
 	B=$(B) bench/run
 
 demo: ## see a program saved, killed, brought back

@@ -261,8 +261,7 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 	       name, median(dump, rounds), goal_dump, median(frozen, rounds), goal_frozen,
 	       median(restore, rounds), goal_restore, base);
 	printf("; bare loop %.2f ms, ", median(bare, rounds));
-	printf("frozen %.1f times as long
-", frozen[rounds / 2] / bare[rounds / 2]);
+	printf("frozen %.1f times as long\n", frozen[rounds / 2] / bare[rounds / 2]);
 }
 
 int main(int argc, char **argv)

@@ -129,7 +129,7 @@ static void loops_start(struct loops *l)
 
 static double loops_run(const struct loops *l, char what)
 {
-	double ms;
+	double ms = 0;
 
 	must(write(l->ask, &what, 1) == 1 && read(l->answer, &ms, sizeof(ms)) == sizeof(ms),
 	     "plain loop");
