@@ -9,7 +9,7 @@ set -u
 over=0
 
 # Most calls per descriptor: dump (look, gather, record), restore. Of those of a socket 45 ask for an option each.
-declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="85 12" [dup]="12 1" [epoll]="17 6")
+declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="78 12" [dup]="12 1" [epoll]="17 6")
 
 # shellcheck disable=SC2016
 program='
