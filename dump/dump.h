@@ -49,6 +49,8 @@ struct thread {
 	bool ran;       /* for that, while others stood still already */
 	int released; /* what tracee_release() said */
 	bool exited;  /* a zombie leader whose other threads live */
+	/* Tables that threads need not share (share_threads.c): known, and what of them. */
+	bool compared, own_sysvsem, shares_io, own_io;
 };
 
 /* One line of /proc/PID/maps, with the flags of smaps where they were needed. */
@@ -130,7 +132,6 @@ struct task {
 	ARRAY(struct fd_entry) fds;   /* by number */
 	uint64_t raised;              /* signals that its script raises and takes */
 	pid_t outsider;               /* dump/outsider.h; 0: none */
-	bool sem_list;                /* it may have semaphore operations to undo (sysv_undo.c) */
 	/* Once per address space: those of mm_of() hold. */
 	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
 	uint64_t door;            /* ... and room for a door; 0: none */
@@ -179,6 +180,7 @@ struct dump {
 	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
+	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
 	struct tcp_conns *tcp_conns;         /* sk_tcp_conn.c: established connections */

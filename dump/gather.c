@@ -149,6 +149,8 @@ int gather_tasks(struct dump *d)
 			return r;
 	}
 	r = tables_find(d);
+	if (r == 0)
+		r = tables_compare_threads(d);
 	if (r < 0)
 		return r;
 	array_each (t, &d->tasks) {

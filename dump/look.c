@@ -227,6 +227,8 @@ static int look_shares(struct dump *d)
 		if (r == 0)
 			r = dump_obstacle(d, tables_check(d, t));
 	}
+	if (r == 0)
+		r = dump_obstacle(d, tables_compare_threads(d));
 	forget_shares(d);
 	return r;
 }

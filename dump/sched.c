@@ -2,10 +2,15 @@
  * Scheduling of a thread, dump half: policy, affinity and I/O priority are read
  * from outside by tid; timer slack and NUMA policy are known to the thread alone.
  *
+ * Core scheduling (CONFIG_SCHED_CORE) lets only threads with the same cookie run
+ * beside each other on one core: a promise of isolation. A cookie cannot be made
+ * again with its number, and who else has it is not told: refused.
+ *
  * The slice of a normal thread is shown even where the kernel chose it; that
  * one is crtool's slice too, and is not kept.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/ioprio.h>
 #include <sched.h>
 #include <string.h>
@@ -17,6 +22,14 @@
 #include "lib/kernel.h"
 #include "lib/log.h"
 #include "proto/sched.pb-c.h"
+
+#ifndef PR_SCHED_CORE /* 5.14 */
+#define PR_SCHED_CORE     62
+#define PR_SCHED_CORE_GET 0
+#endif
+#ifndef PR_SCHED_CORE_SCOPE_THREAD
+#define PR_SCHED_CORE_SCOPE_THREAD 0
+#endif
 
 #define CPU_BYTES 1024 /* NR_CPUS is 8192 at most */
 #define MAX_NODES 1024 /* MAX_NUMNODES, likewise */
@@ -50,12 +63,47 @@ static bool is_fair(uint32_t policy)
 	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
 }
 
+/* 0, also on a kernel or machine without; who has ended has none. */
+static uint64_t core_cookie(pid_t tid)
+{
+	uint64_t cookie = 0;
+
+	if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, tid, PR_SCHED_CORE_SCOPE_THREAD, &cookie) < 0)
+		return 0;
+	return cookie;
+}
+
+static int check_cookie(const struct thread *th)
+{
+	uint64_t cookie = core_cookie(th->tid);
+
+	if (!cookie)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s: thread %d has a cookie of core scheduling (%#" PRIx64
+	            ", PR_SCHED_CORE), not supported by this version",
+	            task_name(th->task), th->tid, cookie);
+}
+
+static int sched_look(struct dump *d, struct task *t)
+{
+	int r = 0;
+
+	array_each (th, &t->threads)
+		if (r == 0)
+			r = check_cookie(th);
+	return r;
+}
+
 static int sched_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
 	unsigned char cpus[CPU_BYTES];
 	long n = syscall(SYS_sched_getaffinity, th->tid, sizeof(cpus), cpus), ioprio;
 	struct peeked *seen;
+	int r = check_cookie(th);
 
+	if (r < 0)
+		return r;
 	if (n < 0)
 		return fail(-errno, "%s: thread %d: sched_getaffinity", task_name(th->task),
 		            th->tid);
@@ -122,6 +170,7 @@ static int sched_take(struct dump *d, struct thread *th, const struct script *s,
 
 const struct dump_aspect dump_sched = {
 	.scope = SCOPE_THREAD,
+	.look = sched_look,
 	.ask = sched_ask,
 	.peek = sched_peek,
 	.late = true,

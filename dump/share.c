@@ -24,25 +24,36 @@
 
 struct node {
 	uint64_t key; /* equal for the same table */
-	int type;     /* KCMP_* */
+	enum table table;
 	struct task *task;
 	int *error; /* in the node that is searched for */
 };
+
+int table_compare(pid_t a, pid_t b, enum table table, int *ret_order)
+{
+	int r = (int)syscall(SYS_kcmp, a, b, table_types[table].kcmp, 0, 0);
+
+	if (r < 0 && errno != EOPNOTSUPP)
+		return -errno;
+	/* A kernel without that table says EOPNOTSUPP: nobody has one. */
+	*ret_order = r == 1 ? -1 : r == 2 ? 1 : 0;
+	return 0;
+}
 
 static int compare(const void *a, const void *b)
 {
 	const struct node *x = a, *y = b;
 	int *error = x->error ? x->error : y->error;
-	int r;
+	int r, order;
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
 	if (x->task == y->task)
 		return 0;
-	r = (int)syscall(SYS_kcmp, task_tid(x->task), task_tid(y->task), x->type, 0, 0);
+	r = table_compare(task_tid(x->task), task_tid(y->task), x->table, &order);
 	if (r < 0 && error)
-		*error = -errno;
-	return r <= 0 ? r : r == 1 ? -1 : 1;
+		*error = r;
+	return r < 0 ? -1 : order;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -72,7 +83,7 @@ static int find_owner(const struct dump *d, struct task *t, enum table table, vo
 
 	if (!node)
 		return -ENOMEM;
-	*node = (struct node){ key_of(d, t, table), table_types[table].kcmp, t, &error };
+	*node = (struct node){ key_of(d, t, table), table, t, &error };
 	found = tsearch(node, tree, compare);
 	node->error = NULL;
 	if (!found || *found != node)
@@ -95,6 +106,14 @@ static bool may_share(const struct task *t, enum table table)
 	return table != TABLE_SIGHAND || t->shares[TABLE_VM]->mm_users > 1;
 }
 
+/* 1, 0, -errno. */
+static int has_table(struct dump *d, const struct task *t, enum table table)
+{
+	int r = table_types[table].optional ? table_has(d, task_tid(t), table) : 1;
+
+	return r == -ESRCH && !d->frozen ? 0 : r;
+}
+
 static int find_table(struct dump *d, enum table table)
 {
 	void *tree = NULL;
@@ -103,7 +122,11 @@ static int find_table(struct dump *d, enum table table)
 	array_each (t, &d->tasks) {
 		if (!lives(t) || !may_share(t, table))
 			continue;
-		r = find_owner(d, t, table, &tree);
+		r = has_table(d, t, table);
+		if (r == 0)
+			continue;
+		if (r > 0)
+			r = find_owner(d, t, table, &tree);
 		if (r < 0) {
 			fail(r, "%s: with whom does it share its %s?", task_name(t),
 			     table_types[table].name);
@@ -127,7 +150,7 @@ int tables_find(struct dump *d)
 		for (int table = 0; table < TABLES; table++)
 			t->shares[table] = t;
 	}
-	for (int table = TABLE_VM; r == 0 && table < TABLES; table++)
+	for (int table = TABLE_VM; r >= 0 && table < TABLES; table++)
 		r = find_table(d, table);
 	return r;
 }

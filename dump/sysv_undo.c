@@ -3,9 +3,8 @@
  * shows semadj nowhere. But it does say whether a process has a list of them at
  * all, and what is in it can be found out by calls that fail.
  *
- * - kcmp(KCMP_SYSVSEM) compares the lists of two tasks, and "none" is equal to
- *   "none": crtool, which has none (unshare(CLONE_SYSVSEM)), is what to compare with. A
- *   process without a list has nothing to undo. Most are such.
+ * - kcmp(KCMP_SYSVSEM) compares the lists of two tasks, and that of a task with "none"
+ *   (dump/share_bare.c). A process without a list has nothing to undo. Most are such.
  *
  * - semadj is between -32768 and 32767, and an operation that would take it out
  *   of there fails with ERANGE (ipc/sem.c, perform_atomic_semop_slow()). The operations
@@ -24,14 +23,13 @@
  * A set that the process may not alter (EACCES) is none that it has altered.
  */
 #include <errno.h>
-#include <linux/kcmp.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/share.h"
 #include "dump/sysv.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -173,45 +171,6 @@ static int ask_about_set(struct asking *a, const struct sem_set *set)
 	return 0;
 }
 
-/* ---- who has a list ---- */
-
-static bool same_list(pid_t a, pid_t b)
-{
-	return syscall(SYS_kcmp, a, b, KCMP_SYSVSEM, 0, 0) == 0;
-}
-
-/* Threads of ours have one in common; this one then has none. */
-static bool has_list(pid_t tid)
-{
-	static bool left;
-
-	if (!left)
-		left = unshare(CLONE_SYSVSEM) == 0;
-	return !left || !same_list((pid_t)syscall(SYS_gettid), tid);
-}
-
-static int check_threads(const struct task *t)
-{
-	for (size_t i = 1; i < t->threads.n; i++)
-		if (!same_list(task_tid(t), t->threads.v[i].tid) && has_list(t->threads.v[i].tid))
-			return fail(-ENOTSUP,
-			            "%s: thread %d undoes its semaphore operations by itself "
-			            "(CLONE_SYSVSEM), not supported by this version",
-			            task_name(t), t->threads.v[i].tid);
-	return 0;
-}
-
-static int check_others(const struct dump *d, const struct task *t)
-{
-	for (const struct task *o = d->tasks.v; o < t; o++)
-		if (o->state != TASK_ZOMBIE && o->sem_list && same_list(task_tid(o), task_tid(t)))
-			return fail(-ENOTSUP,
-			            "%s: undoes semaphore operations together with %s "
-			            "(CLONE_SYSVSEM), not supported by this version",
-			            task_name(t), task_name(o));
-	return 0;
-}
-
 int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *ret_at)
 {
 	int r;
@@ -219,11 +178,11 @@ int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *re
 	*ret_at = 0;
 	if (!d->sysv->sets.n)
 		return 0;
-	r = check_threads(t);
+	/* A list that several processes share is the first one's (dump/share.h). */
+	r = t->shares[TABLE_SYSVSEM] == t ? table_has(d, task_tid(t), TABLE_SYSVSEM) : 0;
 	if (r < 0)
-		return r;
-	t->sem_list = has_list(task_tid(t));
-	if (!t->sem_list)
+		return fail(r, "%s: has it semaphore operations to undo?", task_name(t));
+	if (r == 0)
 		return 0;
 	/* Only the thread that the arena was made for may be asked, and it has a list of its own. */
 	if (mm_of(t) != t)
@@ -232,7 +191,7 @@ int sysv_undo_ask(struct dump *d, struct task *t, struct script *s, uint64_t *re
 		            "memory with %s, not supported by this version",
 		            task_name(t), task_name(mm_of(t)));
 	*ret_at = script_alloc(s, sizeof(((struct asking *)NULL)->ops));
-	return check_others(d, t);
+	return 0;
 }
 
 /* Nobody has operated on it since it was made (otime), so that nobody has anything to undo: it is left alone. */

@@ -39,6 +39,8 @@ static int put_task(struct dump *d, const struct task *t)
 	msg.files_of = owner_pid(t, TABLE_FILES);
 	msg.fs_of = owner_pid(t, TABLE_FS);
 	msg.sighand_of = owner_pid(t, TABLE_SIGHAND);
+	msg.sysvsem_of = owner_pid(t, TABLE_SYSVSEM);
+	msg.io_of = owner_pid(t, TABLE_IO);
 	return image_put(d->out, KIND_task, msg.pid, &msg.base);
 }
 
@@ -86,6 +88,8 @@ static int put_thread(struct dump *d, const struct thread *th)
 	msg.dispatch_selector = th->tracee.dispatch.selector;
 	msg.dispatch_offset = th->tracee.dispatch.offset;
 	msg.dispatch_len = th->tracee.dispatch.len;
+	msg.own_sysvsem = th->own_sysvsem;
+	msg.shares_io = th->shares_io;
 	return image_put(d->out, KIND_thread, msg.tid, &msg.base);
 }
 

@@ -1,6 +1,7 @@
 /* What clone(2) lets processes share that fork(2) copies; the threads of a process share all of it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum table {
@@ -9,6 +10,8 @@ enum table {
 	TABLE_FILES,
 	TABLE_FS,
 	TABLE_SIGHAND,
+	TABLE_SYSVSEM,
+	TABLE_IO,
 	TABLES,
 };
 
@@ -16,6 +19,7 @@ struct table_type {
 	int kcmp;         /* KCMP_* */
 	uint64_t clone;   /* CLONE_* */
 	const char *name; /* for messages */
+	bool optional; /* a task may have none, which is as if it were shared with all of those */
 };
 
 /* By enum table; that of TABLE_OWN says nothing. */

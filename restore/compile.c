@@ -13,6 +13,7 @@
  * there are helpers.
  */
 #include <errno.h>
+#include <linux/ioprio.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -27,8 +28,7 @@
 #include "restore/restore.h"
 #include "restore/run.h"
 
-#define THREAD_FLAGS \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 
 void emit_barrier(struct restore *r, struct script *s, enum barrier n)
 {
@@ -96,14 +96,33 @@ static uint64_t shared_tables(const struct rtask *t)
 	return flags;
 }
 
+static uint64_t thread_tables(const struct rthread *th)
+{
+	const Img__Thread *img = th->img;
+
+	return THREAD_FLAGS | (img && img->own_sysvsem ? 0 : CLONE_SYSVSEM) |
+	       (img && img->shares_io ? CLONE_IO : 0);
+}
+
+/* CLONE_IO shares what is there: setting a priority makes it. As it is, for restore/sched.c. */
+static void emit_io_context(struct script *s, uint64_t flags)
+{
+	if (flags & CLONE_IO)
+		script_call(s, SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		            syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0));
+}
+
 static void emit_forks(const struct rtask *t, struct script *s, bool before_setsid)
 {
-	for (const struct rtask *c = t->forks; c; c = c->next)
-		if (c->before_setsid == before_setsid)
-			emit_clone(s, c->threads.v,
-			           shared_tables(c) | (c->as_sibling ? CLONE_PARENT : 0),
-			           /* clone3(2): of a sibling it is that of the forker */
-			           c->as_sibling ? 0 : c->exit_signal);
+	for (const struct rtask *c = t->forks; c; c = c->next) {
+		uint64_t flags = shared_tables(c) | (c->as_sibling ? CLONE_PARENT : 0);
+
+		if (c->before_setsid != before_setsid)
+			continue;
+		emit_io_context(s, flags);
+		/* clone3(2): the signal of a sibling is that of the forker */
+		emit_clone(s, c->threads.v, flags, c->as_sibling ? 0 : c->exit_signal);
+	}
 }
 
 /*
@@ -297,8 +316,12 @@ static int compile_target(struct restore *r, struct rtask *t)
 	emit_built(r, &leader->script);
 	emit_family(t, &leader->script);
 	leader->script.room = "clone";
-	for (size_t i = 1; i < t->threads.n; i++)
-		emit_clone(&leader->script, &t->threads.v[i], THREAD_FLAGS, 0);
+	for (size_t i = 1; i < t->threads.n; i++) {
+		uint64_t flags = thread_tables(&t->threads.v[i]);
+
+		emit_io_context(&leader->script, flags);
+		emit_clone(&leader->script, &t->threads.v[i], flags, 0);
+	}
 	array_each (th, &t->threads)
 		if (ret == 0)
 			ret = compile_thread(r, th);

@@ -154,7 +154,7 @@ static int emit_filler(struct supply *p, struct rtask *t, uint64_t size, struct 
 {
 	struct script *own = array_add(&t->fillers);
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-		                            CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID,
+		                            CLONE_THREAD | CLONE_CHILD_CLEARTID,
 		                   .stack_size = ARENA_STACK };
 	uint32_t alive = 1;
 	int e;

@@ -21,6 +21,10 @@ static uint32_t owner_of(const Img__Task *img, enum table table)
 		return img->fs_of;
 	case TABLE_SIGHAND:
 		return img->sighand_of;
+	case TABLE_SYSVSEM:
+		return img->sysvsem_of;
+	case TABLE_IO:
+		return img->io_of;
 	default:
 		return 0;
 	}

@@ -9,3 +9,12 @@ load lib/zdtm
 @test "a thread of SCHED_DEADLINE keeps its reservation" { zdtm sched deadline; }
 
 @test "a chosen time slice is kept" { zdtm sched slice; }
+
+# The kernel of the tests may have no core scheduling: it is asked through somebody who says that it has.
+@test "a cookie of core scheduling is refused by name" {
+	park sched idle
+	run -4 "$BUILD/test/fault/cookie" "$BUILD/crtool" dump -t "$pid" -D "$(images)" 3>&- 4>&-
+	[[ $output == *"task $pid (sched): thread $pid has a cookie of core scheduling (0xc00c1e"* ]]
+	running "$pid"
+	release
+}
