@@ -22,6 +22,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "lib/progress.h"
@@ -354,6 +355,7 @@ static int fork_root(struct restore *r)
 		                   .exit_signal = SIGCHLD,
 		                   .set_tid = (uint64_t)&tid,
 		                   .set_tid_size = 1 };
+	const struct kernel_sigaction plain = {};
 	sigset_t all, old;
 	long pid;
 
@@ -362,9 +364,12 @@ static int fork_root(struct restore *r)
 	pid = t->sid != t->pid && !r->opt->shell_job ? clone_in_session(t->sid, &args)
 	                                             : clone_alone(&args);
 	if (pid == 0) {
-		/* CLONE_CLEAR_SIGHAND leaves ignored what is ignored here. */
-		for (int sig = 1; sig < NSIG; sig++)
-			signal(sig, SIG_DFL);
+		/*
+		 * CLONE_CLEAR_SIGHAND leaves ignored what is ignored here. By the plain call: the C
+		 * library would leave flags behind, which a program can see.
+		 */
+		for (int sig = 1; sig <= KERNEL_NSIG; sig++)
+			syscall(SYS_rt_sigaction, sig, &plain, NULL, sizeof(uint64_t));
 		arch_enter_blob(r->arena.base, s->head, s->stack);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
