@@ -159,7 +159,7 @@ static int receive_widen(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 ? -errno : 0;
 }
 
-/* What follows the connect: queues need room, which the options set late take back. */
+/* What follows the connect: queues need room, which conn_commit() takes back. */
 static int state_fill(int fd, const Img__SkTcp__Connection *c)
 {
 	int e = negotiated_set(fd, c);
@@ -270,11 +270,16 @@ static int conn_loose(const struct restore *r, int fd, const struct conn *conn)
 
 static int conn_commit(struct restore *r, const struct conn *conn)
 {
+	const Img__SkTcp__Connection *c = conn->msg->connection;
 	int fd = pool_file(r, conn->file->id), e;
 
 	if (fd < 0)
 		return fd;
 	e = conn_loose(r, fd, conn);
+	if (e == 0 && c->received.len)
+		e = sockopts_unwiden(fd, SO_RCVBUF);
+	if (e == 0 && (c->sent.len || c->unsent.len))
+		e = sockopts_unwiden(fd, SO_SNDBUF);
 	if (e < 0)
 		return fail(e, "socket %u: let its connection go on", conn->file->id);
 	e = sockopts_set(conn->file, fd, conn->msg->options, SOCKOPTS_LATE);

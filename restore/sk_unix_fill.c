@@ -116,7 +116,7 @@ static int pair_fill(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 	for (size_t i = 0; e == 0 && i < msg->n_queue; i++)
 		e = message_send(r, id, from, -1, msg->queue[i]);
 	if (e == 0 && msg->peer) {
-		e = sockopts_unwiden(from);
+		e = sockopts_unwiden(from, SO_SNDBUF);
 		if (e < 0)
 			fail(e, "socket %u: buffer of its other end", id);
 	}
@@ -178,7 +178,7 @@ static int datagram_fill(struct restore *r, uint32_t id, const Img__SkUnix__Mess
 	if (e == 0)
 		e = message_send(r, id, fd, target, m);
 	if (e == 0)
-		e = sockopts_unwiden(fd);
+		e = sockopts_unwiden(fd, SO_SNDBUF);
 	return e < 0 && !log_failure() ? fail(e, "socket %u: its buffer", sender) : e;
 }
 

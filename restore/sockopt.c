@@ -154,7 +154,7 @@ int sockopts_widen(int fd)
 	return int_set(fd, SO_SNDBUF, BUFFER_MAX);
 }
 
-int sockopts_unwiden(int fd)
+int sockopts_unwiden(int fd, int name)
 {
 	int family, type, size;
 	socklen_t len = sizeof(int);
@@ -165,9 +165,9 @@ int sockopts_unwiden(int fd)
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
 		return -errno;
 	fresh = socket(family, type | SOCK_CLOEXEC, 0);
-	if (fresh < 0 || getsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0)
+	if (fresh < 0 || getsockopt(fresh, SOL_SOCKET, name, &size, &len) < 0)
 		return -errno;
-	e = buffer_set(fd, SO_SNDBUF, size);
+	e = buffer_set(fd, name, size);
 	if (e == 0)
 		e = int_set(fd, SO_BUF_LOCK, 0);
 	return e == -ENOPROTOOPT ? 0 : e;

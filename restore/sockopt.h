@@ -31,4 +31,5 @@ const Img__SockOpts__Value *sockopts_find(const Img__SockOpts *opts, uint32_t le
  * again (sockopts_set() comes after that). -errno.
  */
 int sockopts_widen(int fd);
-int sockopts_unwiden(int fd);
+/* NAME: SO_SNDBUF, or SO_RCVBUF, which its caller has widened. */
+int sockopts_unwiden(int fd, int name);
