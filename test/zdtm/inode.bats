@@ -32,7 +32,7 @@ setup() {
 }
 
 @test "O_PATH of everything that has a name, there and deleted" {
-	accept+='|fd.3.flags' # O_NOFOLLOW
+	accept+='|fd.3.flags|^file 4 flags' # O_NOFOLLOW
 	zdtm inode path
 }
 

@@ -129,6 +129,7 @@ gone_or_zombie() {
 }
 
 # All that can be read of the tree must be the same after the restore (test/fidelity).
+# dump_and_restore FILE: what the checkpoint says goes there.
 dump_and_restore() {
 	local to
 
@@ -140,6 +141,7 @@ dump_and_restore() {
 	alive "$pid" || explain "it is not there after the restore"
 	picture "$to.after"
 	diff <(grep -vE "$accept" "$to.before") <(grep -vE "$accept" "$to.after") || explain "it is not what it was"
+	[ -z "${1-}" ] || crtool show --json -D "$to" >"$1" || : >"$1"
 	rm -r "$to"
 }
 
@@ -151,10 +153,15 @@ picture() {
 	fi
 }
 
+# What it answers when it is asked inside must be what it was, too (test/answers).
 dump_and_restore_thrice() {
+	local said=$BATS_TEST_TMPDIR/said
+
+	dump_and_restore "$said.first"
 	dump_and_restore
-	dump_and_restore
-	dump_and_restore
+	dump_and_restore "$said.last"
+	[ -z "$busy" ] && [ -s "$said.first" ] || return 0
+	! "$ROOT/test/answers" "$said.first" "$said.last" | grep -vE "$accept" || explain "it answers what it did not"
 }
 
 # dump -R: the victim runs on, and the images are whole.
