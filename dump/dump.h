@@ -119,6 +119,7 @@ struct task {
 	size_t parent_at;      /* index of the parent in dump.tasks */
 	struct task
 		*shares[TABLES]; /* share.c: whose record stands for each table; mostly itself */
+	uint32_t alone; /* nobody has these tables in common with it: a bit each (share.c) */
 	size_t mm_users,
 		mm_threads; /* tasks that share its memory, if that is its own; their threads */
 	uint64_t concerned; /* by which aspects, a bit each (ask.c) */
@@ -132,6 +133,7 @@ struct task {
 	ARRAY(struct fd_entry) fds;   /* by number */
 	uint64_t raised;              /* signals that its script raises and takes */
 	pid_t outsider;               /* dump/outsider.h; 0: none */
+	uint32_t noted;               /* the last note about it (guard.c); 0: none */
 	/* Once per address space: those of mm_of() hold. */
 	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
 	uint64_t door;            /* ... and room for a door; 0: none */
@@ -180,6 +182,7 @@ struct dump {
 	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
 	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
 	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
+	bool core_sched;          /* the kernel has core scheduling */
 	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */

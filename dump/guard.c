@@ -29,6 +29,7 @@ struct note {
 	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION, NOTE_UFFD } what;
 	pid_t pid;           /* 0: it has been undone */
 	pid_t tid;           /* of the thread, of the copy */
+	uint32_t before;     /* the one before of the same task, counted from 1; but of options */
 	int fd, name, value; /* of the option */
 	uint64_t base, size, door;
 	struct dispatch dispatch;
@@ -43,7 +44,8 @@ struct notes {
 
 /* ---- in crtool ---- */
 
-static int note_add(struct dump *d, const struct note *note)
+/* LAST: that of the task, if this is to be found by it; or NULL. */
+static int note_add(struct dump *d, const struct note *note, uint32_t *last)
 {
 	struct notes *notes = d->notes;
 
@@ -52,44 +54,52 @@ static int note_add(struct dump *d, const struct note *note)
 	if (notes->n == NOTES)
 		return -E2BIG;
 	notes->v[notes->n] = *note;
+	notes->v[notes->n].before = last ? *last : 0;
+	if (last)
+		*last = notes->n + 1;
 	__atomic_store_n(&notes->n, notes->n + 1, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
-int guard_note_arena(struct dump *d, const struct task *t)
+int guard_note_arena(struct dump *d, struct task *t)
 {
-	return note_add(d, &(struct note){ .what = NOTE_ARENA,
-	                                   .pid = t->pid,
-	                                   .base = t->arena.base,
-	                                   .size = t->arena.size,
-	                                   .door = t->door });
+	const struct note note = { .what = NOTE_ARENA,
+		                   .pid = t->pid,
+		                   .base = t->arena.base,
+		                   .size = t->arena.size,
+		                   .door = t->door };
+
+	return note_add(d, &note, &t->noted);
 }
 
 int guard_note_dispatch(struct dump *d, const struct thread *th)
 {
 	if (!th->tracee.dispatch.mode)
 		return 0;
-	return note_add(d, &(struct note){ .what = NOTE_DISPATCH,
-	                                   .pid = th->task->pid,
-	                                   .tid = th->tid,
-	                                   .dispatch = th->tracee.dispatch });
+	return note_add(d,
+	                &(struct note){ .what = NOTE_DISPATCH,
+	                                .pid = th->task->pid,
+	                                .tid = th->tid,
+	                                .dispatch = th->tracee.dispatch },
+	                &th->task->noted);
 }
 
-int guard_note_uffd(struct dump *d, const struct task *t)
+int guard_note_uffd(struct dump *d, struct task *t)
 {
-	return note_add(d, &(struct note){ .what = NOTE_UFFD, .pid = t->pid });
+	return note_add(d, &(struct note){ .what = NOTE_UFFD, .pid = t->pid }, &t->noted);
 }
 
-int guard_note_copy(struct dump *d, const struct task *t, pid_t pid)
+int guard_note_copy(struct dump *d, struct task *t, pid_t pid)
 {
-	return note_add(d, &(struct note){ .what = NOTE_COPY, .pid = t->pid, .tid = pid });
+	return note_add(d, &(struct note){ .what = NOTE_COPY, .pid = t->pid, .tid = pid },
+	                &t->noted);
 }
 
 static void forget(struct notes *notes, const struct task *t, bool copy)
 {
-	for (uint32_t i = 0; notes && i < notes->n; i++)
-		if (notes->v[i].pid == t->pid && (notes->v[i].what == NOTE_COPY) == copy)
-			notes->v[i].pid = 0;
+	for (uint32_t i = notes ? t->noted : 0; i; i = notes->v[i - 1].before)
+		if ((notes->v[i - 1].what == NOTE_COPY) == copy)
+			notes->v[i - 1].pid = 0;
 }
 
 void guard_forget(struct dump *d, const struct task *t)
@@ -118,7 +128,7 @@ int guard_note_option(struct dump *d, const struct file *f, int name, int was)
 			__atomic_store_n(&d->notes->v[i].pid, f->task->pid, __ATOMIC_SEQ_CST);
 			return 0;
 		}
-	return note_add(d, &note);
+	return note_add(d, &note, NULL);
 }
 
 void guard_forget_option(struct dump *d, const struct file *f, int name)

@@ -13,16 +13,16 @@
 int guard_target(struct dump *d);
 
 /* The arena of T is about to be mapped. -errno. */
-int guard_note_arena(struct dump *d, const struct task *t);
+int guard_note_arena(struct dump *d, struct task *t);
 
 /* A script is about to be run in TH, whose system calls go to the program otherwise; else nothing to note. */
 int guard_note_dispatch(struct dump *d, const struct thread *th);
 
 /* T is about to have a userfaultfd of ours for a moment, the only one in its table. */
-int guard_note_uffd(struct dump *d, const struct task *t);
+int guard_note_uffd(struct dump *d, struct task *t);
 
 /* Process PID is the copy of T (dump/snapshot.h); T has reaped it. */
-int guard_note_copy(struct dump *d, const struct task *t, pid_t pid);
+int guard_note_copy(struct dump *d, struct task *t, pid_t pid);
 void guard_forget_copy(struct dump *d, const struct task *t);
 
 /* The option NAME (SOL_SOCKET) of F, which is WAS, is about to be changed; it is as it was again. */

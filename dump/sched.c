@@ -73,9 +73,9 @@ static uint64_t core_cookie(pid_t tid)
 	return cookie;
 }
 
-static int check_cookie(const struct thread *th)
+static int check_cookie(const struct dump *d, const struct thread *th)
 {
-	uint64_t cookie = core_cookie(th->tid);
+	uint64_t cookie = d->core_sched ? core_cookie(th->tid) : 0;
 
 	if (!cookie)
 		return 0;
@@ -87,11 +87,15 @@ static int check_cookie(const struct thread *th)
 
 static int sched_look(struct dump *d, struct task *t)
 {
+	uint64_t own;
 	int r = 0;
 
+	d->core_sched =
+		!prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &own) ||
+		errno != EINVAL;
 	array_each (th, &t->threads)
 		if (r == 0)
-			r = check_cookie(th);
+			r = check_cookie(d, th);
 	return r;
 }
 
@@ -100,7 +104,7 @@ static int sched_peek(struct dump *d, struct thread *th, struct ask *ask)
 	unsigned char cpus[CPU_BYTES];
 	long n = syscall(SYS_sched_getaffinity, th->tid, sizeof(cpus), cpus), ioprio;
 	struct peeked *seen;
-	int r = check_cookie(th);
+	int r = check_cookie(d, th);
 
 	if (r < 0)
 		return r;

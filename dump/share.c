@@ -91,8 +91,7 @@ static int find_owner(const struct dump *d, struct task *t, enum table table, vo
 	if (!found)
 		return -ENOMEM;
 	t->shares[table] = (*found)->task;
-	/* While it runs, it may end. */
-	return d->frozen ? error : 0;
+	return error;
 }
 
 static bool lives(const struct task *t)
@@ -106,38 +105,64 @@ static bool may_share(const struct task *t, enum table table)
 	return table != TABLE_SIGHAND || t->shares[TABLE_VM]->mm_users > 1;
 }
 
-/* 1, 0, -errno. */
-static int has_table(struct dump *d, const struct task *t, enum table table)
+/*
+ * Tasks come to share a table when one of them is born, and never later: if none of
+ * those that were there before the freeze did, and nobody has come, none does.
+ */
+static bool all_alone(const struct dump *d, enum table table)
 {
-	int r = table_types[table].optional ? table_has(d, task_tid(t), table) : 1;
+	array_each (t, &d->tasks)
+		if (lives(t) && !(t->alone & 1u << table))
+			return false;
+	return true;
+}
 
-	return r == -ESRCH && !d->frozen ? 0 : r;
+static void note_alone(struct dump *d, enum table table)
+{
+	array_each (t, &d->tasks)
+		t->alone |= 1u << table;
+	array_each (t, &d->tasks)
+		if (t->shares[table] != t) {
+			t->alone &= ~(1u << table);
+			t->shares[table]->alone &= ~(1u << table);
+		}
 }
 
 static int find_table(struct dump *d, enum table table)
 {
 	void *tree = NULL;
+	bool sure = true;
 	int r = 0;
 
+	if (d->frozen && all_alone(d, table)) {
+		array_each (t, &d->tasks)
+			if (lives(t) && table == TABLE_VM)
+				t->mm_users = 1, t->mm_threads = t->threads.n;
+		return 0;
+	}
 	array_each (t, &d->tasks) {
 		if (!lives(t) || !may_share(t, table))
 			continue;
-		r = has_table(d, t, table);
+		r = table_types[table].optional ? table_has(d, task_tid(t), table) : 1;
 		if (r == 0)
 			continue;
 		if (r > 0)
 			r = find_owner(d, t, table, &tree);
-		if (r < 0) {
+		if (r < 0 && d->frozen) {
 			fail(r, "%s: with whom does it share its %s?", task_name(t),
 			     table_types[table].name);
 			break;
 		}
+		sure &= r >= 0; /* while it runs, it may end */
+		r = 0;
 		if (table == TABLE_VM) {
 			t->shares[table]->mm_users++;
 			t->shares[table]->mm_threads += t->threads.n;
 		}
 	}
 	tdestroy(tree, free);
+	if (sure)
+		note_alone(d, table);
 	return r;
 }
 
@@ -150,7 +175,7 @@ int tables_find(struct dump *d)
 		for (int table = 0; table < TABLES; table++)
 			t->shares[table] = t;
 	}
-	for (int table = TABLE_VM; r >= 0 && table < TABLES; table++)
+	for (int table = TABLE_VM; r == 0 && table < TABLES; table++)
 		r = find_table(d, table);
 	return r;
 }

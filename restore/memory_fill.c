@@ -192,10 +192,7 @@ static void emit_wait(uint64_t alive, struct script *s)
 /* Their numbers are the kernel's choice: no other task may need one while they live. */
 bool memory_may_share(const struct restore *r, const struct rtask *t)
 {
-	array_each (other, &r->tasks)
-		if (other != t && other->threads.n > 1)
-			return false;
-	return true;
+	return r->threaded == (t->threads.n > 1);
 }
 
 /* BYTES in all. */

@@ -100,6 +100,7 @@ static int plan_task(struct restore *r, const Img__Task *img)
 		if (ret < 0)
 			return ret;
 	}
+	r->threaded += t->threads.n > 1;
 	return 0;
 }
 

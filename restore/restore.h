@@ -116,6 +116,7 @@ struct restore {
 	ARRAY(struct rtask) tasks; /* the root first, parents before children */
 	struct rtask **by_pid;     /* the same, by number */
 	bool sharing;              /* some tasks share tables */
+	size_t threaded;           /* tasks with more than one thread */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
 	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
