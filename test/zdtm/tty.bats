@@ -6,6 +6,7 @@ park_job() {
 	# shellcheck disable=SC2016
 	start script -qec "stty rows 24 cols 80; tty=\$(tty); $BUILD/test/zdtm/tty <\$tty 2>>err & echo \$! >pid; wait" /dev/null
 	within 20 test -e "$dir/parked"
+	within 20 test -s "$dir/pid"
 	pid=$(cat "$dir/pid")
 }
 
