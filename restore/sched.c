@@ -90,7 +90,7 @@ static void emit_mempolicy(struct script *s, const Img__Sched *msg)
 		return;
 	memcpy(nodes, msg->nodes.data, msg->nodes.len);
 	script_call(s, SYS_set_mempolicy, msg->mempolicy, script_put(s, nodes, sizeof(nodes)),
-	            msg->nodes.len ? MAX_NODES + 1 : 0);
+	            MAX_NODES + 1);
 }
 
 static int sched_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,

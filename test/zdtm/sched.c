@@ -13,6 +13,7 @@
 
 #define IOPRIO(class, level) ((class) << 13 | (level))
 #define MPOL_BIND_STATIC     (2 | 1 << 15)
+#define MPOL_LOCAL           4
 
 struct state {
 	struct kernel_sched_attr attr;
@@ -97,6 +98,7 @@ int main(int argc, char **argv)
 	check(pthread_barrier_init(&ready, NULL, 2) == 0);
 	check(pthread_create(&th, NULL, thread, NULL) == 0);
 	check(setpriority(PRIO_PROCESS, 0, -5) == 0);
+	check(syscall(SYS_set_mempolicy, MPOL_LOCAL, NULL, 0) == 0);
 	check(syscall(SYS_ioprio_set, 1, 0, IOPRIO(2, 6)) == 0);
 	check(prctl(PR_SET_TIMERSLACK, 60000) == 0);
 	wait_and_compare(zdtm_parked);
