@@ -27,6 +27,8 @@
 #include "lib/log.h"
 #include "proto/sk_tcp.pb-c.h"
 
+#define MSS_LEAST 88 /* TCP_MIN_MSS */
+
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
@@ -245,6 +247,9 @@ static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock 
 		r = sk_inet_options(d, f, s->fd, &source, &p->opts);
 	if (r < 0)
 		return r;
+	/* Nobody may set so little: it is what IP options leave of the usual size. */
+	if (sockopts_int(&p->opts, IPPROTO_TCP, TCP_MAXSEG, MSS_LEAST) < MSS_LEAST)
+		sockopts_drop(&p->opts, IPPROTO_TCP, TCP_MAXSEG);
 	msg.options = sockopts_message(&p->opts);
 	return msg.options ? image_put(d->out, KIND_sk_tcp, f->id, &msg.base) : -ENOMEM;
 }

@@ -143,20 +143,6 @@ static int add_queue(struct dump *d, const struct file *f, int fd, short revents
 	return r;
 }
 
-/* Of a connected one the kernel notes there which CPU the last datagram came in on: set, it would be a wish. */
-static void forget_cpu(struct sockopts *opts)
-{
-	size_t kept = 0;
-
-	array_each (v, &opts->all) {
-		if (v->level == SOL_SOCKET && v->name == SO_INCOMING_CPU)
-			free(v->value.data);
-		else
-			opts->all.v[kept++] = *v;
-	}
-	opts->all.n = kept;
-}
-
 static int add_options(struct dump *d, const struct file *f, int fd, struct parts *p,
                        Img__SkUdp *msg)
 {
@@ -164,8 +150,9 @@ static int add_options(struct dump *d, const struct file *f, int fd, struct part
 
 	if (r < 0)
 		return r;
+	/* Of a connected one the kernel notes there where the last came in: set, it would be a wish. */
 	if (msg->peer.len)
-		forget_cpu(&p->opts);
+		sockopts_drop(&p->opts, SOL_SOCKET, SO_INCOMING_CPU);
 	sk_inet_lose_zerocopy(f, &p->opts);
 	msg->options = sockopts_message(&p->opts);
 	return msg->options ? 0 : -ENOMEM;

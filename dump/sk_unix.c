@@ -13,11 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
 #include "dump/sockopt.h"
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 
 static bool sk_unix_owns(const struct file *f)
@@ -270,6 +272,52 @@ static int creds_read(struct parts *p, Img__SkUnix *msg)
 	return 0;
 }
 
+/* The numbers that follow NAME in a status file, N of them from the one with number FIRST on. */
+static uint32_t status_numbers(const char *status, const char *name, uint32_t first, uint32_t *ret,
+                               uint32_t n)
+{
+	const char *at = strstr(status, name);
+	uint32_t i = 0;
+	char *end;
+
+	for (at = at ? at + strlen(name) : ""; i < first + n; i++, at = end) {
+		uint32_t value;
+
+		at += strspn(at, " \t");
+		value = (uint32_t)strtoul(at, &end, 10);
+		if (end == at)
+			break;
+		if (i >= first)
+			ret[i - first] = value;
+	}
+	return i > first ? i - first : 0;
+}
+
+/*
+ * Whose connection waits to be accepted cannot be asked: it is taken to be who has the socket
+ * open, as whom it runs now.
+ */
+static int waiting_creds_read(const struct file *f, struct parts *p, Img__SkUnix *msg)
+{
+	auto_free char *status = NULL;
+	ssize_t n = file_read(f->task->proc, "status", &status);
+
+	if (n < 0)
+		return (int)n;
+	p->groups = calloc(NGROUPS_MAX, sizeof(*p->groups));
+	if (!p->groups)
+		return -ENOMEM;
+	img__sk_unix__creds__init(&p->creds);
+	p->creds.pid = (uint32_t)f->task->pid;
+	if (status_numbers(status, "\nUid:", 1, &p->creds.uid, 1) != 1 ||
+	    status_numbers(status, "\nGid:", 1, &p->creds.gid, 1) != 1)
+		return -EPROTO;
+	p->creds.group = p->groups;
+	p->creds.n_group = status_numbers(status, "\nGroups:", 0, p->groups, NGROUPS_MAX);
+	msg->creds = &p->creds;
+	return 0;
+}
+
 static int listener_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
 	const uint32_t *clients = NULL;
@@ -341,6 +389,11 @@ static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, I
 		r = creds_read(p, msg);
 		if (r < 0)
 			return fail(r, "%s: who is at its other end", file_name(f));
+	}
+	if (r == 0 && p->end.relation == WAITS) {
+		r = waiting_creds_read(f, p, msg);
+		if (r < 0)
+			return fail(r, "%s: who connects by it", file_name(f));
 	}
 	return r < 0 ? r : queue_read(d, f, p, msg);
 }

@@ -239,6 +239,19 @@ int sockopts_int(const struct sockopts *opts, uint32_t level, uint32_t name, int
 	return usual;
 }
 
+void sockopts_drop(struct sockopts *opts, uint32_t level, uint32_t name)
+{
+	size_t kept = 0;
+
+	array_each (v, &opts->all) {
+		if (v->level == level && v->name == name)
+			free(v->value.data);
+		else
+			opts->all.v[kept++] = *v;
+	}
+	opts->all.n = kept;
+}
+
 Img__SockOpts *sockopts_message(struct sockopts *opts)
 {
 	free(opts->list);

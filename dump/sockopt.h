@@ -53,6 +53,9 @@ int sockopts_add(struct sockopts *into, uint32_t level, uint32_t name, const voi
 /* The value of an option that is an int, of those that were read; USUAL: it is as of a new socket. */
 int sockopts_int(const struct sockopts *opts, uint32_t level, uint32_t name, int usual);
 
+/* Forget that one. */
+void sockopts_drop(struct sockopts *opts, uint32_t level, uint32_t name);
+
 /* As a field of a record, valid as long as OPTS; NULL: no memory. */
 Img__SockOpts *sockopts_message(struct sockopts *opts);
 

@@ -316,8 +316,14 @@ static int sk_unix_emit(struct restore *r, struct rtask *t, int fd, const Img__F
 	const Img__SkUnix *msg = (const Img__SkUnix *)base;
 	bool other = msg->creds && (msg->creds->uid != geteuid() || msg->creds->gid != getegid());
 
+	int e;
+
 	if (!msg->listens)
 		return 0;
+	/* All files are open, and the numbers of the tree still free: see unix_as(). */
+	e = unix_pending(r, file->id, msg);
+	if (e < 0)
+		return e;
 	if (other) {
 		script_call(s, __NR_setresgid, msg->creds->gid, msg->creds->gid, getgid());
 		script_call(s, __NR_setresuid, msg->creds->uid, msg->creds->uid, getuid());

@@ -34,5 +34,8 @@ int unix_connect_name(int fd, const ProtobufCBinaryData *address);
  */
 int unix_as(uint32_t id, const Img__SkUnix__Creds *c, int (*call)(int a, int b), int a, int b);
 
-/* When all files are open: what waits in them; who waits for whom; then options and ends. */
+/* Connect those whose connections wait in listener MSG of file ID. Before the tree exists. -errno, explained. */
+int unix_pending(struct restore *r, uint32_t id, const Img__SkUnix *msg);
+
+/* When all files are open: what waits in them; then options and ends. */
 int unix_fill(struct restore *r);

@@ -26,7 +26,8 @@ static int become(const Img__SkUnix__Creds *c)
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
 
-	if (c->n_group && syscall(SYS_setgroups, c->n_group, c->group) < 0)
+	/* Who has none must not be shown ours; without the right to change them they are the user's own. */
+	if (syscall(SYS_setgroups, c->n_group, c->group) < 0 && (c->n_group || errno != EPERM))
 		return -errno;
 	if (c->uid == geteuid() && c->gid == getegid())
 		return 0;

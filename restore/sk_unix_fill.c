@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -197,13 +198,57 @@ static int queue_fill(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 
 /* ---- connections that wait ---- */
 
+static int listen_again(int listener, int unused)
+{
+	return listen(listener, SOMAXCONN) < 0 ? -errno : 0;
+}
+
+/* Each is shown who the other is: that must not be us. */
+static int pending_connect(struct restore *r, int listener, uint32_t client_id)
+{
+	const Img__SkUnix *from =
+		(const Img__SkUnix *)images_one(r->images, KIND_sk_unix, client_id);
+	int client = pool_file(r, client_id);
+
+	if (client < 0 || r->opt->explain)
+		return client < 0 ? client : 0;
+	return unix_as(client_id, from->creds, unix_connect, client, listener);
+}
+
+int unix_pending(struct restore *r, uint32_t id, const Img__SkUnix *msg)
+{
+	int listener = msg->n_pending ? pool_file(r, id) : 0, e = 0;
+
+	if (listener >= 0 && msg->n_pending && !r->opt->explain)
+		e = unix_as(id, msg->creds, listen_again, listener, -1);
+	if (e < 0)
+		return fail(e, "socket %u: listen as who did", id);
+	for (size_t i = 0; listener >= 0 && i < msg->n_pending; i++) {
+		e = pending_connect(r, listener, msg->pending[i]);
+
+		if (e < 0)
+			return fail(e, "socket %u: connect socket %u, which waited in it", id,
+			            msg->pending[i]);
+	}
+	return listener < 0 ? listener : 0;
+}
+
+static bool is_connected(int fd)
+{
+	struct sockaddr_un un;
+
+	return getpeername(fd, (struct sockaddr *)&un, &(socklen_t){ sizeof(un) }) == 0;
+}
+
+/* A listener that is in flight has no owner who has come to unix_pending(). */
 static int pending_fill(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 {
 	int listener = msg->n_pending ? pool_file(r, id) : 0;
 
 	for (size_t i = 0; listener >= 0 && i < msg->n_pending; i++) {
 		int client = pool_file(r, msg->pending[i]);
-		int e = client < 0 ? client : unix_connect(client, listener);
+		int e = client < 0 || is_connected(client) ? client
+		                                           : unix_connect(client, listener);
 
 		if (e < 0)
 			return fail(e, "socket %u: connect socket %u, which waited in it", id,

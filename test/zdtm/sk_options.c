@@ -11,6 +11,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <netinet/in.h>
@@ -137,11 +138,16 @@ static void change(int fd, int level, int name)
 	}
 }
 
-static void change_all(int fd)
+static void change_all(int fd, bool local)
 {
 	const struct timeval soon = { 77, 500000 };
 	const struct linger linger = { 1, 33 };
 	const uint64_t rate = 123456789;
+	const uint32_t txtime[2] = { 1 /* CLOCK_MONOTONIC */, 2 /* SOF_TXTIME_REPORT_ERRORS */ };
+	const uint32_t stamping[2] = { 0x98 /* in software, in hardware as it is */, 0 };
+	const unsigned char ip_options[4] = { 1, 1, 1, 0 };
+	struct sock_filter all = { BPF_RET | BPF_K, 0, 0, 0x40000 };
+	const struct sock_fprog filter = { 1, &all };
 
 	for (size_t l = 0; l < LEVELS; l++)
 		for (int name = 0; name < NAMES; name++)
@@ -151,6 +157,14 @@ static void change_all(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate));
 	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+	setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_KEY, "0123456789abcdef", 16);
+	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0);
+	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, stamping, sizeof(stamping));
+	if (!local) {
+		check(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0);
+		check(setsockopt(fd, SOL_SOCKET, SO_TXTIME, txtime, sizeof(txtime)) == 0);
+		setsockopt(fd, IPPROTO_IP, IP_OPTIONS, ip_options, sizeof(ip_options));
+	}
 }
 
 static void note_all(int s)
@@ -253,7 +267,7 @@ int main(int argc, char **argv)
 	check(argc == 2);
 	make(argv[1]);
 	for (int s = 0; s < SOCKETS && socks[s] >= 0; s++)
-		change_all(socks[s]);
+		change_all(socks[s], strchr("sd", *argv[1]));
 	/* One may change another. */
 	for (int s = 0; s < SOCKETS && socks[s] >= 0; s++)
 		note_all(s);

@@ -61,6 +61,32 @@ static pid_t connector(int fd, const struct sockaddr_un *at)
 		pause();
 }
 
+/* Its connection waits to be accepted; it remains who it is. */
+static pid_t waiter(const struct sockaddr_un *at, int told)
+{
+	pid_t child = fork();
+	int fd;
+
+	check(child >= 0);
+	if (child)
+		return child;
+	check(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+	become(5432, 543);
+	check(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0); /* becoming somebody has cleared it */
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	check(fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0);
+	check(write(told, "x", 1) == 1);
+	/* Tells, when it is asked by what it receives, whom it takes for its peer. */
+	while (1) {
+		struct who w;
+		char c;
+
+		check(read(fd, &c, 1) == 1);
+		w = peer(fd);
+		check(write(fd, &w.cred, sizeof(w.cred)) == sizeof(w.cred));
+	}
+}
+
 int main(void)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "name" };
@@ -68,8 +94,11 @@ int main(void)
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct who of_pair, of_other, of_client, of_accepted;
 	struct stat st;
-	pid_t child;
-	int udp;
+	struct ucred theirs;
+	struct who late;
+	pid_t child, waits;
+	int udp, told[2];
+	char c;
 
 	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	become(99, 98);
@@ -93,6 +122,9 @@ int main(void)
 	check(of_client.cred.pid == getpid() && of_client.cred.uid == 1234);
 	check(of_accepted.cred.pid == child && of_accepted.cred.uid == 4321);
 	check(of_accepted.cred.gid == 432 && of_accepted.len == 2 * sizeof(gid_t));
+	check(pipe(told) == 0);
+	waits = waiter(&at, told[1]);
+	check(read(told[0], &c, 1) == 1);
 
 	zdtm_park();
 
@@ -102,6 +134,15 @@ int main(void)
 	check(fstat(other[0], &st) == 0 && st.st_uid == 99);
 	check(fstat(pair[0], &st) == 0 && st.st_uid == 0);
 	check(same(of_client, client) && same(of_accepted, accepted));
+	accepted = accept(listener, NULL, NULL);
+	check(accepted >= 0);
+	late = peer(accepted);
+	check(late.cred.pid == waits && late.cred.uid == 5432 && late.cred.gid == 543);
+	check(late.len == 2 * sizeof(gid_t) && late.groups[0] == 544 && late.groups[1] == 545);
+	check(write(accepted, "x", 1) == 1);
+	check(read(accepted, &theirs, sizeof(theirs)) == sizeof(theirs));
+	check(theirs.pid == getpid() && theirs.uid == 1234 && theirs.gid == 123);
+	check(kill(waits, SIGKILL) == 0 && waitpid(waits, NULL, 0) == waits);
 	check(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
 	return zdtm_pass();
 }
