@@ -190,6 +190,18 @@ static int busy_poll_read(const struct file *f, Img__Epoll *msg)
 	return 0;
 }
 
+/* By the address of their files, which the kernel has them by, they come in another order every time. */
+static int target_compare(const void *a, const void *b)
+{
+	const Img__Epoll__Target *x = a, *y = b;
+
+	if (x->tfd != y->tfd)
+		return x->tfd < y->tfd ? -1 : 1;
+	if (x->data != y->data)
+		return x->data < y->data ? -1 : 1;
+	return x->file < y->file ? -1 : x->file > y->file;
+}
+
 static int epoll_put(struct dump *d, const struct file *f, struct rows *rows)
 {
 	auto_free Img__Epoll__Target *targets = calloc(rows->all.n + 1, sizeof(*targets));
@@ -200,6 +212,8 @@ static int epoll_put(struct dump *d, const struct file *f, struct rows *rows)
 
 	if (r < 0)
 		return r;
+	if (n)
+		qsort(targets, (size_t)n, sizeof(*targets), target_compare);
 	for (ssize_t i = 0; i < n; i++)
 		list[i] = &targets[i];
 	msg.n_target = (size_t)n;

@@ -146,6 +146,15 @@ size_t log_losses(const char *const **ret_texts)
 	return losses.n;
 }
 
+void log_losses_forget(void)
+{
+	pthread_mutex_lock(&losses_lock);
+	array_each (text, &losses)
+		free((char *)*text);
+	losses.n = 0;
+	pthread_mutex_unlock(&losses_lock);
+}
+
 void log_forget(void)
 {
 	free(failure);

@@ -48,6 +48,8 @@ void log_loss(const char *file, const char *format, ...) __attribute__((format(p
 /* The text of the first failure, or NULL; the number of losses and their texts. */
 const char *log_failure(void);
 size_t log_losses(const char *const **ret_texts);
+/* What was lost until now is no matter of what comes. */
+void log_losses_forget(void);
 
 /*
  * A figure of this run for --json: how long, how many. NAME is a static string

@@ -72,6 +72,7 @@ static int round_send(struct sender *s, enum word word, struct dump_options *how
 	how->chain = &s->chain;
 	how->chain_path = s->parent;
 	how->figures = &figures;
+	log_losses_forget();
 	if (r == 0)
 		r = dump_run(how);
 	snprintf(s->parent, sizeof(s->parent), "../%u", s->n);

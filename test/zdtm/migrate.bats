@@ -63,6 +63,15 @@ moved() {
 	release
 }
 
+@test "what is not carried is told once" {
+	python3 -c 'import socket; socket.socket(44, socket.SOCK_RAW)' 2>/dev/null || skip "this kernel has no AF_XDP"
+	park null null
+	crtool migrate --json -t "$pid" --on-unknown-fd null --via "'$BUILD/crtool' receive --new-pidns" >"$dir/json" 2>"$dir/told"
+	[ "$(grep -c "not carried: .*fd 4: socket" "$dir/told")" = 1 ]
+	pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/' "$dir/json")
+	release
+}
+
 # fails CODE MESSAGE RECEIVER [OPTIONS]: it runs on here, and nothing is left.
 fails() {
 	local code=$1 message=$2 via=$3
