@@ -130,10 +130,11 @@ struct task {
 	int mem;            /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
-	ARRAY(struct fd_entry) fds;   /* by number */
-	uint64_t raised;              /* signals that its script raises and takes */
-	pid_t outsider;               /* dump/outsider.h; 0: none */
-	uint32_t noted;               /* the last note about it (guard.c); 0: none */
+	ARRAY(uint64_t) bound;      /* where mappings begin that have a NUMA policy (mempolicy.c) */
+	ARRAY(struct fd_entry) fds; /* by number */
+	uint64_t raised;            /* signals that its script raises and takes */
+	pid_t outsider;             /* dump/outsider.h; 0: none */
+	uint32_t noted;             /* the last note about it (guard.c); 0: none */
 	/* Once per address space: those of mm_of() hold. */
 	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
 	uint64_t door;            /* ... and room for a door; 0: none */

@@ -1,20 +1,29 @@
 /*
  * NUMA policies of mappings, dump half: get_mempolicy(2) by address, in the process itself. That
  * of a mapping that has none is MPOL_DEFAULT, whatever its thread has (mm/mempolicy.c,
- * do_get_mempolicy()). numa_maps has them as well, but it walks all pages.
+ * do_get_mempolicy()).
+ *
+ * numa_maps has them as well, but it walks all pages: it is read before the freeze, where there are
+ * many mappings, to ask only for those that had one then.
  */
 #include <errno.h>
 #include <linux/mempolicy.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dump/dump.h"
 #include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
 #include "proto/mempolicy.pb-c.h"
 
 #define FEW_NODES  64
 #define MANY_NODES 1024 /* MAX_NUMNODES is not more */
+
+#define FEW   512  /* mappings: all of them are asked for */
+#define LIMIT 8192 /* what a script can ask */
 
 struct answer {
 	int mode;
@@ -37,20 +46,77 @@ static size_t answer_size(size_t mask)
 	return sizeof(struct answer) + mask + sizeof(int); /* aligned for the next mode */
 }
 
+/* The line of a mapping: its start, and its policy. */
+static int note_line(struct task *t, const char *line)
+{
+	char *end;
+	uint64_t start = strtoull(line, &end, 16), *slot;
+
+	if (end == line || !strncmp(end, " default", 8))
+		return 0;
+	slot = array_add(&t->bound);
+	if (!slot)
+		return -ENOMEM;
+	*slot = start;
+	return 0;
+}
+
+static int mempolicy_prepare(struct dump *d, struct task *t)
+{
+	auto_free char *text = NULL;
+	int r = 0;
+
+	array_done(&t->bound);
+	if (t->vmas.n <= FEW || file_read(t->proc, "numa_maps", &text) < 0)
+		return 0;
+	for (const char *line = text; r == 0 && line && *line; line += line != NULL) {
+		r = note_line(t, line);
+		line = strchr(line, '\n');
+	}
+	return r;
+}
+
+/* V is asked for; *AT is a place in t->bound, which is by address. */
+static bool is_asked(const struct task *t, const struct vma *v, size_t *at)
+{
+	if (t->vmas.n <= FEW)
+		return true;
+	while (*at < t->bound.n && t->bound.v[*at] < v->start)
+		++*at;
+	return *at < t->bound.n && t->bound.v[*at] < v->end;
+}
+
+static size_t count_asked(const struct task *t)
+{
+	size_t n = 0, at = 0;
+
+	array_each (v, &t->vmas)
+		n += is_asked(t, v, &at);
+	return n;
+}
+
 static int mempolicy_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	struct task *t = th->task;
-	size_t mask = mask_bytes(), size = answer_size(mask), n = 0;
+	size_t mask = mask_bytes(), size = answer_size(mask), count = count_asked(t), n = 0, at = 0;
 
 	if (!mask)
 		return 0;
-	ret->at = script_alloc(s, t->vmas.n * size);
+	if (count > LIMIT)
+		return fail(-ENOTSUP,
+		            "%s: %zu mappings have NUMA policies of their own (mbind), more than "
+		            "%d: not supported by this version",
+		            task_name(t), count, LIMIT);
+	ret->at = script_alloc(s, count * size + 1);
 	ret->first = s->ops.n;
 	array_each (v, &t->vmas) {
-		uint64_t at = ret->at + n++ * size;
+		uint64_t answer = ret->at + n * size;
 
-		script_ask(s, SYS_get_mempolicy, at, at + offsetof(struct answer, nodes),
+		if (!is_asked(t, v, &at))
+			continue;
+		script_ask(s, SYS_get_mempolicy, answer, answer + offsetof(struct answer, nodes),
 		           mask * 8 + 1, v->start, MPOL_F_ADDR);
+		n++;
 	}
 	return 0;
 }
@@ -66,19 +132,23 @@ static int mempolicy_take(struct dump *d, struct thread *th, const struct script
                           const struct ask *ask)
 {
 	const struct task *t = th->task;
-	size_t mask = ask->at ? mask_bytes() : 0, size = answer_size(mask), i = 0;
-	auto_free Img__Mempolicy__Range *ranges = calloc(t->vmas.n + 1, sizeof(*ranges));
-	auto_free Img__Mempolicy__Range **list = calloc(t->vmas.n + 1, sizeof(*list));
+	size_t mask = ask->at ? mask_bytes() : 0, size = answer_size(mask), count = count_asked(t);
+	size_t i = 0, at = 0;
+	auto_free Img__Mempolicy__Range *ranges = calloc(count + 1, sizeof(*ranges));
+	auto_free Img__Mempolicy__Range **list = calloc(count + 1, sizeof(*list));
 	Img__Mempolicy msg = IMG__MEMPOLICY__INIT;
 
 	if (!ranges || !list)
 		return -ENOMEM;
 	msg.ranges = list;
 	array_each (v, &t->vmas) {
-		struct answer *a = mask ? script_at(s, ask->at + i * size) : NULL;
 		Img__Mempolicy__Range *range = &ranges[msg.n_ranges];
+		struct answer *a;
 
-		if (!a || script_result(s, ask->first + i++) < 0 || a->mode == MPOL_DEFAULT)
+		if (!mask || !is_asked(t, v, &at))
+			continue;
+		a = script_at(s, ask->at + i * size);
+		if (script_result(s, ask->first + i++) < 0 || a->mode == MPOL_DEFAULT)
 			continue;
 		img__mempolicy__range__init(range);
 		range->start = v->start;
@@ -93,6 +163,7 @@ static int mempolicy_take(struct dump *d, struct thread *th, const struct script
 const struct dump_aspect dump_mempolicy = {
 	.scope = SCOPE_PROCESS,
 	.table = TABLE_VM,
+	.prepare = mempolicy_prepare,
 	.ask = mempolicy_ask,
 	.late = true,
 	.take = mempolicy_take,

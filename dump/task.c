@@ -390,6 +390,7 @@ void task_done(struct task *t)
 		thread_done(th);
 	array_done(&t->threads);
 	vmas_done(t);
+	array_done(&t->bound);
 	array_done(&t->fds);
 	arena_done(&t->arena);
 	closep(&t->proc);

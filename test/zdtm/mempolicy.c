@@ -38,6 +38,15 @@ static char *map(size_t size, int flags)
 	return p;
 }
 
+/* More mappings than are asked for one by one. */
+static void map_many(void)
+{
+	char *p = map(4000 * PAGE, MAP_PRIVATE);
+
+	for (size_t i = 0; i < 4000; i += 2)
+		check(mprotect(p + i * PAGE, PAGE, PROT_READ) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	char *p = map(32 * PAGE, MAP_PRIVATE), *shared = map(8 * PAGE, MAP_SHARED);
@@ -47,6 +56,8 @@ int main(int argc, char **argv)
 		return 77;
 	if (argc > 1 && !strcmp(argv[1], "have"))
 		return 0;
+	if (argc > 1 && !strcmp(argv[1], "many"))
+		map_many();
 	bind_to(p + 4 * PAGE, 4 * PAGE, MPOL_BIND);
 	bind_to(p + 8 * PAGE, 4 * PAGE, MPOL_INTERLEAVE | MPOL_F_STATIC_NODES);
 	bind_to(p + 16 * PAGE, 4 * PAGE, MPOL_PREFERRED);
