@@ -130,7 +130,8 @@ struct task {
 	int mem;            /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
 	ARRAY(struct vma) vmas;       /* by address */
-	ARRAY(uint64_t) bound;      /* where mappings begin that have a NUMA policy (mempolicy.c) */
+	ARRAY(uint64_t) bound; /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
+	bool bound_known;      /* ... if that was looked for */
 	ARRAY(struct fd_entry) fds; /* by number */
 	uint64_t raised;            /* signals that its script raises and takes */
 	pid_t outsider;             /* dump/outsider.h; 0: none */

@@ -67,6 +67,7 @@ static int mempolicy_prepare(struct dump *d, struct task *t)
 	int r = 0;
 
 	array_done(&t->bound);
+	t->bound_known = t->vmas.n > FEW;
 	if (t->vmas.n <= FEW || file_read(t->proc, "numa_maps", &text) < 0)
 		return 0;
 	for (const char *line = text; r == 0 && line && *line; line += line != NULL) {
@@ -98,10 +99,13 @@ static size_t count_asked(const struct task *t)
 static int mempolicy_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	struct task *t = th->task;
-	size_t mask = mask_bytes(), size = answer_size(mask), count = count_asked(t), n = 0, at = 0;
+	size_t mask = mask_bytes(), size = answer_size(mask), count, n = 0, at = 0;
+	/* One that was forked since, or has mapped a lot. */
+	int r = t->vmas.n > FEW && !t->bound_known ? mempolicy_prepare(d, t) : 0;
 
-	if (!mask)
-		return 0;
+	if (r < 0 || !mask)
+		return r;
+	count = count_asked(t);
 	if (count > LIMIT)
 		return fail(-ENOTSUP,
 		            "%s: %zu mappings have NUMA policies of their own (mbind), more than "

@@ -7,5 +7,5 @@ load lib/zdtm
 
 @test "the NUMA policies of some of many mappings are kept" {
 	"$BUILD/test/zdtm/mempolicy" have || skip "a kernel without NUMA policies"
-	zdtm mempolicy many
+	once mempolicy many
 }

@@ -41,9 +41,9 @@ static char *map(size_t size, int flags)
 /* More mappings than are asked for one by one. */
 static void map_many(void)
 {
-	char *p = map(4000 * PAGE, MAP_PRIVATE);
+	char *p = map(30000 * PAGE, MAP_PRIVATE);
 
-	for (size_t i = 0; i < 4000; i += 2)
+	for (size_t i = 0; i < 30000; i += 2)
 		check(mprotect(p + i * PAGE, PAGE, PROT_READ) == 0);
 }
 
