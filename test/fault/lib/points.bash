@@ -84,7 +84,8 @@ harm() {
 	[[ $2 = =* ]] || [[ $status =~ ^(0|10|137|143|130)$ ]] || echo "ends with $status"
 	[[ $2 != =* || $status != 137 ]] || echo "hangs"
 	[ "$status" != 0 ] || [ -e "$to/manifest.img" ] || echo "says that it did it, but no manifest"
-	for _ in {1..50}; do
+	# The guard freezes the target again and again until nobody is left in the arena: a busy machine takes its time.
+	for _ in {1..300}; do
 		after=$(traits)
 		[ "$before" != "$after" ] || break
 		sleep 0.01
