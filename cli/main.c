@@ -56,6 +56,7 @@ static enum exit_code exit_code_of(int r)
 		return EXIT_STORAGE;
 	case EEXIST:
 	case EBUSY:
+	case EADDRINUSE:
 	case ENOTEMPTY:
 		return EXIT_CONFLICT;
 	case ETIMEDOUT:
