@@ -174,7 +174,6 @@ static void take_death(struct tracee *t)
 	t->seized = t->stopped = t->running = false;
 }
 
-/* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
 /* While the tree still runs, its processes come and go: only that the root is gone explains anything. */
 static const struct task *find_dead(struct dump *d)
 {
@@ -190,6 +189,7 @@ static const struct task *find_dead(struct dump *d)
 	return NULL;
 }
 
+/* Whoever is stopped can still be killed, and ends when he likes before: then that is what failed. */
 static int explain_death(struct dump *d, int r)
 {
 	/* What was there a moment ago and is not: its owner may be about to go, thread by thread. */
