@@ -77,3 +77,14 @@ sides() {
 
 @test "killed at any call, a sender leaves one tree" { sides sender $((FAULT_STEP * 30)); }
 @test "killed at any call, a receiver leaves one tree" { sides receiver $((FAULT_STEP * 12)); }
+
+@test "a sender that is killed when it has said GO: the tree runs there, and is stopped here" {
+	park fault/steady mix 3
+	crtool migrate -t "$pid" --via "exec '$ROOT/test/fault/lib/proxy' nsenter -t $space -p -m '$BUILD/crtool' receive" || [ $? = 137 ]
+	within 10 one_is_left
+	trees
+	[ "${#runs[@]}" = 1 ] && [ "${stopped[*]}" = "$pid" ] || explain "${runs[*]} run, ${stopped[*]} are stopped"
+	kill -KILL "$pid"
+	pid=${runs[0]}
+	release
+}
