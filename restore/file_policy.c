@@ -18,7 +18,7 @@
 #include "lib/cleanup.h"
 #include "lib/elf.h"
 #include "lib/log.h"
-#include "restore/inode.h"
+#include "restore/inode_kept.h"
 
 static bool may_append(const Img__File *file)
 {
@@ -104,7 +104,8 @@ int file_compare(struct restore *r, const Img__File *file, const Img__Regular *m
                  const struct stat *st)
 {
 	bool boot = pool_same_boot(r) && msg->ino,
-	     same = st->st_dev == msg->dev && st->st_ino == msg->ino;
+	     same = (st->st_dev == msg->dev && st->st_ino == msg->ino) ||
+	            inode_is_back(r, msg->path);
 	int e;
 
 	if ((st->st_mode & S_IFMT) != (msg->mode & S_IFMT))

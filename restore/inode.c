@@ -14,13 +14,13 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/marks.h"
 #include "restore/content.h"
+#include "restore/inode_fill.h"
 #include "restore/inode_make.h"
 
 #define CREATION  (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_ASYNC | O_NOFOLLOW)
@@ -165,64 +165,6 @@ static int open_handle(const struct restore *r, const Img__Inode *msg)
 		msg->path);
 }
 
-/* ---- by content ---- */
-
-static int finish_fail(const Img__Inode *msg, const char *what)
-{
-	return fail(-errno, "%s %s: %s", msg->kept ? "file" : "deleted file", msg->path, what);
-}
-
-static void set_xattrs(const Img__Inode *msg, const char *path)
-{
-	for (size_t i = 0; i < msg->n_xattr; i++)
-		if (setxattr(path, msg->xattr[i], msg->xattr_value[i].data, msg->xattr_value[i].len,
-		             0) < 0)
-			warn("deleted file %s: attribute %s: %m, ignoring", msg->path,
-			     msg->xattr[i]);
-}
-
-static int fill(struct restore *r, const Img__Inode *msg, int fd)
-{
-	const struct marks marks = { .flags = msg->flags, .rw_hint = msg->rw_hint };
-	int e;
-
-	if (!S_ISREG(msg->mode))
-		return 0;
-	e = marks_write(fd, &marks); /* some only while it is empty */
-	if (e < 0)
-		warn("deleted file %s: its attributes (chattr(1)): %s, ignoring", msg->path,
-		     strerror(-e));
-	if (ftruncate(fd, (off_t)msg->size) < 0)
-		return finish_fail(msg, "set its size");
-	e = content_fill(r, msg->content, msg->n_content, fd);
-	if (e < 0)
-		return fail(e, "%s %s: write its content", msg->kept ? "file" : "deleted file",
-		            msg->path);
-	if (ftruncate(fd, (off_t)msg->size) < 0) /* the last page was filled as a whole */
-		return finish_fail(msg, "set its size");
-	return 0;
-}
-
-/* Of a symbolic link only the owner can be set by descriptor. */
-static int settle(const Img__Inode *msg, int fd)
-{
-	char path[32];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fstat(fd, &st) < 0)
-		return finish_fail(msg, "fstat");
-	if ((st.st_uid != msg->uid || st.st_gid != msg->gid) &&
-	    fchownat(fd, "", msg->uid, msg->gid, AT_EMPTY_PATH) < 0)
-		return finish_fail(msg, "set its owner");
-	if (S_ISLNK(msg->mode))
-		return 0;
-	if (chmod(path, msg->mode & 07777) < 0)
-		return finish_fail(msg, "set its mode");
-	set_xattrs(msg, path);
-	return 0;
-}
-
 /* From our descriptor to the one in the pool. */
 static int keep(struct restore *r, struct inode_slot *slot)
 {
@@ -237,7 +179,7 @@ static int keep(struct restore *r, struct inode_slot *slot)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	path_fd = open(path, O_PATH | O_CLOEXEC);
 	if (path_fd < 0)
-		return finish_fail(slot->msg, "open it again");
+		return inode_fail(slot->msg, "open it again");
 	if (slot->msg->linkable)
 		slot->born = take_fd(&fd);
 	slot->number = pool_add(r, path_fd);
@@ -278,9 +220,9 @@ static int make_all(struct restore *r)
 		if (slot->msg->kept)
 			continue;
 		if (!slot->msg->handle.len) {
-			e = fill(r, slot->msg, slot->fd);
+			e = inode_fill(r, slot->msg, slot->fd);
 			if (e == 0)
-				e = settle(slot->msg, slot->fd);
+				e = inode_settle(slot->msg, slot->fd);
 		}
 		if (e == 0)
 			e = keep(r, slot);
@@ -321,6 +263,34 @@ static struct inode_slot *slot_of(struct restore *r, uint32_t id)
 	const struct record *own = images_find(r->images, KIND_inode, id, &n);
 
 	return n ? &r->inodes->v[own - all] : NULL;
+}
+
+/* The first of them by path that is not before PATH. */
+static size_t slots_from(const struct inodes *all, const char *path)
+{
+	size_t low = 0, high = all->n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (strcmp(all->path[mid]->msg->path, path) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+int inode_kept_at(struct restore *r, const char *path, const Img__Inode **ret)
+{
+	int e = r->inodes ? 0 : slots_list(r);
+
+	*ret = NULL;
+	for (size_t i = e < 0 ? 0 : slots_from(r->inodes, path);
+	     e == 0 && i < r->inodes->n && !strcmp(r->inodes->path[i]->msg->path, path); i++)
+		if (r->inodes->path[i]->msg->kept)
+			*ret = r->inodes->path[i]->msg;
+	return e;
 }
 
 int inode_get(struct restore *r, uint32_t id)
@@ -375,40 +345,18 @@ int inode_open(struct restore *r, uint32_t id, int flags)
 	return fd < 0 ? fail(-errno, "file %s: open it again", inode_record(r, id)->path) : fd;
 }
 
-static struct timespec time_of(uint64_t ns)
-{
-	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
-		                  .tv_nsec = (long)(ns % 1000000000) };
-}
-
-/* Everything that is not in the record is zero again. */
-int inode_roll_back(struct restore *r, uint32_t id, const char *path)
-{
-	const Img__Inode *msg = inode_record(r, id);
-	const struct timespec times[] = { time_of(msg->atime), time_of(msg->mtime) };
-	auto_close int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	int e;
-
-	if (fd < 0 || ftruncate(fd, 0) < 0)
-		return fail(-errno, "file %s: open it to roll it back", path);
-	e = fill(r, msg, fd);
-	if (e == 0 && futimens(fd, times) < 0)
-		e = finish_fail(msg, "set its times");
-	return e;
-}
-
 int inode_times(struct restore *r)
 {
 	for (size_t i = 0; r->inodes && i < r->inodes->n; i++) {
 		const Img__Inode *msg = r->inodes->v[i].msg;
-		const struct timespec times[] = { time_of(msg->atime), time_of(msg->mtime) };
+		const struct timespec times[] = { inode_time(msg->atime), inode_time(msg->mtime) };
 		char path[32];
 
 		if (msg->kept || msg->handle.len || S_ISLNK(msg->mode))
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", r->inodes->v[i].number);
 		if (utimensat(AT_FDCWD, path, times, 0) < 0)
-			return finish_fail(msg, "set its times");
+			return inode_fail(msg, "set its times");
 	}
 	return 0;
 }

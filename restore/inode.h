@@ -15,8 +15,8 @@ int inode_check(struct restore *r, uint32_t id, uint32_t mode, const char *who);
 /* The same of content that was kept of a file with a name, for inode_roll_back(). */
 int inode_kept_check(struct restore *r, uint32_t id, const char *who);
 
-/* Write what was kept over the file PATH, size and times included. -errno, explained. */
-int inode_roll_back(struct restore *r, uint32_t id, const char *path);
+/* *RET: what was kept of the file PATH, or NULL. -errno, explained. */
+int inode_kept_at(struct restore *r, const char *path, const Img__Inode **ret);
 
 /* Its number in the pool, an O_PATH descriptor. -errno, explained. */
 int inode_get(struct restore *r, uint32_t id);

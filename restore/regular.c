@@ -17,6 +17,7 @@
 #include "proto/regular.pb-c.h"
 #include "restore/file_policy.h"
 #include "restore/inode.h"
+#include "restore/inode_kept.h"
 #include "restore/restore.h"
 
 #define CREATION (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_ASYNC)
@@ -37,11 +38,31 @@ static int regular_check(struct restore *r, const Img__File *file, const Protobu
 	return msg->inode ? inode_check(r, msg->inode, msg->mode, msg->path) : 0;
 }
 
-static int missing(int r, const char *path)
+/* KEPT: the checkpoint has its content. */
+static int missing(const char *path, bool kept)
 {
-	if (r != -ENOENT && r != -ENOTDIR)
-		return fail(r, "file %s", path);
-	return fail(-ENOTSUP, "file %s: is gone since the dump; put it back", path);
+	return fail(-ENOTSUP, "file %s: is gone since the dump; put it back%s", path,
+	            kept ? ", or --file-policy=rollback does" : "");
+}
+
+/* If it is gone: with FILES_ROLLBACK it comes back. */
+static int find(struct restore *r, const Img__Regular *msg, struct stat *ret)
+{
+	int at = S_ISLNK(msg->mode) ? AT_SYMLINK_NOFOLLOW : 0, e;
+	const Img__Inode *kept;
+
+	if (fstatat(AT_FDCWD, msg->path, ret, at) == 0)
+		return 0;
+	if (errno != ENOENT && errno != ENOTDIR)
+		return fail(-errno, "file %s", msg->path);
+	if (r->opt->file_policy == FILES_ROLLBACK) {
+		e = inode_put_back(r, msg->path);
+		if (e <= 0)
+			return e < 0 ? e : missing(msg->path, false);
+		return stat(msg->path, ret) < 0 ? fail(-errno, "file %s", msg->path) : 0;
+	}
+	e = inode_kept_at(r, msg->path, &kept);
+	return e < 0 ? e : missing(msg->path, kept);
 }
 
 /* One that lives on under another name must be what it was. */
@@ -68,9 +89,9 @@ static int open_path(struct restore *r, const Img__File *file, const Img__Regula
 	if ((flags & O_TMPFILE) == O_TMPFILE)
 		flags &= ~O_TMPFILE;
 	/* Before the open(2): that of a fifo or a device in its place might wait or do harm. */
-	if (fstatat(AT_FDCWD, msg->path, &st, S_ISLNK(msg->mode) ? AT_SYMLINK_NOFOLLOW : 0) < 0)
-		return missing(-errno, msg->path);
-	e = file_compare(r, file, msg, &st);
+	e = find(r, msg, &st);
+	if (e == 0)
+		e = file_compare(r, file, msg, &st);
 	if (e < 0)
 		return e;
 	fd = open(msg->path, flags | O_CLOEXEC);
@@ -101,4 +122,5 @@ const struct restore_kind restore_regular = {
 	.check = regular_check,
 	.late = regular_late,
 	.open = regular_open,
+	.done = inode_kept_done,
 };

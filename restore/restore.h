@@ -125,6 +125,7 @@ struct restore {
 	struct inodes *inodes;      /* restore/inode.c */
 	struct sysv *sysv;          /* restore/sysv.c: objects that were made */
 	struct words made_queues;   /* mqueue.c: names of those that were made */
+	ARRAY(char *) put_back;     /* inode_kept.c: paths of files that were gone */
 	struct cgroups *cgroups;    /* restore/cgroup.c */
 	struct clocks clocks;
 	bool committed;              /* the tree runs */

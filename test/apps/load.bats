@@ -91,6 +91,8 @@ teardown() {
 @test "java: an http server with a pool of threads" {
 	needs java javac
 	load_inside
+	dump_with+=(--file-contents) # its file in /tmp/hsperfdata_root goes when another one starts
+	restore_with=(--file-policy rollback)
 	start java -Xmx128m -Dsun.net.httpserver.nodelay=true -cp "$BATS_FILE_TMPDIR" Server 10.9.0.1 8000
 	carried http 8000 20
 	ended

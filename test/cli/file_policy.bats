@@ -65,6 +65,41 @@ kept() {
 	release
 }
 
+@test "rollback puts back what is gone, and takes it away again if the restore fails" {
+	local before to
+
+	kept regular
+	before=$(stat -c '%s %Y %a %u:%g' "$dir/file")
+	mv "$dir/file" "$dir/was"
+	run -4 crtool restore -d -D "$to"
+	[[ $output == *"file $dir/file: is gone since the dump; put it back, or --file-policy=rollback does"* ]]
+	run -1 crtool restore -d --file-policy rollback --fail-at compile -D "$to"
+	[ ! -e "$dir/file" ]
+	run -1 crtool restore -d --file-policy rollback --fail-at run -D "$to"
+	[ ! -e "$dir/file" ]
+	crtool restore -d --file-policy rollback -D "$to"
+	[ "$(stat -c '%s %Y %a %u:%g' "$dir/file")" = "$before" ]
+	cmp "$dir/file" "$dir/was"
+	release
+}
+
+@test "of what is gone nothing was kept, or its directory is gone, too" {
+	local to
+
+	park regular
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	rm "$dir/file"
+	run -4 crtool restore -d --file-policy rollback -D "$to"
+	[[ $output == *"file $dir/file: is gone since the dump; put it back" ]]
+	kept regular
+	mv "$dir" "$dir.away"
+	run ! crtool restore -d --file-policy rollback -D "$to"
+	mv "$dir.away" "$dir"
+	[[ $output == *"$dir"*": is gone since the dump; put it back"* ]]
+}
+
 @test "rollback without --file-contents, or of a file that was replaced, is refused" {
 	local to
 
