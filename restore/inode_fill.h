@@ -9,7 +9,7 @@
 /* errno, explained: WHAT could not be done to it. */
 int inode_fail(const Img__Inode *msg, const char *what);
 
-/* Size, content and what chattr(1) shows of FD, an empty regular file; of all other types nothing. -errno, explained. */
+/* Size, content and what chattr(1) shows of FD, an empty regular file; of others nothing. -errno, explained. */
 int inode_fill(struct restore *r, const Img__Inode *msg, int fd);
 
 /* Owner, mode and extended attributes; FD may be O_PATH. -errno, explained. */
