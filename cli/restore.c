@@ -43,6 +43,8 @@ int command_restore(const struct options *o, int *ret_status)
 		r = options_keys(o, &keys);
 	if (r == 0 && o->report && !strcmp(o->dir, IMAGES_STREAM))
 		r = fail(-EINVAL, "restore: --report needs a directory; a stream is read once");
+	if (r == 0 && o->on_demand && !strcmp(o->dir, IMAGES_STREAM))
+		r = fail(-EINVAL, "restore: --on-demand needs a directory; a stream is read once");
 	if (r == 0 && o->report)
 		r = images_read(o->dir, PAGES_LEFT, keys, &images);
 	if (r < 0)

@@ -129,7 +129,8 @@ struct task {
 	int pidfd;          /* of a headless one that of a live thread */
 	int mem;            /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
-	ARRAY(struct vma) vmas;       /* by address */
+	ARRAY(struct vma) vmas;       /* by address ... */
+	bool flags_known;             /* ... with their flags */
 	ARRAY(uint64_t) bound; /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
 	bool bound_known;      /* ... if that was looked for */
 	ARRAY(struct fd_entry) fds; /* by number */

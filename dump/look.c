@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "dump/dump.h"
+#include "dump/lazy.h"
 #include "dump/share.h"
 #include "dump/stages.h"
 #include "dump/task.h"
@@ -258,7 +259,9 @@ static int look_resources(struct dump *d, struct task *t)
 
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
-	r = files_check(d, t);
+	r = lazy_await(d, t);
+	if (r == 0)
+		r = files_check(d, t);
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++)
 		if (dump_aspects[i].aspect->look)
 			r = dump_obstacle(d, dump_aspects[i].aspect->look(d, t));

@@ -51,6 +51,7 @@ static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
 	int r;
 
 	vmas_done(t);
+	t->flags_known = each == smaps_each;
 	r = each(t->proc, vma_add, t);
 	if (r < 0)
 		vmas_done(t);

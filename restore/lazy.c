@@ -1,10 +1,5 @@
 /*
- * Which memory may come later: private memory that is no file's, and that
- * nobody has locked, shares since a fork, or treats in a way that the kernel does not tell
- * of (WIPEONFORK). All of a mapping is registered, or it would become several, which mremap(2)
- * refuses. What the kernel itself touches before the tree runs is there by then: rseq areas
- * are read at once, and what is found present (buffers that were registered somewhere) is written
- * over.
+ * What lazy_choose.c has found to come later: registered while the tree stands still, and then served.
  *
  * Two processes serve: one does the work; the other holds the descriptors, so that nobody
  * ever sees zeros in place of his memory should the first be killed, and kills the tree then.
@@ -19,153 +14,20 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/lazy.h"
 #include "lib/log.h"
 #include "parasite/arch/arch.h"
-#include "restore/memory_heritage.h"
 #include "restore/run.h"
 
-#define PAGE   UINT64_C(4096)
-#define ENOUGH (UINT64_C(1) << 20) /* below it a mapping is read at once */
-
-struct lazy {
-	size_t op;             /* of the script: makes the descriptor */
-	int uffd;              /* of ours, once it is taken; -1 */
-	struct sources ranges; /* VMAs as sources: what is registered */
-	struct sources pages;
-};
-
-static bool vma_may_wait(const Img__Memory *m, const Img__Vma *v, uint8_t mark)
-{
-	const uint32_t traits = IMG__VMA__TRAIT__LOCKED | IMG__VMA__TRAIT__ONFAULT |
-	                        IMG__VMA__TRAIT__DONTFORK | IMG__VMA__TRAIT__WIPEONFORK |
-	                        IMG__VMA__TRAIT__MERGEABLE | IMG__VMA__TRAIT__SEALED;
-
-	return v->type == IMG__VMA__TYPE__ANON && (v->map & MAP_TYPE) == MAP_PRIVATE &&
-	       !(v->map & (MAP_HUGETLB | MAP_GROWSDOWN)) && !(v->traits & traits) &&
-	       !(mark & (MARK_KEPT | MARK_GUARDED)) && !m->mlock_future && !m->memory_merge;
-}
-
-/* A filter may forbid what arms it; who shares an address space is more than one. */
-static bool task_may_wait(const struct restore *r, const struct rtask *t)
-{
-	array_each (th, &t->threads)
-		if (aspect_record(r, KIND_seccomp, (uint32_t)th->tid))
-			return false;
-	return !r->sharing;
-}
-
-static int add(struct sources *list, uint64_t start, uint64_t end, const struct source *of)
-{
-	struct source *s = start < end ? array_add(list) : NULL;
-
-	if (start >= end)
-		return 0;
-	if (!s)
-		return -ENOMEM;
-	*s = (struct source){ start, end - start, of->offset + (start - of->start), of->file };
-	return 0;
-}
-
-/* Is the page at AT one that the kernel writes to? */
-static bool is_rseq(const struct rtask *t, uint64_t start, uint64_t end, uint64_t *ret_page)
-{
-	uint64_t first = UINT64_MAX;
-
-	array_each (th, &t->threads) {
-		uint64_t page = th->img ? th->img->rseq & ~(PAGE - 1) : 0;
-
-		/* It may lie across two pages. */
-		for (int i = 0; page && i < 2; i++, page += PAGE)
-			if (page >= start && page < end && page < first)
-				first = page;
-	}
-	*ret_page = first;
-	return first != UINT64_MAX;
-}
-
-/* [START, END) of S is lazy, but for what the kernel writes to, which goes to EAGER. */
-static int split(struct rtask *t, const struct source *s, uint64_t start, uint64_t end,
-                 struct sources *eager)
-{
-	uint64_t page;
-	int e = 0;
-
-	while (e == 0 && is_rseq(t, start, end, &page)) {
-		e = add(&t->lazy->pages, start, page, s);
-		if (e == 0)
-			e = add(eager, page, page + PAGE, s);
-		start = page + PAGE;
-	}
-	return e < 0 ? e : add(&t->lazy->pages, start, end, s);
-}
-
-/* What of LIST lies in V. */
-static uint64_t bytes_in(const struct sources *list, size_t i, const Img__Vma *v)
-{
-	uint64_t sum = 0, end = v->start + v->size;
-
-	for (; i < list->n && list->v[i].start < end; i++) {
-		uint64_t from = list->v[i].start > v->start ? list->v[i].start : v->start;
-		uint64_t to = list->v[i].start + list->v[i].size;
-
-		sum += (to < end ? to : end) - from;
-	}
-	return sum;
-}
-
-static int choose(struct rtask *t, const Img__Memory *m, const uint8_t *marks,
-                  const struct sources *list, struct sources *eager)
-{
-	size_t at = 0;
-	int e = 0;
-
-	for (size_t i = 0; e == 0 && i < m->n_vmas; i++) {
-		const Img__Vma *v = m->vmas[i];
-		uint64_t end = v->start + v->size;
-		bool waits;
-
-		while (at < list->n && list->v[at].start + list->v[at].size <= v->start)
-			at++;
-		waits = vma_may_wait(m, v, marks[i]) && bytes_in(list, at, v) >= ENOUGH;
-		if (waits)
-			e = add(&t->lazy->ranges, v->start, end,
-			        &(struct source){ .start = v->start });
-		for (size_t s = at; e == 0 && s < list->n && list->v[s].start < end; s++) {
-			const struct source *from = &list->v[s];
-			uint64_t start = from->start > v->start ? from->start : v->start;
-			uint64_t stop = from->start + from->size;
-
-			stop = stop < end ? stop : end;
-			e = waits ? split(t, from, start, stop, eager)
-			          : add(eager, start, stop, from);
-		}
-	}
-	return e;
-}
-
-int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, const uint8_t *marks,
-                struct sources *list)
-{
-	struct sources eager = {};
-	int e;
-
-	if (!r->opt->lazy || !task_may_wait(r, t))
-		return 0;
-	t->lazy = calloc(1, sizeof(*t->lazy));
-	if (!t->lazy)
-		return -ENOMEM;
-	t->lazy->uffd = -1;
-	e = choose(t, m, marks, list, &eager);
-	array_done(list);
-	*list = eager;
-	return e;
-}
+#define PAGE UINT64_C(4096)
 
 void lazy_emit(struct restore *r, struct rtask *t, struct script *s)
 {
@@ -201,8 +63,8 @@ static int register_all(const struct rtask *t)
 {
 	struct uffdio_api api = { .api = UFFD_API,
 		                  .features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
-		                              UFFD_FEATURE_EVENT_REMOVE |
-		                              UFFD_FEATURE_EVENT_UNMAP };
+		                              UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP |
+		                              UFFD_FEATURE_THREAD_ID };
 
 	if (ioctl(t->lazy->uffd, UFFDIO_API, &api) < 0)
 		return fail(-errno, "%s: --lazy: userfaultfd with events", rtask_name(t));
@@ -323,11 +185,43 @@ static void kill_tree(const struct restore *r)
 
 static int serve(struct restore *r, struct lazy_mms *mms)
 {
-	bool fail_soon = r->opt->fail_at && !strcmp(r->opt->fail_at, "lazy");
-	int e = lazy_serve(r->images, mms, fail_soon);
+	const struct lazy_way way = { .on_demand = r->opt->on_demand,
+		                      .fail_soon =
+		                              r->opt->fail_at && !strcmp(r->opt->fail_at, "lazy") };
+	int e = lazy_serve(r->images, mms, &way);
 
 	/* As the last act: nobody has looked whether the page files are whole. */
-	return e < 0 ? e : images_verify_late(r->images);
+	return e < 0 || way.on_demand ? e : images_verify_late(r->images);
+}
+
+static void tell_killed(void)
+{
+	fprintf(stderr, "crtool: error: %s; the tree is killed\n", log_failure());
+}
+
+/* Where that act may be far away it is done at once, beside who serves. */
+static int verify_beside(struct restore *r)
+{
+	int e = r->opt->on_demand ? images_verify_late(r->images) : 0;
+
+	if (e < 0)
+		tell_killed();
+	return e;
+}
+
+/*
+ * Whoever reads what crtool says until its end is not to wait for ours; on demand, that may be that of
+ * the tree, so nothing can be said to him.
+ */
+static void leave_readers(const struct restore *r)
+{
+	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct stat st;
+
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		if (fd < 2 || (r->opt->on_demand && fstat(fd, &st) == 0 &&
+		               (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))))
+			dup2(null, fd);
 }
 
 /* Ends when all is there. */
@@ -337,14 +231,19 @@ static void keep(struct restore *r, struct lazy_mms *mms)
 	int status = 0, e;
 
 	setsid();
+	prctl(PR_SET_NAME, BRINGS_MEMORY);
 	close_callers(r->opt);
+	leave_readers(r);
 	pid = fork();
 	if (pid == 0) {
 		e = serve(r, mms);
 		if (e < 0)
-			fprintf(stderr, "crtool: error: %s; the tree is killed\n", log_failure());
+			tell_killed();
 		_exit(e < 0);
 	}
+	/* Who serves finds nobody left then. */
+	if (pid > 0 && verify_beside(r) < 0)
+		kill_tree(r);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (pid < 0 || status)

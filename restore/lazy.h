@@ -7,7 +7,15 @@
 
 #include "restore/memory.h"
 
-/* What T need not have at once moves from LIST to its lazy memory. */
+/* Of a task. */
+struct lazy {
+	size_t op;             /* of the script: makes the descriptor */
+	int uffd;              /* of ours, once it is taken; -1 */
+	struct sources ranges; /* VMAs as sources: what is registered */
+	struct sources pages;
+};
+
+/* What T need not have at once moves from LIST to its lazy memory (lazy_choose.c). */
 int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, const uint8_t *marks,
                 struct sources *list);
 
@@ -27,11 +35,17 @@ struct lazy_mm {
 	int uffd;
 	struct sources ranges; /* not there yet, by address */
 	size_t next;           /* those before it are empty */
+	bool wanted;           /* on demand: all of it is by now */
 };
 struct lazy_mms {
 	struct lazy_mm *v;
 	size_t n, cap;
 };
 
-/* Bring everything; 0, or -errno, explained: then the tree must not run on. FAIL_SOON: as if (tests). (lazy_serve.c) */
-int lazy_serve(struct images *im, struct lazy_mms *mms, bool fail_soon);
+struct lazy_way {
+	bool on_demand; /* nothing that nobody touches, as long as the tree lives */
+	bool fail_soon; /* as if (tests) */
+};
+
+/* Bring it; 0, or -errno, explained: then the tree must not run on. (lazy_serve.c) */
+int lazy_serve(struct images *im, struct lazy_mms *mms, const struct lazy_way *way);

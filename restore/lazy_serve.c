@@ -6,11 +6,16 @@
  * what the program throws away afterwards (MADV_DONTNEED) does not come back. While
  * the tree changes an address space or forks, the kernel refuses to fill it (EAGAIN) until
  * the event has been read; with one thread for all, no piece can come late.
+ *
+ * On demand there is no background: what nobody touches stays in the page cache alone, however
+ * many trees have it. A dump wants all of it, and says so by touching it under a name of its
+ * own (lib/lazy.h).
  */
 #define _GNU_SOURCE
 #include "restore/lazy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <string.h>
@@ -20,15 +25,19 @@
 
 #include "images/spend.h"
 #include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/lazy.h"
 #include "lib/log.h"
 
 #define PAGE  UINT64_C(4096)
 #define BLOCK (UINT64_C(64) << 10) /* brought at a fault */
 #define PIECE (UINT64_C(1) << 20)  /* in the background */
+#define REST  1000                 /* ms between looks who still lives */
 
 struct server {
 	struct images *im;
 	struct lazy_mms *mms;
+	const struct lazy_way *way;
 	size_t turn; /* whose background it is */
 	bool forked; /* a page may be wanted by a child as well */
 };
@@ -149,6 +158,16 @@ static int zero(struct lazy_mm *mm, uint64_t at)
 	return ioctl(mm->uffd, UFFDIO_WAKE, &wake) < 0 ? -errno : 0;
 }
 
+/* Is thread TID, as our /proc has it, a dump that waits for all of the memory? */
+static bool wants_all(uint32_t tid)
+{
+	auto_free char *comm = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", tid);
+	return file_read(AT_FDCWD, path, &comm) > 0 && !strcmp(comm, WANTS_ALL "\n");
+}
+
 static int on_fault(struct server *sv, struct lazy_mm *mm, uint64_t at)
 {
 	const struct source *s;
@@ -180,6 +199,7 @@ static int on_fork(struct server *sv, size_t parent, int uffd)
 	sv->forked = true;
 	of = &sv->mms->v[parent];
 	child->uffd = uffd;
+	child->wanted = of->wanted;
 	for (size_t i = 0; i < of->ranges.n; i++) {
 		struct source *s = array_add(&child->ranges);
 
@@ -224,6 +244,8 @@ static int on_event(struct server *sv, size_t which, const struct uffd_msg *msg)
 
 	switch (msg->event) {
 	case UFFD_EVENT_PAGEFAULT:
+		if (sv->way->on_demand && wants_all(msg->arg.pagefault.feat.ptid))
+			mm->wanted = true;
 		return on_fault(sv, mm, msg->arg.pagefault.address);
 	case UFFD_EVENT_FORK:
 		return on_fork(sv, which, (int)msg->arg.fork.ufd);
@@ -253,7 +275,15 @@ static int read_events(struct server *sv)
 	return 0;
 }
 
-/* 1: one piece of somebody; 0: all is there. */
+/* Skip what is there. Something is left? */
+static bool is_left(struct lazy_mm *mm)
+{
+	while (mm->next < mm->ranges.n && !mm->ranges.v[mm->next].size)
+		mm->next++;
+	return mm->uffd >= 0 && mm->next < mm->ranges.n;
+}
+
+/* 1: one piece of somebody; 0: there is none to be brought unasked. */
 static int background(struct server *sv)
 {
 	for (size_t i = 0; i < sv->mms->n; i++) {
@@ -261,9 +291,7 @@ static int background(struct server *sv)
 		const struct source *s;
 		int r;
 
-		while (mm->next < mm->ranges.n && !mm->ranges.v[mm->next].size)
-			mm->next++;
-		if (mm->uffd < 0 || mm->next == mm->ranges.n)
+		if (!is_left(mm) || (sv->way->on_demand && !mm->wanted))
 			continue;
 		s = &mm->ranges.v[mm->next];
 		sv->turn = (sv->turn + i + 1) % sv->mms->n;
@@ -273,17 +301,46 @@ static int background(struct server *sv)
 	return 0;
 }
 
-int lazy_serve(struct images *im, struct lazy_mms *mms, bool fail_soon)
+/* Nothing is protected here against writes, which tells nothing but whether the memory still exists. */
+static bool has_ended(const struct lazy_mm *mm)
 {
-	struct server sv = { .im = im, .mms = mms };
+	struct uffdio_writeprotect wp = { .range = { mm->ranges.v[mm->next].start, PAGE } };
+
+	return ioctl(mm->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == ESRCH;
+}
+
+/* On demand: wait until somebody touches something. 1: there is somebody who may; 0: nobody any more. */
+static int rest(struct server *sv)
+{
+	auto_free struct pollfd *polls = calloc(sv->mms->n + 1, sizeof(*polls));
+	nfds_t n = 0;
+
+	if (!polls)
+		return -ENOMEM;
+	array_each (mm, sv->mms) {
+		if (mm->uffd >= 0 && (!is_left(mm) || has_ended(mm)))
+			mm_end(mm);
+		if (mm->uffd >= 0)
+			polls[n++] = (struct pollfd){ .fd = mm->uffd, .events = POLLIN };
+	}
+	if (n && poll(polls, n, REST) < 0 && errno != EINTR)
+		return -errno;
+	return n > 0;
+}
+
+int lazy_serve(struct images *im, struct lazy_mms *mms, const struct lazy_way *way)
+{
+	struct server sv = { .im = im, .mms = mms, .way = way };
 	int r;
 
 	do {
 		r = read_events(&sv);
 		if (r == 0)
 			r = background(&sv);
-		if (r > 0 && fail_soon)
+		if (r > 0 && way->fail_soon)
 			return fail(-ECANCELED, "failed while memory was brought, as asked");
+		if (r == 0 && way->on_demand)
+			r = rest(&sv);
 	} while (r > 0);
 	return r < 0 ? fail(r, "bring the memory of the tree") : 0;
 }

@@ -25,6 +25,19 @@
 #include "restore/sabotage.h"
 #include "restore/sysv.h"
 
+/* What others are to share lies in files, as it is. */
+static int check_on_demand(const struct restore *r)
+{
+	for (size_t i = 0; i < r->images->npages; i++)
+		if (r->images->own[i])
+			return fail(-EINVAL,
+			            "checkpoint %s: --on-demand needs page files that are read as "
+			            "they are: not compressed, encrypted, verified by a key, or a "
+			            "stream; use --lazy",
+			            r->opt->dir);
+	return 0;
+}
+
 int read_images(struct restore *r)
 {
 	int ret = path_map_check(&r->opt->path_map);
@@ -43,6 +56,8 @@ int read_images(struct restore *r)
 		           "checkpoint %s: holds memory only (crtool pre-dump); the rest is in a "
 		           "dump whose parent it is (--prev-images-dir)",
 		           r->opt->dir);
+	if (ret == 0 && r->opt->on_demand)
+		ret = check_on_demand(r);
 	if (ret == 0)
 		ret = images_spend_plan(r->images);
 	return ret < 0 ? ret : map_paths(r);

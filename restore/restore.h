@@ -55,6 +55,7 @@ struct restore_options {
 	enum monotonic_policy monotonic; /* --monotonic */
 	bool time_passes;                /* --time: timers catch up */
 	bool lazy;                       /* --lazy: the tree runs before its memory is there */
+	bool on_demand;                  /* --on-demand: and only what is touched of it */
 	bool trusted; /* whoever wrote the checkpoint here a moment ago has verified it */
 	/* Optional: the tree is whole and about to run. -errno, explained: it is not to. */
 	int (*ready)(void *arg);

@@ -94,3 +94,86 @@ lazily() {
 	crtool restore -d --lazy -D "$to"
 	release
 }
+
+# Anonymous memory that it has, in KiB.
+anonymous() {
+	awk '/^Anonymous:/ { print $2 }' "/proc/$1/smaps_rollup"
+}
+
+@test "copies on demand have what they touch, and share the rest" {
+	local copies=() sum=0
+
+	park memory_large
+	dump
+	for i in 1 2 3 4; do
+		crtool restore -d --on-demand --new-pidns --pidfile "$dir/copy" -D "$to"
+		copies+=("$(<"$dir/copy")")
+	done
+	for pid in "${copies[@]}"; do
+		running "$pid"
+		sum=$((sum + $(anonymous "$pid")))
+	done
+	[ "$sum" -lt 8192 ] || explain "4 copies of 96 MiB take $sum KiB"
+	touch "$dir/release"
+	for pid in "${copies[@]}"; do
+		within 20 gone_or_zombie
+		release
+	done
+	[ ! -s "$dir/err" ] || explain "one did not pass"
+	within 20 served_by_nobody
+}
+
+# Nobody is left who brings memory from these images.
+served_by_nobody() {
+	! grep -lsaF "$to" /proc/[0-9]*/cmdline | xargs -r dirname | xargs -rI{} cat {}/comm 2>/dev/null | grep -q crtool-lazy
+}
+
+@test "on demand: a program that moves, throws away, unmaps and forks; and it is saved meanwhile" {
+	park memory_lazy
+	for _ in {1..4}; do
+		dump
+		# Whoever reads what it says does not wait for who serves.
+		crtool restore -d --on-demand -D "$to" 2>&1 | cat
+		running "$pid"
+	done
+	release
+	within 20 served_by_nobody
+}
+
+@test "a tree is saved while its memory comes: the dump waits until all is there" {
+	park memory_large
+	dump
+	crtool restore -d --on-demand -D "$to"
+	! filled || explain "all is there already"
+	to=$(images)
+	crtool dump -v -t "$pid" -D "$to" 2>"$dir/said"
+	grep -q "memory_large): its memory is still being brought (restore --lazy): waiting for it" "$dir/said"
+	crtool restore -d --lazy -D "$to"
+	to=$(images)
+	crtool dump -R -t "$pid" -D "$to"
+	[ "$(cat "$to"/pages-*.img | wc -c)" -gt $((80 << 20)) ]
+	kill -KILL "$pid"
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
+	release
+}
+
+@test "on demand needs images as they are" {
+	park memory_large
+	says 2 "restore: --on-demand needs a directory; a stream is read once" crtool restore -d --on-demand -D - <"$dir/err"
+	dump --compress lz4
+	says 2 "checkpoint *: --on-demand needs page files that are read as they are: not compressed, *; use --lazy" \
+		crtool restore -d --on-demand -D "$to"
+	crtool restore -d -D "$to"
+	release
+}
+
+@test "on demand: a page file that is not what it was kills the tree, and it is said" {
+	park memory_large
+	dump
+	printf '\377' | dd of="$to/pages-0.img" bs=1 seek=5000000 conv=notrunc status=none
+	crtool restore -d --on-demand -D "$to" 2>"$dir/said"
+	within 20 gone "$pid"
+	within 20 grep -q "pages-0.img: wrong checksum .*; the tree is killed" "$dir/said"
+	within 20 served_by_nobody
+}
