@@ -6,5 +6,5 @@
 
 #include "dump/dump.h"
 
-/* Before the freeze, T's mappings being known: where somebody else brings them, wait for it and read them again. Explained. */
+/* Before the freeze, T's mappings being known: where somebody brings them, wait, and read them again. Explained. */
 int lazy_await(struct dump *d, struct task *t);
