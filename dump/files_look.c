@@ -146,12 +146,12 @@ void glance_done(struct glance *g)
 	closep(&g->infos);
 }
 
-/* The kernel lists them by number. */
+/* The kernel lists them by number, and what it lists it need not look up again: of each, fdinfo is read. */
 static int glance_list(struct glance *g)
 {
 	auto_dir DIR *dir = NULL;
 	struct dirent *de;
-	int copy = openat(g->fds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int copy = openat(g->infos, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	dir = copy < 0 ? NULL : fdopendir(copy);
 	if (!dir)
