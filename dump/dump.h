@@ -248,6 +248,8 @@ int dump_obstacle(struct dump *d, int r);
 struct dump_kind {
 	/* A mapping of it is one of the very description that somebody has open, known by its inode. */
 	bool maps_itself;
+	/* Before the freeze, optional: refuse a mapping of it. Explained. */
+	int (*check_vma)(struct dump *d, const struct file *f, const struct vma *v);
 	/* It is restored by calls in a task that has it open: one that is only in flight is refused. */
 	bool needs_owner;
 	/* Is this file mine? Only from what struct file holds. */

@@ -50,12 +50,14 @@ static int ring_file(struct dump *d, struct task *t, const struct vma *v, uint32
 {
 	const struct file *f = file_by_inode(d, v->dev, v->ino);
 
-	if (!f || f->next || !f->room || !f->room->maps_itself)
+	if (!f || f->next)
 		return refuse(t, v,
-		              f && f->next ? "more than one may be open here: not supported"
-		                           : "no descriptor of it is open: not supported");
+		              f ? "more than one may be open here: not supported"
+		                : "no descriptor of it is open: not supported");
+	if (!f->room || !f->room->maps_itself)
+		return refuse(t, v, "a mapping of this kind of file is not supported");
 	*ret_id = f->id;
-	return 0;
+	return f->room->check_vma ? f->room->check_vma(d, f, v) : 0;
 }
 
 /* The file of V, checked by its room when it is seen for the first time. */

@@ -71,7 +71,8 @@ enum vma_class vma_class(const struct vma *v)
 		               : VMA_FOREIGN;
 	if (begins(v->name, "/[aio]"))
 		return VMA_AIO;
-	if (v->shared && !strcmp(v->name, "anon_inode:[io_uring]")) /* no path begins so */
+	if (v->shared && (!strcmp(v->name, "anon_inode:[io_uring]") ||
+	                  begins(v->name, "socket:["))) /* no path begins so */
 		return VMA_RING;
 	if (*v->name != '/' || begins(v->name, "/secretmem"))
 		return VMA_FOREIGN;
@@ -93,7 +94,6 @@ static const char *foreign_obstacle(const struct vma *v)
 		{ "/secretmem", "secret memory (memfd_secret) can be read by the program alone" },
 		{ "anon_inode:[perf_event]", "performance events are not supported" },
 		{ "[uprobes]", "it is being probed (uprobes); take the probes away first" },
-		{ "socket:", "the ring of a packet socket is not supported" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)

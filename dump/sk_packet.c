@@ -2,9 +2,9 @@
  * Packet sockets, dump half. Options are asked of a stolen descriptor; memberships, fanout groups and
  * rings the kernel lists (packet_diag).
  *
- * Packets that wait are let go, as the network might have done. Refused are rings (nothing
- * tells where in them the kernel is), and fanout groups that a program chooses in (it
- * cannot be read). Not seen: how many members a fanout group may have, if that is not the
+ * Packets that wait are let go, as the network might have done, but those in a receive ring (sk_packet_ring.c).
+ * Refused are rings to send from (nothing tells where in them the kernel is), and fanout groups
+ * that a program chooses in (it cannot be read). Not seen: how many members a fanout group may have, if that is not the
  * usual number (struct fanout_args), PACKET_TX_TIMESTAMP.
  */
 #include <arpa/inet.h>
@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "dump/sk_inet.h"
+#include "dump/sk_packet_ring.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/sockdiag.h"
@@ -36,7 +37,8 @@ static bool sk_packet_owns(const struct file *f)
 
 struct listed {
 	uint32_t inode; /* wanted */
-	bool found, fanout, rings;
+	bool found, fanout, sends;
+	struct packet_diag_ring ring; /* of no block: there is none */
 	struct packet_diag_mclist *members;
 	size_t nmembers;
 };
@@ -51,15 +53,17 @@ static int listed_take(const void *data, size_t size, void *arg)
 	const struct packet_diag_msg *msg = data;
 	struct listed *l = arg;
 	size_t left;
-	const struct nlattr *attrs = sockdiag_attrs(data, sizeof(*msg), size, &left), *list;
+	const struct nlattr *attrs = sockdiag_attrs(data, sizeof(*msg), size, &left), *list, *ring;
 
 	if (msg->pdiag_ino != l->inode)
 		return 0;
 	list = sockdiag_find(attrs, left, PACKET_DIAG_MCLIST);
+	ring = sockdiag_find(attrs, left, PACKET_DIAG_RX_RING);
 	l->found = true;
 	l->fanout = sockdiag_find(attrs, left, PACKET_DIAG_FANOUT);
-	l->rings = sockdiag_find(attrs, left, PACKET_DIAG_RX_RING) ||
-	           sockdiag_find(attrs, left, PACKET_DIAG_TX_RING);
+	l->sends = sockdiag_find(attrs, left, PACKET_DIAG_TX_RING);
+	if (ring && sockdiag_size(ring) >= sizeof(l->ring))
+		memcpy(&l->ring, sockdiag_data(ring), sizeof(l->ring));
 	l->nmembers = list ? sockdiag_size(list) / sizeof(*l->members) : 0;
 	if (!l->nmembers)
 		return 1;
@@ -124,8 +128,8 @@ static int sk_packet_check(struct dump *d, const struct file *f)
 		return refuse(f, "is of the obsolete type SOCK_PACKET");
 	if (r == 0)
 		r = listed_find(f, &listed);
-	if (r == 0 && listed.rings)
-		return refuse(f, "it has a ring (PACKET_RX_RING, PACKET_TX_RING)");
+	if (r == 0 && listed.sends)
+		return refuse(f, "it has a ring to send from (PACKET_TX_RING)");
 	if (r == 0 && listed.fanout)
 		r = fanout_read(f, fd, &fanout);
 	if (r == 0 && (fanout_type(fanout) == PACKET_FANOUT_CBPF ||
@@ -139,6 +143,7 @@ static int sk_packet_check(struct dump *d, const struct file *f)
 struct parts {
 	struct listed listed;
 	struct sockopts opts;
+	struct packet_ring ring;
 	Img__SkPacket__Fanout fanout;
 	Img__SkPacket__Member *members, **list;
 	char (*names)[IF_NAMESIZE], device[IF_NAMESIZE];
@@ -148,6 +153,7 @@ static void parts_done(struct parts *p)
 {
 	listed_done(&p->listed);
 	sockopts_done(&p->opts);
+	packet_ring_done(&p->ring);
 	free(p->members);
 	free(p->list);
 	free(p->names);
@@ -228,7 +234,19 @@ static int add_options(struct dump *d, const struct file *f, int fd, struct part
 	return msg->options ? 0 : -ENOMEM;
 }
 
-static void tell_lost(const struct file *f, int fd)
+static int add_ring(struct dump *d, const struct file *f, int fd, struct parts *p,
+                    Img__SkPacket *msg)
+{
+	uint32_t version = (uint32_t)sockopts_int(&p->opts, SOL_PACKET, PACKET_VERSION, TPACKET_V1);
+
+	if (!p->listed.ring.pdr_block_nr)
+		return 0;
+	msg->ring = &p->ring.msg;
+	return packet_ring_read(d, f, fd, version, &p->listed.ring, &p->ring);
+}
+
+/* With a ring it can be read from as long as that has some for the program. */
+static void tell_lost(const struct file *f, int fd, bool ring)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
 
@@ -237,7 +255,7 @@ static void tell_lost(const struct file *f, int fd)
 	if (ready.revents & POLLERR)
 		lose("%s (%s): an error that the program was not told yet", file_name(f),
 		     file_describe(f));
-	if (ready.revents & POLLIN)
+	if (ready.revents & POLLIN && !ring)
 		lose("%s (%s): the packets that wait in it", file_name(f), file_describe(f));
 }
 
@@ -257,13 +275,31 @@ static int sk_packet_dump(struct dump *d, const struct file *f)
 		r = add_fanout(f, fd, &p, &msg);
 	if (r == 0)
 		r = add_options(d, f, fd, &p, &msg);
+	if (r == 0)
+		r = add_ring(d, f, fd, &p, &msg);
 	if (r < 0)
 		return r;
-	tell_lost(f, fd);
+	tell_lost(f, fd, msg.ring);
 	return image_put(d->out, KIND_sk_packet, f->id, &msg.base);
 }
 
+/* The kernel maps it as a whole only. */
+static int sk_packet_check_vma(struct dump *d, const struct file *f, const struct vma *v)
+{
+	auto_(listed_done) struct listed listed = {};
+	int r = listed_find(f, &listed);
+
+	if (r < 0)
+		return r;
+	if (v->offset ||
+	    v->end - v->start != (uint64_t)listed.ring.pdr_block_size * listed.ring.pdr_block_nr)
+		return refuse(f, "only a part of its ring is mapped, or in several parts");
+	return 0;
+}
+
 const struct dump_kind dump_sk_packet = {
+	.maps_itself = true,
+	.check_vma = sk_packet_check_vma,
 	.owns = sk_packet_owns,
 	.check = sk_packet_check,
 	.dump = sk_packet_dump,

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "proto/sk_packet.pb-c.h"
 #include "restore/restore.h"
+#include "restore/sk_packet_ring.h"
 #include "restore/sockopt.h"
 
 #define MEMBERS_MAX (1 << 16) /* times that one is asked for */
@@ -42,7 +43,10 @@ static int sk_packet_check(struct restore *r, const Img__File *file, const Proto
 {
 	const Img__SkPacket *msg = (const Img__SkPacket *)base;
 	bool bad = msg->type != SOCK_RAW && msg->type != SOCK_DGRAM;
+	int e = packet_ring_check(r, file, msg->ring);
 
+	if (e < 0)
+		return e;
 	bad |= msg->protocol > UINT16_MAX || strlen(msg->device) >= IF_NAMESIZE;
 	bad |= msg->fanout && fanout_bad(msg->fanout);
 	for (size_t i = 0; i < msg->n_member; i++)
@@ -109,6 +113,8 @@ static int sk_packet_open(struct restore *r, const Img__File *file, const Protob
 	if (fd < 0)
 		return fail(-errno, "packet socket %u: create", file->id);
 	e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
+	if (e == 0)
+		e = packet_ring_make(r, file, fd, msg->ring);
 	if (e == 0)
 		e = sockopts_set(file, fd, msg->options, SOCKOPTS_LATE);
 	for (size_t i = 0; e == 0 && i < msg->n_member; i++)

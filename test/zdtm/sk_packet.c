@@ -200,6 +200,7 @@ static void queue(void)
 	got(fd, "new", 0);
 }
 
+/* To send from. */
 static void ring(void)
 {
 	struct tpacket_req req = {
@@ -207,7 +208,7 @@ static void ring(void)
 	};
 	int fd = make(SOCK_RAW);
 
-	check(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) == 0);
+	check(setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &req, sizeof(req)) == 0);
 	zdtm_park();
 }
 
