@@ -240,7 +240,10 @@ static void seeds_write(const char *corpus)
 	static const char *const files[] = { "state.img", "manifest.img", "pages-0.img" };
 	char dir[] = "/tmp/crtool-fuzz-XXXXXX", path[PATH_MAX];
 	auto_close int fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	Img__Manifest__Parent parent = IMG__MANIFEST__PARENT__INIT;
 	Img__Manifest m = IMG__MANIFEST__INIT;
+	uint8_t id[CHAIN_ID] = { 1 };
+	char above[] = "../1";
 	struct image_writer *w;
 	struct pages_file *p;
 
@@ -249,6 +252,9 @@ static void seeds_write(const char *corpus)
 	put_all(w);
 	image_add_pages(w, &p);
 	m.page_size = 4096;
+	m.id = parent.id = (ProtobufCBinaryData){ sizeof(id), id };
+	parent.path = above;
+	m.parent = &parent;
 	image_seal(w, &m, false);
 	image_writer_free(w);
 	snprintf(path, sizeof(path), "%s/state.img", dir);

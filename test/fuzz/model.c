@@ -11,6 +11,7 @@
 /* Its stages are its own business but here. */
 #include "restore/restore.c" // NOLINT
 
+#include "images/chain.h"
 #include "images/pages.h"
 #include "mutate.h"
 
@@ -21,10 +22,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
-/* Four page files, as records may refer to them. */
+#define OWN    4 /* page files of the checkpoint, as records may refer to them ... */
+#define FOLDED 4 /* ... and of its parents, behind these */
+#define FILES  (OWN + FOLDED)
+
 static int manifest_fake(struct images *im)
 {
-	static Img__Manifest__File file[5], *files[5];
+	static Img__Manifest__File file[FILES + 1], *files[FILES + 1];
 	static char state_name[] = "state.img", pages_name[] = "pages-0.img";
 	static uint32_t words[CPU_WORDS];
 	static struct utsname uts;
@@ -32,25 +36,26 @@ static int manifest_fake(struct images *im)
 
 	uname(&uts);
 	img__manifest__init(&m);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i <= FILES; i++) {
 		img__manifest__file__init(&file[i]);
 		file[i].name = i ? pages_name : state_name;
 		file[i].size = 64 << 20;
 		files[i] = &file[i];
 	}
 	m.files = files;
-	m.n_files = 5;
+	m.n_files = FILES + 1;
+	m.folded = FOLDED;
 	m.machine = uts.machine;
 	m.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	m.cpu_features.data = (uint8_t *)words;
 	m.cpu_features.len = arch_cpu_features(words, CPU_WORDS) * sizeof(*words);
 	im->manifest = &m;
-	im->pages = calloc(4, sizeof(*im->pages));
+	im->pages = calloc(FILES, sizeof(*im->pages));
 	if (!im->pages)
 		return -1;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < FILES; i++)
 		im->pages[i] = -1;
-	im->npages = 4;
+	im->npages = FILES;
 	return 0;
 }
 
@@ -72,7 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (images_new("fuzz", &im) < 0)
 		return 0;
-	if (manifest_fake(im) == 0 && state_decode(im, data, size) == 0)
+	if (manifest_fake(im) == 0 && state_decode(im, data, size) == 0 &&
+	    chain_join(im, NULL) == 0)
 		judge(im);
 	else
 		images_free(im);
