@@ -21,6 +21,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/fsuid.h>
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/kernel.h"
 #include "lib/log.h"
 #include "proto/creds.pb-c.h"
@@ -132,8 +134,72 @@ static const char *missing(const struct own *o, const Img__Creds *msg)
 		need |= CAP(CAP_SETPCAP);
 	need &= ~o->effective;
 	need |= msg->permitted & ~o->permitted;
-	need |= msg->bounding & ~o->bounding;
+	need |= (msg->bounding | (msg->inheritable & ~o->inheritable)) & ~o->bounding;
 	return need ? first_cap(need) : NULL;
+}
+
+/* Does the user namespace of crtool know ID? WHAT: uid_map, gid_map. */
+static bool id_known(const char *what, uint32_t id)
+{
+	auto_free char *map = NULL;
+	char path[32], *at, *end;
+
+	snprintf(path, sizeof(path), "/proc/self/%s", what);
+	if (file_read(AT_FDCWD, path, &map) < 0)
+		return true; /* the kernel has the last word */
+	for (at = map; *at; at = end) {
+		uint64_t first = strtoull(at, &end, 10), n;
+
+		strtoull(end, &end, 10);
+		n = strtoull(end, &end, 10);
+		if (id >= first && id - first < n)
+			return true;
+		end += strspn(end, " \n");
+	}
+	return false;
+}
+
+static int check_known(uint32_t owner, const Img__Creds *msg)
+{
+	for (int i = 0; i < 4; i++) {
+		bool uid = id_known("uid_map", msg->uids[i]);
+
+		if (!uid || !id_known("gid_map", msg->gids[i]))
+			return fail(-EPERM,
+			            "thread %u: runs as %s %u, which the user namespace of crtool "
+			            "does not have",
+			            owner, uid ? "group" : "user",
+			            uid ? msg->gids[i] : msg->uids[i]);
+	}
+	for (size_t i = 0; i < msg->n_groups; i++)
+		if (!id_known("gid_map", msg->groups[i]))
+			return fail(-EPERM,
+			            "thread %u: is in group %u, which the user namespace of crtool "
+			            "does not have",
+			            owner, msg->groups[i]);
+	return 0;
+}
+
+/* May bits of securebits(7) become WANT? As cap_task_prctl() decides. */
+static bool may_set_bits(uint32_t own, uint32_t want)
+{
+	uint32_t locks = own & SECURE_ALL_LOCKS;
+
+	return !(locks >> 1 & (own ^ want)) && !(locks & ~want);
+}
+
+static int check_bits(const struct own *o, uint32_t owner, const Img__Creds *msg)
+{
+	if (msg->securebits & ~(uint32_t)(SECURE_ALL_BITS | SECURE_ALL_LOCKS))
+		return fail(-EBADMSG, "thread %u: unknown securebits", owner);
+	if (same_ids(o, msg) && same_caps(o, msg))
+		return 0;
+	if (!may_set_bits(o->securebits, o->securebits | SECBIT_NO_SETUID_FIXUP) ||
+	    !may_set_bits(o->securebits | SECBIT_NO_SETUID_FIXUP, msg->securebits))
+		return fail(-EPERM,
+		            "thread %u: its securebits are %#x, those of crtool are locked at %#x",
+		            owner, msg->securebits, o->securebits);
+	return 0;
 }
 
 /* In a user namespace of its own a capability is there to be had, and worth nothing outside. */
@@ -163,21 +229,25 @@ static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 	const Img__Creds *msg = (const Img__Creds *)base;
 	const struct own *o = own_rights();
 	const char *cap;
+	int e;
 
 	if (msg->n_uids != 4 || msg->n_gids != 4 || msg->dumpable > 2 ||
-	    msg->pdeathsig > KERNEL_NSIG)
-		return fail(-EBADMSG, "thread %u: its credentials are not whole", owner);
+	    msg->pdeathsig > KERNEL_NSIG || msg->effective & ~msg->permitted ||
+	    msg->ambient & ~(msg->permitted & msg->inheritable))
+		return fail(-EBADMSG, "thread %u: its credentials are not what a thread has",
+		            owner);
+	if (o->no_new_privs && !msg->no_new_privs)
+		return fail(-EPERM,
+		            "thread %u: crtool runs with no_new_privs, which cannot be taken back",
+		            owner);
 	if (r->opt->new_userns)
 		return check_user(o, owner, msg);
 	cap = missing(o, msg);
 	if (cap)
 		return fail(-EPERM, "thread %u: its credentials need %s, which crtool lacks here",
 		            owner, cap);
-	if (o->no_new_privs && !msg->no_new_privs)
-		return fail(-EPERM,
-		            "thread %u: crtool runs with no_new_privs, which cannot be taken back",
-		            owner);
-	return 0;
+	e = check_known(owner, msg);
+	return e < 0 ? e : check_bits(o, owner, msg);
 }
 
 static void emit_capset(struct script *s, uint64_t inheritable, uint64_t permitted,

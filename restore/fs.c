@@ -6,10 +6,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "proto/fs.pb-c.h"
 #include "restore/inode.h"
@@ -21,6 +24,11 @@ static int fs_check(struct restore *r, uint32_t owner, const ProtobufCMessage *b
 
 	if (*msg->cwd != '/' || *msg->root != '/' || msg->umask > 0777)
 		return fail(-EBADMSG, "task %u: no working directory, root or umask", owner);
+	if ((msg->root_inode || strcmp(msg->root, "/") != 0) && !own_capability(CAP_SYS_CHROOT))
+		return fail(-EPERM,
+		            "task %u: has the root directory %s, which needs CAP_SYS_CHROOT; "
+		            "crtool lacks that here",
+		            owner, msg->root);
 	if (msg->cwd_inode) {
 		int e = inode_check(r, msg->cwd_inode, S_IFDIR, msg->cwd);
 
@@ -40,6 +48,12 @@ static int open_directory(struct restore *r, const struct rtask *t, const char *
 		return inode_get(r, inode);
 	if (fd < 0)
 		return fail(-errno, "%s: %s %s", rtask_name(t), what, path);
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
+		int e = -errno;
+
+		close(fd);
+		return fail(e, "%s: %s %s", rtask_name(t), what, path);
+	}
 	return pool_add(r, fd);
 }
 

@@ -60,7 +60,10 @@ int inode_settle(const Img__Inode *msg, int fd)
 		return inode_fail(msg, "fstat");
 	if ((st.st_uid != msg->uid || st.st_gid != msg->gid) &&
 	    fchownat(fd, "", msg->uid, msg->gid, AT_EMPTY_PATH) < 0)
-		return inode_fail(msg, "set its owner");
+		/* EINVAL: the user namespace does not have them */
+		return fail(errno == EINVAL ? -EPERM : -errno,
+		            "%s %s: give it to user %u and group %u (needs CAP_CHOWN)",
+		            msg->kept ? "file" : "deleted file", msg->path, msg->uid, msg->gid);
 	if (S_ISLNK(msg->mode))
 		return 0;
 	if (chmod(path, msg->mode & 07777) < 0)

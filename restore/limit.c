@@ -5,13 +5,9 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <linux/capability.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#include "lib/kernel.h"
 #include "lib/log.h"
 #include "lib/procstate.h"
 #include "proto/limit.pb-c.h"
@@ -21,6 +17,17 @@ static void own_limit(unsigned resource, struct rlimit *ret)
 {
 	if (getrlimit((int)resource, ret) < 0)
 		*ret = (struct rlimit){ RLIM_INFINITY, RLIM_INFINITY };
+}
+
+/* Up and down again: the way back is always allowed. Capabilities may count elsewhere only. */
+static bool may_raise(unsigned resource, const struct rlimit *own, uint64_t hard)
+{
+	const struct rlimit want = { own->rlim_cur, hard };
+
+	if (setrlimit((int)resource, &want) < 0)
+		return false;
+	setrlimit((int)resource, own);
+	return true;
 }
 
 static const char *number(uint64_t limit, char buf[24])
@@ -34,7 +41,6 @@ static const char *number(uint64_t limit, char buf[24])
 static int limit_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Limit *msg = (const Img__Limit *)base;
-	bool privileged = own_capability(CAP_SYS_RESOURCE);
 
 	if (msg->n_soft != LIMITS || msg->n_hard != LIMITS)
 		return fail(-EBADMSG, "task %u: %zu limits", owner, msg->n_soft);
@@ -45,10 +51,8 @@ static int limit_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 		if (msg->soft[i] > msg->hard[i])
 			return fail(-EBADMSG, "task %u: limit %u is above its hard limit", owner,
 			            i);
-		if (privileged)
-			continue;
 		own_limit(i, &own);
-		if (msg->hard[i] > own.rlim_max)
+		if (msg->hard[i] > own.rlim_max && !may_raise(i, &own, msg->hard[i]))
 			return fail(-EPERM,
 			            "task %u: \"%s\": its hard limit is %s, that of crtool %s; "
 			            "raise that one first or give crtool CAP_SYS_RESOURCE",

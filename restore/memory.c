@@ -187,12 +187,26 @@ bool memory_overlaps(const ProtobufCMessage *memory, uint64_t start, uint64_t en
 	return false;
 }
 
-/* The task could not open its own /proc: that is the coordinator's. */
+/* As the tasks have inherited it. */
+static bool is_own_filter(uint32_t filter)
+{
+	auto_free char *own = NULL;
+
+	return file_read(AT_FDCWD, "/proc/self/coredump_filter", &own) > 0 &&
+	       strtoul(own, NULL, 16) == filter;
+}
+
+/*
+ * The task could not open its own /proc: that is the coordinator's. Of one that is not dumpable
+ * root alone may write there.
+ */
 static int set_coredump_filter(const struct rtask *t, const Img__Memory *m)
 {
 	char path[48], text[16];
 	int e;
 
+	if (is_own_filter(m->coredump_filter))
+		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/coredump_filter", t->pid);
 	snprintf(text, sizeof(text), "0x%x", m->coredump_filter);
 	e = file_write(AT_FDCWD, path, text);

@@ -12,12 +12,26 @@
 #include "proto/prctl.pb-c.h"
 #include "restore/restore.h"
 
+/* Tried: the capability counts in the first user namespace alone. */
+static bool may_flush(void)
+{
+	int own = prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0);
+
+	return own == 1 || (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 &&
+	                    prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0) == 0);
+}
+
 static int prctl_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Prctl *msg = (const Img__Prctl *)base;
 
 	if (msg->n_speculation > 64 || msg->mce_kill > PR_MCE_KILL_DEFAULT)
 		return fail(-EBADMSG, "thread %u: switches", owner);
+	if (msg->io_flusher && !may_flush())
+		return fail(-EPERM,
+		            "thread %u: is an I/O flusher (PR_SET_IO_FLUSHER), which needs "
+		            "CAP_SYS_RESOURCE; crtool lacks that here",
+		            owner);
 	return 0;
 }
 

@@ -35,16 +35,25 @@ static int proc_write(pid_t pid, const char *file, int value)
 	return file_write(AT_FDCWD, path, text);
 }
 
-/* Down and up again: the way back is always allowed. */
-static int try_oom(int want)
+/* Ours, which everybody starts with. */
+static int own_oom(int *ret)
 {
 	auto_free char *text = NULL;
 	ssize_t r = file_read(AT_FDCWD, "/proc/self/oom_score_adj", &text);
-	int own;
 
 	if (r < 0)
 		return (int)r;
-	own = (int)strtol(text, NULL, 10);
+	*ret = (int)strtol(text, NULL, 10);
+	return 0;
+}
+
+/* Down and up again: the way back is always allowed. */
+static int try_oom(int want)
+{
+	int own, r = own_oom(&own);
+
+	if (r < 0)
+		return r;
 	if (want >= own)
 		return 0;
 	r = proc_write(getpid(), "oom_score_adj", want);
@@ -106,14 +115,18 @@ static int autogroup_write(pid_t pid, int nice)
 static int process_finish(struct restore *r, struct rthread *th, const ProtobufCMessage *base)
 {
 	const Img__Process *msg = (const Img__Process *)base;
-	int ret = proc_write(th->tid, "oom_score_adj", msg->oom_score_adj);
+	int own, ret = own_oom(&own);
 
+	/* That of one who is not dumpable may be written to by root alone. */
+	if (ret == 0 && own != msg->oom_score_adj)
+		ret = proc_write(th->tid, "oom_score_adj", msg->oom_score_adj);
 	if (ret < 0)
 		return fail(ret, "%s: oom_score_adj %d", rtask_name(th->task), msg->oom_score_adj);
 	if (!msg->has_autogroup || !msg->autogroup)
 		return 0;
 	ret = autogroup_write(th->tid, msg->autogroup);
-	return ret < 0 ? fail(ret, "%s: autogroup nice %d", rtask_name(th->task), msg->autogroup)
+	return ret < 0 ? fail(ret, "%s: autogroup nice %d%s", rtask_name(th->task), msg->autogroup,
+	                      ret == -EPERM ? " (needs CAP_SYS_NICE)" : "")
 	               : 0;
 }
 

@@ -12,8 +12,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "images/spend.h"
 #include "lib/cleanup.h"
@@ -240,16 +245,31 @@ static int restore_here(const struct restore_options *opt, int *ret_status)
 /* To fork with a certain pid takes a privilege, which everybody has in a user namespace of his own. */
 static bool may_choose_pids(void)
 {
-	return own_capability(CAP_CHECKPOINT_RESTORE) || own_capability(CAP_SYS_ADMIN);
+	/* Ours, which is taken: with the rights it is that what is wrong. They must be those of the pid namespace. */
+	const pid_t tid = (pid_t)syscall(SYS_gettid);
+	struct clone_args args = { .exit_signal = SIGCHLD,
+		                   .set_tid = (uint64_t)&tid,
+		                   .set_tid_size = 1 };
+
+	return syscall(SYS_clone3, &args, sizeof(args)) < 0 && errno != EPERM;
 }
 
 int restore_run(const struct restore_options *opt, int *ret_status)
 {
 	struct restore_options own = *opt;
+	int ret;
 
-	if (!opt->explain && !may_choose_pids())
-		own.new_pidns = own.new_userns = true;
-	if (own.new_pidns && !opt->explain)
-		return pidns_run(&own, ret_status, restore_here);
-	return restore_here(&own, ret_status);
+	if (opt->explain)
+		return restore_here(&own, ret_status);
+	if (!may_choose_pids()) {
+		own.new_pidns = true;
+		own.new_userns = !own_capability(CAP_SYS_ADMIN);
+	}
+	if (!own.new_pidns)
+		return restore_here(&own, ret_status);
+	ret = pidns_run(&own, ret_status, restore_here);
+	if (ret == 0 && !own.new_userns && !opt->new_pidns)
+		lose("restored in a pid namespace of its own: to choose pids in this one takes "
+		     "CAP_CHECKPOINT_RESTORE in the user namespace that it belongs to");
+	return ret;
 }

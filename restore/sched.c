@@ -7,9 +7,11 @@
  */
 #include <errno.h>
 #include <linux/ioprio.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,25 +30,10 @@ static bool is_fair(uint32_t policy)
 	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE;
 }
 
-static int sched_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
+static struct kernel_sched_attr attr_of(const Img__Sched *msg)
 {
-	const Img__Sched *msg = (const Img__Sched *)base;
-	long cpus = sysconf(_SC_NPROCESSORS_CONF);
-
-	if (msg->affinity.len > CPU_BYTES || !msg->affinity.len || msg->nodes.len > MAX_NODES / 8)
-		return fail(-EBADMSG, "thread %u: set of CPUs or nodes", owner);
-	for (long cpu = 0; cpu < cpus; cpu++)
-		if ((size_t)cpu / 8 < msg->affinity.len &&
-		    msg->affinity.data[cpu / 8] & (1u << cpu % 8))
-			return 0;
-	return fail(-ENOTSUP, "thread %u: is bound to CPUs that this machine does not have (%ld)",
-	            owner, cpus);
-}
-
-static void emit_attr(struct script *s, const Img__Sched *msg)
-{
-	struct kernel_sched_attr own = {}, want = {
-		.size = sizeof(want),
+	return (struct kernel_sched_attr){
+		.size = sizeof(struct kernel_sched_attr),
 		.policy = msg->policy,
 		.flags = msg->flags,
 		.nice = msg->nice,
@@ -57,6 +44,81 @@ static void emit_attr(struct script *s, const Img__Sched *msg)
 		.util_min = msg->util_min,
 		.util_max = msg->util_max,
 	};
+}
+
+/* ---- what it takes is tried: rights may be those of a user namespace, and limits may do without ---- */
+
+struct trial {
+	const Img__Sched *msg;
+	bool attr, ioprio; /* refused */
+};
+
+static bool refused(long r)
+{
+	return r < 0 && (errno == EPERM || errno == EACCES);
+}
+
+static void *trial_run(void *arg)
+{
+	struct trial *t = arg;
+	struct kernel_sched_attr want = attr_of(t->msg);
+
+	t->ioprio = refused(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, t->msg->ioprio));
+	t->attr = refused(syscall(SYS_sched_setattr, 0, &want, 0));
+	return NULL;
+}
+
+/* Does it ask for nothing that everybody may have? */
+static bool is_humble(const Img__Sched *msg)
+{
+	return is_fair(msg->policy) && msg->nice >= getpriority(PRIO_PROCESS, 0) &&
+	       IOPRIO_PRIO_CLASS(msg->ioprio) != IOPRIO_CLASS_RT;
+}
+
+/* In a thread that ends, for there may be no way back. */
+static int check_rights(uint32_t owner, const Img__Sched *msg)
+{
+	struct trial trial = { .msg = msg };
+	pthread_t thread;
+	int e;
+
+	if (is_humble(msg))
+		return 0;
+	e = pthread_create(&thread, NULL, trial_run, &trial);
+	if (e)
+		return fail(-e, "thread %u: try its scheduling", owner);
+	pthread_join(thread, NULL);
+	if (trial.attr)
+		return fail(-EPERM,
+		            "thread %u: its scheduling (policy %u, nice %d, priority %u) needs "
+		            "CAP_SYS_NICE, which crtool lacks here",
+		            owner, msg->policy, msg->nice, msg->priority);
+	if (trial.ioprio)
+		return fail(-EPERM,
+		            "thread %u: its real-time I/O priority needs CAP_SYS_NICE, which "
+		            "crtool lacks here",
+		            owner);
+	return 0;
+}
+
+static int sched_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
+{
+	const Img__Sched *msg = (const Img__Sched *)base;
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+
+	if (msg->affinity.len > CPU_BYTES || !msg->affinity.len || msg->nodes.len > MAX_NODES / 8)
+		return fail(-EBADMSG, "thread %u: set of CPUs or nodes", owner);
+	for (long cpu = 0; cpu < cpus; cpu++)
+		if ((size_t)cpu / 8 < msg->affinity.len &&
+		    msg->affinity.data[cpu / 8] & (1u << cpu % 8))
+			return check_rights(owner, msg);
+	return fail(-ENOTSUP, "thread %u: is bound to CPUs that this machine does not have (%ld)",
+	            owner, cpus);
+}
+
+static void emit_attr(struct script *s, const Img__Sched *msg)
+{
+	struct kernel_sched_attr own = {}, want = attr_of(msg);
 
 	if (syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0) < 0)
 		return;

@@ -8,18 +8,78 @@
  * program demands.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include "lib/child.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
+#include "parasite/inject.h"
 #include "proto/seccomp.pb-c.h"
 #include "restore/restore.h"
 
 static const Img__Seccomp *leader_of(const struct restore *r, const struct rthread *th)
 {
 	return (const Img__Seccomp *)aspect_record(r, KIND_seccomp, (uint32_t)th->task->pid);
+}
+
+/* Filters are inherited, and never come off; only who has none may suspend those of others (ptrace(2)). */
+static bool confined(void)
+{
+	static enum { UNKNOWN, NO, YES } known;
+	auto_free char *status = NULL;
+	uint64_t mode = 0;
+
+	if (!known && file_read(AT_FDCWD, "/proc/self/status", &status) > 0)
+		known = status_u64(status, "Seccomp", 10, &mode) && mode ? YES : NO;
+	return known == YES;
+}
+
+/* Tried on a child: the capability counts in the first user namespace alone. */
+static bool may_suspend(void)
+{
+	static bool known, may;
+	struct tracee t = {};
+	pid_t pid = known ? -1 : fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	if (pid < 0)
+		return may;
+	known = tracee_seize(&t, pid, PTRACE_O_EXITKILL) == 0;
+	may = t.suspend_seccomp;
+	child_end(pid);
+	return may;
+}
+
+/* Who was under none has no record. */
+static int seccomp_plan(struct restore *r)
+{
+	if (confined())
+		return fail(-EPERM,
+		            "%s: would be under the seccomp filters that crtool itself is under "
+		            "here, and was not; restore it from outside of them",
+		            rtask_name(r->tasks.v));
+	return 0;
+}
+
+static int check_rights(uint32_t owner, const Img__Seccomp *msg)
+{
+	if (msg->mode && !may_suspend())
+		return fail(
+			-EPERM,
+			"thread %u: is confined by seccomp, which can be brought back only with "
+			"CAP_SYS_ADMIN; crtool lacks that here",
+			owner);
+	return 0;
 }
 
 static int seccomp_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
@@ -37,7 +97,7 @@ static int seccomp_check(struct restore *r, uint32_t owner, const ProtobufCMessa
 		    len / sizeof(struct sock_filter) > BPF_MAXINSNS)
 			return fail(-EBADMSG, "task %u: seccomp filter of %zu bytes", owner, len);
 	}
-	return 0;
+	return check_rights(owner, msg);
 }
 
 static void emit_filter(struct script *s, const Img__Seccomp__Filter *filter, uint64_t flags)
@@ -85,5 +145,6 @@ static int seccomp_emit(struct restore *r, struct rthread *th, const ProtobufCMe
 
 const struct restore_aspect restore_seccomp = {
 	.check = seccomp_check,
+	.plan = seccomp_plan,
 	.emit[PHASE_LAST] = seccomp_emit,
 };
