@@ -21,6 +21,7 @@
 #include "dump/memory_map.h"
 #include "dump/pages_scan.h"
 #include "dump/shmem.h"
+#include "dump/shmem_copy.h"
 #include "dump/task.h"
 #include "dump/track.h"
 #include "images/hash.h"
@@ -126,7 +127,7 @@ static int memory_ask(struct dump *d, struct thread *th, struct script *s, struc
 {
 	uint64_t page = (script_alloc(s, 2 * PAGE) + PAGE - 1) & ~(PAGE - 1);
 
-	ret->at = script_alloc(s, 1);
+	ret->at = script_alloc(s, may_follow_maps() ? 1 : SHMEM_COPY_ROOM);
 	ret->first = script_call(s, SYS_brk, 0);
 	script_ask(s, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	script_ask(s, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
@@ -136,6 +137,20 @@ static int memory_ask(struct dump *d, struct thread *th, struct script *s, struc
 	script_call(s, SYS_mincore, page, PAGE, ret->at);
 	script_ask(s, SYS_madvise, page, PAGE, MADV_DONTNEED);
 	return 0;
+}
+
+/* Mappings that no descriptor leads to are read now, if need be. */
+static int memory_talk(struct dump *d, struct thread *th, const struct ask *ask)
+{
+	struct task *t = mm_of(th->task);
+	int r = 0;
+
+	if (may_follow_maps())
+		return 0;
+	array_each (v, &t->vmas)
+		if (r == 0 && shmem_copied(v))
+			r = shmem_read_vma(d, t, v, ask->at);
+	return r;
 }
 
 /* Absent features answer with an error: then there is nothing to carry. */
@@ -409,5 +424,6 @@ const struct dump_aspect dump_memory = {
 	.table = TABLE_VM,
 	.look = memory_look,
 	.ask = memory_ask,
+	.talk = memory_talk,
 	.take = memory_take,
 };

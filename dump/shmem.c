@@ -1,6 +1,6 @@
 /*
  * An object is opened through /proc/PID/map_files, or taken from a descriptor:
- * the target need not have it open. What it is called shows in the link alone,
+ * the target need not have it open. Who may do neither reads it (shmem_copy.c). What it is called shows in the link alone,
  * maps escapes newlines.
  */
 #include "dump/shmem.h"
@@ -11,7 +11,9 @@
 #include <search.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include "dump/shmem_copy.h"
 #include "dump/sysv.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -21,6 +23,7 @@
 #define MEMFD           "/memfd:"
 #define SYSV            "/SYSV"
 #define DELETED         " (deleted)"
+#define ANONYMOUS       "/dev/zero" DELETED
 
 static int shmem_compare(const void *a, const void *b)
 {
@@ -154,7 +157,29 @@ int shmem_check_vma(const struct dump *d, const struct task *t, const struct vma
 	auto_free char *link = NULL;
 	auto_close int fd = open_vma(d, t, v, &link);
 
+	if (fd == -EPERM && shmem_copied(v))
+		return 0;
 	return fd < 0 ? vma_fail(t, v, fd) : 0;
+}
+
+int shmem_read_vma(struct dump *d, struct task *t, const struct vma *v, uint64_t at)
+{
+	const struct shmem *m = shmem_find(d, v->dev, v->ino, false);
+	auto_free char *link = NULL;
+	int fd;
+
+	if (!m) {
+		fd = open_vma(d, t, v, &link);
+		if (fd >= 0)
+			close(fd);
+		if (fd != -EPERM)
+			return 0;
+		fd = shmem_stand_in(d, v);
+		fd = fd < 0 ? fd : shmem_add(d, v->dev, v->ino, fd, ANONYMOUS, &m);
+		if (fd < 0)
+			return vma_fail(t, v, fd);
+	}
+	return shmem_copy(t, v, m->fd, at);
 }
 
 int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,

@@ -23,6 +23,12 @@ struct shmem {
 /* Before the freeze: can it be looked at? Explained. */
 int shmem_check_vma(const struct dump *d, const struct task *t, const struct vma *v);
 
+/*
+ * While T, the task whose memory it is, can be talked to, AT being SHMEM_COPY_ROOM bytes of its memory:
+ * what is mapped at V is read where it could not be opened later. Explained.
+ */
+int shmem_read_vma(struct dump *d, struct task *t, const struct vma *v, uint64_t at);
+
 /* The object behind the mapping V of T; behind F, a descriptor of a memfd. Explained. */
 int shmem_of_vma(struct dump *d, const struct task *t, const struct vma *v,
                  const struct shmem **ret);

@@ -29,13 +29,15 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 
+#define MORE_LOST "more, for which there is no room here"
+
 /* One write(2) below PIPE_BUF: it comes whole. */
 struct word {
 	enum { WORD_RESTORED, WORD_ENDED } what;
 	int result;      /* RESTORED: 0 or -errno */
 	int status;      /* ENDED: wait status of the root */
 	pid_t root;      /* inside */
-	char text[2048]; /* RESTORED: why it failed */
+	char text[3072]; /* RESTORED: why it failed, or what was lost, a line each */
 };
 
 static void say(int fd, const struct word *word)
@@ -58,6 +60,29 @@ static pid_t fork_last(void)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
+/* What does not find room is told to be missing. */
+static void tell_losses(struct word *word)
+{
+	const char *const *texts;
+	size_t n = log_losses(&texts), at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t left = sizeof(word->text) - at, len = strlen(texts[i]) + 1;
+
+		if (len + sizeof(MORE_LOST) > left) {
+			snprintf(word->text + at, left, MORE_LOST);
+			return;
+		}
+		at += (size_t)snprintf(word->text + at, left, "%s\n", texts[i]);
+	}
+}
+
+static void take_losses(char *text)
+{
+	for (char *line, *rest = text; (line = strsep(&rest, "\n")) && *line;)
+		lose("%s", line);
+}
+
 /* The restore itself: a process that ends when the tree runs. WORD is shared with the init. */
 static void restore_inside(const struct restore_options *opt, struct word *word,
                            int (*restore)(const struct restore_options *opt, int *ret_status))
@@ -72,6 +97,8 @@ static void restore_inside(const struct restore_options *opt, struct word *word,
 	word->result = restore(&inside, &status);
 	if (log_failure())
 		snprintf(word->text, sizeof(word->text), "%s", log_failure());
+	else
+		tell_losses(word);
 	_exit(0);
 }
 
@@ -201,6 +228,7 @@ static int follow(const struct restore_options *opt, int fd, pid_t init, int *re
 		return log_relay(word.result,
 		                 *word.text ? word.text : "the restore died in its pid namespace");
 	root = word.root;
+	take_losses(word.text);
 	if (opt->ret_root)
 		*opt->ret_root = outside_pid(init, root);
 	if (opt->new_userns)

@@ -2,7 +2,7 @@
  * Shared memory, restore half. A shared anonymous mapping is a file of the
  * kernel's own tmpfs: the coordinator maps one and opens it through
  * /proc/self/map_files, so that it can be mapped by all who share it and bears
- * the same name as before. A memfd is simply made again.
+ * the same name as before; without the right to do so it becomes a memfd. A memfd is simply made again.
  */
 #include "restore/shmem.h"
 
@@ -100,6 +100,23 @@ static int memfd_make(const Img__Shmem *m)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Who may not follow map_files: a memfd, which is the same but for its name. */
+static int anonymous_instead(const Img__Shmem *m)
+{
+	auto_close int fd = memfd_create("anonymous", MFD_CLOEXEC | MFD_EXEC);
+
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create("anonymous", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, (off_t)m->size) < 0)
+		return -errno;
+	lose("shared anonymous memory %u is a memfd now: its name in /proc/PID/maps is another "
+	     "one, "
+	     "as "
+	     "crtool lacks CAP_CHECKPOINT_RESTORE",
+	     m->id);
+	return take_fd(&fd);
+}
+
 static int anonymous_make(const Img__Shmem *m)
 {
 	int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, fd;
@@ -117,7 +134,7 @@ static int anonymous_make(const Img__Shmem *m)
 	if (fd < 0)
 		fd = -errno;
 	munmap(at, m->size);
-	return fd;
+	return fd == -EPERM && !m->huge_page_size ? anonymous_instead(m) : fd;
 }
 
 /* ---- filling ---- */

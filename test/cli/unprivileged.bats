@@ -76,13 +76,21 @@ carried() {
 	release
 }
 
-@test "shared memory that no descriptor leads to is refused by name, before the freeze" {
-	park memory_shared
-	run -5 crtool check -t "$pid"
-	[[ $output == *"(/dev/zero (deleted)): open it (needs CAP_CHECKPOINT_RESTORE, as no descriptor leads there)"* ]]
-	run -5 crtool dump -t "$pid" -D "$dir/images"
-	[[ $output == *"needs CAP_CHECKPOINT_RESTORE"* ]]
+@test "shared memory that no descriptor leads to is read through its mappings, and has another name afterwards" {
+	park memory_shared renamed
+	to=$dir/images
+	crtool dump -R -t "$pid" -D "$dir/running"
 	running "$pid"
+	release
+	carried memory_shared renamed
+	park memory_shared renamed
+	to=$dir/images
+	crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	run -0 crtool restore -d -D "$to" --pidfile "$dir/pid"
+	[[ $output == *"not carried: shared anonymous memory 1 is a memfd now: its name in /proc/PID/maps is another one, as crtool lacks CAP_CHECKPOINT_RESTORE"* ]]
+	pid=$(cat "$dir/pid")
+	grep -q '/memfd:anonymous' "/proc/$pid/maps"
 	release
 }
 
