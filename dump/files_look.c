@@ -184,6 +184,15 @@ static void find_sock_mnt(struct dump *d)
 		d->sock_mnt = (uint32_t)mnt_id;
 }
 
+/* The directories are the user's own. */
+static int explain_proc(const struct task *t, int r)
+{
+	return fail(r, "%s: open its descriptors in /proc%s", task_name(t),
+	            r == -EACCES || r == -EPERM
+	                    ? " (of other users' processes: needs CAP_DAC_OVERRIDE)"
+	                    : "");
+}
+
 int glance_at(struct dump *d, struct task *t, struct glance *g)
 {
 	int r;
@@ -193,8 +202,7 @@ int glance_at(struct dump *d, struct task *t, struct glance *g)
 	g->fds = proc_dir(t, "fd");
 	g->infos = proc_dir(t, "fdinfo");
 	if (g->fds < 0 || g->infos < 0)
-		return fail(g->fds < 0 ? g->fds : g->infos, "%s: open its descriptors in /proc",
-		            task_name(t));
+		return explain_proc(t, g->fds < 0 ? g->fds : g->infos);
 	find_sock_mnt(d);
 	files_may_keep(d);
 	r = glance_list(g);

@@ -92,6 +92,12 @@ static int watches_read(struct dump *d, const struct file *f, struct watches *w)
 			r = find_open(d, watch);
 		if (r < 0 && log_failure())
 			return r;
+		if (r == -EPERM)
+			return fail(
+				-EPERM,
+				"%s: what its watch %u is on can be found only by a handle, which "
+				"needs CAP_DAC_READ_SEARCH",
+				file_name(f), watch->wd);
 		if (r < 0)
 			return fail(-ENOTSUP,
 			            "%s: watch %u is on inode %" PRIu64

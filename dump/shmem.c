@@ -1,7 +1,7 @@
 /*
  * An object is opened through /proc/PID/map_files, or taken from a descriptor:
- * the target need not have it open. Who may do neither reads it (shmem_copy.c). What it is called shows in the link alone,
- * maps escapes newlines.
+ * the target need not have it open. Who may do neither reads it (shmem_copy.c).
+ * What it is called shows in the link alone, maps escapes newlines.
  */
 #include "dump/shmem.h"
 

@@ -381,7 +381,10 @@ int task_open_mem(struct task *t)
 {
 	if (t->mem < 0)
 		t->mem = openat(t->proc, "mem", O_RDWR | O_CLOEXEC);
-	return t->mem < 0 ? fail(-errno, "%s: open /proc/%d/mem", task_name(t), t->pid) : 0;
+	return t->mem < 0
+	               ? fail(-errno, "%s: open /proc/%d/mem (of others: needs CAP_DAC_OVERRIDE)",
+	                      task_name(t), t->pid)
+	               : 0;
 }
 
 void task_done(struct task *t)
