@@ -95,6 +95,7 @@ demo: ## see a program saved, killed, brought back
 install: all ## DESTDIR= PREFIX=/usr/local
 	install -D -m 755 $(B)/crtool $(DESTDIR)$(PREFIX)/sbin/crtool
 	install -D -m 644 doc/crtool.8 $(DESTDIR)$(PREFIX)/share/man/man8/crtool.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/crtool LICENSE README.md doc/SAFETY.md
 
 clean: ## remove build/
 	rm -rf build $(B)

@@ -84,6 +84,7 @@ static int check_tree(const struct options *o)
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
 		.ext_unix = o->ext_unix,
+		.ghost_limit = o->ghost_limit,
 	};
 	int r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)

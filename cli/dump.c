@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/action.h"
 #include "cli/options.h"
 #include "cli/policies.h"
 #include "lib/cleanup.h"
@@ -10,6 +11,7 @@ static int save(const struct options *o, bool memory_only)
 {
 	auto_(keys_free) struct image_keys *keys = NULL;
 	const char *command = memory_only ? "pre-dump" : "dump";
+	struct actions actions = { o->action_script, o->dir };
 	struct dump_options opt;
 	int r;
 
@@ -34,6 +36,8 @@ static int save(const struct options *o, bool memory_only)
 	opt.track |= memory_only;
 	opt.memory_only = memory_only;
 	opt.keys = keys;
+	opt.action = action_run;
+	opt.action_arg = &actions;
 	return r < 0 ? r : dump_run(&opt);
 }
 

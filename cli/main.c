@@ -76,7 +76,7 @@ static const struct {
 	[COMMAND_##name] = { command_##name, \
 		             COMMAND_##name == COMMAND_show || COMMAND_##name == COMMAND_check },
 #define OPTION(...)
-#define LATER(name)
+#define LATER(...)
 #include "cli/options.def"
 #undef COMMAND
 #undef OPTION

@@ -16,7 +16,7 @@
 
 #include "lib/array.h"
 
-enum option_type { FLAG, STRING, WORDS, PID, SECONDS, LEVEL };
+enum option_type { FLAG, STRING, WORDS, PID, SECONDS, SIZE, LEVEL };
 
 struct option_def {
 	unsigned commands; /* a bit for each */
@@ -34,17 +34,19 @@ static const struct option_def defs[] = {
 #define COMMAND(name, summary)
 #define OPTION(commands, letter, name, type, field, arg, help) \
 	{ commands, letter, name, type, offsetof(struct options, field), arg, help },
-#define LATER(name)
+#define LATER(...)
 #include "cli/options.def"
 #undef COMMAND
 #undef OPTION
 #undef LATER
 };
 
-static const char *const later[] = {
+static const struct {
+	const char *name, *instead;
+} later[] = {
 #define COMMAND(name, summary)
 #define OPTION(...)
-#define LATER(name) name,
+#define LATER(name, ...) { name, "" __VA_ARGS__ },
 #include "cli/options.def"
 #undef COMMAND
 #undef OPTION
@@ -56,7 +58,7 @@ static const struct {
 } commands[COMMANDS] = {
 #define COMMAND(name, summary) [COMMAND_##name] = { #name, summary },
 #define OPTION(...)
-#define LATER(name)
+#define LATER(...)
 #include "cli/options.def"
 #undef COMMAND
 #undef OPTION
@@ -113,6 +115,26 @@ static int number_parse(const char *text, long min, long max, long *ret)
 	return 0;
 }
 
+/* Bytes, or with a K, M or G behind. */
+static int size_parse(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (errno || end == text || *text == '-')
+		return -EINVAL;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (*end && (!unit || end[1]))
+		return -EINVAL;
+	for (long i = unit ? unit - units + 1 : 0; i > 0; i--)
+		if (__builtin_mul_overflow(*ret, 1024, ret))
+			return -EINVAL;
+	return 0;
+}
+
 /* -v, -vv: one level more; -v0 to -v4: CRIU's levels, 1 being errors alone. */
 static int level_parse(const char *text, enum log_level *level)
 {
@@ -165,6 +187,9 @@ static int value_set(struct options *o, const struct option_def *def, const char
 		r = number_parse(text, 1, 1000000, &n);
 		*(unsigned *)field = (unsigned)n * 1000;
 		break;
+	case SIZE:
+		r = size_parse(text, field);
+		break;
 	case LEVEL:
 		r = level_parse(text, field);
 		break;
@@ -182,9 +207,10 @@ static int word_refuse(enum command_id command, const char *word)
 	size_t len = strcspn(word + strspn(word, "-"), "=");
 
 	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
-		if (!strncmp(word, "--", 2) && !strncmp(word + 2, later[i], len) && !later[i][len])
-			return fail(-EINVAL, "%s: --%s is not supported by this version", name,
-			            later[i]);
+		if (!strncmp(word, "--", 2) && !strncmp(word + 2, later[i].name, len) &&
+		    !later[i].name[len])
+			return fail(-EINVAL, "%s: --%s is not supported by this version%s%s", name,
+			            later[i].name, *later[i].instead ? "; " : "", later[i].instead);
 	return fail(-EINVAL, "%s: unknown option '%s'; see 'crtool help %s'", name, word, name);
 }
 
@@ -226,6 +252,23 @@ void options_done(struct options *o)
 	for (size_t i = 0; i < ARRAY_SIZE(defs); i++)
 		if (defs[i].type == WORDS)
 			array_done((struct words *)(void *)((char *)o + defs[i].field));
+	free(o->root_map);
+}
+
+/* What some options say is said to others. */
+static int say_otherwise(struct options *o)
+{
+	char dir[PATH_MAX];
+
+	if (o->ext_unix_sk && words_add(&o->ext_unix, "reconnect") < 0)
+		return -ENOMEM;
+	if (!o->root)
+		return 0;
+	if (!realpath(o->root, dir))
+		return fail(-EINVAL, "%s: --root %s: %m", command_name((int)o->command), o->root);
+	if (asprintf(&o->root_map, "/=%s", dir) < 0)
+		return -ENOMEM;
+	return words_add(&o->path_map, o->root_map);
 }
 
 int options_parse(int argc, char **argv, struct options *ret)
@@ -254,7 +297,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 	if (optind < argc)
 		return fail(-EINVAL, "%s: '%s' is no option", command_name((int)o->command),
 		            argv[optind]);
-	return 0;
+	return say_otherwise(o);
 }
 
 int options_usage(const char *name, FILE *out)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -14,7 +15,7 @@
 enum command_id {
 #define COMMAND(name, summary) COMMAND_##name,
 #define OPTION(...)
-#define LATER(name)
+#define LATER(...)
 #include "cli/options.def"
 #undef COMMAND
 #undef OPTION
@@ -44,6 +45,10 @@ struct options {
 	const char *topic;                                       /* of help: a command or NULL */
 	enum log_level level;
 	unsigned timeout_ms;
+	uint64_t ghost_limit;
+	const char *root;
+	char *root_map; /* of that, in path_map */
+	bool ext_unix_sk;
 	bool leave_running, leave_stopped, no_sync, snapshot, track_mem;
 	bool file_contents, wipe_dontdump;
 	bool lose_landlock, detach, explain, report, new_pidns, shell_job;
@@ -52,7 +57,7 @@ struct options {
 	bool json, help;
 	struct words on_unknown_fd;
 	struct words external, inherit_fd, path_map, tcp_map;
-	struct words ext_unix, cgroup_root;
+	struct words ext_unix, cgroup_root, action_script;
 	bool accepted; /* something that is done anyway */
 };
 
@@ -75,7 +80,7 @@ int options_path(const struct options *o, const char *file, char **ret_path);
  */
 #define COMMAND(name, summary) int command_##name(const struct options *o, int *ret_status);
 #define OPTION(...)
-#define LATER(name)
+#define LATER(...)
 #include "cli/options.def"
 #undef COMMAND
 #undef OPTION

@@ -30,6 +30,7 @@ int dump_policies(const struct options *o, const char *command, struct dump_opti
 		.track = o->track_mem,
 		.wipe_dontdump = o->wipe_dontdump,
 		.file_contents = o->file_contents,
+		.ghost_limit = o->ghost_limit,
 		.lose_landlock = o->lose_landlock,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,

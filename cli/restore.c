@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "cli/action.h"
 #include "cli/options.h"
 #include "cli/policies.h"
 #include "lib/cleanup.h"
@@ -33,6 +34,7 @@ int command_restore(const struct options *o, int *ret_status)
 	/* For --report: the directory may be gone when the tree ends. */
 	auto_(free_images) struct images *images = NULL;
 	auto_free char *pidfile = NULL;
+	struct actions actions = { o->action_script, o->dir };
 	struct restore_options opt;
 	int status = 0;
 	int r = restore_policies(o, &opt);
@@ -50,6 +52,8 @@ int command_restore(const struct options *o, int *ret_status)
 	if (r < 0)
 		return r;
 	opt.keys = keys;
+	opt.action = action_run;
+	opt.action_arg = &actions;
 	opt.pidfile = pidfile;
 	r = restore_run(&opt, &status);
 	if (r == 0 && images)

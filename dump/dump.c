@@ -69,6 +69,51 @@ static int open_images(struct dump *d)
 	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
 }
 
+/* ---- who wants to be told ---- */
+
+static int tell(struct dump *d, const char *moment)
+{
+	return d->opt->action ? d->opt->action(d->opt->action_arg, moment, d->opt->tree) : 0;
+}
+
+static int tell_begin(struct dump *d)
+{
+	return tell(d, "pre-dump");
+}
+
+static int tell_locked(struct dump *d)
+{
+	d->told_locked = d->opt->action;
+	return tell(d, "network-lock");
+}
+
+/* The tree runs on, whatever they say. */
+static void tell_unlocked(struct dump *d)
+{
+	if (d->told_locked && tell(d, "network-unlock") < 0)
+		warn("%s", log_failure());
+	d->told_locked = false;
+}
+
+static int tell_resumed(struct dump *d)
+{
+	if (d->opt->leave_running)
+		tell_unlocked(d);
+	return 0;
+}
+
+static int tell_sealed(struct dump *d)
+{
+	return tell(d, "post-dump");
+}
+
+/* What is not there any more stays locked until it is restored. */
+static int tell_ended(struct dump *d)
+{
+	d->told_locked &= d->opt->leave_stopped;
+	return 0;
+}
+
 #define WARM (256 * 1024) /* of a small process nearly all that is read */
 
 static int prepare_task(struct dump *d, struct task *t)
@@ -112,8 +157,10 @@ static const struct stage {
 	{ "parent", track_begin },     /* with --prev-images-dir: what is known of it */
 	{ "look", look_tree },         /* refuse what cannot be saved */
 	{ "prepare", prepare },        /* what the target need not wait for */
+	{ "begin", tell_begin },       /* --action-script */
 	{ "hold", dump_kinds_hold },   /* what comes from outside has to wait */
 	{ "freeze", freeze_tree },     /* from here on the target stands still */
+	{ "lock", tell_locked },
 	{ "clocks", note_clocks },
 	{ "gather", gather_tasks },    /* what is seen from outside */
 	{ "ask", ask_tasks },          /* what only it can see */
@@ -123,13 +170,16 @@ static const struct stage {
 	{ "pages", dump_pages },
 	{ "hands", ask_hands },        /* what tracers see has been seen */
 	{ "resume", resume_tree },     /* with -R it runs again from here on */
+	{ "unlock", tell_resumed },
 	{ "store", store_pages },
 	{ "copies", dump_copies },     /* with --snapshot: pages of the copies that it has made */
 	{ "records", take_late },      /* of what was asked and seen */
 	{ "seal", seal_images },
+	{ "sealed", tell_sealed },
 	{ "tracker", track_leave },    /* with --track-mem: somebody keeps the tracking up */
 	{ "handover", hand_over },     /* somebody else may go on with it */
 	{ "end", end_tree },           /* without -R it is gone from here on */
+	{ "ended", tell_ended },
 	/* clang-format on */
 };
 
@@ -229,6 +279,7 @@ static int run_stages(struct dump *d)
 static void dump_done(struct dump *d)
 {
 	unfreeze_tree(d);
+	tell_unlocked(d);
 	snapshot_done(d);
 	hands_end(d->hands);
 	pages_free(d->held);

@@ -172,8 +172,9 @@ struct task_index {
 struct dump {
 	const struct dump_options *opt;
 	int dirfd;
-	bool made_dir; /* the image directory is our own work ... */
-	bool sealed;   /* ... and must stay */
+	bool made_dir;    /* the image directory is our own work ... */
+	bool sealed;      /* ... and must stay */
+	bool told_locked; /* --action-script has locked the network */
 	struct image_writer *out;
 	struct pages *held;       /* pages.c */
 	struct pages_file *pages; /* the first page file, made before the freeze: that takes time */

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <search.h>
 #include <string.h>
@@ -195,6 +196,19 @@ static int refuse_hidden(const struct holding *h)
 	            h->name);
 }
 
+/* --ghost-limit: of what is deleted the content would come to the images. */
+static int check_size(const struct dump *d, const struct holding *h)
+{
+	uint64_t size = (uint64_t)h->st->st_blocks * 512;
+
+	if (h->st->st_nlink || !S_ISREG(h->st->st_mode) || !d->opt->ghost_limit ||
+	    size <= d->opt->ghost_limit)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s: is deleted, and its %" PRIu64 " KiB are more than --ghost-limit allows",
+	            h->name, size / 1024);
+}
+
 int inode_look(struct dump *d, const struct holding *h)
 {
 	auto_free char *path = NULL, *former = NULL, *sibling = NULL;
@@ -205,6 +219,8 @@ int inode_look(struct dump *d, const struct holding *h)
 		return r;
 	former = former_path(h->link);
 	r = former ? same_mount(h, former) : -ENOMEM;
+	if (r == 0)
+		r = check_size(d, h);
 	if (r < 0 || !h->st->st_nlink || get_handle(h, &handle))
 		return r;
 	return find_sibling(h, &sibling) < 0 ? refuse_hidden(h) : 0;
@@ -364,7 +380,10 @@ static int put_record(struct dump *d, const struct holding *h, char *path, bool 
 	Img__Inode msg = IMG__INODE__INIT;
 	const struct stat *st = h->st;
 	struct handle handle;
+	int r = kept ? 0 : check_size(d, h);
 
+	if (r < 0)
+		return r;
 	msg.id = id;
 	msg.path = path;
 	msg.mode = st->st_mode;

@@ -34,19 +34,20 @@ struct dump_options {
 	const char *dir;     /* -D */
 	bool stream;         /* to STREAM_FD instead */
 	int stream_fd;
-	bool leave_running;  /* -R */
-	bool leave_stopped;  /* -s */
-	bool shell_job;      /* -j */
-	bool sync;           /* fsync before the target is killed */
-	unsigned timeout_ms; /* to freeze */
-	const char *fail_at; /* fail at the end of this stage (tests) */
-	bool file_contents;  /* keep what is in files that are open for writing */
-	bool snapshot;       /* the tree runs on while its memory is written */
-	bool all;            /* look on after an obstacle: see dump_obstacle() */
-	bool wipe_dontdump;  /* do not save what core dumps would not */
-	const char *prev;    /* --prev-images-dir: the parent, relative to dir */
-	bool track;          /* what is written to from now on is to be known */
-	bool memory_only;    /* pre-dump */
+	bool leave_running;   /* -R */
+	bool leave_stopped;   /* -s */
+	bool shell_job;       /* -j */
+	bool sync;            /* fsync before the target is killed */
+	unsigned timeout_ms;  /* to freeze */
+	const char *fail_at;  /* fail at the end of this stage (tests) */
+	uint64_t ghost_limit; /* most bytes of a deleted file; 0: any number */
+	bool file_contents;   /* keep what is in files that are open for writing */
+	bool snapshot;        /* the tree runs on while its memory is written */
+	bool all;             /* look on after an obstacle: see dump_obstacle() */
+	bool wipe_dontdump;   /* do not save what core dumps would not */
+	const char *prev;     /* --prev-images-dir: the parent, relative to dir */
+	bool track;           /* what is written to from now on is to be known */
+	bool memory_only;     /* pre-dump */
 	/*
 	 * Instead of prev, where CHAIN is set: the parent is *CHAIN, or NULL, and CHAIN_PATH is where
 	 * it is. When the checkpoint is sealed, *CHAIN becomes what can be the next one's parent.
@@ -54,6 +55,13 @@ struct dump_options {
 	struct images **chain;
 	const char *chain_path;
 	struct dump_figures *figures; /* NULL: nobody asks */
+	/*
+	 * Optional: told at "pre-dump" (the tree still runs), "network-lock" (it does not),
+	 * "post-dump" (the checkpoint is sealed) and, if the tree lives on, "network-unlock".
+	 * -errno, explained: the dump fails, the last aside.
+	 */
+	int (*action)(void *arg, const char *moment, pid_t root);
+	void *action_arg;
 	/*
 	 * Optional: the checkpoint is whole, and the tree is about to be ended: somebody else may take
 	 * over (dump_keep_stopped()). -errno, explained: the tree runs on.

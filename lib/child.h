@@ -8,3 +8,9 @@
  * no reason (fault injection) is made again: to wait for a child that nobody killed would never end.
  */
 void child_end(pid_t pid);
+
+/*
+ * Start ARGV[0], looked for in PATH. IN and OUT of the caller become its stdin and stdout; it
+ * gets signals as any program. 0 or -errno.
+ */
+int child_spawn(const char *const argv[], int in, int out, pid_t *ret);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,29 +13,6 @@
 #include "lib/log.h"
 
 #define END_MS 5000 /* ssh says goodbye */
-
-/* IN and OUT of ours become its stdin and stdout; it gets signals as any program. */
-static int spawn(char *const argv[], int in, int out, pid_t *ret)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t defaults, none;
-	int r;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	sigfillset(&defaults);
-	sigemptyset(&none);
-	posix_spawnattr_setsigdefault(&attr, &defaults);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	r = posix_spawnp(ret, argv[0], &actions, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	return -r;
-}
 
 int peer_start(const struct migration *m, struct channel *ret, pid_t *ret_pid)
 {
@@ -55,7 +31,7 @@ int peer_start(const struct migration *m, struct channel *ret, pid_t *ret_pid)
 	ret->in = back[0];
 	from_peer = back[1];
 	fcntl(ret->out, F_SETPIPE_SZ, 1 << 20); /* it is only faster */
-	r = spawn((char *const *)argv, to_peer, from_peer, ret_pid);
+	r = child_spawn(argv, to_peer, from_peer, ret_pid);
 	return r < 0 ? fail(r, "run %s, which leads to %s", argv[0], ret->peer) : 0;
 }
 

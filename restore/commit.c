@@ -210,13 +210,19 @@ int commit(struct restore *r)
 			return ret;
 	}
 	ret = job_stop(r, offset);
+	if (ret == 0)
+		ret = restore_tell(r, "post-restore");
 	/* What comes next is seen by others: connections begin to talk. */
 	if (ret == 0 && r->opt->ready)
 		ret = r->opt->ready(r->opt->ready_arg);
 	if (ret == 0)
+		ret = restore_tell(r, "network-unlock");
+	if (ret == 0)
 		ret = restore_kinds_commit(r);
 	if (ret == 0)
 		ret = lazy_start(r);
+	if (ret == 0)
+		ret = restore_tell(r, "pre-resume");
 	if (ret == 0)
 		ret = guard_tree(&guard, r);
 	if (ret < 0)

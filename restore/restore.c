@@ -98,15 +98,30 @@ static int explain_scripts(struct restore *r)
 	return 0;
 }
 
+int restore_tell(struct restore *r, const char *moment)
+{
+	return r->opt->action ? r->opt->action(r->opt->action_arg, moment, r->root) : 0;
+}
+
+static int tell_begin(struct restore *r)
+{
+	return restore_tell(r, "pre-restore");
+}
+
 static const struct stage {
 	const char *name;
 	bool acts; /* not with --explain */
 	int (*run)(struct restore *r);
 } stages[] = {
-	{ "read", false, read_images },   { "plan", false, plan_tree },
-	{ "check", false, check_images }, { "netns", false, enter_netns },
-	{ "arena", false, place_arena },  { "open", false, open_files },
-	{ "compile", false, compile },    { "explain", false, explain_scripts },
+	{ "read", false, read_images },
+	{ "plan", false, plan_tree },
+	{ "check", false, check_images },
+	{ "begin", true, tell_begin },
+	{ "netns", false, enter_netns },
+	{ "arena", false, place_arena },
+	{ "open", false, open_files },
+	{ "compile", false, compile },
+	{ "explain", false, explain_scripts },
 	{ "run", true, run_scripts }, /* from here on there is a tree */
 	{ "commit", true, commit },   /* from here on it runs */
 };
@@ -228,6 +243,8 @@ static int restore_here(const struct restore_options *opt, int *ret_status)
 		restore_rollback(&r);
 	else if (opt->pidfile && !opt->explain)
 		ret = pidfile_write(opt->pidfile, r.root);
+	if (r.committed && !opt->explain && restore_tell(&r, "post-resume") < 0)
+		warn("%s", log_failure());
 	log_fact("total_us", (clock_ns() - begun) / 1000);
 	root = r.root;
 	if (opt->ret_root)

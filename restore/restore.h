@@ -60,6 +60,14 @@ struct restore_options {
 	/* Optional: the tree is whole and about to run. -errno, explained: it is not to. */
 	int (*ready)(void *arg);
 	void *ready_arg;
+	/*
+	 * Optional: told at "pre-restore" (nothing was made; ROOT is 0), "post-restore",
+	 * "network-unlock" and "pre-resume" (the tree is whole, and stands still) and
+	 * "post-resume". ROOT: as the process that calls sees it. -errno, explained: nothing
+	 * is restored; the last aside.
+	 */
+	int (*action)(void *arg, const char *moment, pid_t root);
+	void *action_arg;
 	/* Descriptors of the caller's that processes which stay beside the tree must not keep; 0: none. */
 	int callers[2];
 };
@@ -136,6 +144,9 @@ struct restore {
 	unsigned glances;            /* run.c: looks after the tree */
 	pid_t root;                  /* forked by us, not yet reaped; 0: none */
 };
+
+/* opt->action, if there is one. -errno, explained. */
+int restore_tell(struct restore *r, const char *moment);
 
 /* In a process that stays. */
 void close_callers(const struct restore_options *opt);

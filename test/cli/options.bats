@@ -20,8 +20,8 @@ usage() {
 @test "an unknown option is refused by name" {
 	usage dump --frobnicate
 	[[ $stderr == *"unknown option '--frobnicate'"* ]]
-	usage restore -x
-	[[ $stderr == *"unknown option '-x'"* ]]
+	usage restore -q
+	[[ $stderr == *"unknown option '-q'"* ]]
 }
 
 @test "an option of another command is refused" {
@@ -30,9 +30,13 @@ usage() {
 
 @test "an option of CRIU that is not there yet is told from a typing error" {
 	usage dump -t 1 --lazy-pages
-	[[ $stderr == *"--lazy-pages is not supported by this version" ]]
-	usage dump -t 1 --ghost-limit=4096
-	[[ $stderr == *"--ghost-limit is not supported by this version" ]]
+	[[ $stderr == *"--lazy-pages is not supported by this version; restore has it"* ]]
+	usage dump -t 1 --tls
+	[[ $stderr == *"--tls is not supported by this version" ]]
+	usage dump -t 1 --ghost-limit=4096x
+	[[ $stderr == *"--ghost-limit: '4096x' is no SIZE" ]]
+	usage restore --root /nowhere
+	[[ $stderr == *"--root /nowhere: No such file or directory" ]]
 }
 
 @test "an option without its value is refused" {

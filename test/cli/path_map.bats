@@ -60,3 +60,26 @@ dumped() {
 		run -2 crtool restore -D "$BATS_TEST_TMPDIR" --path-map "$word"
 	done
 }
+
+# copied FILE...: to the same place below $root.
+copied() {
+	tar -C / --format=posix -cf - "${@#/}" | tar -C "$root" -xf -
+}
+
+@test "--root: all of it is below another root now" {
+	local old mapped root=$BATS_TEST_TMPDIR/root
+
+	park regular
+	mapfile -t mapped < <(sed -nE 's|^.* (/.*)|\1|p' "/proc/$pid/maps" | sort -u)
+	dumped
+	mkdir "$root"
+	copied "${mapped[@]}" /dev/null "$dir"
+	old=$dir
+	mv "$old" "$old.away"
+	run -2 crtool restore -d -D "$to" -r "$root/nowhere"
+	crtool restore -d -D "$to" -r "$root"
+	[ "$(readlink "/proc/$pid/root")" = "$root" ]
+	dir=$root$old
+	[ "$(readlink "/proc/$pid/fd/4")" = "$dir/file" ]
+	release
+}

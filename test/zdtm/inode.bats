@@ -31,6 +31,17 @@ setup() {
 	release
 }
 
+@test "--ghost-limit refuses deleted files that take more, before the freeze" {
+	park inode sparse
+	run -4 crtool dump -t "$pid" -D "$(images)" --ghost-limit 4K
+	[[ $output == *"(inode): fd "*"(deleted): is deleted, and its "*" KiB are more than --ghost-limit allows"* ]]
+	running "$pid"
+	run -4 crtool check -t "$pid" --ghost-limit 4K
+	dump_with=(--ghost-limit 1G)
+	dump_and_restore
+	release
+}
+
 @test "O_PATH of everything that has a name, there and deleted" {
 	accept+='|fd.3.flags|^file 4 flags' # O_NOFOLLOW
 	zdtm inode path

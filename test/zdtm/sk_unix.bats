@@ -81,6 +81,11 @@ load lib/zdtm
 	dump_and_restore
 	release
 
+	park sk_unix_refused reconnect
+	dump_with=(--ext-unix-sk)
+	dump_and_restore
+	release
+
 	run crtool dump -t 1 --ext-unix=other
 	[[ $output == *"--ext-unix: 'other': give refuse, reconnect, close or inherit"* ]]
 }
@@ -107,7 +112,7 @@ load lib/zdtm
 	park sk_unix_name path
 	to=$(images)
 	crtool dump -R -t "$pid" -D "$to"
-	run -1 crtool restore -d -D "$to" --new-pidns
+	run -8 crtool restore -d -D "$to" --new-pidns
 	[[ $output == *"name $dir/name: somebody else uses it"* ]]
 	release
 }
