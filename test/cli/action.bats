@@ -3,7 +3,7 @@ load ../zdtm/lib/zdtm
 # Commands that a dump or a restore runs at certain moments.
 
 told() {
-	crtool "$@" --action-script "echo \$CRTOOLS_SCRIPT_ACTION \${CRTOOLS_INIT_PID:--} \$CRTOOLS_IMAGE_DIR >>$dir/told; cut -d' ' -f3 /proc/$pid/stat >>$dir/told 2>/dev/null || echo gone >>$dir/told"
+	crtool "$@" --action-script "echo \$CRTOOLS_SCRIPT_ACTION \${CRTOOLS_INIT_PID:--} \$CRTOOLS_IMAGE_DIR >>$dir/told; cut -d' ' -f3 /proc/$pid/stat 2>/dev/null | tr R S >>$dir/told; [ -e /proc/$pid ] || echo gone >>$dir/told"
 }
 
 @test "a dump and a restore tell what they are at" {
