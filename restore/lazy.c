@@ -2,7 +2,8 @@
  * What lazy_choose.c has found to come later: registered while the tree stands still, and then served.
  *
  * Two processes serve: one does the work; the other holds the descriptors, so that nobody
- * ever sees zeros in place of his memory should the first be killed, and kills the tree then.
+ * ever sees zeros in place of his memory should the first be killed, and kills the tree then. Should
+ * the second be killed, the first becomes it, and forks another one to serve.
  */
 #define _GNU_SOURCE
 #include "restore/lazy.h"
@@ -183,9 +184,34 @@ static void kill_tree(const struct restore *r)
 	}
 }
 
-static int serve(struct restore *r, struct lazy_mms *mms)
+/* While PID serves. */
+static void hold_on(const struct restore *r, pid_t pid)
+{
+	int status = 0;
+
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0 || status)
+		kill_tree(r);
+	_exit(pid < 0 || status);
+}
+
+/* Who served holds from now on, and a child of it serves. */
+static int renew(void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid > 0)
+		hold_on(arg, pid);
+	return pid < 0 ? -errno : 0;
+}
+
+static int serve(struct restore *r, struct lazy_mms *mms, pid_t holder)
 {
 	const struct lazy_way way = { .on_demand = r->opt->on_demand,
+		                      .holder = holder,
+		                      .renew = renew,
+		                      .arg = r,
 		                      .fail_soon =
 		                              r->opt->fail_at && !strcmp(r->opt->fail_at, "lazy") };
 	int e = lazy_serve(r->images, mms, &way);
@@ -227,8 +253,8 @@ static void leave_readers(const struct restore *r)
 /* Ends when all is there. */
 static void keep(struct restore *r, struct lazy_mms *mms)
 {
-	pid_t pid;
-	int status = 0, e;
+	pid_t holder = getpid(), pid;
+	int e;
 
 	setsid();
 	prctl(PR_SET_NAME, BRINGS_MEMORY);
@@ -236,7 +262,7 @@ static void keep(struct restore *r, struct lazy_mms *mms)
 	leave_readers(r);
 	pid = fork();
 	if (pid == 0) {
-		e = serve(r, mms);
+		e = serve(r, mms, holder);
 		if (e < 0)
 			tell_killed();
 		_exit(e < 0);
@@ -244,11 +270,7 @@ static void keep(struct restore *r, struct lazy_mms *mms)
 	/* Who serves finds nobody left then. */
 	if (pid > 0 && verify_beside(r) < 0)
 		kill_tree(r);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (pid < 0 || status)
-		kill_tree(r);
-	_exit(pid < 0 || status);
+	hold_on(r, pid);
 }
 
 static int hold(struct restore *r)

@@ -43,8 +43,11 @@ struct lazy_mms {
 };
 
 struct lazy_way {
-	bool on_demand; /* nothing that nobody touches, as long as the tree lives */
-	bool fail_soon; /* as if (tests) */
+	bool on_demand;          /* nothing that nobody touches, as long as the tree lives */
+	bool fail_soon;          /* as if (tests) */
+	pid_t holder;            /* our parent; should it be gone ... */
+	int (*renew)(void *arg); /* ... this forks: we go on as the child. 0 or -errno */
+	void *arg;
 };
 
 /* Bring it; 0, or -errno, explained: then the tree must not run on. (lazy_serve.c) */

@@ -40,6 +40,7 @@ struct server {
 	const struct lazy_way *way;
 	size_t turn; /* whose background it is */
 	bool forked; /* a page may be wanted by a child as well */
+	pid_t holder;
 };
 
 /* [START, END) leaves the ranges of MM; SINK gets what was there, or NULL. */
@@ -328,13 +329,28 @@ static int rest(struct server *sv)
 	return n > 0;
 }
 
+/* Who holds the descriptors, too, has been killed: there must be another one before we are. */
+static int look_after_holder(struct server *sv)
+{
+	pid_t own = getpid();
+	int r;
+
+	if (getppid() == sv->holder)
+		return 0;
+	r = sv->way->renew(sv->way->arg);
+	sv->holder = own;
+	return r;
+}
+
 int lazy_serve(struct images *im, struct lazy_mms *mms, const struct lazy_way *way)
 {
-	struct server sv = { .im = im, .mms = mms, .way = way };
+	struct server sv = { .im = im, .mms = mms, .way = way, .holder = way->holder };
 	int r;
 
 	do {
-		r = read_events(&sv);
+		r = look_after_holder(&sv);
+		if (r == 0)
+			r = read_events(&sv);
 		if (r == 0)
 			r = background(&sv);
 		if (r > 0 && way->fail_soon)

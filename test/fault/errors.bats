@@ -3,6 +3,10 @@
 load ../zdtm/lib/zdtm
 load lib/points
 
+setup() {
+	fewer 3
+}
+
 @test "no memory, at any call of a dump" {
 	victim=(fault/steady compute)
 	points '=ENOMEM'
@@ -29,7 +33,7 @@ load lib/points
 }
 
 @test "a disk quota is used up, at any call of a dump" {
-	FAULT_STEP=$((FAULT_STEP * 7))
+	fewer 2
 	victim=(fault/steady compute)
 	points '=EDQUOT'
 }

@@ -3,6 +3,10 @@ load ../zdtm/lib/zdtm
 load lib/points
 load lib/refuse
 
+setup() {
+	fewer 2
+}
+
 @test "SIGTERM at any call of a dump is a failure without a trace" {
 	victim=(fault/steady compute)
 	points TERM

@@ -55,7 +55,7 @@ sides() {
 	calls=${calls%,}
 	[ "$calls" -gt 100 ] || explain "$(cat "$BATS_TEST_TMPDIR/said" "$BATS_TEST_TMPDIR/at")"
 	zdtm_teardown
-	for ((n = 1 + FAULT_SEED; n <= calls; n += step)); do
+	for ((n = 1 + FAULT_SEED % step; n <= calls; n += step)); do
 		park fault/steady mix 3
 		migration "$side" "$n" KILL
 		within 5 one_is_left || explain "killed at $n: ${#runs[@]} run, ${#stopped[@]} are stopped: $(cat "$BATS_TEST_TMPDIR/said")"

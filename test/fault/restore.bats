@@ -2,6 +2,10 @@
 load ../zdtm/lib/zdtm
 load lib/points
 
+setup() {
+	fewer 2
+}
+
 @test "killed at any call, a restore of one thread is all or nothing" {
 	victim=(fault/steady compute)
 	restore_points KILL
@@ -22,9 +26,8 @@ load lib/points
 	restore_points TERM
 }
 
-# One that goes through FAULT_STEP calls at a time is enough for each of these.
 fails() {
-	FAULT_STEP=$((FAULT_STEP * 3))
+	fewer 2
 	victim=(fault/steady mix 2)
 	restore_points "$1"
 }

@@ -5,7 +5,7 @@ load lib/points
 setup() {
 	dump_with=(--snapshot)
 	# most calls are those of any dump, which others look at
-	((FAULT_STEP == 1)) || FAULT_STEP=$((FAULT_STEP * 3))
+	fewer 3
 }
 
 @test "killed at any call, threads of which a snapshot is made run on" {

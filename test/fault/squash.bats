@@ -29,7 +29,7 @@ squash_points() {
 	cp -r "$chain" "$work"
 	before=$(ls "$work/2")
 	calls=$(count_calls squash -D "$work/2" --sign "$key")
-	for ((n = 1 + FAULT_SEED; n <= calls; n += FAULT_STEP)); do
+	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
 		rm -r "$work"
 		cp -r "$chain" "$work"
 		interfere "$n" "$1" squash -D "$work/2" --sign "$key"

@@ -5,7 +5,7 @@ load lib/points
 setup() {
 	dump_with=(--track-mem)
 	# most calls are those of any dump, which others look at
-	((FAULT_STEP == 1)) || FAULT_STEP=$((FAULT_STEP * 5))
+	fewer 5
 }
 
 @test "killed at any call, a tree whose memory is to be tracked runs on" {

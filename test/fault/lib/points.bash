@@ -11,7 +11,12 @@
 
 victim=()
 FAULT_STEP=${FAULT_STEP:-7}
-FAULT_SEED=${FAULT_SEED:-$((RANDOM % FAULT_STEP))}
+FAULT_SEED=${FAULT_SEED:-$RANDOM}
+
+# fewer N: only every Nth of these points, unless all are wanted; the seed rotates through the others.
+fewer() {
+	((FAULT_STEP == 1)) || FAULT_STEP=$((FAULT_STEP * $1))
+}
 
 # Run crtool under test/fault/at: interfere N WHAT args..., the status in $status.
 interfere() {
