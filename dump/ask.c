@@ -204,8 +204,7 @@ static int make_arena(struct task *t)
 	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
 }
 
-/* Of calls that its filters forbid it would die. */
-static int check_filters(const struct thread *th)
+int check_filters(const struct thread *th)
 {
 	struct task *t = th->task;
 	auto_free char *status = NULL;
@@ -253,7 +252,7 @@ static int inject(struct dump *d, struct task *t)
 
 	if (mm_of(t) != t)
 		return 0;
-	r = guard_note_arena(d, t);
+	r = guard_note_arena(d, t, &t->arena);
 
 	if (r == 0)
 		r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn,

@@ -23,6 +23,7 @@
 #include "dump/sysv.h"
 #include "dump/task.h"
 #include "dump/threads.h"
+#include "dump/tracees.h"
 #include "dump/track.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -291,6 +292,7 @@ static void dump_done(struct dump *d)
 	inodes_done(d);
 	cgroups_done(d);
 	outsiders_done(d);
+	tracees_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	free(d->netns);

@@ -49,6 +49,10 @@ struct thread {
 	bool ran;       /* for that, while others stood still already */
 	int released; /* what tracee_release() said */
 	bool exited;  /* a zombie leader whose other threads live */
+	/* Tracers of the tree (tracees.c): it is one; it has one, who has not let it go; who has. */
+	bool traces, debugged;
+	struct traced *traced;
+	struct parked *parked; /* has somebody let go */
 	/* Tables that threads need not share (share_threads.c): known, and what of them. */
 	bool compared, own_sysvsem, shares_io, own_io;
 };
@@ -206,6 +210,7 @@ struct dump {
 	struct inodes inodes;
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */
+	struct tracers *tracers;     /* tracees.c */
 	ARRAY(uint64_t) vdsos;       /* hashes, by id from 1 */
 	struct {
 		struct timens ours, theirs;
@@ -223,6 +228,7 @@ struct dump {
 	char *parent_path;   /* in it */
 	struct track *track; /* dump/track.h */
 	bool frozen;
+	bool undoing;     /* this is the guard's */
 	bool from_copies; /* pages are read from copies of the tree, which runs already */
 	size_t obstacles; /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */

@@ -11,7 +11,7 @@
 #include "proto/fds.pb-c.h"
 
 /* Threads share one table unless one of them has called unshare(CLONE_FILES). */
-static int look_table(const struct dump *d, const struct task *t)
+static int look_table(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
 		long r = th->exited || th->tid == task_tid(t)

@@ -19,6 +19,7 @@
 #include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/threads.h"
+#include "dump/tracees.h"
 #include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -27,7 +28,7 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 
-static int explain_seize(const struct dump *d, const struct task *t, pid_t tid, int r)
+static int explain_seize(struct dump *d, struct task *t, pid_t tid, int r)
 {
 	int busy = r == -EPERM ? tracer_check(d, t, tid) : 0;
 
@@ -48,18 +49,30 @@ static bool is_zombie(const struct task *t, pid_t tid)
 	       (now.headless && tid == t->pid);
 }
 
+/* Its tracer has to let it go; the guard, which needs nothing of it, lets it stand. */
+static int leave_to_tracer(const struct dump *d, struct thread *th)
+{
+	th->tracee = (struct tracee){};
+	th->debugged = !d->undoing;
+	if (d->undoing)
+		th->task->state = TASK_ZOMBIE;
+	return 0;
+}
+
 /* One that goes away meanwhile is forgotten. */
-static int seize_thread(const struct dump *d, struct thread *th, bool stop)
+static int seize_thread(struct dump *d, struct thread *th, bool stop)
 {
 	struct task *t = th->task;
 	int r = 0;
 
-	if (t->state == TASK_ZOMBIE)
+	if (t->state == TASK_ZOMBIE || th->debugged)
 		return 0;
 	if (!th->tracee.tid)
 		r = tracee_seize(&th->tracee, th->tid, 0);
 	if (r == 0 && stop && !th->tracee.asked)
 		r = tracee_interrupt(&th->tracee);
+	if (r == -EPERM && !is_zombie(t, th->tid) && tracees_know(d, th))
+		return leave_to_tracer(d, th);
 	if (r < 0 && r != -ESRCH && (r != -EPERM || !is_zombie(t, th->tid)))
 		return explain_seize(d, t, th->tid, r);
 	th->exited = r < 0;
@@ -118,7 +131,7 @@ static int wait_thread(struct dump *d, struct thread *th)
 	struct task *t = th->task;
 	int r = 0;
 
-	if (th->tracee.stopped || t->state == TASK_ZOMBIE)
+	if (th->tracee.stopped || t->state == TASK_ZOMBIE || th->debugged)
 		return 0;
 	r = is_dead_leader(t, th) ? -ESRCH : tracee_wait_stop(&th->tracee);
 	if (r == 0)
@@ -188,8 +201,11 @@ static int freeze_round(struct dump *d, bool list)
 		new += r;
 	}
 	r = hands_all(d->hands, stop_share, d);
+	if (r == 0)
+		r = tracees_detach(d);
 	if (r < 0)
 		return r;
+	new += r;
 	array_each (t, &d->tasks)
 		new += settle_stops(t);
 	r = find_children(d);
@@ -311,5 +327,7 @@ int freeze_tree(struct dump *d)
 		all = r == 0;
 	}
 	deadline_arm(0);
+	if (r == 0)
+		r = tracees_check(d);
 	return r < 0 ? r : settle_tree(d, fresh);
 }

@@ -15,11 +15,13 @@
 #include "dump/snapshot.h"
 #include "dump/stages.h"
 #include "dump/task.h"
+#include "dump/tracees.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
 #define NOTES     (1u << 20) /* address space only, until they are written */
+#define TRACED    (1u << 14) /* the same */
 #define TRIES     1000       /* for threads that are on their way out */
 #define MOMENT_NS 2000000
 #define FREEZE_MS 300
@@ -36,7 +38,9 @@ struct note {
 };
 
 struct notes {
-	uint32_t n;
+	uint32_t n, ntraced, nparked;
+	struct traced traced[TRACED];
+	struct parked parked[TRACED];
 	struct note v[];
 };
 
@@ -61,13 +65,11 @@ static int note_add(struct dump *d, const struct note *note, uint32_t *last)
 	return 0;
 }
 
-int guard_note_arena(struct dump *d, struct task *t)
+int guard_note_arena(struct dump *d, struct task *t, const struct arena *a)
 {
-	const struct note note = { .what = NOTE_ARENA,
-		                   .pid = t->pid,
-		                   .base = t->arena.base,
-		                   .size = t->arena.size,
-		                   .door = t->door };
+	const struct note note = {
+		.what = NOTE_ARENA, .pid = t->pid, .base = a->base, .size = a->size, .door = t->door
+	};
 
 	return note_add(d, &note, &t->noted);
 }
@@ -142,8 +144,50 @@ void guard_forget_option(struct dump *d, const struct file *f, int name)
 	}
 }
 
+int guard_note_traced(struct dump *d, const struct traced *tr, struct traced **ret)
+{
+	struct notes *notes = d->notes;
+
+	if (!notes || notes->ntraced == TRACED)
+		return -E2BIG;
+	*ret = &notes->traced[notes->ntraced];
+	**ret = *tr;
+	__atomic_store_n(&notes->ntraced, notes->ntraced + 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int guard_note_parked(struct dump *d, const struct parked *p, struct parked **ret)
+{
+	struct notes *notes = d->notes;
+
+	if (!notes || notes->nparked == TRACED)
+		return -E2BIG;
+	*ret = &notes->parked[notes->nparked];
+	**ret = *p;
+	__atomic_store_n(&notes->nparked, notes->nparked + 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+struct parked *guard_parked(struct dump *d, uint32_t *ret_n)
+{
+	*ret_n = d->notes ? d->notes->nparked : 0;
+	return d->notes ? d->notes->parked : NULL;
+}
+
+struct traced *guard_traced(struct dump *d, uint32_t *ret_n)
+{
+	*ret_n = d->notes ? d->notes->ntraced : 0;
+	return d->notes ? d->notes->traced : NULL;
+}
+
 static bool is_needed(const struct notes *notes)
 {
+	for (uint32_t i = 0; i < notes->ntraced; i++)
+		if (notes->traced[i].tracer_pid)
+			return true;
+	for (uint32_t i = 0; i < notes->nparked; i++)
+		if (notes->parked[i].tid)
+			return true;
 	for (uint32_t i = 0; i < notes->n; i++)
 		if (notes->v[i].pid)
 			return true;
@@ -316,14 +360,17 @@ static bool undo_note(struct dump *g, const struct note *note)
 }
 
 /* Stop the tree; undo all that is noted if no thread is in the way. */
-static bool undo_once(struct dump *g, const struct notes *notes)
+static bool undo_once(struct dump *g, struct dump *d)
 {
+	const struct notes *notes = d->notes;
 	bool done = task_add(g, g->opt->tree, SIZE_MAX) < 0; /* it has ended */
 
 	if (!done && freeze_tree(g) == 0) {
 		done = all_have_left(g, notes);
 		for (uint32_t i = 0; done && i < notes->n; i++)
 			done = undo_note(g, &notes->v[i]);
+		if (done)
+			tracees_undo(g, d);
 	}
 	unfreeze_tree(g);
 	tasks_done(g);
@@ -349,7 +396,7 @@ static void undo_options(struct notes *notes)
 
 static void undo(void *arg)
 {
-	const struct dump *d = arg;
+	struct dump *d = arg;
 	const struct timespec moment = { .tv_nsec = MOMENT_NS };
 	struct dump_options opt = *d->opt;
 
@@ -359,9 +406,9 @@ static void undo(void *arg)
 	if (!is_needed(d->notes))
 		return;
 	for (int i = 0; i < TRIES; i++) {
-		struct dump g = { .opt = &opt, .dirfd = -1 };
+		struct dump g = { .opt = &opt, .dirfd = -1, .undoing = true };
 
-		if (undo_once(&g, d->notes))
+		if (undo_once(&g, d))
 			return;
 		nanosleep(&moment, NULL);
 	}

@@ -12,8 +12,16 @@
 /* The stage: from here on it is there. The first one, as pages are copied on writes from then on: not in the freeze. */
 int guard_target(struct dump *d);
 
-/* The arena of T is about to be mapped. -errno. */
-int guard_note_arena(struct dump *d, struct task *t);
+/* The arena A is about to be mapped into T. -errno. */
+int guard_note_arena(struct dump *d, struct task *t, const struct arena *a);
+
+/* A tracer is about to let TR go, and to be parked: noted at *RET, where it stays. -errno. All that were noted. */
+struct traced;
+struct parked;
+int guard_note_traced(struct dump *d, const struct traced *tr, struct traced **ret);
+int guard_note_parked(struct dump *d, const struct parked *p, struct parked **ret);
+struct traced *guard_traced(struct dump *d, uint32_t *ret_n);
+struct parked *guard_parked(struct dump *d, uint32_t *ret_n);
 
 /* A script is about to be run in TH, whose system calls go to the program otherwise; else nothing to note. */
 int guard_note_dispatch(struct dump *d, const struct thread *th);

@@ -10,17 +10,10 @@
 #include "dump/stages.h"
 #include "lib/log.h"
 
-#ifndef PTRACE_GET_RSEQ_CONFIGURATION
-#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
-#endif
-
 /* kernel/rseq.c; a kernel without it has no registrations. */
 static void peek_rseq(const struct thread *th, struct thread_peeked *seen)
 {
-	struct {
-		uint64_t area;
-		uint32_t size, signature, flags, pad;
-	} conf = {};
+	struct rseq_conf conf = {};
 
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(conf), &conf) < 0)
 		return;

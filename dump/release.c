@@ -13,6 +13,7 @@
 #include "dump/guard.h"
 #include "dump/stages.h"
 #include "dump/threads.h"
+#include "dump/tracees.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
@@ -72,6 +73,17 @@ static void unfrozen(struct dump *d)
 	d->frozen_cpu = cpu_ns() - d->frozen_cpu;
 }
 
+/* They wait for their tracees to stop. */
+static int attach_tracers(struct dump *d)
+{
+	int r;
+
+	deadline_arm(d->opt->timeout_ms);
+	r = tracees_attach(d);
+	deadline_arm(0);
+	return r;
+}
+
 int resume_tree(struct dump *d)
 {
 	int r;
@@ -79,6 +91,9 @@ int resume_tree(struct dump *d)
 	if (!d->opt->leave_running)
 		return 0;
 	dump_kinds_release(d, false);
+	r = attach_tracers(d);
+	if (r < 0)
+		return r; /* unfreeze_tree() does what is left */
 	r = release_all(d);
 	unfrozen(d);
 	return r;
@@ -130,6 +145,7 @@ int end_tree(struct dump *d)
 	array_each (t, &d->tasks)
 		if (!d->opt->leave_stopped)
 			reap_task(t);
+	tracees_forget(d);
 	dump_kinds_release(d, !d->opt->leave_stopped);
 	return first;
 }
@@ -202,6 +218,7 @@ void unfreeze_tree(struct dump *d)
 			guard_forget(d, t);
 	}
 	dump_kinds_release(d, false);
+	tracees_attach(d);
 	threads_each(d, release_quietly);
 	deadline_arm(0);
 	unfrozen(d);

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include "dump/sysv.h"
+#include "dump/tracees.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/sysv.h"
@@ -38,10 +39,10 @@ static bool waits_at(const struct task *t, int msqid)
 	array_each (th, &t->threads) {
 		long nr;
 
-		if (!arch_in_syscall(&th->tracee.regs, &nr) ||
+		if (!arch_in_syscall(thread_regs(th), &nr) ||
 		    (nr != SYS_msgsnd && nr != SYS_msgrcv))
 			continue;
-		if ((int)arch_syscall_arg(&th->tracee.regs) == msqid)
+		if ((int)arch_syscall_arg(thread_regs(th)) == msqid)
 			return true;
 	}
 	return false;

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "dump/sysv.h"
+#include "dump/tracees.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/sysv.h"
@@ -135,10 +136,10 @@ static bool waits_for(const struct task *t, int semid)
 	array_each (th, &t->threads) {
 		long nr;
 
-		if (!arch_in_syscall(&th->tracee.regs, &nr) ||
+		if (!arch_in_syscall(thread_regs(th), &nr) ||
 		    (nr != SYS_semop && nr != SYS_semtimedop))
 			continue;
-		if ((int)arch_syscall_arg(&th->tracee.regs) == semid)
+		if ((int)arch_syscall_arg(thread_regs(th)) == semid)
 			return true;
 	}
 	return false;

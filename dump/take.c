@@ -4,6 +4,7 @@
 
 #include "dump/dump.h"
 #include "dump/stages.h"
+#include "dump/tracees.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
@@ -65,7 +66,7 @@ static int put_thread(struct dump *d, const struct thread *th)
 	const struct ask *own = &th->asks[dump_naspects];
 	const struct thread_answers *answers = script_at(&th->script, own->at);
 	struct thread_peeked *seen = own->peeked;
-	struct arch_regs regs = th->tracee.regs;
+	struct arch_regs regs = *thread_regs(th);
 	char name[16];
 
 	if (th->restarted)
@@ -75,7 +76,7 @@ static int put_thread(struct dump *d, const struct thread *th)
 	msg.tid = (uint32_t)th->tid;
 	msg.regs = (ProtobufCBinaryData){ sizeof(regs), (uint8_t *)&regs };
 	msg.xstate = (ProtobufCBinaryData){ seen->size, seen->xstate };
-	msg.sigmask = th->tracee.sigmask;
+	msg.sigmask = thread_sigmask(th);
 	msg.rseq = seen->rseq;
 	msg.rseq_size = seen->rseq_size;
 	msg.rseq_sig = seen->rseq_sig;

@@ -63,7 +63,8 @@ int threads_deal(struct dump *d)
 		return 0; /* alone, it takes longer */
 	array_each (t, &d->tasks)
 		for (size_t i = 1; i < t->threads.n; i++)
-			t->threads.v[i].hand = (unsigned)(next++ * n / others);
+			t->threads.v[i].hand =
+				t->threads.v[i].traces ? 0 : (unsigned)(next++ * n / others);
 	raise_limit();
 	return hands_all(d->hands, open_statuses, d);
 }

@@ -1,9 +1,6 @@
 /*
  * Who traces whom. A thread has one tracer: one that is traced already cannot be
- * seized, and a session of a debugger cannot be taken apart from outside, since
- * nothing tells what the debugger has been told of its tracee: whether it has
- * collected the last stop (PTRACE_GETSIGINFO is the tracer's alone), or the
- * options that it has set. That could be asked only by calls of the debugger itself.
+ * seized. If the tracer is in the tree it is made to let it go (tracees.c).
  */
 #include "dump/tracer.h"
 
@@ -13,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dump/tracees.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -39,7 +37,7 @@ static const struct task *in_tree(const struct dump *d, pid_t tracer)
 	return NULL;
 }
 
-int tracer_check(const struct dump *d, const struct task *t, pid_t tid)
+int tracer_check(struct dump *d, struct task *t, pid_t tid)
 {
 	auto_free char *status = NULL;
 	char path[48], name[64], thread[32] = "";
@@ -52,14 +50,11 @@ int tracer_check(const struct dump *d, const struct task *t, pid_t tid)
 		return fail((int)len, "%s: read /proc/%d/%s", task_name(t), t->pid, path);
 	if (!status_u64(status, "TracerPid", 10, &tracer) || !tracer)
 		return 0;
+	if (in_tree(d, (pid_t)tracer))
+		return tracees_look(d, t, tid, (pid_t)tracer);
 	name_pid(tracer, name, sizeof(name));
 	if (tid != t->pid)
 		snprintf(thread, sizeof(thread), "thread %d ", tid);
-	if (in_tree(d, (pid_t)tracer))
-		return fail(-EBUSY,
-		            "%s: %sis being traced by %s, which is in the tree, too: sessions of "
-		            "debuggers are not supported by this version; let that detach first",
-		            task_name(t), thread, name);
 	return fail(-EBUSY, "%s: %sis being traced by %s; let that detach first", task_name(t),
 	            thread, name);
 }

@@ -6,8 +6,8 @@
 /* "41 (gdb)". */
 void name_pid(uint64_t pid, char *buf, size_t size);
 
-/* 0, or -EBUSY explained: thread TID of T has a tracer, in the tree or outside. */
-int tracer_check(const struct dump *d, const struct task *t, pid_t tid);
+/* 0, or -EBUSY explained: thread TID of T has a tracer outside of the tree, or one in it that cannot be carried. */
+int tracer_check(struct dump *d, struct task *t, pid_t tid);
 
 /*
  * The same of those outside who are traced by somebody in the tree. Looks at every

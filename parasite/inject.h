@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/types.h>
 
 #include "parasite/arch/arch.h"
@@ -21,6 +22,15 @@
 /* prctl(2), PR_SET_SYSCALL_USER_DISPATCH; the layout of ptrace_sud_config (linux/ptrace.h). */
 struct dispatch {
 	uint64_t mode, selector, offset, len;
+};
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+/* What that tells; the layout of ptrace_rseq_configuration (linux/ptrace.h). */
+struct rseq_conf {
+	uint64_t area;
+	uint32_t size, signature, flags, pad;
 };
 
 struct tracee {
@@ -57,6 +67,9 @@ int tracee_wait_stop(struct tracee *t);
 
 /* Take registers and mask of a thread that stands in a stop. */
 int tracee_take(struct tracee *t);
+
+/* REGS of a thread with a registered AREA are in a restartable sequence of it: they are where it is aborted then. */
+bool tracee_leave_rseq(pid_t tid, uint64_t area, struct arch_regs *regs);
 
 /* Set the signal mask of a stopped thread (not remembered). */
 int tracee_set_mask(struct tracee *t, uint64_t mask);

@@ -18,10 +18,6 @@
 #include "lib/deadline.h"
 #include "parasite/inject.h"
 
-#ifndef PTRACE_GET_RSEQ_CONFIGURATION
-#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
-#endif
-
 #ifndef PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG
 #define PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
 #define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
@@ -122,34 +118,35 @@ static bool is_group_stop(int status)
  * once another program counter has been seen (kernel/rseq.c clears rseq_cs):
  * send it to its abort handler, as any preemption may.
  */
-static void leave_rseq(struct tracee *t)
+bool tracee_leave_rseq(pid_t tid, uint64_t area, struct arch_regs *regs)
 {
-	struct {
-		uint64_t area;
-		uint32_t size, signature, flags, pad;
-	} conf;
 	struct {
 		uint32_t version, flags;
 		uint64_t start, length, abort;
 	} cs;
 	uint64_t at = 0;
-	struct iovec local = { &at, sizeof(at) }, remote;
+	struct iovec local = { &at, sizeof(at) }, remote = { (void *)(area + 8), sizeof(at) };
 	long nr;
 
-	if (arch_in_syscall(&t->regs, &nr) ||
-	    ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(conf), &conf) < 0 || !conf.area)
-		return;
-	remote = (struct iovec){ (void *)(conf.area + 8), sizeof(at) };
-	if (process_vm_readv(t->tid, &local, 1, &remote, 1, 0) != sizeof(at) || !at)
-		return;
+	if (!area || arch_in_syscall(regs, &nr) ||
+	    process_vm_readv(tid, &local, 1, &remote, 1, 0) != sizeof(at) || !at)
+		return false;
 	local = (struct iovec){ &cs, sizeof(cs) };
 	remote = (struct iovec){ (void *)at, sizeof(cs) };
-	if (process_vm_readv(t->tid, &local, 1, &remote, 1, 0) != sizeof(cs))
-		return;
-	if (arch_ip(&t->regs) - cs.start < cs.length) {
-		arch_set_ip(&t->regs, cs.abort);
+	if (process_vm_readv(tid, &local, 1, &remote, 1, 0) != sizeof(cs) ||
+	    arch_ip(regs) - cs.start >= cs.length)
+		return false;
+	arch_set_ip(regs, cs.abort);
+	return true;
+}
+
+static void leave_rseq(struct tracee *t)
+{
+	struct rseq_conf conf;
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(conf), &conf) >= 0 &&
+	    tracee_leave_rseq(t->tid, conf.area, &t->regs))
 		t->changed = true;
-	}
 }
 
 int tracee_take(struct tracee *t)

@@ -225,6 +225,8 @@ int commit(struct restore *r)
 		ret = restore_tell(r, "pre-resume");
 	if (ret == 0)
 		ret = guard_tree(&guard, r);
+	if (ret == 0)
+		ret = restore_aspects_let_go(r, offset);
 	if (ret < 0)
 		return ret;
 	deadline_arm(0);

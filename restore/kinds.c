@@ -97,6 +97,18 @@ int restore_aspects_begin(struct restore *r)
 	return 0;
 }
 
+int restore_aspects_let_go(struct restore *r, int64_t offset)
+{
+	for (size_t i = 0; i < restore_naspects; i++) {
+		const struct restore_aspect *aspect = restore_aspects[i].aspect;
+		int e = aspect->let_go ? aspect->let_go(r, offset) : 0;
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
 void restore_aspects_done(struct restore *r)
 {
 	for (size_t i = 0; i < restore_naspects; i++)

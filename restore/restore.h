@@ -185,8 +185,9 @@ int restore_kinds_begin(struct restore *r);
 int restore_kinds_commit(struct restore *r);
 void restore_kinds_done(struct restore *r);
 
-/* begin() and done() of all aspects. */
+/* begin(), let_go() and done() of all aspects. */
 int restore_aspects_begin(struct restore *r);
+int restore_aspects_let_go(struct restore *r, int64_t offset);
 void restore_aspects_done(struct restore *r);
 
 const struct restore_kind *restore_kind_of(uint32_t kind);
@@ -230,6 +231,11 @@ struct restore_aspect {
 	 * coordinator, when all scripts have been run and before anybody is let go.
 	 */
 	int (*finish)(struct restore *r, struct rthread *th, const ProtobufCMessage *msg);
+	/*
+	 * Optional: everybody is what it was, and is let go next: what has to be done between the one
+	 * and the other, some may be let go by it. OFFSET: of a system call instruction in the vDSO, or -1.
+	 */
+	int (*let_go)(struct restore *r, int64_t offset);
 	/* Optional, on every way out; where R is not committed, the tree is gone. */
 	void (*done)(struct restore *r);
 };

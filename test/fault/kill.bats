@@ -44,6 +44,18 @@ load lib/points
 	points KILL
 }
 
+@test "killed at any call, a debugger has its tracee as it was" {
+	FAULT_STEP=$((FAULT_STEP * 24))
+	victim=(ptrace traceme plain)
+	points KILL
+}
+
+@test "killed at any call, a debugger has still to be told of the stop" {
+	FAULT_STEP=$((FAULT_STEP * 24))
+	victim=(ptrace seize untold)
+	points KILL
+}
+
 # Most calls look for others who have the queue open: only those that drive the task are taken here.
 @test "killed at any ptrace(2), a program that waits for a notification of a message runs on, still registered" {
 	local n to

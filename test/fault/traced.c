@@ -1,7 +1,8 @@
 /*
  * A debugger and what it traces, in one tree; it finds all of it as it left it.
  *
- *	traced traceme       a child that asked for it, stopped at a signal that is on its way
+ *	traced call          a child that asked for it and stands at the entry of a system call
+ *	traced event         that has become another program, which its tracer has been told of
  *	traced seized        a thread of a child, running
  *	traced zombie-thread that thread has ended, and the debugger has not been told
  *	traced zombie        the whole child has ended but for its threads, which are zombies, too
@@ -29,6 +30,12 @@ static bool is(const char *name)
 	return !strcmp(mode, name);
 }
 
+/* Does the child ask to be traced? */
+static bool asks(void)
+{
+	return is("call") || is("event");
+}
+
 static void reach(int *what, int value)
 {
 	while (__atomic_load_n(what, __ATOMIC_SEQ_CST) < value)
@@ -46,10 +53,11 @@ static void child(void)
 {
 	pthread_t t;
 
-	if (is("traceme")) {
+	if (asks()) {
 		check(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
 		raise(SIGUSR1);
-		_exit(3);
+		execl("/proc/self/exe", "traced", "end", NULL);
+		_exit(4);
 	}
 	check(pthread_create(&t, NULL, thread, NULL) == 0);
 	reach(&shared->go, 1);
@@ -75,9 +83,13 @@ static void set_up(pid_t pid)
 {
 	int status;
 
-	if (is("traceme")) {
+	if (asks()) {
 		check(waitpid(pid, &status, 0) == pid);
 		check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
+		check(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXEC) == 0);
+		check(ptrace(is("call") ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, NULL) == 0);
+		check(waitpid(pid, &status, 0) == pid);
+		check(status >> 8 == (SIGTRAP | (is("call") ? 0 : PTRACE_EVENT_EXEC << 8)));
 		return;
 	}
 	while (!__atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST))
@@ -92,12 +104,11 @@ static void set_up(pid_t pid)
 
 static void go_on(pid_t pid)
 {
-	siginfo_t si;
 	int status;
 
-	if (is("traceme")) {
-		check(ptrace(PTRACE_GETSIGINFO, pid, NULL, &si) == 0 && si.si_signo == SIGUSR1);
-		check(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
+	if (asks()) {
+		check(ptrace(PTRACE_SETOPTIONS, pid, NULL, 0) == 0);
+		check(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0);
 	} else {
 		if (is("seized"))
 			__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
@@ -115,6 +126,8 @@ int main(int argc, char **argv)
 
 	check(argc == 2);
 	mode = argv[1];
+	if (is("end"))
+		return 3;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 	              0);
 	check(shared != MAP_FAILED);

@@ -39,6 +39,14 @@ int arch_xstate_set(pid_t tid, const void *buf, size_t size);
 /* XFEATURE bits that STATE really uses (XSTATE_BV). */
 uint64_t arch_xstate_used(const void *state, size_t size);
 
+/*
+ * Breakpoints and watchpoints of a stopped tracee (dr0 to dr7), which stay when its tracer
+ * lets it go. 1: some are in use; 0: none; -errno.
+ */
+#define ARCH_DEBUG_REGS 8
+int arch_debug_get(pid_t tid, uint64_t ret[ARCH_DEBUG_REGS]);
+int arch_debug_set(pid_t tid, const uint64_t regs[ARCH_DEBUG_REGS]);
+
 /* Features that must be touched by the thread itself before they can be set (AMX). */
 uint64_t arch_xstate_to_touch(uint64_t used);
 
@@ -72,6 +80,8 @@ bool arch_restart_anew(struct arch_regs *regs);
 
 /* Registers for running the blob at ENTRY with HEAD on STACK, from those of the thread. */
 void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, uint64_t stack);
+
+#define ARCH_SYSCALL_SIZE 2 /* of the instruction */
 
 /* Registers for one system call at the instruction INSN; its result afterwards. */
 void arch_regs_for_syscall(struct arch_regs *regs, uint64_t insn, uint32_t nr,

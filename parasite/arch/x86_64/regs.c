@@ -8,6 +8,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -22,9 +23,8 @@
 #define ERESTARTNOHAND        514
 #define ERESTART_RESTARTBLOCK 516
 
-#define SYSCALL_INSN_SIZE 2 /* 0f 05 */
-#define USER_CS64         0x33
-#define EFLAGS_PLAIN      0x202 /* interrupts on, nothing else */
+#define USER_CS64    0x33
+#define EFLAGS_PLAIN 0x202 /* interrupts on, nothing else */
 
 int arch_regs_get(pid_t tid, struct arch_regs *ret)
 {
@@ -213,11 +213,11 @@ void arch_leave_from(struct arch_leave *leave, const struct arch_regs *regs, uin
 	case -ERESTARTNOINTR:
 	case -ERESTARTNOHAND:
 		leave->gp.rax = (unsigned long)nr;
-		leave->gp.rip -= SYSCALL_INSN_SIZE;
+		leave->gp.rip -= ARCH_SYSCALL_SIZE;
 		break;
 	case -ERESTART_RESTARTBLOCK:
 		leave->gp.rax = SYS_restart_syscall;
-		leave->gp.rip -= SYSCALL_INSN_SIZE;
+		leave->gp.rip -= ARCH_SYSCALL_SIZE;
 		break;
 	default:
 		break;
@@ -236,7 +236,7 @@ void arch_set_ip(struct arch_regs *regs, uint64_t ip)
 
 ssize_t arch_find_syscall(const void *code, size_t size)
 {
-	const unsigned char *p = memmem(code, size, "\x0f\x05", SYSCALL_INSN_SIZE);
+	const unsigned char *p = memmem(code, size, "\x0f\x05", ARCH_SYSCALL_SIZE);
 
 	return p ? p - (const unsigned char *)code : -1;
 }
@@ -248,4 +248,29 @@ void arch_enter_blob(uint64_t entry, uint64_t head, uint64_t stack)
 	                 : "r"(stack), "r"(entry), "D"(head)
 	                 : "memory");
 	__builtin_unreachable();
+}
+
+/* ---- debug registers ---- */
+
+#define DEBUG_REG(i) ((void *)(offsetof(struct user, u_debugreg) + (i) * sizeof(long)))
+
+int arch_debug_get(pid_t tid, uint64_t ret[ARCH_DEBUG_REGS])
+{
+	for (size_t i = 0; i < ARCH_DEBUG_REGS; i++) {
+		errno = 0;
+		ret[i] = (uint64_t)ptrace(PTRACE_PEEKUSER, tid, DEBUG_REG(i), NULL);
+		if (errno)
+			return -errno;
+	}
+	return ret[7] || ret[0] || ret[1] || ret[2] || ret[3];
+}
+
+/* Addresses first: dr7, which says what they are for, needs them. dr4 and dr5 are none. */
+int arch_debug_set(pid_t tid, const uint64_t regs[ARCH_DEBUG_REGS])
+{
+	for (size_t i = 0; i < ARCH_DEBUG_REGS; i++)
+		if (i != 4 && i != 5 && regs[i] &&
+		    ptrace(PTRACE_POKEUSER, tid, DEBUG_REG(i), regs[i]) < 0)
+			return -errno;
+	return 0;
 }

@@ -1,0 +1,457 @@
+/*
+ * Debuggers of the tree (dump/tracees.h). What its tracer does to a tracee is done by the tracer's own
+ * thread, the only one that may, when it stands still.
+ *
+ * A tracer may itself be traced: it lets its tracees go when its own tracer has let it go,
+ * and everything is undone in the opposite order.
+ */
+#include "dump/tracees.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include "dump/guard.h"
+#include "dump/stages.h"
+#include "dump/task.h"
+#include "dump/tracer.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/procfs.h"
+#include "lib/ptrace_flags.h"
+
+#define SIGNAL(sig) (UINT64_C(1) << ((sig)-1))
+#define STOPS       (SIGNAL(SIGSTOP) | SIGNAL(SIGTSTP) | SIGNAL(SIGTTIN) | SIGNAL(SIGTTOU))
+
+/* What status says of a thread. */
+struct seen {
+	uint64_t tracer, seccomp, pending;
+	char state;
+};
+
+static int see(const struct task *t, pid_t tid, struct seen *ret)
+{
+	auto_free char *status = NULL;
+	uint64_t own = 0, shared = 0;
+	char path[48];
+	size_t len = 0;
+	const char *state;
+	ssize_t r;
+
+	snprintf(path, sizeof(path), "task/%d/status", tid);
+	r = file_read(t->proc, path, &status);
+	if (r < 0)
+		return (int)r;
+	*ret = (struct seen){};
+	state = key_value(status, "State", &len);
+	ret->state = state && len ? *state : '?';
+	status_u64(status, "TracerPid", 10, &ret->tracer);
+	status_u64(status, "Seccomp", 10, &ret->seccomp);
+	status_u64(status, "SigPnd", 16, &own);
+	status_u64(status, "ShdPnd", 16, &shared);
+	ret->pending = own | shared;
+	return 0;
+}
+
+static struct thread *find_thread(const struct dump *d, pid_t tid)
+{
+	struct task *t = task_find(d, tid);
+
+	if (t && t->threads.n && t->threads.v[0].tid == tid)
+		return t->threads.v;
+	array_each (any, &d->tasks)
+		array_each (th, &any->threads)
+			if (th->tid == tid)
+				return th;
+	return NULL;
+}
+
+static int refuse(const struct task *t, pid_t tid, pid_t tracer, const char *why)
+{
+	char name[64], thread[32] = "";
+
+	name_pid((uint64_t)tracer, name, sizeof(name));
+	if (tid != t->pid)
+		snprintf(thread, sizeof(thread), "thread %d ", tid);
+	return fail(-EBUSY,
+	            "%s: %sis being traced by %s, which is in the tree, too: %s; let that detach "
+	            "first",
+	            task_name(t), thread, name, why);
+}
+
+/* Seen from outside, why not? NULL: nothing is in the way. */
+static const char *why_not(const struct dump *d, const struct seen *s)
+{
+	if (s->state == 'Z' || s->state == 'X')
+		return "it has ended, and its tracer has not been told";
+	if (s->state != 't')
+		return "it runs, and only who stands at a signal can be carried";
+	if (s->seccomp)
+		return "it is confined by seccomp, and could not wait for its tracer";
+	if (d->opt->leave_stopped)
+		return "it could not be left stopped (-s)";
+	if (d->opt->snapshot)
+		return "no snapshot can be made of it (--snapshot)";
+	if (d->opt->hand_over)
+		return "it cannot be migrated";
+	return NULL;
+}
+
+/* Asked once; forgotten with the dump. */
+struct tracers {
+	int asks; /* ptrace_flags_open() */
+};
+
+static int flags_of(struct dump *d, pid_t tid, uint32_t *ret_options, bool *ret_seized)
+{
+	if (!d->tracers) {
+		d->tracers = calloc(1, sizeof(*d->tracers));
+		if (!d->tracers)
+			return -ENOMEM;
+		d->tracers->asks = ptrace_flags_open();
+	}
+	return d->tracers->asks < 0 ? d->tracers->asks
+	                            : ptrace_flags(d->tracers->asks, tid, ret_options, ret_seized);
+}
+
+void tracees_done(struct dump *d)
+{
+	if (d->tracers)
+		closep(&d->tracers->asks);
+	free(d->tracers);
+	d->tracers = NULL;
+}
+
+int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
+{
+	struct thread *by = find_thread(d, tracer);
+	uint32_t options;
+	struct seen s;
+	bool seized;
+	int r = see(t, tid, &s);
+
+	if (r < 0)
+		return fail(r, "%s: read the status of thread %d", task_name(t), tid);
+	if (by)
+		by->traces = true;
+	if (why_not(d, &s))
+		return refuse(t, tid, tracer, why_not(d, &s));
+	r = flags_of(d, tid, &options, &seized);
+	if (r < 0 && r != -ESRCH)
+		return refuse(t, tid, tracer,
+		              "this kernel does not tell with which options, or not crtool "
+		              "(CAP_BPF, CAP_PERFMON)");
+	return 0;
+}
+
+bool tracees_know(const struct dump *d, const struct thread *th)
+{
+	struct seen s;
+
+	return see(th->task, th->tid, &s) == 0 && s.tracer && find_thread(d, (pid_t)s.tracer);
+}
+
+/* ---- calls of a tracer ---- */
+
+/* An arena in the tracer TH, for as long as it is at work. */
+struct visit {
+	struct arena arena;
+	struct parasite parasite;
+	uint64_t room;
+};
+
+/* Its memory, and a system call instruction in it. */
+static int find_places(struct task *t)
+{
+	int r = task_open_mem(t);
+
+	if (r == 0)
+		r = vmas_read(t);
+	return r < 0 ? r : task_find_syscall(t);
+}
+
+static int visit_begin(struct dump *d, struct thread *th, struct visit *ret)
+{
+	struct task *t = th->task;
+	uint64_t base;
+	int r = find_places(t);
+
+	*ret = (struct visit){};
+	base = r == 0 ? vmas_gap(t, TRACING_ARENA) : 0;
+	if (r == 0)
+		r = base ? arena_init(&ret->arena, base, TRACING_ARENA) : -ENOMEM;
+	if (r < 0)
+		return r;
+	ret->room = tracing_room(&ret->arena);
+	r = guard_note_arena(d, t, &ret->arena);
+	return r < 0 ? r
+	             : parasite_inject(&ret->parasite, &th->tracee, &ret->arena, t->mem,
+	                               t->syscall_insn, t->door);
+}
+
+static int visit_end(struct dump *d, struct thread *th, struct visit *v)
+{
+	int r = parasite_cure(&v->parasite);
+
+	if (r == 0)
+		guard_forget(d, th->task);
+	arena_done(&v->arena);
+	return r;
+}
+
+/* One that is traced itself is parked already. */
+static int park(struct dump *d, struct thread *th)
+{
+	struct tracee *tracee = &th->tracee;
+	struct parked p = { .pid = th->task->pid,
+		            .tid = th->tid,
+		            .regs = tracee->regs,
+		            .sigmask = tracee->sigmask };
+	int r;
+
+	if (th->traced || th->parked)
+		return 0;
+	r = find_places(th->task);
+	p.insn = th->task->syscall_insn;
+	if (r == 0)
+		r = guard_note_parked(d, &p, &th->parked);
+	if (r < 0)
+		return r;
+	tracing_park(&tracee->regs, p.insn);
+	tracee->sigmask = ~UINT64_C(0);
+	tracee->changed = true;
+	return tracee_put_back(tracee);
+}
+
+/* If it is: once it had its own registers back, it may be anywhere. */
+static int unpark(struct dump *d, struct parked *p)
+{
+	struct thread *th = find_thread(d, p->tid);
+	int r = 0;
+
+	if (th && th->tracee.stopped && tracing_is_parked(&th->tracee.regs, p->insn)) {
+		th->tracee.regs = p->regs;
+		th->tracee.sigmask = p->sigmask;
+		th->tracee.changed = true;
+		r = tracee_put_back(&th->tracee);
+	}
+	p->tid = 0;
+	return r;
+}
+
+/* ---- away ---- */
+
+/* Signals that wait for it, of which one would be taken for that which stops it again. */
+static bool would_lose(const struct tracing *is, uint64_t pending)
+{
+	uint64_t stop = SIGNAL(is->signal.si_signo);
+
+	if (!is->seized && pending & (SIGNAL(SIGSTOP) | SIGNAL(SIGCONT)))
+		return true;
+	if (!is->seized && is->collected)
+		return false;
+	return pending & stop ||
+	       (stop & (STOPS | SIGNAL(SIGCONT)) && pending & (STOPS | SIGNAL(SIGCONT)));
+}
+
+static int look_closer(struct dump *d, struct thread *th, struct visit *v, const struct seen *s,
+                       struct traced *tr, const char **ret_why)
+{
+	int r = flags_of(d, th->tid, &tr->is.options, &tr->is.seized);
+
+	if (r == 0)
+		r = tracing_look(&v->parasite, v->room, tr->insn, &tr->is, ret_why);
+	if (r < 0)
+		return r;
+	if (would_lose(&tr->is, s->pending))
+		*ret_why = "a signal waits for it that would be lost";
+	if (tr->is.options & PTRACE_O_SUSPEND_SECCOMP)
+		*ret_why = "with PTRACE_O_SUSPEND_SECCOMP";
+	if (arch_in_restart(&tr->is.regs))
+		lose("%s: thread %d: which call it was in when it was interrupted for the second "
+		     "time: after a restore that fails with EINTR",
+		     task_name(th->task), th->tid);
+	return *ret_why ? -EBUSY : 0;
+}
+
+/* By the tracer BY, which stands still. */
+static int detach(struct dump *d, struct thread *th, struct thread *by, const struct seen *s)
+{
+	struct traced tr = { .is = { .pid = th->task->pid, .tid = th->tid },
+		             .tracer = by->tid,
+		             .tracer_pid = by->task->pid };
+	const char *why = NULL;
+	struct visit v = {};
+	int r = find_places(th->task), end;
+
+	if (r < 0)
+		return r;
+	tr.insn = th->task->syscall_insn;
+	r = park(d, by);
+	if (r == 0)
+		r = visit_begin(d, by, &v);
+	if (r == 0)
+		r = look_closer(d, th, &v, s, &tr, &why);
+	if (r == 0)
+		r = guard_note_traced(d, &tr, &th->traced);
+	if (r == 0)
+		r = tracing_detach(&v.parasite, v.room, tr.insn, &tr.is);
+	end = visit_end(d, by, &v);
+	if (why)
+		return refuse(th->task, th->tid, by->tid, why);
+	r = r < 0 ? r : end;
+	return r < 0 ? fail(r, "%s: have %s let thread %d go", task_name(th->task),
+	                    task_name(by->task), th->tid)
+	             : 0;
+}
+
+/* 1: it is free now; 0: its tracer does not stand yet, as it is traced itself. */
+static int try_detach(struct dump *d, struct thread *th)
+{
+	struct thread *by;
+	struct seen s, theirs;
+	int r = see(th->task, th->tid, &s);
+
+	th->hand = 0; /* this one; nobody has seized it */
+	if (r == 0 && !s.tracer) {
+		th->debugged = false;
+		return 1; /* it was let go meanwhile */
+	}
+	by = r == 0 ? find_thread(d, (pid_t)s.tracer) : NULL;
+	if (!by)
+		return tracer_check(d, th->task, th->tid);
+	if (!by->tracee.stopped)
+		return 0;
+	if (why_not(d, &s))
+		return refuse(th->task, th->tid, by->tid, why_not(d, &s));
+	if (by->hand)
+		return refuse(th->task, th->tid, by->tid, "by one of many threads");
+	r = see(by->task, by->tid, &theirs);
+	if (r < 0)
+		return r;
+	if (theirs.seccomp || by->tracee.dispatch.mode)
+		return refuse(th->task, th->tid, by->tid,
+		              "which is confined by seccomp, or catches its own calls");
+	r = detach(d, th, by, &s);
+	if (r < 0)
+		return r;
+	th->debugged = false;
+	return 1;
+}
+
+int tracees_detach(struct dump *d)
+{
+	int freed = 0, left = 0;
+
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads) {
+			int r = th->debugged ? try_detach(d, th) : 0;
+
+			if (r < 0)
+				return r;
+			freed += r;
+			left += th->debugged;
+		}
+	return left && !freed ? fail(-EBUSY, "%s: tracers of the tree trace each other",
+	                             task_name(d->tasks.v))
+	                      : freed;
+}
+
+int tracees_check(struct dump *d)
+{
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads)
+			if (th->traced && th->tracee.stop_signal)
+				return refuse(t, th->tid, th->traced->tracer,
+				              "it is stopped by job control");
+	return 0;
+}
+
+/* ---- and back ---- */
+
+/* Its tracer has ended: as the kernel would have it. */
+static void set_free(struct thread *th, const struct traced *tr)
+{
+	struct tracee *tracee = &th->tracee;
+
+	if (tr->is.options & PTRACE_O_EXITKILL)
+		syscall(SYS_tgkill, tr->is.pid, tr->is.tid, SIGKILL);
+	tracee->regs = tr->is.regs;
+	tracee->sigmask = tr->is.sigmask;
+	tracee->changed = tracee->stopped;
+	tracee_release(tracee);
+}
+
+static int attach(struct dump *d, struct traced *tr)
+{
+	struct thread *th = find_thread(d, tr->is.tid), *by = find_thread(d, tr->tracer);
+	struct visit v;
+	int r, end;
+
+	if (!by || !by->tracee.stopped) {
+		if (th)
+			set_free(th, tr);
+		return 0;
+	}
+	r = th ? tracee_release(&th->tracee) : 0;
+	if (r < 0 && r != -ESRCH)
+		return r;
+	r = visit_begin(d, by, &v);
+	if (r == 0)
+		r = tracing_attach(&v.parasite, v.room, &tr->is);
+	end = visit_end(d, by, &v);
+	return r < 0 && r != -ESRCH ? r : end;
+}
+
+/* Of what D has noted; G has the tree. */
+static int attach_all(struct dump *g, struct dump *d)
+{
+	uint32_t n;
+	struct traced *v = guard_traced(d, &n);
+	struct parked *parked;
+	int first = 0;
+
+	while (n-- > 0) {
+		int r = v[n].tracer_pid ? attach(g, &v[n]) : 0;
+
+		v[n].tracer_pid = 0;
+		if (r < 0 && first == 0)
+			first = fail(r, "task %d: have its tracer %d attach to it again",
+			             v[n].is.tid, v[n].tracer);
+	}
+	parked = guard_parked(d, &n);
+	while (n-- > 0) {
+		int r = parked[n].tid ? unpark(g, &parked[n]) : 0;
+
+		if (r < 0 && first == 0)
+			first = fail(r, "task %d: let it go on", parked[n].pid);
+	}
+	return first;
+}
+
+int tracees_attach(struct dump *d)
+{
+	return attach_all(d, d);
+}
+
+void tracees_forget(struct dump *d)
+{
+	uint32_t n;
+	struct traced *v = guard_traced(d, &n);
+	struct parked *parked;
+
+	while (n-- > 0)
+		v[n].tracer_pid = 0;
+	parked = guard_parked(d, &n);
+	while (n-- > 0)
+		parked[n].tid = 0;
+}
+
+void tracees_undo(struct dump *g, struct dump *d)
+{
+	attach_all(g, d);
+}

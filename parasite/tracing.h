@@ -1,0 +1,54 @@
+/*
+ * A tracee of somebody in the tree. Only its tracer may use ptrace(2) on it, so that
+ * the tracer, a stopped tracee of ours, is made to let it go, and to attach to it again.
+ *
+ * In between it is parked: it waits in pause(2), called by its vDSO, with all
+ * signals blocked, and its registers and mask are with us. So it is traced and dumped as anybody else,
+ * and should we die it does not run a single instruction of the program.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "parasite/inject.h"
+
+/* A thread that stands at a signal: all that its tracer may know of it. */
+struct tracing {
+	pid_t pid, tid;
+	uint32_t options; /* PTRACE_O_* */
+	bool seized;      /* by PTRACE_SEIZE */
+	bool collected;   /* the tracer has been told of the stop by wait(2) */
+	bool attaching;   /* tracing_attach() has begun; for the one who comes after us */
+	siginfo_t signal; /* PTRACE_GETSIGINFO */
+	struct arch_regs regs;
+	uint64_t sigmask;
+};
+
+/* What a tracer is made to call is in memory of an arena that has been injected. */
+#define TRACING_ARENA (ARENA_BLOB + 4096)
+/* In an arena of that size, before that: 0, or -ENOMEM. */
+uint64_t tracing_room(struct arena *a);
+
+/*
+ * The host of P traces RET->tid: what is there to be kept? INSN is a system call instruction of
+ * the tracee. Changes nothing. -errno; RET_WHY: it cannot be carried; NULL: the errno tells.
+ */
+int tracing_look(struct parasite *p, uint64_t room, uint64_t insn, struct tracing *ret,
+                 const char **ret_why);
+
+/* Park it at INSN and let it go. -errno: it may be anywhere on this way. */
+int tracing_detach(struct parasite *p, uint64_t room, uint64_t insn, const struct tracing *t);
+
+/*
+ * The host attaches to it again, wherever on the way somebody before has got to: it stands
+ * at its signal as before. Nobody else may trace it. -errno; -ESRCH: it has ended.
+ */
+int tracing_attach(struct parasite *p, uint64_t room, struct tracing *t);
+
+/* Registers of one that is parked at INSN, from its own. */
+void tracing_park(struct arch_regs *regs, uint64_t insn);
+/* Is it, or on its way there? */
+bool tracing_is_parked(const struct arch_regs *regs, uint64_t insn);

@@ -1,0 +1,35 @@
+load lib/zdtm
+
+# What else there is: the tree runs on, then comes back.
+both() {
+	park ptrace "$@"
+	dump_running
+	dump_and_restore
+	release
+}
+
+@test "a child that asked to be traced and stands at a signal" { zdtm ptrace traceme; }
+
+@test "one that was attached to, at a SIGSTOP" { both attach stop; }
+
+@test "one that was seized" { both seize; }
+
+@test "a stop that wait(2) has not told of" { both traceme untold plain; }
+
+@test "the same of one that was seized, and a SIGCHLD that waits" { both seize untold pending; }
+
+@test "one that was stopped while it slept sleeps on" { both attach sleep; }
+
+@test "a watchpoint" { both traceme watch; }
+
+@test "two threads of one program" { both attach threads; }
+
+@test "a debugger of a debugger" { both traceme chain; }
+
+@test "one whose dump fails after the freeze" {
+	park ptrace attach threads
+	for stage in freeze gather ask files pages; do
+		run -1 crtool dump -t "$pid" -D "$(images)" --fail-at="$stage"
+	done
+	release
+}
