@@ -121,6 +121,8 @@ struct task {
 	struct proc_stat stat; /* as it was read last: once frozen, for good */
 	struct task *parent;   /* NULL for the root of the tree */
 	size_t parent_at;      /* index of the parent in dump.tasks */
+	/* Once all are frozen: its children, linked by sibling, in the order of dump.tasks. */
+	struct task *children, *sibling;
 	struct task
 		*shares[TABLES]; /* share.c: whose record stands for each table; mostly itself */
 	uint32_t alone; /* nobody has these tables in common with it: a bit each (share.c) */

@@ -67,22 +67,19 @@ static int lowest_free(const struct task *t)
 }
 
 /* Does nobody else open anything meanwhile? */
-static bool has_own_files(const struct dump *d, struct task *t)
+static bool has_own_files(const struct task *t)
 {
-	array_each (other, &d->tasks)
-		if (other != t && other->shares[TABLE_FILES] == t->shares[TABLE_FILES])
-			return false;
-	return true;
+	return t->alone & 1u << TABLE_FILES;
 }
 
-static bool can_be_asked(const struct dump *d, const struct thread *th)
+static bool can_be_asked(const struct thread *th)
 {
 	struct task *t = th->task;
 	uint64_t seccomp = 1;
 
 	status_u64(th->status, "Seccomp", 10, &seccomp);
 	return t->state == TASK_ALIVE && !t->headless && !th->tracee.stop_signal && !seccomp &&
-	       has_own_files(d, t);
+	       has_own_files(t);
 }
 
 static void emit_count(struct script *own, int fd)
@@ -160,7 +157,7 @@ int landlock_ask(struct dump *d, struct thread *th, struct script *s, uint64_t *
 	int r;
 
 	*ret_at = 0;
-	if (th != th->task->threads.v || !has_landlock() || !can_be_asked(d, th)) {
+	if (th != th->task->threads.v || !has_landlock() || !can_be_asked(th)) {
 		emit_look(s, outsider, script_alloc(s, sizeof(uint64_t)));
 		return 0;
 	}

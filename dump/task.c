@@ -348,8 +348,17 @@ void tasks_relink(struct dump *d)
 {
 	array_each (t, &d->tasks) {
 		t->parent = t->parent_at == SIZE_MAX ? NULL : &d->tasks.v[t->parent_at];
+		t->children = NULL;
 		array_each (th, &t->threads)
 			th->task = t;
+	}
+	for (size_t i = d->tasks.n; i-- > 0;) {
+		struct task *t = &d->tasks.v[i];
+
+		if (!t->parent)
+			continue;
+		t->sibling = t->parent->children;
+		t->parent->children = t;
 	}
 }
 

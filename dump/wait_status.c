@@ -74,10 +74,8 @@ static int wait_status_talk(struct dump *d, struct thread *th, const struct ask 
 		return fail((int)result, "%s: waitid", task_name(th->task));
 	if (result < 0 || !first->si_pid)
 		return 0;
-	array_each (c, &d->tasks) {
-		int r = c->parent == th->task && c->state != TASK_ZOMBIE
-		                ? ask_about(th->task, c, ask->at)
-		                : 0;
+	for (struct task *c = th->task->children; c; c = c->sibling) {
+		int r = c->state == TASK_ZOMBIE ? 0 : ask_about(th->task, c, ask->at);
 
 		if (r < 0)
 			return r;
@@ -92,16 +90,17 @@ static int wait_status_take(struct dump *d, struct thread *th, const struct scri
 	const siginfo_t *first = script_at(s, ask->at);
 	auto_free uint32_t *stopped = NULL, *continued = NULL;
 	Img__WaitStatus msg = IMG__WAIT_STATUS__INIT;
+	size_t n = 0;
 
 	if (script_result(s, ask->first + OP_CHILDREN) < 0 || !first->si_pid)
 		return 0;
-	stopped = calloc(d->tasks.n, sizeof(*stopped));
-	continued = calloc(d->tasks.n, sizeof(*continued));
+	for (const struct task *c = th->task->children; c; c = c->sibling)
+		n++;
+	stopped = calloc(n + 1, sizeof(*stopped));
+	continued = calloc(n + 1, sizeof(*continued));
 	if (!stopped || !continued)
 		return -ENOMEM;
-	array_each (c, &d->tasks) {
-		if (c->parent != th->task)
-			continue;
+	for (const struct task *c = th->task->children; c; c = c->sibling) {
 		if (c->untold == UNTOLD_STOPPED)
 			stopped[msg.n_stopped++] = (uint32_t)c->pid;
 		else if (c->untold == UNTOLD_CONTINUED)
