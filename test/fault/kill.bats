@@ -45,13 +45,13 @@ load lib/points
 }
 
 @test "killed at any call, a debugger has its tracee as it was" {
-	FAULT_STEP=$((FAULT_STEP * 24))
+	FAULT_STEP=$((FAULT_STEP * 64))
 	victim=(ptrace traceme plain)
 	points KILL
 }
 
 @test "killed at any call, a debugger has still to be told of the stop" {
-	FAULT_STEP=$((FAULT_STEP * 24))
+	FAULT_STEP=$((FAULT_STEP * 64))
 	victim=(ptrace seize untold)
 	points KILL
 }
