@@ -14,6 +14,7 @@ struct holding {
 	const char *link; /* where that points */
 	const char *name; /* for messages */
 	const struct stat *st;
+	const struct file *file; /* it is open; NULL: not, or by O_PATH */
 	bool linkable; /* opened with O_TMPFILE, without O_EXCL */
 };
 

@@ -9,6 +9,24 @@ load lib/zdtm
 	zdtm inotify deleted
 }
 
+@test "who watches everything of a deleted file is not told that a dump reads it" {
+	accept='\(deleted\)|f_handle' # made anew
+	zdtm inotify quiet
+}
+
+@test "nor of one that is open for direct I/O" {
+	fresh_dir
+	accept='\(deleted\)|f_handle'
+	zdtm inotify quiet direct
+}
+
+@test "what can be read only by opening it again is told to be seen so" {
+	park inotify quiet write
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"d/log (deleted): "*"its content is read"*"who watches it"* ]] || explain "$output"
+	kill -KILL "$pid"
+}
+
 @test "events that wait to be read are told, and become an overflow event" {
 	park inotify pending
 	crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/images" 2>"$dir/said"

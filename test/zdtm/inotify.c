@@ -2,6 +2,7 @@
  * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what
  * is deleted and open. They work on any file system.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -48,10 +49,39 @@ static int deleted(void)
 	return zdtm_pass();
 }
 
+/* Who watches for everything is told nothing of the dump, which reads what is deleted; nor has its place moved. */
+static int quiet(int flags, bool direct)
+{
+	int fd = inotify_init1(IN_NONBLOCK), log;
+	static char text[70000];
+	struct stat st;
+
+	check(mkdir("d", 0700) == 0);
+	log = open("d/log", flags | O_CREAT, 0600);
+	memset(text, 'x', sizeof(text));
+	check(log >= 0 && pwrite(log, text, sizeof(text), 8192) == sizeof(text));
+	check(lseek(log, 77, SEEK_SET) == 77);
+	check(!direct || fcntl(log, F_SETFL, O_DIRECT) == 0);
+	check(inotify_add_watch(fd, "d/log", IN_ALL_EVENTS) == 1);
+	check(inotify_add_watch(fd, "d", IN_OPEN | IN_ACCESS | IN_CLOSE) == 2);
+	check(unlink("d/log") == 0);
+	check(read(fd, buf, sizeof(buf)) > 0);
+
+	zdtm_park();
+
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(lseek(log, 0, SEEK_CUR) == 77 && fstat(log, &st) == 0);
+	check(st.st_size == sizeof(text) + 8192);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int fd, gone, dir, file;
 
+	if (argc > 1 && !strcmp(argv[1], "quiet"))
+		return quiet(argc > 2 && !strcmp(argv[2], "write") ? O_WRONLY : O_RDWR,
+		             argc > 2 && !strcmp(argv[2], "direct"));
 	if (argc > 1 && !strcmp(argv[1], "deleted"))
 		return deleted();
 	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
