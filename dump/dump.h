@@ -261,6 +261,11 @@ struct dump_kind {
 	int (*check_vma)(struct dump *d, const struct file *f, const struct vma *v);
 	/* It is restored by calls in a task that has it open: one that is only in flight is refused. */
 	bool needs_owner;
+	/*
+	 * Optional: F can be made only when all threads are there, by the one process that has it open
+	 * (file_alone()) and under the numbers that this has.
+	 */
+	bool (*made_last)(const struct dump *d, const struct file *f);
 	/* Is this file mine? Only from what struct file holds. */
 	bool (*owns)(const struct file *f);
 	/*
@@ -436,6 +441,9 @@ int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id);
  * consumed: one that the tree has open, or a new one of the task d->own. Explained.
  */
 int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id);
+
+/* Is F open in one table of descriptors, and nowhere else? */
+bool file_alone(const struct dump *d, const struct file *f);
 
 /* The file with that id. */
 static inline struct file *file_of(struct dump *d, uint32_t id)

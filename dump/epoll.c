@@ -141,6 +141,21 @@ static int rows_read(const struct file *f, struct rows *rows)
 	return 0;
 }
 
+/* What is made last is there under the numbers that its process has. */
+static int check_last(struct dump *d, const struct file *epoll, const struct epoll_row *row,
+                      uint32_t id)
+{
+	const struct file *f = file_of(d, id);
+	const struct fd_entry *e = entry_of(epoll->task, row->tfd);
+
+	if (f->policy != FD_CARRY || !f->room || !f->room->made_last || !f->room->made_last(d, f) ||
+	    (e && e->file == id - 1))
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s: watches %s, added as fd %d, which means another file by now: not supported",
+	            file_name(epoll), f->link, row->tfd);
+}
+
 /* What is not carried is not watched any more. The number of targets, or -errno. */
 static ssize_t targets_fill(struct dump *d, const struct file *f, struct rows *rows,
                             Img__Epoll__Target *targets)
@@ -165,6 +180,9 @@ static ssize_t targets_fill(struct dump *d, const struct file *f, struct rows *r
 			            file_name(f), row->tfd);
 		if (r < 0)
 			return fail(r, "%s: fd %d that it watches", file_name(f), row->tfd);
+		r = check_last(d, f, row, t->file);
+		if (r < 0)
+			return r;
 		if (file_of(d, t->file)->policy == FD_CARRY ||
 		    file_of(d, t->file)->policy == FD_EXTERNAL)
 			n++;

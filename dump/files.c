@@ -174,6 +174,20 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	               : 0;
 }
 
+bool file_alone(const struct dump *d, const struct file *f)
+{
+	size_t n = 0;
+
+	array_each (t, &d->tasks) {
+		bool has = false;
+
+		array_each (e, &t->fds)
+			has = has || e->file == f->id - 1;
+		n += has && t->shares[TABLE_FILES] == t;
+	}
+	return n == 1;
+}
+
 /* The locks end the text (fs/proc/fd.c). */
 static int locks_of(const struct file *f, char **ret)
 {
@@ -378,6 +392,15 @@ static int own_look(struct dump *d, struct file *f)
 	return file_look_one(d, f, &cloexec);
 }
 
+/* It is given to whoever is to receive it before all threads are there. */
+static int own_check(struct dump *d, const struct file *f)
+{
+	return f->room && f->room->made_last && f->room->made_last(d, f)
+	               ? fail(-ENOTSUP, "%s: is in flight, too: not supported by this version",
+	                      file_name(f))
+	               : 0;
+}
+
 int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id)
 {
 	auto_close int own = fd;
@@ -400,7 +423,7 @@ int files_add_own(struct dump *d, int fd, uint32_t *ret_file_id)
 	if (r < 0)
 		return fail(r, "a file in flight: look at it");
 	*ret_file_id = (uint32_t)node->file + 1;
-	return 0;
+	return own_check(d, file_of(d, *ret_file_id));
 }
 
 void files_done(struct dump *d)

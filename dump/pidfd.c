@@ -1,7 +1,8 @@
 /*
  * pidfd, dump half: the process must be one of the tree, a zombie or not, or be
  * dead and reaped. Who is outside goes his own way, and may be somebody else
- * when the tree comes back.
+ * when the tree comes back. One of a thread (PIDFD_THREAD) is opened by its process itself, when that
+ * has its threads.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,7 @@ static int pid_of(const struct file *f)
 	return value ? (int)strtol(value, NULL, 10) : 0;
 }
 
-/* The process of the tree that PID is (a thread of, which is refused), or NULL. */
+/* The process of the tree that PID is, or is a thread of; or NULL. */
 static const struct task *task_of(const struct dump *d, pid_t pid)
 {
 	const struct task *found = task_find(d, pid);
@@ -52,20 +53,22 @@ static const struct task *task_of(const struct dump *d, pid_t pid)
 	return NULL;
 }
 
+static bool is_of_thread(const struct dump *d, const struct file *f)
+{
+	int pid = pid_of(f);
+	const struct task *t = pid > 0 ? task_of(d, pid) : NULL;
+
+	return t && t->pid != pid;
+}
+
 static int pidfd_check(struct dump *d, const struct file *f)
 {
 	auto_free char *comm = NULL;
 	int pid = pid_of(f);
-	const struct task *t = pid > 0 ? task_of(d, pid) : NULL;
 	char path[32];
 
-	if (pid < 0 || (t && t->pid == pid))
+	if (pid < 0 || (pid > 0 && task_of(d, pid)))
 		return 0;
-	if (t)
-		return fail(-ENOTSUP,
-		            "%s: refers to thread %d of %s, not supported by this version; "
-		            "--on-unknown-fd=null or =close lets it go",
-		            file_name(f), pid, task_name(t));
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	if (file_read(AT_FDCWD, path, &comm) > 0)
 		comm[strcspn(comm, "\n")] = '\0';
@@ -91,9 +94,15 @@ static int pidfd_dump(struct dump *d, const struct file *f)
 	Img__Pidfd msg = IMG__PIDFD__INIT;
 	int pid = pid_of(f);
 
-	if (pid > 0)
-		msg.pid = (uint32_t)pid;
-	else
+	if (is_of_thread(d, f) && !file_alone(d, f))
+		return fail(-ENOTSUP,
+		            "%s: refers to thread %d, and is open in more than one process, or in "
+		            "none: not supported; --on-unknown-fd=null or =close lets it go",
+		            file_name(f), pid);
+	if (pid > 0) {
+		msg.pid = (uint32_t)task_of(d, pid)->pid;
+		msg.thread = is_of_thread(d, f) ? (uint32_t)pid : 0;
+	} else
 		msg.status = status_of(f);
 	return image_put(d->out, KIND_pidfd, f->id, &msg.base);
 }
@@ -101,5 +110,6 @@ static int pidfd_dump(struct dump *d, const struct file *f)
 const struct dump_kind dump_pidfd = {
 	.owns = pidfd_owns,
 	.check = pidfd_check,
+	.made_last = is_of_thread,
 	.dump = pidfd_dump,
 };

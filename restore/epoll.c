@@ -155,7 +155,7 @@ static int targets_emit(struct restore *r, int epoll, const Img__Fds *fds, const
                         bool fired, struct script *s)
 {
 	for (size_t i = 0; i < msg->n_target; i++) {
-		int e = has_fired(msg->target[i]) == fired
+		int e = has_fired(msg->target[i]) == fired && !file_is_last(r, msg->target[i]->file)
 		                ? target_emit(r, epoll, fds, msg->target[i], s)
 		                : 0;
 
@@ -181,8 +181,21 @@ static int epoll_emit(struct restore *r, struct rtask *t, int fd, const Img__Fil
 	return 0;
 }
 
+/* What is made last stands at its number by now; a one-shot row of it is armed again if it has fired. */
+static int epoll_emit_last(struct restore *r, struct rtask *t, int fd, const Img__File *file,
+                           const ProtobufCMessage *base, struct script *s)
+{
+	const Img__Epoll *msg = (const Img__Epoll *)base;
+
+	for (size_t i = 0; i < msg->n_target; i++)
+		if (file_is_last(r, msg->target[i]->file))
+			add_emit(fd, msg->target[i], s);
+	return 0;
+}
+
 const struct restore_kind restore_epoll = {
 	.check = epoll_check,
 	.open = epoll_open,
 	.emit = epoll_emit,
+	.emit_last = epoll_emit_last,
 };

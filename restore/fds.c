@@ -115,11 +115,52 @@ static void emit_owner(const Img__File *file, uint32_t fd, struct script *s)
 		script_call(s, __NR_setresuid, getuid(), geteuid(), getuid());
 }
 
+/* What is made last stands at one number by now: the others of its file. */
+static void emit_copies(const Img__Fds *msg, size_t first, struct script *s)
+{
+	for (size_t i = 0; i < msg->n_fd; i++)
+		if (msg->file[i] == msg->file[first] && i != first)
+			script_want(s, msg->fd[i], __NR_dup3, msg->fd[first], msg->fd[i],
+			            msg->cloexec[i] ? O_CLOEXEC : 0);
+	script_call(s, __NR_fcntl, msg->fd[first], F_SETFD,
+	            msg->cloexec[first] ? FD_CLOEXEC : 0);
+}
+
+/* LAST: what is made now; else what waits for that. */
+static int emit_last(struct restore *r, struct rthread *th, const Img__Fds *msg, bool last,
+                     struct script *s)
+{
+	for (size_t i = 0; i < msg->n_fd; i++) {
+		const Img__File *file =
+			(const Img__File *)images_one(r->images, KIND_file, msg->file[i]);
+		const struct restore_kind *kind = restore_kind_of(file->kind);
+		int e;
+
+		if (!kind->emit_last || file_is_last(r, file->id) != last ||
+		    !pool_owns(r, file->id, (uint32_t)th->task->pid, msg->fd[i]))
+			continue;
+		e = kind->emit_last(r, th->task, (int)msg->fd[i], file,
+		                    images_one(r->images, (enum record_kind)file->kind, file->id),
+		                    s);
+		if (e < 0)
+			return e;
+		if (last)
+			emit_copies(msg, i, s);
+	}
+	return 0;
+}
+
 static int fds_own(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                    struct script *s)
 {
 	const Img__Fds *msg = (const Img__Fds *)base;
 
+	for (int last = 1; last >= 0; last--) {
+		int e = emit_last(r, th, msg, last, s);
+
+		if (e < 0)
+			return e;
+	}
 	for (size_t i = 0; i < msg->n_fd; i++) {
 		const Img__File *file =
 			(const Img__File *)images_one(r->images, KIND_file, msg->file[i]);

@@ -339,6 +339,15 @@ bool pool_cloexec(const struct restore *r, uint32_t file_id)
 	return slot_of(r, file_id)->cloexec;
 }
 
+bool file_is_last(const struct restore *r, uint32_t file_id)
+{
+	const Img__File *file = (const Img__File *)images_one(r->images, KIND_file, file_id);
+	const struct restore_kind *kind = file ? restore_kind_of(file->kind) : NULL;
+
+	return kind && kind->last &&
+	       kind->last(r, images_one(r->images, (enum record_kind)file->kind, file_id));
+}
+
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd)
 {
 	const struct slot *slot = slot_of(r, file_id);

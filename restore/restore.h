@@ -169,6 +169,14 @@ struct restore_kind {
 	/* Optional: calls in the owner, once all descriptors are at their numbers; FD is one of them. */
 	int (*emit)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
 	            const ProtobufCMessage *msg, struct script *s);
+	/*
+	 * Optional: can it be made only when all threads exist (pidfds of threads)? Then one process
+	 * alone has it open; what open() makes stands in for it until emit_last() makes it, under FD.
+	 */
+	bool (*last)(const struct restore *r, const ProtobufCMessage *msg);
+	/* Optional, as emit(): in PHASE_PROCESS, when the pool is gone; those of last() come first. */
+	int (*emit_last)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
+	                 const ProtobufCMessage *msg, struct script *s);
 	/* Optional: by the coordinator, when the processes are what they were and before anybody is let go. */
 	int (*finish)(struct restore *r, int fd, const Img__File *file,
 	              const ProtobufCMessage *msg);
@@ -262,6 +270,8 @@ int pool_add(struct restore *r, int fd);
  * number where tasks want it. -errno explained.
  */
 int pool_file(struct restore *r, uint32_t file_id);
+/* Is it made last? */
+bool file_is_last(const struct restore *r, uint32_t file_id);
 /* FD_CLOEXEC at a pool number that is one of a task. */
 bool pool_cloexec(const struct restore *r, uint32_t file_id);
 /* A number that no task uses, for the moment of a call. -errno explained. */

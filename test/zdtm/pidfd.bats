@@ -11,10 +11,19 @@ load lib/zdtm
 	release
 }
 
-@test "a pidfd of another thread is refused" {
-	park pidfd thread
+@test "a pidfd of another thread, watched by epoll, tells of its end" { zdtm pidfd thread; }
+
+# refused KIND WORDS
+refused() {
+	park pidfd "$1"
 	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"fd "*": anon_inode:[pidfd]: refers to thread "*" of task $pid (pidfd), not supported"* ]]
+	[[ $output == *"task $pid (pidfd): fd "*"$2"* ]] || explain "$output"
 	running "$pid"
 	release
+}
+
+@test "a pidfd of a thread that only its process can open again is refused where others need it before" {
+	refused twice ", and is open in more than one process"
+	refused flight "anon_inode:[pidfd]: is in flight, too"
+	refused closed ", which means another file by now"
 }

@@ -1,6 +1,7 @@
 /*
  * pidfds of itself, a child, a zombie and of one long dead, shared and watched by
- * epoll. "outside": of the process that started it; "thread": of another thread.
+ * epoll. "outside": of the process that started it; "thread": of another thread, "twice": which
+ * two processes have open, "flight": which is in a socket, "closed": watched under a number that is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,24 +55,80 @@ static pid_t child(int how)
 static void *idle(void *tid)
 {
 	__atomic_store_n((pid_t *)tid, (pid_t)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
-	while (1)
-		pause();
+	while (!zdtm_released())
+		zdtm_nap();
 	return NULL;
 }
 
-static int refused(const char *how)
+static void send_fd(int to, int fd)
 {
-	pthread_t thread;
-	pid_t tid = 0;
+	char room[CMSG_SPACE(sizeof(fd))] = {};
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+		              .msg_iovlen = 1,
+		              .msg_control = room,
+		              .msg_controllen = sizeof(room) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
-	if (!strcmp(how, "outside")) {
-		pidfd(getppid(), 0);
-	} else {
-		check(pthread_create(&thread, NULL, idle, &tid) == 0);
-		while (!__atomic_load_n(&tid, __ATOMIC_SEQ_CST))
-			zdtm_nap();
-		pidfd(tid, O_EXCL);
+	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+		               .cmsg_type = SCM_RIGHTS,
+		               .cmsg_len = CMSG_LEN(sizeof(fd)) };
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	check(sendmsg(to, &msg, 0) == 1);
+}
+
+/* What keeps one of a thread from being carried. */
+static pid_t spoil(const char *how, int fd)
+{
+	int pair[2];
+
+	if (!strcmp(how, "flight")) {
+		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		send_fd(pair[0], fd);
 	}
+	if (!strcmp(how, "closed"))
+		check(close(fd) == 0);
+	return strcmp(how, "twice") ? 0 : child(-1);
+}
+
+/* It becomes readable when the thread ends. */
+static int of_thread(const char *how)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = 9 };
+	int fd, again, ep = epoll_create1(0), two = epoll_create1(0), status;
+	pthread_t thread;
+	pid_t tid = 0, other;
+
+	check(pthread_create(&thread, NULL, idle, &tid) == 0);
+	while (!__atomic_load_n(&tid, __ATOMIC_SEQ_CST))
+		zdtm_nap();
+	fd = pidfd(tid, O_EXCL | PIDFD_NONBLOCK);
+	again = dup(fd);
+	check(fcntl(again, F_SETOWN, getpid()) == 0);
+	check(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0);
+	check(epoll_ctl(two, EPOLL_CTL_ADD, ep, &ev) == 0);
+	other = spoil(how, fd);
+
+	zdtm_park();
+
+	if (other)
+		check(kill(other, SIGKILL) == 0 && waitpid(other, &status, 0) == other);
+	if (strcmp(how, "thread"))
+		return zdtm_pass();
+	check(fcntl(fd, F_GETFD) == FD_CLOEXEC && fcntl(again, F_GETFD) == 0);
+	check(fcntl(again, F_GETOWN) == getpid());
+	check(fcntl(again, F_SETFL, 0) == 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK));
+	check(fcntl(fd, F_GETFL) & O_EXCL);
+	check(epoll_wait(two, &ev, 1, 20000) == 1 && epoll_wait(ep, &ev, 1, 0) == 1);
+	check(ev.data.u64 == 9 && ended(fd) && ended(again));
+	check(pthread_join(thread, NULL) == 0);
+	return zdtm_pass();
+}
+
+static int outside(void)
+{
+	pidfd(getppid(), 0);
 	zdtm_park();
 	return zdtm_pass();
 }
@@ -83,7 +141,7 @@ int main(int argc, char **argv)
 	siginfo_t si;
 
 	if (argc > 1)
-		return refused(argv[1]);
+		return strcmp(argv[1], "outside") ? of_thread(argv[1]) : outside();
 	self = pidfd(getpid(), 0);
 	of_live = pidfd(live, PIDFD_NONBLOCK);
 	again = dup(of_live);
