@@ -36,8 +36,8 @@ static int read_some(struct source *s, char *buf, size_t have, size_t room, uint
 	if (!s->quiet.context)
 		return pread_full(s->fd, buf, have, (off_t)at);
 	for (size_t done = 0; done < have;) {
-		ssize_t n = quiet_pread(&s->quiet, s->fd, buf + done, room - done,
-		                        (off_t)(at + done));
+		ssize_t n =
+			quiet_pread(&s->quiet, s->fd, buf + done, room - done, (off_t)(at + done));
 
 		if (n <= 0)
 			return n < 0 ? (int)n : -ENODATA;
@@ -84,8 +84,7 @@ static int copy_data(struct pages_file *out, struct source *s, uint64_t size, ui
 		if (r < 0)
 			return r;
 		memset(buf + have, 0, n - have);
-		r = s->quiet.context ? put_filled(out, c, buf, n, at)
-		                     : put_run(out, c, buf, n, at);
+		r = s->quiet.context ? put_filled(out, c, buf, n, at) : put_run(out, c, buf, n, at);
 		if (r < 0)
 			return r;
 		at += n;

@@ -209,6 +209,7 @@ struct dump {
 	struct sysv *sysv;                 /* dump/sysv.h */
 	struct mqueues *mqueues;           /* dump/mqueue.h */
 	struct ring_issuers *ring_issuers; /* dump/ring_issuer.h */
+	struct ring_polls *ring_polls;     /* dump/ring_poll.h */
 	struct inodes inodes;
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */

@@ -151,9 +151,10 @@ static int check_last(struct dump *d, const struct file *epoll, const struct epo
 	if (f->policy != FD_CARRY || !f->room || !f->room->made_last || !f->room->made_last(d, f) ||
 	    (e && e->file == id - 1))
 		return 0;
-	return fail(-ENOTSUP,
-	            "%s: watches %s, added as fd %d, which means another file by now: not supported",
-	            file_name(epoll), f->link, row->tfd);
+	return fail(
+		-ENOTSUP,
+		"%s: watches %s, added as fd %d, which means another file by now: not supported",
+		file_name(epoll), f->link, row->tfd);
 }
 
 /* What is not carried is not watched any more. The number of targets, or -errno. */

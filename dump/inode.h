@@ -15,7 +15,7 @@ struct holding {
 	const char *name; /* for messages */
 	const struct stat *st;
 	const struct file *file; /* it is open; NULL: not, or by O_PATH */
-	bool linkable; /* opened with O_TMPFILE, without O_EXCL */
+	bool linkable;           /* opened with O_TMPFILE, without O_EXCL */
 };
 
 struct holding file_holding(const struct file *f);

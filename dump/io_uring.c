@@ -24,6 +24,7 @@
 
 #include "dump/dump.h"
 #include "dump/ring_issuer.h"
+#include "dump/ring_poll.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -34,6 +35,8 @@
 #define BUFFER_GROUPS        65536u
 #define REGISTER_PBUF_STATUS 26u /* IORING_REGISTER_PBUF_STATUS, 6.8 */
 #define NAP_NS               2000000
+#define FROZEN_MS            100 /* what the kernel is at comes to an end */
+#define NO_MMAP              "its memory cannot be mapped (IORING_SETUP_NO_MMAP)"
 #define LET_GO               "--on-unknown-fd=null or =close lets it go"
 
 static bool io_uring_owns(const struct file *f)
@@ -96,7 +99,7 @@ static int wait_idle(struct dump *d, const struct file *f, char **ret_text, stru
 			return fail(r, "%s: read its fdinfo", file_name(f));
 		if (r == 0 && ret->idle)
 			return 0;
-		if (d->frozen || waited >= d->opt->timeout_ms)
+		if (waited >= (d->frozen ? FROZEN_MS : d->opt->timeout_ms))
 			break;
 		free(take_ptr(*ret_text));
 		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
@@ -124,18 +127,23 @@ static const char *probe_eventfd(int fd)
 	                      : "what is registered with it cannot be told";
 }
 
-/* A time that cannot be read is only looked at where nothing is polled for. */
-static const char *probe_enter(int fd)
+/* IORING_SETUP_IOPOLL: a time that cannot be read is only looked at where nothing is polled for. */
+static bool probe_iopoll(int fd)
 {
 	struct io_uring_getevents_arg arg = { .ts = 8 };
 
-	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) < 0)
-		return errno == EBADFD ? "it is not enabled yet (IORING_SETUP_R_DISABLED)"
-		                       : "it cannot be entered";
-	if (syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-	            &arg, sizeof(arg)) >= 0)
-		return "it polls for completions (IORING_SETUP_IOPOLL)";
-	return NULL;
+	return syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+	               &arg, sizeof(arg)) >= 0;
+}
+
+static const char *probe_enter(int fd)
+{
+	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) >= 0)
+		return NULL;
+	return errno == EBADFD       ? "it is not enabled yet (IORING_SETUP_R_DISABLED)"
+	       : errno == EOWNERDEAD ? "the process whose thread polls it (IORING_SETUP_SQPOLL) "
+	                               "is gone"
+	                             : "it cannot be entered";
 }
 
 static const char *probe_buffer_groups(int fd)
@@ -155,16 +163,22 @@ static const char *probe_buffer_groups(int fd)
 	return NULL;
 }
 
+/* Offsets are those of any ring of that size. */
+static int ring_open(const struct file *f, const struct info *info, struct uring *ret)
+{
+	int r = uring_make(ret, (uint32_t)info->sq_mask + 1, (uint32_t)info->cq_mask + 1, 0);
+
+	if (r < 0)
+		return r;
+	close(ret->fd);
+	ret->fd = file_steal(f);
+	return ret->fd < 0 ? ret->fd : uring_map(ret);
+}
+
 static const char *obstacle_in_text(const char *text, const struct info *info)
 {
-	int64_t thread = -1;
-	size_t len;
-	const char *value = key_value(text, "SqThread", &len);
+	const char *value;
 
-	if (value)
-		thread = strtol(value, NULL, 10);
-	if (thread >= 0)
-		return "a thread of the kernel polls it (IORING_SETUP_SQPOLL)";
 	if (info->requests > DONE_MAX)
 		return "it has carried out too many requests to be rebuilt";
 	if (strstr(text, "\nNAPI:\tenabled"))
@@ -186,7 +200,20 @@ static const char *single_obstacle(const struct info *info)
 	               : NULL;
 }
 
-static int ring_check(const struct file *f, const char *text, const struct info *info)
+static int poll_look(struct dump *d, const struct file *f, const struct info *info)
+{
+	auto_(uring_done) struct uring u = URING_NONE;
+	int r = ring_open(f, info, &u);
+
+	if (r == 0)
+		r = ring_poll_look(d, f, &u);
+	return r == -EINVAL || r == -ENODEV ? refuse(f, NO_MMAP)
+	       : r < 0                      ? fail(r, "%s: map it", file_name(f))
+	                                    : 0;
+}
+
+static int ring_check(struct dump *d, const struct file *f, const char *text,
+                      const struct info *info)
 {
 	auto_close int fd = -1;
 	const char *why = obstacle_in_text(text, info);
@@ -197,7 +224,11 @@ static int ring_check(const struct file *f, const char *text, const struct info 
 	if (fd < 0)
 		return fail(fd, "%s: pidfd_getfd", file_name(f));
 	if (probe_register(fd, IORING_REGISTER_EVENTFD, (void *)8, 1) == -EEXIST) {
-		why = single_obstacle(info); /* the rest its thread is asked, ring_issuer.c */
+		why = ring_is_polled(text) ? "a thread of the kernel polls it "
+		                             "(IORING_SETUP_SQPOLL), and one thread alone may "
+		                             "use it (IORING_SETUP_SINGLE_ISSUER)"
+		                           : single_obstacle(info);
+		/* The rest its thread is asked, ring_issuer.c. */
 		return why ? refuse(f, why) : 0;
 	}
 	why = probe_eventfd(fd);
@@ -205,7 +236,9 @@ static int ring_check(const struct file *f, const char *text, const struct info 
 		why = probe_enter(fd);
 	if (!why)
 		why = probe_buffer_groups(fd);
-	return why ? refuse(f, why) : 0;
+	if (why)
+		return refuse(f, why);
+	return !d->frozen && ring_is_polled(text) ? poll_look(d, f, info) : 0;
 }
 
 static int io_uring_check(struct dump *d, const struct file *f)
@@ -214,22 +247,10 @@ static int io_uring_check(struct dump *d, const struct file *f)
 	struct info info;
 	int r = wait_idle(d, f, &text, &info);
 
-	return r < 0 ? r : ring_check(f, text, &info);
+	return r < 0 ? r : ring_check(d, f, text, &info);
 }
 
 /* ---- the record ---- */
-
-/* Offsets are those of any ring of that size. */
-static int ring_open(const struct file *f, const struct info *info, struct uring *ret)
-{
-	int r = uring_make(ret, (uint32_t)info->sq_mask + 1, (uint32_t)info->cq_mask + 1, 0);
-
-	if (r < 0)
-		return r;
-	close(ret->fd);
-	ret->fd = file_steal(f);
-	return ret->fd < 0 ? ret->fd : uring_map(ret);
-}
 
 /* Is any byte from AT to END set? */
 static bool any_set(const uint8_t *at, const uint8_t *end)
@@ -356,9 +377,13 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 	int r = ring_open(f, info, &u);
 
 	if (r == -EINVAL || r == -ENODEV)
-		return refuse(f, "its memory cannot be mapped (IORING_SETUP_NO_MMAP)");
+		return refuse(f, NO_MMAP);
 	if (r < 0)
 		return fail(r, "%s: map it", file_name(f));
+	if (ring_is_polled(f->fdinfo) && !ring_poll_quiet(&u))
+		return -EAGAIN;
+	if (!ring_is_single(f) && probe_iopoll(u.fd))
+		msg->setup |= IORING_SETUP_IOPOLL;
 	msg->array = has_array(f, &u, info);
 	if (!is_plain(&u, msg->array))
 		return refuse(f,
@@ -375,7 +400,14 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 	return image_put(d->out, KIND_io_uring, f->id, &msg->base);
 }
 
-static int io_uring_dump(struct dump *d, const struct file *f)
+static int poll_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
+{
+	const char *why = ring_is_polled(f->fdinfo) ? ring_poll_put(d, f, f->fdinfo, msg) : NULL;
+
+	return why ? refuse(f, why) : 0;
+}
+
+static int io_uring_try(struct dump *d, const struct file *f)
 {
 	auto_free char *text = NULL;
 	Img__IoUring msg = IMG__IO_URING__INIT;
@@ -389,6 +421,8 @@ static int io_uring_dump(struct dump *d, const struct file *f)
 	if (r == 0)
 		r = single_dump(d, f, &msg);
 	if (r == 0)
+		r = poll_dump(d, f, &msg);
+	if (r == 0)
 		r = ring_dump(d, f, &info, &msg);
 	else if (!log_failure())
 		fail(r, "%s: its registered buffers", file_name(f));
@@ -397,12 +431,26 @@ static int io_uring_dump(struct dump *d, const struct file *f)
 	return r;
 }
 
+/* The thread that polls a ring takes what is there while the program stands still. */
+static int io_uring_dump(struct dump *d, const struct file *f)
+{
+	int r = -EAGAIN;
+
+	for (int waited = 0; r == -EAGAIN && waited < FROZEN_MS; waited += 2) {
+		r = io_uring_try(d, f);
+		if (r == -EAGAIN)
+			nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+	}
+	return r == -EAGAIN ? refuse(f, "its thread is at work") : r;
+}
+
 static void io_uring_release(struct dump *d, bool killed)
 {
 	if (d->ring_issuers)
 		array_done(&d->ring_issuers->all);
 	free(d->ring_issuers);
 	d->ring_issuers = NULL;
+	ring_polls_done(d);
 }
 
 const struct dump_kind dump_io_uring = {

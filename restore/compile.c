@@ -311,7 +311,10 @@ static int compile_thread(struct restore *r, struct rthread *th)
 static int compile_target(struct restore *r, struct rtask *t)
 {
 	struct rthread *leader = t->threads.v;
-	int ret = emit_phase(r, leader, PHASE_BUILD);
+	int ret = late_make(r, t, &leader->script);
+
+	if (ret == 0)
+		ret = emit_phase(r, leader, PHASE_BUILD);
 
 	emit_built(r, &leader->script);
 	emit_family(t, &leader->script);

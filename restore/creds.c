@@ -17,9 +17,12 @@
  * Rights that crtool has already are not touched, so that nobody needs
  * privileges to restore what is as it is.
  */
+#include "restore/creds.h"
+
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <fcntl.h>
 #include <string.h>
@@ -34,7 +37,6 @@
 #include "lib/kernel.h"
 #include "lib/log.h"
 #include "proto/creds.pb-c.h"
-#include "restore/restore.h"
 
 #define CAP(cap) (UINT64_C(1) << (cap))
 
@@ -297,6 +299,60 @@ static void emit_rights(struct script *s, const struct own *o, const Img__Creds 
 	emit_each(s, msg->ambient, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE);
 	script_call(s, SYS_prctl, PR_SET_SECUREBITS, msg->securebits);
 	emit_capset(s, msg->inheritable, msg->permitted, msg->effective);
+}
+
+/* ---- for a while ---- */
+
+/* Those of TH, if they are others than ours. In a user namespace of its own all that it has is worth nothing outside. */
+static const Img__Creds *others(const struct restore *r, const struct rthread *th)
+{
+	const Img__Creds *msg =
+		(const Img__Creds *)aspect_record(r, KIND_creds, (uint32_t)th->tid);
+	const struct own *o = own_rights();
+
+	return msg && !r->opt->new_userns && (!same_ids(o, msg) || !same_caps(o, msg)) ? msg : NULL;
+}
+
+/* The saved ids and the permitted set stay ours: they are the way back. */
+void creds_borrow(struct restore *r, const struct rthread *th, struct script *s)
+{
+	const Img__Creds *msg = others(r, th);
+	const struct own *o = own_rights();
+
+	if (!msg)
+		return;
+	script_call(s, SYS_prctl, PR_SET_SECUREBITS, o->securebits | SECBIT_NO_SETUID_FIXUP);
+	if (!same_ids(o, msg)) {
+		script_call(s, SYS_setgroups, msg->n_groups,
+		            script_put(s, msg->groups, msg->n_groups * sizeof(*msg->groups)));
+		script_call(s, SYS_setresgid, msg->gids[0], msg->gids[1], o->gids[2]);
+		script_call(s, SYS_setfsgid, msg->gids[3]);
+		script_call(s, SYS_setresuid, msg->uids[0], msg->uids[1], o->uids[2]);
+		script_call(s, SYS_setfsuid, msg->uids[3]);
+	}
+	emit_capset(s, o->inheritable, o->permitted, msg->effective & o->permitted);
+}
+
+/* A change of ids has taken away the signal at the death of the parent (emit_start()). */
+void creds_return(struct restore *r, const struct rthread *th, struct script *s)
+{
+	const Img__Creds *msg = others(r, th);
+	const struct own *o = own_rights();
+
+	if (!msg)
+		return;
+	emit_capset(s, o->inheritable, o->permitted, o->effective);
+	if (!same_ids(o, msg)) {
+		script_call(s, SYS_setresuid, o->uids[0], o->uids[1], o->uids[2]);
+		script_call(s, SYS_setresgid, o->gids[0], o->gids[1], o->gids[2]);
+		if (o->ngroups >= 0)
+			script_call(s, SYS_setgroups, o->ngroups,
+			            script_put(s, o->groups,
+			                       (size_t)o->ngroups * sizeof(*o->groups)));
+		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+		script_call(s, SYS_prctl, PR_SET_DUMPABLE, 1);
+	}
+	script_call(s, SYS_prctl, PR_SET_SECUREBITS, o->securebits);
 }
 
 /* The signal comes when the parent ends. That of a detached root is crtool, which ends at once. */

@@ -122,8 +122,7 @@ static void emit_copies(const Img__Fds *msg, size_t first, struct script *s)
 		if (msg->file[i] == msg->file[first] && i != first)
 			script_want(s, msg->fd[i], __NR_dup3, msg->fd[first], msg->fd[i],
 			            msg->cloexec[i] ? O_CLOEXEC : 0);
-	script_call(s, __NR_fcntl, msg->fd[first], F_SETFD,
-	            msg->cloexec[first] ? FD_CLOEXEC : 0);
+	script_call(s, __NR_fcntl, msg->fd[first], F_SETFD, msg->cloexec[first] ? FD_CLOEXEC : 0);
 }
 
 /* LAST: what is made now; else what waits for that. */

@@ -2,6 +2,9 @@
  * io_uring, restore half. The kernel counts requests and completions where nobody can
  * write: a new ring comes to the same numbers by as many requests to do nothing. What
  * the memory held takes its place then; the program maps it where it was, as any file.
+ *
+ * One that a thread of the kernel polls is made by its process, as this thread is one of the
+ * process's and has the rights of whoever made it; its requests are made at the end, when the process waits to be let go.
  */
 #include "restore/io_uring.h"
 
@@ -11,19 +14,44 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/uring.h"
+#include "proto/fds.pb-c.h"
+#include "restore/creds.h"
 
 #define DONE_MAX    (1u << 27) /* as at dump */
+#define SLEEP_MS    1000       /* more than it polls */
 #define FILES_MAX   1048576u   /* IORING_MAX_FIXED_FILES */
 #define BUFFERS_MAX 16384u     /* IORING_MAX_REG_BUFFERS */
 
 static bool is_power_of_2(uint32_t n)
 {
 	return n && !(n & (n - 1));
+}
+
+static bool is_single(const Img__IoUring *msg)
+{
+	return msg->setup & URING_SINGLE_ISSUER;
+}
+
+static bool is_polled(const Img__IoUring *msg)
+{
+	return msg->setup & IORING_SETUP_SQPOLL;
+}
+
+static bool setup_makes_sense(const struct restore *r, const Img__File *file,
+                              const Img__IoUring *msg)
+{
+	if (is_single(msg))
+		return !(msg->setup & ~(URING_SINGLE_ISSUER | URING_DEFER_TASKRUN)) &&
+		       msg->done / msg->sq_entries <= URING_STEPS_MAX;
+	return !(msg->setup & ~(IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_IOPOLL)) &&
+	       (is_polled(msg) ? file_in_one_table(r, file->id)
+	                       : !(msg->setup & IORING_SETUP_SQ_AFF));
 }
 
 static int io_uring_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
@@ -34,16 +62,14 @@ static int io_uring_check(struct restore *r, const Img__File *file, const Protob
 	    msg->sq_entries > URING_SQ_MAX || msg->cq_entries > URING_CQ_MAX ||
 	    msg->cq_entries < msg->sq_entries || msg->done > DONE_MAX ||
 	    msg->sqes.len != (size_t)msg->sq_entries * sizeof(struct io_uring_sqe) ||
-	    (msg->setup && msg->setup != URING_SINGLE_ISSUER &&
-	     msg->setup != (URING_SINGLE_ISSUER | URING_DEFER_TASKRUN)) ||
-	    (msg->setup && msg->done / msg->sq_entries > URING_STEPS_MAX) ||
-	    msg->n_buffer != msg->n_length || msg->n_buffer > BUFFERS_MAX || msg->files > FILES_MAX)
+	    !setup_makes_sense(r, file, msg) || msg->n_buffer != msg->n_length ||
+	    msg->n_buffer > BUFFERS_MAX || msg->files > FILES_MAX)
 		return fail(-EBADMSG, "file %u: io_uring: makes no sense", file->id);
 	return 0;
 }
 
 /* N requests to do nothing; N is not more than it has entries. -errno. */
-static int advance(struct uring *u, uint32_t n)
+static int advance(struct uring *u, uint32_t n, bool polled)
 {
 	const struct io_sqring_offsets *sq = &u->params.sq_off;
 	const struct io_cqring_offsets *cq = &u->params.cq_off;
@@ -51,10 +77,12 @@ static int advance(struct uring *u, uint32_t n)
 	long r;
 
 	__atomic_store_n(tail, *tail + n, __ATOMIC_RELEASE);
-	r = syscall(SYS_io_uring_enter, u->fd, n, 0, 0, NULL, 0);
+	r = polled ? syscall(SYS_io_uring_enter, u->fd, n, n,
+	                     IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP, NULL, 0)
+	           : syscall(SYS_io_uring_enter, u->fd, n, 0, 0, NULL, 0);
 	if (r < 0)
 		return -errno;
-	if (r != n)
+	if (r != n || __atomic_load_n(uring_u32(u, cq->tail), __ATOMIC_ACQUIRE) != *tail)
 		return -EIO;
 	*uring_u32(u, cq->head) = __atomic_load_n(uring_u32(u, cq->tail), __ATOMIC_ACQUIRE);
 	return 0;
@@ -75,7 +103,7 @@ static int advance_all(struct uring *u, const Img__IoUring *msg)
 	while (r == 0 && left) {
 		uint32_t n = left < msg->sq_entries ? left : msg->sq_entries;
 
-		r = advance(u, n);
+		r = advance(u, n, is_polled(msg));
 		left -= n;
 	}
 	return r;
@@ -95,12 +123,17 @@ static bool same_kernel_state(const struct uring *u, const Img__IoUring *msg)
 	return true;
 }
 
+/* What the kernel has to say in its flags (that a thread which polls sleeps) it says itself. */
 static int memory_put(struct uring *u, const Img__File *file, const Img__IoUring *msg)
 {
+	size_t flags = u->params.sq_off.flags;
+
 	if (!same_kernel_state(u, msg))
 		return fail(-EBADMSG, "file %u: io_uring: its ring makes no sense", file->id);
-	memcpy(u->ring, msg->ring.data, msg->ring.len);
 	memcpy(u->sqes, msg->sqes.data, msg->sqes.len);
+	memcpy(u->ring, msg->ring.data, flags);
+	flags += sizeof(uint32_t);
+	memcpy(u->ring + flags, msg->ring.data + flags, msg->ring.len - flags);
 	return 0;
 }
 
@@ -108,9 +141,9 @@ static int io_uring_open(struct restore *r, const Img__File *file, const Protobu
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 	auto_(uring_done) struct uring u = URING_NONE;
-	uint32_t disabled = msg->setup ? msg->setup | IORING_SETUP_R_DISABLED : 0;
+	uint32_t how = is_single(msg) ? msg->setup | IORING_SETUP_R_DISABLED : msg->setup;
 	int e = uring_make(&u, msg->sq_entries, msg->cq_entries,
-	                   IORING_SETUP_SUBMIT_ALL | disabled |
+	                   IORING_SETUP_SUBMIT_ALL | how |
 	                           (msg->array ? 0 : IORING_SETUP_NO_SQARRAY));
 
 	if (e < 0)
@@ -121,13 +154,13 @@ static int io_uring_open(struct restore *r, const Img__File *file, const Protobu
 		            file->id);
 	if (e == 0)
 		index_all(&u, msg);
-	if (e == 0 && msg->setup)
+	if (e == 0 && is_single(msg))
 		*uring_u32(&u, u.params.sq_off.tail) = msg->done; /* made by ring_issuer.c */
 	else if (e == 0)
 		e = advance_all(&u, msg);
 	if (e < 0)
 		return fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done);
-	e = msg->setup ? 0 : memory_put(&u, file, msg);
+	e = is_single(msg) ? 0 : memory_put(&u, file, msg);
 	if (e < 0)
 		return e;
 	e = pool_set_flags(u.fd, file);
@@ -162,32 +195,116 @@ static int io_uring_emit(struct restore *r, struct rtask *t, int fd, const Img__
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 
-	if (!msg->setup)
+	if (!is_single(msg))
 		io_uring_emit_tables(s, fd, msg);
 	return 0;
 }
 
-/* Of one that its thread alone may use: that has made its requests now. */
+/* ---- those that their process makes ---- */
+
+static bool io_uring_late(const struct restore *r, const ProtobufCMessage *base)
+{
+	return is_polled((const Img__IoUring *)base);
+}
+
+static int io_uring_make(struct restore *r, struct rtask *t, const Img__File *file,
+                         const ProtobufCMessage *base, struct script *s)
+{
+	const Img__IoUring *msg = (const Img__IoUring *)base;
+	const struct io_uring_params params = {
+		.flags = msg->setup | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
+		         (msg->array ? 0 : IORING_SETUP_NO_SQARRAY),
+		.cq_entries = msg->cq_entries,
+		.sq_thread_idle = msg->poll_idle,
+		.sq_thread_cpu = msg->poll_cpu,
+	};
+
+	creds_borrow(r, t->threads.v, s);
+	script_want(s, 0, SYS_io_uring_setup, msg->sq_entries,
+	            script_put(s, &params, sizeof(params)));
+	creds_return(r, t->threads.v, s);
+	if (file->flags & O_NONBLOCK)
+		script_call(s, SYS_fcntl, 0, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+/* From who has it, a descriptor of ours. */
+static int fetch(struct restore *r, const Img__File *file)
+{
+	array_each (t, &r->tasks) {
+		const Img__Fds *fds =
+			(const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)t->pid);
+
+		for (size_t i = 0; fds && i < fds->n_fd; i++)
+			if (fds->file[i] == file->id)
+				return file_fetch(t, (int)fds->fd[i]);
+	}
+	return -ENOENT;
+}
+
+/* ---- at the end ---- */
+
+/* U becomes the ring that its process has. */
+static int take_over(struct restore *r, int fd, const Img__File *file, const Img__IoUring *msg,
+                     struct uring *u)
+{
+	auto_close int theirs = is_polled(msg) ? fetch(r, file) : -1;
+	int e = theirs == -1 || theirs >= 0 ? 0 : theirs;
+
+	if (e == 0)
+		e = uring_make(u, msg->sq_entries, msg->cq_entries,
+		               msg->array ? 0 : IORING_SETUP_NO_SQARRAY);
+	if (e == 0 && dup3(is_polled(msg) ? theirs : fd, u->fd, O_CLOEXEC) < 0)
+		e = -errno;
+	return e < 0 ? e : uring_map(u);
+}
+
+/* What was not submitted yet is not to be taken now: a thread that sleeps does not look. */
+static void await_sleep(const struct uring *u, const Img__IoUring *msg)
+{
+	const uint8_t *ring = msg->ring.data;
+	uint32_t most = (msg->poll_idle ? msg->poll_idle : 1000) + SLEEP_MS;
+
+	if (!memcmp(ring + u->params.sq_off.head, ring + u->params.sq_off.tail, sizeof(uint32_t)))
+		return;
+	for (uint32_t ms = 0; ms < most; ms++) {
+		if (__atomic_load_n(uring_u32(u, u->params.sq_off.flags), __ATOMIC_ACQUIRE) &
+		    IORING_SQ_NEED_WAKEUP)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+}
+
+/* One that its thread alone may use has made its requests now; that of a thread of the kernel makes them. */
 static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
                            const ProtobufCMessage *base)
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 	auto_(uring_done) struct uring u = URING_NONE;
-	int e = msg->setup ? uring_make(&u, msg->sq_entries, msg->cq_entries,
-	                                msg->array ? 0 : IORING_SETUP_NO_SQARRAY)
-	                   : 0;
+	int e = 0;
 
-	if (!msg->setup)
+	if (!is_single(msg) && !is_polled(msg))
 		return 0;
-	if (e == 0 && dup3(fd, u.fd, O_CLOEXEC) < 0)
-		e = -errno;
-	e = e < 0 ? e : uring_map(&u);
-	return e < 0 ? fail(e, "io_uring %u: map it", file->id) : memory_put(&u, file, msg);
+	e = take_over(r, fd, file, msg, &u);
+	if (e < 0)
+		return fail(e, "io_uring %u: map it", file->id);
+	if (msg->ring.len != uring_ring_size(&u, msg->array))
+		return fail(-EBADMSG, "file %u: io_uring: this kernel's rings are of another size",
+		            file->id);
+	if (is_polled(msg)) {
+		index_all(&u, msg);
+		e = advance_all(&u, msg);
+		await_sleep(&u, msg);
+	}
+	return e < 0 ? fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done)
+	             : memory_put(&u, file, msg);
 }
 
 const struct restore_kind restore_io_uring = {
 	.check = io_uring_check,
 	.open = io_uring_open,
+	.late = io_uring_late,
+	.make = io_uring_make,
 	.emit = io_uring_emit,
 	.finish = io_uring_finish,
 };

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/fds.pb-c.h"
 #include "restore/restore.h"
@@ -98,15 +99,82 @@ int late_plan(struct restore *r)
 	return 0;
 }
 
+static bool has(const Img__Fds *fds, uint32_t file_id)
+{
+	for (size_t i = 0; fds && i < fds->n_fd; i++)
+		if (fds->file[i] == file_id)
+			return true;
+	return false;
+}
+
+/* Threads that the kernel makes for a file take no number that one of the tree is to have. */
+static void pass_numbers(const struct restore *r)
+{
+	char text[16];
+	pid_t last = 0;
+
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads)
+			last = th->tid > last ? th->tid : last;
+	snprintf(text, sizeof(text), "%d", last);
+	if (file_write(AT_FDCWD, "/proc/sys/kernel/ns_last_pid", text) < 0)
+		info("the last pid cannot be set, taking a chance");
+}
+
+static const struct restore_kind *maker_of(const struct late_file *late)
+{
+	const struct restore_kind *kind = restore_kind_of(late->file->kind);
+
+	return kind->make ? kind : NULL;
+}
+
+int late_make(struct restore *r, struct rtask *t, struct script *s)
+{
+	const struct lates *l = r->lates;
+	const Img__Fds *fds = (const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)t->pid);
+
+	for (size_t i = 0; l && i < l->files.n; i++) {
+		const struct late_file *late = &l->files.v[i];
+		const struct restore_kind *kind = maker_of(late);
+		int spare = kind && has(fds, late->file->id) ? pool_spare(r) : 0, e;
+
+		if (spare <= 0) {
+			if (spare < 0)
+				return spare;
+			continue;
+		}
+		s->room = "late";
+		script_call(s, SYS_dup3, 0, spare, O_CLOEXEC);
+		script_call(s, SYS_close, 0);
+		e = kind->make(r, t, late->file,
+		               images_one(r->images, (enum record_kind)late->file->kind,
+		                          late->file->id),
+		               s);
+		if (e < 0)
+			return e;
+		script_call(s, SYS_dup3, 0, late->number, O_CLOEXEC);
+		script_call(s, SYS_dup3, spare, 0, l->zero_flags);
+	}
+	return 0;
+}
+
 int late_open(struct restore *r)
 {
+	for (size_t i = 0; r->lates && i < r->lates->files.n; i++)
+		if (maker_of(&r->lates->files.v[i])) {
+			pass_numbers(r);
+			break;
+		}
 	for (size_t i = 0; r->lates && i < r->lates->files.n; i++) {
 		const struct late_file *late = &r->lates->files.v[i];
 		const struct restore_kind *kind = restore_kind_of(late->file->kind);
-		auto_close int fd = kind->open(
+		auto_close int fd = -1;
+
+		if (kind->make)
+			continue;
+		fd = kind->open(
 			r, late->file,
 			images_one(r->images, (enum record_kind)late->file->kind, late->file->id));
-
 		if (fd < 0)
 			return fd;
 		if (dup3(fd, late->number, O_CLOEXEC) < 0)
@@ -129,14 +197,6 @@ static bool needs_all(const struct restore *r, const Img__Fds *fds)
 	return false;
 }
 
-static bool has(const Img__Fds *fds, uint32_t file_id)
-{
-	for (size_t i = 0; fds && i < fds->n_fd; i++)
-		if (fds->file[i] == file_id)
-			return true;
-	return false;
-}
-
 int late_emit(struct restore *r, const struct rtask *t, struct script *s)
 {
 	const struct lates *l = r->lates;
@@ -149,7 +209,7 @@ int late_emit(struct restore *r, const struct rtask *t, struct script *s)
 	all = needs_all(r, fds);
 	script_call(s, SYS_dup3, 0, spare, O_CLOEXEC);
 	array_each (late, &l->files) {
-		if (!all && !has(fds, late->file->id))
+		if ((!all && !has(fds, late->file->id)) || maker_of(late))
 			continue;
 		script_call(s, SYS_close, 0);
 		script_want(s, 0, SYS_pidfd_getfd, l->self, late->number, 0);

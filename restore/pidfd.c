@@ -14,7 +14,6 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "proto/fds.pb-c.h"
 #include "proto/pidfd.pb-c.h"
 #include "restore/restore.h"
 
@@ -31,30 +30,13 @@ static bool is_thread(const struct restore *r, const Img__Pidfd *msg)
 	return false;
 }
 
-/* Is the file open in one table of descriptors? */
-static bool is_alone(const struct restore *r, uint32_t file)
-{
-	size_t n, tables = 0;
-	const struct record *rec = images_kind(r->images, KIND_fds, &n);
-
-	for (size_t i = 0; i < n; i++) {
-		const Img__Fds *fds = (const Img__Fds *)rec[i].msg;
-		size_t k = 0;
-
-		while (k < fds->n_file && fds->file[k] != file)
-			k++;
-		tables += k < fds->n_file;
-	}
-	return tables == 1;
-}
-
 static int pidfd_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Pidfd *msg = (const Img__Pidfd *)base;
 
 	if (msg->pid && !rtask_find(r, (pid_t)msg->pid))
 		return fail(-EBADMSG, "file %u: pidfd: there is no process %u", file->id, msg->pid);
-	if (msg->thread && (!is_thread(r, msg) || !is_alone(r, file->id)))
+	if (msg->thread && (!is_thread(r, msg) || !file_in_one_table(r, file->id)))
 		return fail(-EBADMSG, "file %u: pidfd: makes no sense for thread %u", file->id,
 		            msg->thread);
 	if (msg->status & ~0xff7fu || WTERMSIG((int)msg->status) > SIGRTMAX)
@@ -109,9 +91,8 @@ static int pidfd_open_again(struct restore *r, const Img__File *file, const Prot
 {
 	const Img__Pidfd *msg = (const Img__Pidfd *)base;
 	int fd = msg->thread ? eventfd(0, EFD_CLOEXEC) /* stands in */
-	         : msg->pid
-	                 ? (int)syscall(SYS_pidfd_open, msg->pid, file->flags & PIDFD_FLAGS)
-	                 : open_dead(file, (int)msg->status);
+	         : msg->pid  ? (int)syscall(SYS_pidfd_open, msg->pid, file->flags & PIDFD_FLAGS)
+	                     : open_dead(file, (int)msg->status);
 
 	if (fd >= 0)
 		return fd;

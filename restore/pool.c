@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -337,6 +338,30 @@ int pool_put(struct restore *r, uint32_t file_id, int fd)
 bool pool_cloexec(const struct restore *r, uint32_t file_id)
 {
 	return slot_of(r, file_id)->cloexec;
+}
+
+bool file_in_one_table(const struct restore *r, uint32_t file_id)
+{
+	size_t n, tables = 0;
+	const struct record *rec = images_kind(r->images, KIND_fds, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const Img__Fds *fds = (const Img__Fds *)rec[i].msg;
+		size_t k = 0;
+
+		while (k < fds->n_file && fds->file[k] != file_id)
+			k++;
+		tables += k < fds->n_file;
+	}
+	return tables == 1;
+}
+
+int file_fetch(const struct rtask *t, int fd)
+{
+	auto_close int pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
+	int r = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+
+	return r < 0 ? -errno : r;
 }
 
 bool file_is_last(const struct restore *r, uint32_t file_id)

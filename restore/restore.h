@@ -166,6 +166,13 @@ struct restore_kind {
 	int (*open)(struct restore *r, const Img__File *file, const ProtobufCMessage *msg);
 	/* Optional: can open() be called only when all processes exist (pidfds, files of /proc/PID)? */
 	bool (*late)(const struct restore *r, const ProtobufCMessage *msg);
+	/*
+	 * Optional, of a file that open() is late for: only its process can make it, which alone has it
+	 * open: by the calls that this appends, which leave it at number 0, that is free.
+	 * Before T builds anything; open() is not called.
+	 */
+	int (*make)(struct restore *r, struct rtask *t, const Img__File *file,
+	            const ProtobufCMessage *msg, struct script *s);
 	/* Optional: calls in the owner, once all descriptors are at their numbers; FD is one of them. */
 	int (*emit)(struct restore *r, struct rtask *t, int fd, const Img__File *file,
 	            const ProtobufCMessage *msg, struct script *s);
@@ -270,6 +277,10 @@ int pool_add(struct restore *r, int fd);
  * number where tasks want it. -errno explained.
  */
 int pool_file(struct restore *r, uint32_t file_id);
+/* Is the file open in one table of descriptors, and nowhere else? */
+bool file_in_one_table(const struct restore *r, uint32_t file_id);
+/* The descriptor FD of T in crtool, a new one. -errno. */
+int file_fetch(const struct rtask *t, int fd);
 /* Is it made last? */
 bool file_is_last(const struct restore *r, uint32_t file_id);
 /* FD_CLOEXEC at a pool number that is one of a task. */
@@ -304,6 +315,8 @@ bool pool_same_boot(const struct restore *r);
 int late_plan(struct restore *r);
 /* In T, all processes being there: what the coordinator has opened meanwhile goes to its number. */
 int late_emit(struct restore *r, const struct rtask *t, struct script *s);
+/* In T, before it builds anything: what it alone can make goes to its number in the pool. */
+int late_make(struct restore *r, struct rtask *t, struct script *s);
 /* By the coordinator, between the last process and anybody's late_emit(). -errno explained. */
 int late_open(struct restore *r);
 /* finish() of all kinds. -errno explained. */

@@ -38,6 +38,53 @@ once() {
 	zdtm io_uring async
 }
 
+# The thread is another one, which has not worked yet.
+polled() {
+	accept='Sq(Thread|ThreadCpu|TotalTime|WorkTime) '
+	"$@"
+}
+
+@test "a ring that a thread of the kernel polls, watched by epoll" { polled zdtm io_uring polled; }
+@test "how long its thread polls is measured" {
+	park io_uring polled
+	to=$(images)
+	run -0 crtool dump -R -t "$pid" -D "$to"
+	[[ $output != *sq_thread_idle* ]] || explain "$output"
+	crtool show -D "$to" | grep -qE 'poll_idle: ([2-9][0-9]|[1-9][0-9]{2,})$'
+	release
+}
+
+@test "such a ring with a request that is prepared: its thread is not woken" {
+	park io_uring polled_pending
+	grep -q '^SQEs:.1$' "/proc/$pid/fdinfo/4"
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"not carried: task $pid (io_uring): fd 4: "*"(sq_thread_idle), which could not be seen"* ]]
+	grep -q '^SQEs:.1$' "/proc/$pid/fdinfo/4"
+	polled dump_and_restore
+	release
+}
+
+@test "such a ring that nobody has used yet" { polled once polled_late; }
+@test "its thread has the rights of the program" { polled once polled_user; }
+@test "its thread is bound to a CPU" {
+	[ "$(nproc)" -gt 1 ] || skip "one CPU only"
+	park io_uring polled_cpu
+	before=$(thread_cpus)
+	[ "$before" = 1 ]
+	polled dump_and_restore
+	[ "$(thread_cpus)" = 1 ]
+	release
+}
+
+thread_cpus() {
+	local comm
+
+	comm=$(grep -l iou-sqp "/proc/$pid"/task/*/comm)
+	taskset -cp "$(basename "$(dirname "$comm")")" | sed 's/.*: //'
+}
+
+@test "a ring that polls for completions" { once iopoll; }
+
 @test "a request that ends in time is waited for" {
 	busy=yes
 	once soon
@@ -57,8 +104,7 @@ refused() {
 	refused poll "requests are under way"
 	refused eventfd "an eventfd is registered with it"
 	refused files "files are registered with it"
-	refused sqpoll "IORING_SETUP_SQPOLL"
-	refused iopoll "IORING_SETUP_IOPOLL"
+	refused polled_fork "IORING_SETUP_SQPOLL), and more than one process has it open"
 	refused disabled "IORING_SETUP_R_DISABLED"
 	refused closed "no descriptor of it is open"
 }

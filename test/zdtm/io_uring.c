@@ -10,6 +10,7 @@
 #include <linux/io_uring.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -42,6 +43,8 @@ static void make(uint32_t flags)
 	size_t size;
 
 	u.p.flags = flags;
+	u.p.sq_thread_idle = 20;
+	u.p.sq_thread_cpu = 1;
 	u.fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &u.p);
 	if (u.fd < 0 && (errno == ENOSYS || errno == EPERM || errno == EINVAL))
 		_exit(77);
@@ -67,8 +70,16 @@ static struct io_uring_sqe *prepare(uint8_t opcode, uint64_t data)
 	return sqe;
 }
 
+/* A thread that polls the ring takes them itself, unless it sleeps. */
 static void submit(unsigned n)
 {
+	if (u.p.flags & IORING_SETUP_SQPOLL) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (__atomic_load_n(at(u.p.sq_off.flags), __ATOMIC_ACQUIRE) & IORING_SQ_NEED_WAKEUP)
+			check(syscall(SYS_io_uring_enter, u.fd, 0, 0, IORING_ENTER_SQ_WAKEUP, NULL,
+			              0) == 0);
+		return;
+	}
 	check(syscall(SYS_io_uring_enter, u.fd, n, 0, 0, NULL, 0) == n);
 }
 
@@ -87,6 +98,9 @@ static void fetch(uint64_t data, int res)
 
 static void empty(void)
 {
+	while (u.p.flags & IORING_SETUP_SQPOLL &&
+	       __atomic_load_n(at(u.p.sq_off.head), __ATOMIC_ACQUIRE) != u.tail)
+		zdtm_nap();
 	check(*at(u.p.cq_off.head) == *at(u.p.cq_off.tail));
 	check(*at(u.p.sq_off.head) == u.tail && *at(u.p.sq_off.tail) == u.tail);
 }
@@ -144,6 +158,49 @@ static void timeout(void)
 	submit(1);
 }
 
+static void sleeps(void)
+{
+	while (u.p.flags & IORING_SETUP_SQPOLL &&
+	       !(__atomic_load_n(at(u.p.sq_off.flags), __ATOMIC_ACQUIRE) & IORING_SQ_NEED_WAKEUP))
+		zdtm_nap();
+}
+
+/* What a thread of the kernel does for us it may do with our rights only: read the file of another user. */
+static void drop_rights(void)
+{
+	int fd = open("secret", O_RDWR | O_CREAT, 0600);
+
+	check(fd >= 0 && close(fd) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
+}
+
+static void no_rights(void)
+{
+	struct io_uring_sqe *sqe = prepare(IORING_OP_OPENAT, 90);
+
+	sqe->fd = AT_FDCWD;
+	sqe->addr = (uint64_t)"secret";
+	sqe->open_flags = O_RDONLY;
+	submit(1);
+	fetch(90, -EACCES);
+}
+
+static void watched(int ep)
+{
+	struct epoll_event event;
+
+	check(epoll_wait(ep, &event, 1, 20000) == 1 && event.data.u64 == 5);
+}
+
+/* A polled ring has come to rest, so that it can be saved. */
+static int watch(void)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 5 };
+	int ep = epoll_create1(0);
+
+	check(ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, u.fd, &event) == 0);
+	return ep;
+}
+
 static void poll_forever(void)
 {
 	static int ends[2];
@@ -178,7 +235,12 @@ static int flags_of(const char *kind)
 		const char *kind;
 		uint32_t flags;
 	} flags[] = { { "noarray", IORING_SETUP_NO_SQARRAY },
-		      { "sqpoll", IORING_SETUP_SQPOLL },
+		      { "polled", IORING_SETUP_SQPOLL },
+		      { "polled_pending", IORING_SETUP_SQPOLL },
+		      { "polled_user", IORING_SETUP_SQPOLL },
+		      { "polled_cpu", IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF },
+		      { "polled_late", IORING_SETUP_SQPOLL },
+		      { "polled_fork", IORING_SETUP_SQPOLL },
 		      { "iopoll", IORING_SETUP_IOPOLL },
 		      { "disabled", IORING_SETUP_R_DISABLED },
 		      { "wide", IORING_SETUP_CQE32 | IORING_SETUP_SQE128 } };
@@ -192,12 +254,31 @@ static int flags_of(const char *kind)
 static bool is_refused(const char *kind)
 {
 	static const char *const kinds[] = { "poll",   "eventfd", "files",    "closed",
-		                             "sqpoll", "iopoll",  "disabled", "wide" };
+		                             "disabled", "wide" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (!strcmp(kinds[i], kind))
 			return true;
 	return false;
+}
+
+/* It takes no requests but such to devices, and such to do nothing. */
+static int iopoll(void)
+{
+	struct io_uring_getevents_arg arg = { .ts = 8 };
+
+	nothing(13);
+	prepare(IORING_OP_NOP, 44);
+	submit(1); /* its completion waits */
+
+	zdtm_park();
+
+	fetch(44, 0);
+	nothing(20);
+	empty();
+	check(syscall(SYS_io_uring_enter, u.fd, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+	              &arg, sizeof(arg)) == 0);
+	return zdtm_pass();
 }
 
 static void wait_child(pid_t pid)
@@ -213,12 +294,19 @@ int main(int argc, char **argv)
 	char *buf = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct iovec iov[3] = { { buf, 64 }, { buf + 1024, 64 }, {} };
 	int fd = open("file", O_RDWR | O_CREAT, 0600), none[3] = { -1, -1, -1 };
+	bool late = strstr(kind, "late"), polled = !strncmp(kind, "polled", 6);
 	pid_t child = 0;
+	int ep;
 
 	check(buf != MAP_FAILED && fd >= 0 && pwrite(fd, "hello", 5, 0) == 5);
+	if (!strcmp(kind, "polled_user"))
+		drop_rights();
 	make((uint32_t)flags_of(kind));
+	ep = watch();
 	if (is_refused(kind))
 		return refused(kind);
+	if (!strcmp(kind, "iopoll"))
+		return iopoll();
 	if (!strcmp(kind, "soon"))
 		timeout();
 	if (!strcmp(kind, "one"))
@@ -233,29 +321,39 @@ int main(int argc, char **argv)
 		reg(IORING_REGISTER_BUFFERS, iov, 3);
 	if (!strcmp(kind, "slots"))
 		reg(IORING_REGISTER_FILES, none, 3);
-	if (strcmp(kind, "late") && strcmp(kind, "soon") && strcmp(kind, "one")) {
+	if (!late && strcmp(kind, "soon") && strcmp(kind, "one")) {
 		nothing(3);
 		read_file(fd, buf, 42, 0); /* its completion waits */
 		read_file(-1, buf, 43, 0);
-		prepare(IORING_OP_NOP, 44); /* and this is not submitted */
+		sleeps();
+		if (!polled || strstr(kind, "pending"))
+			prepare(IORING_OP_NOP, 44); /* and this is not submitted */
 	}
-	if (!strcmp(kind, "fork"))
+	if (strstr(kind, "fork"))
 		child = fork();
+	sleeps();
 
-	if (!strcmp(kind, "fork") && !child) {
+	if (strstr(kind, "fork") && !child) {
 		while (!zdtm_released())
 			zdtm_nap();
 		_exit(0);
 	}
 	zdtm_park();
 
+	if (!strcmp(kind, "polled_fork"))
+		wait_child(child);
+	if (!strcmp(kind, "polled_fork"))
+		return zdtm_pass();
 	if (!strcmp(kind, "soon"))
 		fetch(6, -ETIME);
-	else if (strcmp(kind, "late") && strcmp(kind, "one")) {
+	else if (!late && strcmp(kind, "one")) {
 		check(!memcmp(buf, "hello", 5));
 		memset(buf, 0, 5);
+		watched(ep);
 		fetch(42, 5);
 		fetch(43, -EBADF);
+		if (polled && !strstr(kind, "pending"))
+			prepare(IORING_OP_NOP, 44);
 		submit(1);
 		fetch(44, 0);
 	}
@@ -275,6 +373,10 @@ int main(int argc, char **argv)
 		fetch(46, 5);
 	}
 	empty();
+	if (!strcmp(kind, "polled_user"))
+		no_rights();
+	if (polled)
+		sleeps(); /* or it polls for ever */
 	if (child)
 		wait_child(child);
 	return zdtm_pass();

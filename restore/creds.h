@@ -1,0 +1,8 @@
+/* The rights of a thread for a while, for what keeps those of who has made it. */
+#pragma once
+
+#include "restore/restore.h"
+
+/* TH takes on the rights that it will have, as far as requests of its own go; and gives them back. */
+void creds_borrow(struct restore *r, const struct rthread *th, struct script *s);
+void creds_return(struct restore *r, const struct rthread *th, struct script *s);
