@@ -95,8 +95,7 @@ static uint32_t measure(const struct dump *d, const struct uring *u)
 	if (d->opt->timeout_ms && d->opt->timeout_ms < most)
 		most = d->opt->timeout_ms;
 	for (int i = 0; i < TRIES; i++) {
-		uint64_t ticks =
-			poll_ticks(u, tick, now_ns(CLOCK_MONOTONIC) + most * NS_PER_MS);
+		uint64_t ticks = poll_ticks(u, tick, now_ns(CLOCK_MONOTONIC) + most * NS_PER_MS);
 
 		if (!ticks)
 			break;

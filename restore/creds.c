@@ -303,11 +303,10 @@ static void emit_rights(struct script *s, const struct own *o, const Img__Creds 
 
 /* ---- for a while ---- */
 
-/* Those of TH, if they are others than ours. In a user namespace of its own all that it has is worth nothing outside. */
+/* Those of TH, if they are not ours. What it has in a user namespace of its own is worth nothing outside. */
 static const Img__Creds *others(const struct restore *r, const struct rthread *th)
 {
-	const Img__Creds *msg =
-		(const Img__Creds *)aspect_record(r, KIND_creds, (uint32_t)th->tid);
+	const Img__Creds *msg = (const Img__Creds *)aspect_record(r, KIND_creds, (uint32_t)th->tid);
 	const struct own *o = own_rights();
 
 	return msg && !r->opt->new_userns && (!same_ids(o, msg) || !same_caps(o, msg)) ? msg : NULL;
@@ -346,9 +345,9 @@ void creds_return(struct restore *r, const struct rthread *th, struct script *s)
 		script_call(s, SYS_setresuid, o->uids[0], o->uids[1], o->uids[2]);
 		script_call(s, SYS_setresgid, o->gids[0], o->gids[1], o->gids[2]);
 		if (o->ngroups >= 0)
-			script_call(s, SYS_setgroups, o->ngroups,
-			            script_put(s, o->groups,
-			                       (size_t)o->ngroups * sizeof(*o->groups)));
+			script_call(
+				s, SYS_setgroups, o->ngroups,
+				script_put(s, o->groups, (size_t)o->ngroups * sizeof(*o->groups)));
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 		script_call(s, SYS_prctl, PR_SET_DUMPABLE, 1);
 	}

@@ -4,7 +4,8 @@
  * the memory held takes its place then; the program maps it where it was, as any file.
  *
  * One that a thread of the kernel polls is made by its process, as this thread is one of the
- * process's and has the rights of whoever made it; its requests are made at the end, when the process waits to be let go.
+ * process's and has the rights of whoever made it; its requests are made at the end, when
+ * the process waits to be let go.
  */
 #include "restore/io_uring.h"
 

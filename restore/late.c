@@ -146,10 +146,10 @@ int late_make(struct restore *r, struct rtask *t, struct script *s)
 		s->room = "late";
 		script_call(s, SYS_dup3, 0, spare, O_CLOEXEC);
 		script_call(s, SYS_close, 0);
-		e = kind->make(r, t, late->file,
-		               images_one(r->images, (enum record_kind)late->file->kind,
-		                          late->file->id),
-		               s);
+		e = kind->make(
+			r, t, late->file,
+			images_one(r->images, (enum record_kind)late->file->kind, late->file->id),
+			s);
 		if (e < 0)
 			return e;
 		script_call(s, SYS_dup3, 0, late->number, O_CLOEXEC);

@@ -1,7 +1,8 @@
 /*
  * pidfd, restore half. Those of the tree are opened when all processes are
- * there (late.c), those of their threads by the process that has them open, when all threads are there. In place of one that is long dead, a process is forked that
- * ends in the same way and is reaped before anybody else is forked.
+ * there (late.c), those of their threads by the process that has them open, when all
+ * threads are there. In place of one that is long dead, a process is forked that ends in the
+ * same way and is reaped before anybody else is forked.
  */
 #include <errno.h>
 #include <fcntl.h>

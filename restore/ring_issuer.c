@@ -57,7 +57,8 @@ static int ring_issuer_check(struct restore *r, uint32_t owner, const ProtobufCM
 		const Img__RingIssuer__Ring *ring = msg->ring[i];
 		const Img__IoUring *record = io_uring_record(r, ring->file);
 
-		if (!t || !record || !(record->setup & URING_SINGLE_ISSUER) || !is_open(r, t, ring->fd, ring->file) ||
+		if (!t || !record || !(record->setup & URING_SINGLE_ISSUER) ||
+		    !is_open(r, t, ring->fd, ring->file) ||
 		    !ring_address(memory_of(r, t), ring->file))
 			return fail(-EBADMSG, "task %u: ring of fd %u: makes no sense", owner,
 			            ring->fd);

@@ -178,7 +178,7 @@ static void no_rights(void)
 	struct io_uring_sqe *sqe = prepare(IORING_OP_OPENAT, 90);
 
 	sqe->fd = AT_FDCWD;
-	sqe->addr = (uint64_t)"secret";
+	sqe->addr = (uint64_t) "secret";
 	sqe->open_flags = O_RDONLY;
 	submit(1);
 	fetch(90, -EACCES);
@@ -253,8 +253,8 @@ static int flags_of(const char *kind)
 
 static bool is_refused(const char *kind)
 {
-	static const char *const kinds[] = { "poll",   "eventfd", "files",    "closed",
-		                             "disabled", "wide" };
+	static const char *const kinds[] = { "poll",   "eventfd",  "files",
+		                             "closed", "disabled", "wide" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (!strcmp(kinds[i], kind))
