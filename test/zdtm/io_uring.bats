@@ -40,7 +40,7 @@ once() {
 
 # The thread is another one, which has not worked yet.
 polled() {
-	accept='Sq(Thread|ThreadCpu|TotalTime|WorkTime) '
+	accept='Sq(Thread|ThreadCpu|TotalTime|WorkTime) |poll_idle: ' # which is measured
 	"$@"
 }
 
