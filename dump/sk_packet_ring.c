@@ -180,6 +180,7 @@ static int ring_copy(struct dump *d, const struct file *f, int fd, int copy,
 	struct tpacket_ring ring = { NULL,        m->version,    m->block_size,
 		                     m->block_nr, m->frame_size, m->frame_nr };
 	struct tpacket_ring saved = ring;
+	struct source source = { .fd = copy };
 	size_t size = tpacket_size(&ring);
 	int r;
 
@@ -197,7 +198,7 @@ static int ring_copy(struct dump *d, const struct file *f, int fd, int copy,
 		munmap(saved.at, size);
 	}
 	munmap(ring.at, size);
-	return r < 0 ? r : content_copy(d->pages, copy, size, file_name(f), &ret->content);
+	return r < 0 ? r : content_copy(d->pages, &source, size, file_name(f), &ret->content);
 }
 
 int packet_ring_read(struct dump *d, const struct file *f, int fd, uint32_t version,
