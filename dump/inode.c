@@ -245,55 +245,6 @@ static uint64_t ns(const struct timespec *ts)
 	return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
 }
 
-/* Is there anybody in the tree who is told when a file is opened and read? */
-static bool watchers(const struct dump *d)
-{
-	array_each (f, &d->files)
-		if (strstr(f->fdinfo ?: "", "notify "))
-			return true;
-	return false;
-}
-
-/* The description of the program itself, if that can be read from. */
-static int open_quietly(const struct holding *h, struct source *ret)
-{
-	int r;
-
-	if (!h->file || (h->file->flags & O_ACCMODE) == O_WRONLY)
-		return -EBADF;
-	r = quiet_init(&ret->quiet);
-	if (r < 0)
-		return r;
-	ret->fd = file_steal(h->file);
-	if (ret->fd < 0)
-		quiet_done(&ret->quiet);
-	return ret->fd;
-}
-
-/* A description of our own to read from, without leaving a trace in atime if that can be. */
-static int open_again(const struct holding *h)
-{
-	int fd = openat(h->task->proc, h->at, O_RDONLY | O_NOATIME | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0 && errno == EPERM)
-		fd = openat(h->task->proc, h->at, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int open_content(const struct dump *d, const struct holding *h, struct source *ret)
-{
-	bool watched = watchers(d);
-
-	if (watched && open_quietly(h, ret) >= 0)
-		return 0;
-	if (watched)
-		lose("%s: its content is read through a description of our own: who watches it is "
-		     "told that it is opened and read",
-		     h->name);
-	ret->fd = open_again(h);
-	return ret->fd < 0 ? ret->fd : 0;
-}
-
 struct xattrs {
 	char *names;
 	ARRAY(char *) name;
@@ -382,7 +333,7 @@ static int put_content(struct dump *d, const struct holding *h, Img__Inode *msg)
 	int r;
 
 	if (S_ISREG(msg->mode)) {
-		r = open_content(d, h, &source);
+		r = inode_open_content(d, h, &source);
 		if (r < 0)
 			return fail(r, "%s: open it to read its content", h->name);
 		put_marks(h, source.fd, msg);
