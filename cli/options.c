@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "lib/array.h"
+#include "lib/confine.h"
 
 enum option_type { FLAG, STRING, WORDS, PID, SECONDS, SIZE, LEVEL };
 
@@ -335,6 +336,13 @@ int options_path(const struct options *o, const char *file, char **ret_path)
 	                                     : asprintf(ret_path, "%s/%s", o->work_dir, file);
 
 	return n < 0 ? -ENOMEM : 0;
+}
+
+int confine_images(const char *dir)
+{
+	int r = confine(dir);
+
+	return r < 0 ? fail(r, "give up the rights that images do not need") : 0;
 }
 
 int options_keys(const struct options *o, struct image_keys **ret_keys)

@@ -71,6 +71,9 @@ int options_usage(const char *name, FILE *out);
 /* The keys for reading a checkpoint; NULL: none is given. For keys_free(). */
 int options_keys(const struct options *o, struct image_keys **ret_keys);
 
+/* For commands that only read and write images: confine() (lib/confine.h). Explained. */
+int confine_images(const char *dir);
+
 /* The path of FILE, which is relative to the work-dir, in a fresh string. -ENOMEM. */
 int options_path(const struct options *o, const char *file, char **ret_path);
 

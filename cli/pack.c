@@ -14,5 +14,7 @@ int command_pack(const struct options *o, int *ret_status)
 
 	if (!strcmp(o->dir, IMAGES_STREAM))
 		return fail(-EINVAL, "pack: -D is the directory that becomes a stream");
+	if (r == 0)
+		r = confine_images(NULL);
 	return r < 0 ? r : stream_pack(o->dir, STDOUT_FILENO, o->timeout_ms, keys);
 }

@@ -28,6 +28,8 @@ int command_squash(const struct options *o, int *ret_status)
 	              &keys);
 	interrupts_catch();
 	if (r == 0)
+		r = confine_images(o->dir);
+	if (r == 0)
 		r = squash(o->dir, keys, !o->no_sync, &parents);
 	if (r < 0)
 		return r;

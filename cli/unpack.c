@@ -24,7 +24,9 @@ int command_unpack(const struct options *o, int *ret_status)
 	dirfd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return fail(-errno, "image directory %s", o->dir);
-	r = stream_unpack(STDIN_FILENO, dirfd, keys);
+	r = confine_images(o->dir);
+	if (r == 0)
+		r = stream_unpack(STDIN_FILENO, dirfd, keys);
 	if (r < 0 && made)
 		rmdir(o->dir);
 	return r;
