@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,25 +18,23 @@
 #include "lib/log.h"
 #include "migrate/channel.h"
 #include "migrate/migrate.h"
+#include "migrate/place.h"
 
 struct receiver {
 	struct channel channel;
 	const struct restore_options *opt;
 	char *top; /* the directory; NULL: not made yet */
+	int lock;  /* of it; -1 */
 	uint64_t n;
 	pid_t root;
 };
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	return remove(path);
-}
-
 static void receiver_done(struct receiver *rc)
 {
 	if (rc->top)
-		nftw(rc->top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+		place_remove(rc->top);
 	free(rc->top);
+	closep(&rc->lock);
 	closep(&rc->channel.in);
 	closep(&rc->channel.out);
 }
@@ -58,19 +55,6 @@ static int channel_open(struct channel *c)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	return 0;
-}
-
-static int place_new(struct receiver *rc, const char *dir)
-{
-	if (asprintf(&rc->top, "%s/crtool-XXXXXX", dir) < 0) {
-		rc->top = NULL;
-		return -ENOMEM;
-	}
-	if (mkdtemp(rc->top))
-		return 0;
-	free(rc->top);
-	rc->top = NULL;
-	return fail(-errno, "receive: a directory for the images in %s (-D)", dir);
 }
 
 static int round_keep(struct receiver *rc, const struct message *m, char **ret_dir)
@@ -149,13 +133,14 @@ static int serve(struct receiver *rc)
 int migrate_receive(const char *dir, const struct restore_options *opt)
 {
 	auto_(receiver_done) struct receiver rc = { .channel = { -1, -1, "the sender" },
-		                                    .opt = opt };
+		                                    .opt = opt,
+		                                    .lock = -1 };
 	int r = channel_open(&rc.channel);
 
 	if (r < 0)
 		return r;
 	interrupts_catch();
-	r = place_new(&rc, dir);
+	r = place_new(dir, &rc.top, &rc.lock);
 	if (r == 0)
 		r = serve(&rc);
 	if (r == 0)

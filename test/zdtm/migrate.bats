@@ -106,6 +106,53 @@ fails() {
 	release
 }
 
+# receiver: one that has its directory in $TMPDIR and waits for a sender, as $last.
+receiver() {
+	ls "$TMPDIR" >"$BATS_TEST_TMPDIR/before"
+	(cd / && exec "$BUILD/crtool" receive <"$BATS_TEST_TMPDIR/nobody" >/dev/null 2>&1 3>&- 4>&-) &
+	last=$!
+	within 5 has_come
+}
+
+has_come() {
+	ls "$TMPDIR" | comm -13 "$BATS_TEST_TMPDIR/before" - | grep -q .
+}
+
+@test "what a killed receiver leaves goes with the next one, and nothing else" {
+	export TMPDIR=$BATS_TEST_TMPDIR/tmp
+	local left stays
+
+	mkdir "$TMPDIR"
+	mkfifo "$BATS_TEST_TMPDIR/nobody"
+	exec 7<>"$BATS_TEST_TMPDIR/nobody"
+	receiver
+	left=$(echo "$TMPDIR"/crtool-receive-*)
+	mkdir "$left/1"
+	echo secret >"$left/1/pages-0.img"
+	kill -KILL "$last"
+	wait "$last" || :
+	mkdir -m 700 "$TMPDIR/crtool-receive-abcdef" "$TMPDIR/crtool-receive-abcdeg" "$TMPDIR/crtool-XXXXXX"
+	touch "$TMPDIR/crtool-receive-abcdef/mine"
+	chmod 755 "$TMPDIR/crtool-receive-abcdeg"
+	ln -s "$TMPDIR/crtool-XXXXXX" "$TMPDIR/crtool-receive-abcdeh"
+	receiver
+	within 5 gone_path "$left"
+	stays=$(find "$TMPDIR" | sort)
+	[ "$(wc -l <<<"$stays")" = 7 ] || explain "there are: $stays"
+	# One that lives keeps what it has.
+	run crtool receive </dev/null
+	[[ $output == *"receive: the sender has gone; nothing was restored"* ]]
+	[ "$(find "$TMPDIR" | sort)" = "$stays" ]
+	kill "$last"
+	wait "$last" || :
+	[ "$(find "$TMPDIR" | wc -l)" = 6 ]
+	exec 7>&-
+}
+
+gone_path() {
+	[ ! -e "$1" ]
+}
+
 @test "options that make no sense" {
 	park park
 	says 2 "migrate: where to? Use --to HOST, or --via COMMAND" crtool migrate -t "$pid"
