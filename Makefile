@@ -60,7 +60,7 @@ BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 
 # ---- targets ----
 
-.PHONY: all tests test check test-fault lint bench benches demo install clean help
+.PHONY: all tests test check test-fault test-modes lint bench benches demo install clean help
 
 all: $(B)/crtool ## build the tool: build/crtool
 tests: all $(ZDTM) $(UNIT) $(TOOLS) $(FUZZ) ## build all that `make test` runs
@@ -71,6 +71,11 @@ test: ## install what is missing, build and run the tests; T=name runs the match
 	B=$(B) scripts/run-tests "$(T)"
 
 check: test
+
+test-modes: ## every victim as a snapshot, in increments, by a stream, lazily, compressed
+	scripts/install-deps
+	$(MAKE) -j$$(nproc) tests
+	B=$(B) scripts/test-modes
 
 test-fault: ## interfere at every single point, where `make test` takes some of them
 	scripts/install-deps

@@ -47,6 +47,7 @@ int command_migrate(const struct options *o, int *ret_status)
 		               .via = o->via,
 		               .receiver = o->receiver ? o->receiver : "crtool receive --lazy",
 		               .downtime_ms = DOWNTIME_MS,
+		               .post_copy = o->post_copy,
 		               .max_rounds = ROUNDS };
 	struct dump_options opt;
 	int r = dump_policies(o, "migrate", &opt);

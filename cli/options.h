@@ -53,7 +53,7 @@ struct options {
 	bool file_contents, wipe_dontdump;
 	bool lose_landlock, detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;
-	bool lazy, on_demand;
+	bool lazy, on_demand, post_copy;
 	bool json, help;
 	struct words on_unknown_fd;
 	struct words external, inherit_fd, path_map, tcp_map;

@@ -12,6 +12,7 @@
 #include "lib/sysv.h"
 
 struct dump;
+struct later;
 
 /* Pipes whose other end is outside of the tree: refused, taken for closed, crtool's own, opened again. */
 enum ext_pipe { EXT_PIPE_REFUSE, EXT_PIPE_EOF, EXT_PIPE_INHERIT, EXT_PIPE_REOPEN };
@@ -68,6 +69,8 @@ struct dump_options {
 	 */
 	int (*hand_over)(void *arg, struct dump *d);
 	void *hand_over_arg;
+	/* Where that is so, and not NULL: pages of processes are not stored, but noted there for it (dump/later.h). */
+	struct later *later;
 	/* --sign, --encrypt, or NULL */
 	const struct image_keys *keys;
 	struct compression compression; /* --compress */

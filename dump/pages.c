@@ -66,13 +66,13 @@ static size_t copiers(const struct dump *d)
 	return (size_t)CPU_COUNT(&set) < max ? (size_t)CPU_COUNT(&set) : max;
 }
 
-static int create_file(void *arg, struct pages_file **ret)
+static int create_file(void *arg, bool later, struct pages_file **ret)
 {
 	struct pages *p = arg;
 	int r;
 
 	pthread_mutex_lock(&p->lock);
-	r = image_add_pages(p->d->out, ret);
+	r = later ? image_add_later(p->d->out, ret) : image_add_pages(p->d->out, ret);
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }
@@ -152,7 +152,9 @@ static int copy_units(struct pages *p, struct copier *c, uint64_t until)
 
 static void copier_setup(struct copier *c, struct pages *p)
 {
-	*c = (struct copier){ .create = create_file, .put = put_runs, .arg = p };
+	*c = (struct copier){
+		.create = create_file, .put = put_runs, .arg = p, .later = p->d->opt->later
+	};
 }
 
 static void *copier_thread(void *arg)
@@ -193,7 +195,7 @@ static int copy_all(struct pages *p)
 	int r;
 
 	copier_setup(c, p);
-	c->file = p->d->pages;
+	c->file = c->stored = p->d->pages;
 	c->hold = p->hold.buf ? &p->hold : NULL;
 	r = copier_init(c);
 	if (r == 0)
@@ -304,6 +306,8 @@ static size_t hold_size(const struct dump *d)
 {
 	uint64_t sum = 0;
 
+	if (d->opt->later)
+		return 0;
 	array_each (t, &d->tasks)
 		sum += t->stat.field[STAT_RSS] * 4096;
 	if (sum < HOLD_SMALL)

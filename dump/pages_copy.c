@@ -180,13 +180,35 @@ static int keep_run(struct copier *c, char *buf, const struct run *run, size_t i
 }
 
 /* The runs of one task or object are one list in one file. */
-static int store_begin(struct copier *c, struct task *t, const struct shmem *m)
+static int store_begin(struct copier *c, struct task *t, const struct shmem *m, bool later)
 {
-	int r = c->task != t || c->m != m ? copier_finish(c) : 0;
+	struct pages_file **file = later ? &c->noted : &c->stored;
+	int r = c->task != t || c->m != m || c->file != *file ? copier_finish(c) : 0;
 
 	c->task = t, c->m = m;
-	if (r == 0 && !c->file)
-		r = c->create(c->arg, &c->file);
+	if (r == 0 && !*file)
+		r = c->create(c->arg, later, file);
+	c->file = *file;
+	return r;
+}
+
+/* Runs of a task that stands still until they are read. */
+static int note_runs(struct copier *c, const struct unit *u, const struct run *runs, size_t n)
+{
+	int r = store_begin(c, u->task, NULL, true);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct later_run run = { .file = pages_file_index(c->file),
+			                 .offset = pages_file_size(c->file),
+			                 .size = runs[i].size,
+			                 .start = runs[i].start,
+			                 .mem = u->mem };
+
+		r = note_run(c, run.start, run.size, run.offset);
+		if (r == 0)
+			r = later_note(c->later, &run);
+		pages_file_grow(c->file, run.size);
+	}
 	return r;
 }
 
@@ -222,8 +244,11 @@ static int copy_rest(struct copier *c, const struct unit *u, const struct run *r
 static int copy_runs(struct copier *c, const struct unit *u, const struct run *runs, size_t n,
                      size_t size)
 {
-	int r = store_begin(c, u->task, u->m);
+	int r;
 
+	if (c->later && u->task && !u->m && !u->may_vanish)
+		return note_runs(c, u, runs, n);
+	r = store_begin(c, u->task, u->m, false);
 	if (r < 0)
 		return r;
 	r = read_runs(u, c->buf, runs, n, size);
@@ -297,7 +322,7 @@ int copier_store(struct copier *c)
 	for (size_t i = 0; h && r == 0 && i < h->batches.n; i++) {
 		const struct batch *b = &h->batches.v[i];
 
-		r = store_begin(c, b->task, b->m);
+		r = store_begin(c, b->task, b->m, false);
 		if (r == 0)
 			r = store_runs(c, h->buf + b->at, b->runs, b->n);
 	}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dump/pagemap.h"
+#include "dump/later.h"
 #include "dump/pages_scan.h"
 #include "proto/pages.pb-c.h"
 
@@ -25,8 +26,11 @@ struct hold {
 };
 
 struct copier {
-	struct pages_file *file; /* NULL: not created yet */
-	int (*create)(void *arg, struct pages_file **ret);
+	struct pages_file *file; /* that is written to now ... */
+	/* ... one of these: of what is stored, of what is noted in LATER. NULL: not created yet */
+	struct pages_file *stored, *noted;
+	struct later *later; /* pages of tasks are only noted there; NULL: all are stored */
+	int (*create)(void *arg, bool later, struct pages_file **ret);
 	runs_fn *put;
 	void *arg;
 
@@ -41,7 +45,10 @@ struct copier {
 	uint64_t offset, last_end;
 };
 
-/* Callbacks are called with ARG: CREATE once, before the first page is written; PUT with every list of runs. */
+/*
+ * Callbacks are called with ARG: CREATE once for each kind of file, before its first page; PUT with
+ * every list of runs.
+ */
 int copier_init(struct copier *c);
 void copier_done(struct copier *c);
 

@@ -92,6 +92,10 @@ uint32_t pages_file_index(const struct pages_file *p);
 uint64_t pages_file_size(const struct pages_file *p);
 int pages_file_write(struct pages_file *p, const void *data, size_t size);
 
+/* One of pages that are not written: they come afterwards, by another way. It only grows. */
+int image_add_later(struct image_writer *w, struct pages_file **ret);
+void pages_file_grow(struct pages_file *p, uint64_t size);
+
 /*
  * Write the manifest with the list of files (whatever MANIFEST has there) and
  * rename it into place; fsync everything when SYNC. Nothing can be added
@@ -177,6 +181,9 @@ void images_free(struct images *im);
 
 /* With PAGES_LATER: what was not verified is now. -EBADMSG, explained. */
 int images_verify_late(struct images *im);
+
+/* Does what is in page file FILE come afterwards? Only PAGES_TRUSTED can have such a one. */
+bool images_is_later(const struct images *im, size_t file);
 
 /* How much there is to be read in page file FILE. */
 uint64_t images_pages_size(const struct images *im, size_t file);

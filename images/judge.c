@@ -133,6 +133,26 @@ int state_judge(struct images *im, const struct access *a, const struct bytes *f
 	return r < 0 ? r : state_decode(im, file->data, size);
 }
 
+/* Whoever is to have it knows where it comes from. */
+static int later_size(struct images *im, const struct access *a, size_t file)
+{
+	const Img__Manifest__File *listed = im->manifest->files[file + 1];
+
+	if (a->use != PAGES_TRUSTED && a->use != PAGES_FOUND)
+		return fail(-EBADMSG,
+		            "checkpoint %s: %s: the pages never came; this is what is left of a "
+		            "migration (--post-copy)",
+		            im->dir, listed->name);
+	if (listed->size || listed->codec || listed->plain || a->encrypted ||
+	    listed->later > PAGES_MAX || listed->later % 4096)
+		return fail(-EBADMSG,
+		            "checkpoint %s: %s: cannot come afterwards, %" PRIu64
+		            " bytes; " DAMAGED,
+		            im->dir, listed->name, listed->later);
+	im->plain[file] = im->content[file] = listed->later;
+	return 0;
+}
+
 /* How much is in the file that LISTED says, whatever it was made of. */
 static int content_size(struct images *im, const struct access *a, size_t file)
 {
@@ -142,6 +162,8 @@ static int content_size(struct images *im, const struct access *a, size_t file)
 	if (a->encrypted && crypt_plain_size(listed->size, &im->content[file]) < 0)
 		return fail(-EBADMSG, "checkpoint %s: %s: cut off; " DAMAGED, im->dir,
 		            listed->name);
+	if (listed->later)
+		return later_size(im, a, file);
 	im->plain[file] = listed->codec ? listed->plain : im->content[file];
 	if (listed->codec ? pack_size_check(im->content[file], listed->plain) < 0 : listed->plain)
 		return fail(-EBADMSG,

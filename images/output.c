@@ -147,6 +147,8 @@ int image_file_list(struct image_file *f, Img__Manifest__File *ret, uint8_t *dig
 	ret->name = f->name;
 	ret->size = f->stored;
 	ret->hash = file_hash_digest(&f->hash);
+	if (f->later)
+		ret->later = f->size;
 	if (f->codec) {
 		ret->codec = f->codec;
 		ret->plain = f->size;

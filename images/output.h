@@ -48,6 +48,7 @@ struct image_file {
 	int fd; /* -1: not created, or finished */
 	bool created;
 	enum codec_id codec;
+	bool later;      /* only its size is stored */
 	uint64_t size;   /* what was written to it ... */
 	uint64_t stored; /* ... and is on the disk */
 	struct file_hash hash;

@@ -48,7 +48,7 @@ static int file_open(const struct images *im, const char *name, uint64_t *ret_si
 /* A file that the manifest lists: there and of the right size. Its descriptor, or -errno explained. */
 static int listed_open(const struct images *im, const char *name, const Img__Manifest__File *listed)
 {
-	uint64_t size;
+	uint64_t size, wanted = listed->later ? listed->later : listed->size;
 	auto_close int fd = file_open(im, name, &size);
 
 	if (fd == -ENOENT)
@@ -58,10 +58,10 @@ static int listed_open(const struct images *im, const char *name, const Img__Man
 		            name);
 	if (fd < 0)
 		return fail(fd, "checkpoint %s: %s", im->dir, name);
-	if (size != listed->size)
+	if (size != wanted)
 		return fail(-EBADMSG,
 		            "checkpoint %s: %s: %" PRIu64 " bytes instead of %" PRIu64 "; " DAMAGED,
-		            im->dir, name, size, listed->size);
+		            im->dir, name, size, wanted);
 	return take_fd(&fd);
 }
 
@@ -144,6 +144,11 @@ static int state_read(struct images *im, const struct access *a)
 	if (r == 0)
 		r = state_verify(im, a, file.data, file.size);
 	return r < 0 ? r : state_judge(im, a, &file);
+}
+
+bool images_is_later(const struct images *im, size_t file)
+{
+	return file + 1 < im->manifest->n_files && im->manifest->files[file + 1]->later;
 }
 
 uint64_t images_pages_size(const struct images *im, size_t file)

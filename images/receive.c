@@ -313,11 +313,31 @@ static int file_keep(const struct receiver *rc, const char *name, const struct b
 	return r < 0 ? place_fail(rc->dirfd, r, name, "write") : 0;
 }
 
+/* What comes afterwards has its place. */
+static int later_keep(const struct receiver *rc, size_t file)
+{
+	const Img__Manifest *m = rc->im->manifest;
+	uint64_t later = m && file + 1 < m->n_files ? m->files[file + 1]->later : 0;
+
+	if (!later)
+		return 0;
+	if (!rc->one)
+		return fail(-EBADMSG,
+		            "checkpoint %s: is the last round of a migration (--post-copy)",
+		            rc->im->dir);
+	if (later > PAGES_MAX || ftruncate(rc->pages.v[file].fd, (off_t)later) < 0)
+		return place_fail(rc->dirfd, later > PAGES_MAX ? -EFBIG : -errno,
+		                  m->files[file + 1]->name, "make room");
+	return 0;
+}
+
 /* All is there but the manifest, which makes it a checkpoint. */
 static int keep_all(struct receiver *rc)
 {
 	int r = file_keep(rc, STATE_FILE, &rc->state);
 
+	for (size_t i = 0; r == 0 && i < rc->pages.n; i++)
+		r = later_keep(rc, i);
 	array_each (in, &rc->pages)
 		if (r == 0 && !rc->one && fsync(in->fd) < 0)
 			r = place_fail(rc->dirfd, -errno, "pages", "fsync");

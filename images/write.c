@@ -202,7 +202,7 @@ int image_put(struct image_writer *w, enum record_kind kind, uint32_t owner,
 	return 0;
 }
 
-int image_add_pages(struct image_writer *w, struct pages_file **ret)
+static int add_pages(struct image_writer *w, bool later, struct pages_file **ret)
 {
 	struct pages_file **slot = w->pages.n < PAGES_FILES_MAX ? array_add(&w->pages) : NULL;
 	struct pages_file *p = slot ? calloc(1, sizeof(*p)) : NULL;
@@ -214,11 +214,28 @@ int image_add_pages(struct image_writer *w, struct pages_file **ret)
 	*slot = p;
 	p->index = (uint32_t)w->pages.n - 1;
 	snprintf(name, sizeof(name), PAGES_FILE, p->index);
-	r = image_file_create_pages(&p->file, &w->out, name);
+	r = later ? image_file_create(&p->file, &w->out, name)
+	          : image_file_create_pages(&p->file, &w->out, name);
 	if (r < 0)
 		return r;
+	p->file.later = later;
 	*ret = p;
 	return 0;
+}
+
+int image_add_pages(struct image_writer *w, struct pages_file **ret)
+{
+	return add_pages(w, false, ret);
+}
+
+int image_add_later(struct image_writer *w, struct pages_file **ret)
+{
+	return add_pages(w, true, ret);
+}
+
+void pages_file_grow(struct pages_file *p, uint64_t size)
+{
+	p->file.size += size;
 }
 
 uint32_t pages_file_index(const struct pages_file *p)

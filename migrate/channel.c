@@ -18,19 +18,41 @@ static int gone(const struct channel *c)
 	return fail(-EPIPE, "%s: the connection is closed", c->peer);
 }
 
-int channel_say(const struct channel *c, enum word word, uint64_t value, const char *text)
+int channel_data(const struct channel *c, const void *data, size_t size)
 {
-	struct message m = { .magic = CHANNEL_MAGIC, .version = CHANNEL_VERSION, .word = word };
-	int r;
+	int r = write_full(c->out, data, size);
 
-	m.value = value;
-	m.size = text ? (uint32_t)strnlen(text, CHANNEL_TEXT) : 0;
-	r = write_full(c->out, &m, sizeof(m));
-	if (r == 0 && m.size)
-		r = write_full(c->out, text, m.size);
 	if (r == -EPIPE)
 		return gone(c);
 	return r < 0 ? fail(r, "%s: send", c->peer) : 0;
+}
+
+/* In one write(2): what several processes say does not mix. */
+static int say(const struct channel *c, enum word word, uint64_t value, const void *text,
+               uint32_t size)
+{
+	struct {
+		struct message m;
+		char text[CHANNEL_TEXT];
+	} whole = { .m = { .magic = CHANNEL_MAGIC,
+		           .version = CHANNEL_VERSION,
+		           .word = word,
+		           .value = value,
+		           .size = size } };
+
+	if (size)
+		memcpy(whole.text, text, size);
+	return channel_data(c, &whole, sizeof(whole.m) + size);
+}
+
+int channel_say(const struct channel *c, enum word word, uint64_t value, const char *text)
+{
+	return say(c, word, value, text, text ? (uint32_t)strnlen(text, CHANNEL_TEXT) : 0);
+}
+
+int channel_put(const struct channel *c, enum word word, const void *text, uint32_t size)
+{
+	return say(c, word, 0, text, size);
 }
 
 /* Until something can be read, or the other side is gone. */
@@ -111,11 +133,14 @@ static int message_take(const struct channel *c, struct message *m, char *text, 
 	return take(c, text, m->size, ms);
 }
 
-int channel_next(const struct channel *c, struct message *ret)
+int channel_next_within(const struct channel *c, struct message *ret, char *text, unsigned ms)
 {
-	char text[CHANNEL_TEXT + 1];
+	return message_take(c, ret, text, ms);
+}
 
-	return message_take(c, ret, text, 0);
+int channel_read(const struct channel *c, void *data, size_t size)
+{
+	return take(c, data, size, 0);
 }
 
 /* Whatever it says goes to our user's terminal: one line of what can be printed. */
@@ -127,7 +152,7 @@ static void make_harmless(char *text)
 }
 
 /* What it says has failed, under its name; -errno. */
-static int relay(const struct channel *c, const struct message *m, char *text)
+int channel_relay(const struct channel *c, const struct message *m, char *text)
 {
 	char line[CHANNEL_TEXT + 256];
 
@@ -149,7 +174,7 @@ int channel_hear(const struct channel *c, enum word word, unsigned ms, uint64_t 
 	if (r < 0)
 		return log_failure() ? r : fail(r, "%s: read", c->peer);
 	if (*ret_told)
-		return relay(c, &m, text);
+		return channel_relay(c, &m, text);
 	if (m.word != word)
 		return fail(-EPROTO, "%s: says word %" PRIu32 " instead of %d", c->peer, m.word,
 		            word);

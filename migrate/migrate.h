@@ -13,7 +13,8 @@ struct migration {
 	const char *via;      /* a command of sh(1) that is connected to a receiver; NULL: ssh */
 	const char *receiver; /* what ssh runs there */
 	unsigned downtime_ms; /* how long the tree may stand still */
-	unsigned max_rounds;  /* at most so many, the last one included */
+	bool post_copy; /* what is left when rounds help no more moves when the tree runs there */
+	unsigned max_rounds; /* at most so many, the last one included */
 };
 
 /* The sender: OPT as for a dump. Explained; the tree runs on here after any failure but one that says so. */

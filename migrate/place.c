@@ -77,13 +77,14 @@ static void sweep(const char *path)
 /* Made and locked: 0; -EAGAIN: somebody has swept it away in between. */
 static int make(char *path, int *ret_lock)
 {
-	auto_close int fd = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	auto_close int fd = -1;
 	struct stat st;
 
+	if (!mkdtemp(path))
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT && strcmp(path + strlen(path) - strlen(RANDOM), RANDOM) != 0
-		               ? -EAGAIN
-		               : -errno;
+		return errno == ENOENT ? -EAGAIN : -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || !st.st_nlink)
 		return -EAGAIN;
 	*ret_lock = take_fd(&fd);

@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "migrate/channel.h"
 #include "migrate/migrate.h"
+#include "migrate/piece.h"
 #include "migrate/place.h"
 
 struct receiver {
@@ -27,6 +28,7 @@ struct receiver {
 	int lock;  /* of it; -1 */
 	uint64_t n;
 	pid_t root;
+	int wait[2]; /* both ends of a pipe, or 0: whoever brings pages has the second, too */
 };
 
 static void receiver_done(struct receiver *rc)
@@ -86,7 +88,7 @@ static int ask_to_go(void *arg)
 	return r < 0 ? r : channel_hear(&rc->channel, WORD_GO, 0, &none, &told);
 }
 
-static int bring_back(struct receiver *rc, const char *dir)
+static int bring_back(struct receiver *rc, const char *dir, const struct far *far)
 {
 	struct restore_options opt = *rc->opt;
 	int status;
@@ -99,14 +101,45 @@ static int bring_back(struct receiver *rc, const char *dir)
 	opt.ret_root = &rc->root;
 	opt.callers[0] = rc->channel.in;
 	opt.callers[1] = rc->channel.out;
+	opt.callers[2] = rc->wait[1] > 0 ? rc->wait[1] : 0;
+	opt.far = far;
+	opt.lazy |= far != NULL;
 	return restore_run(&opt, &status);
+}
+
+/* Its pages come from the sender, to whom somebody beside the tree will speak. */
+static int bring_later(struct receiver *rc, const char *dir)
+{
+	struct far far;
+	int r = pipe2(rc->wait, O_CLOEXEC) < 0 ? fail(-errno, "receive: a pipe")
+	                                       : taker_new(&rc->channel, &far);
+
+	if (r < 0)
+		return r;
+	r = bring_back(rc, dir, &far);
+	taker_free(&far);
+	return r;
+}
+
+/* ssh takes our end for that of the connection: as long as somebody speaks there we stay. */
+static void await_pages(struct receiver *rc)
+{
+	char none;
+
+	if (!rc->wait[1])
+		return;
+	close(rc->wait[1]);
+	rc->wait[1] = 0;
+	while (read(rc->wait[0], &none, 1) < 0 && errno == EINTR)
+		continue;
 }
 
 /* Until the tree runs. */
 static int serve(struct receiver *rc)
 {
+	char text[CHANNEL_TEXT + 1];
 	struct message m;
-	int r = channel_next(&rc->channel, &m);
+	int r = channel_next(&rc->channel, &m, text);
 
 	if (r == 0 && m.word != WORD_HELLO)
 		r = fail(-EPROTO, "word %" PRIu32 " in place of a greeting", m.word);
@@ -115,13 +148,14 @@ static int serve(struct receiver *rc)
 	while (r == 0) {
 		auto_free char *dir = NULL;
 
-		r = channel_next(&rc->channel, &m);
-		if (r == 0 && m.word != WORD_ROUND && m.word != WORD_LAST)
+		r = channel_next(&rc->channel, &m, text);
+		if (r == 0 && m.word != WORD_ROUND && m.word != WORD_LAST && m.word != WORD_LATER)
 			r = fail(-EPROTO, "word %" PRIu32 " in place of a round", m.word);
 		if (r == 0)
 			r = round_keep(rc, &m, &dir);
-		if (r == 0 && m.word == WORD_LAST)
-			return bring_back(rc, dir);
+		if (r == 0 && m.word != WORD_ROUND)
+			return m.word == WORD_LAST ? bring_back(rc, dir, NULL)
+			                           : bring_later(rc, dir);
 		if (r == 0)
 			r = channel_say(&rc->channel, WORD_KEPT, rc->n, NULL);
 	}
@@ -143,8 +177,11 @@ int migrate_receive(const char *dir, const struct restore_options *opt)
 	r = place_new(dir, &rc.top, &rc.lock);
 	if (r == 0)
 		r = serve(&rc);
-	if (r == 0)
-		return channel_say(&rc.channel, WORD_RUNNING, (uint64_t)rc.root, NULL);
+	if (r == 0) {
+		r = channel_say(&rc.channel, WORD_RUNNING, (uint64_t)rc.root, NULL);
+		await_pages(&rc);
+		return r;
+	}
 	channel_say(&rc.channel, WORD_FAILED, (uint64_t)-r,
 	            log_failure() ? log_failure() : strerror(-r));
 	return r;

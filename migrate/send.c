@@ -16,6 +16,7 @@
 #include "lib/progress.h"
 #include "migrate/migrate.h"
 #include "migrate/peer.h"
+#include "migrate/piece.h"
 #include "proto/netlock.pb-c.h"
 
 #define RESTORE_MS 10 /* for what is not memory: forks, files */
@@ -35,12 +36,18 @@ struct sender {
 	struct round last, before;
 	uint64_t speed;                               /* of the fastest, bytes per us */
 	uint64_t total, frozen_at, running_at, there; /* the pid */
+	bool post_copy;                               /* the last round is without its pages ... */
+	struct later later;                           /* ... which these are */
+	struct dump *tree;                            /* while they move */
+	bool gone;                                    /* GO was said */
+	bool fail_rest;                               /* as if (tests) */
 };
 
 static void sender_done(struct sender *s)
 {
 	peer_end(&s->channel, s->peer);
 	images_free(s->chain);
+	later_done(&s->later);
 }
 
 static int hear(const struct sender *s, enum word word)
@@ -121,6 +128,13 @@ static int go_ahead(struct sender *s)
 		              s->last.bytes / (s->last.ns / 1000 + 1), left >> 20, ms);
 		if (ms <= s->m->downtime_ms)
 			return 0;
+		if ((s->n + 1 >= s->m->max_rounds || !converges(s)) && s->m->post_copy) {
+			progress_note("it writes faster than can be sent: after %u rounds what is "
+			              "left moves when it runs there",
+			              s->n);
+			s->post_copy = true;
+			return 0;
+		}
 		if (s->n + 1 >= s->m->max_rounds || !converges(s)) {
 			warn("it writes faster than can be sent: after %u rounds it will stand "
 			     "still for "
@@ -156,13 +170,76 @@ static int hand_over(void *arg, struct dump *d)
 	return r;
 }
 
+/* ---- what is left moves afterwards ---- */
+
+static int on_ready(void *arg)
+{
+	struct sender *s = arg;
+
+	dump_keep_stopped(s->tree);
+	s->gone = true;
+	return channel_say(&s->channel, WORD_GO, 0, NULL);
+}
+
+static int on_running(void *arg, uint64_t pid)
+{
+	struct sender *s = arg;
+
+	s->running_at = clock_ns();
+	s->there = pid;
+	progress_note("it runs at %s, as pid %" PRIu64
+	              ", after %u rounds; it stood still for %" PRIu64
+	              " ms; the rest of its memory follows",
+	              s->channel.peer, pid, s->n, (s->running_at - s->frozen_at) / 1000000);
+	return s->fail_rest ? fail(-ECANCELED, "failed while the rest moved, as asked") : 0;
+}
+
+/* What became of it, where something failed after it was given away. */
+static void tell_halves(const struct sender *s)
+{
+	if (s->running_at)
+		warn("it ran at %s already, and is killed there, as it cannot have the rest of its "
+		     "memory: it is left stopped here, as it was when it left; let all of its "
+		     "processes run on from there (-CONT), or kill them (-KILL)",
+		     s->channel.peer);
+	else
+		warn("it is left stopped here, as it was when it left, and is killed at %s: let "
+		     "all "
+		     "of its processes run on (-CONT), or kill them (-KILL)",
+		     s->channel.peer);
+}
+
+static int hand_over_later(void *arg, struct dump *d)
+{
+	struct sender *s = arg;
+	const struct giver g = { .channel = &s->channel,
+		                 .later = &s->later,
+		                 .timeout_ms = s->opt->timeout_ms,
+		                 .ready = on_ready,
+		                 .running = on_running,
+		                 .arg = s };
+	bool told = false;
+	int r;
+
+	s->tree = d;
+	s->frozen_at = d->frozen_at;
+	later_sort(&s->later);
+	r = give_all(&g, &told);
+	if (r < 0 && told && s->gone && !s->running_at)
+		dump_may_run(d);
+	else if (r < 0 && s->gone)
+		tell_halves(s);
+	return r;
+}
+
 static int hand_last(struct sender *s)
 {
 	struct dump_options how = *s->opt;
 
-	how.hand_over = hand_over;
+	how.hand_over = s->post_copy ? hand_over_later : hand_over;
 	how.hand_over_arg = s;
-	return round_send(s, WORD_LAST, &how);
+	how.later = s->post_copy ? &s->later : NULL;
+	return round_send(s, s->post_copy ? WORD_LATER : WORD_LAST, &how);
 }
 
 /* It keeps this machine from telling the peers of connections that they are gone. */
@@ -190,9 +267,15 @@ static void tell(const struct sender *s)
 
 int migrate_send(const struct migration *m, const struct dump_options *opt)
 {
-	auto_(sender_done) struct sender s = { .m = m, .opt = opt, .channel = { -1, -1, m->to } };
+	struct dump_options own = *opt;
+	auto_(sender_done) struct sender s = { .m = m, .opt = &own, .channel = { -1, -1, m->to } };
 	int r = peer_start(m, &s.channel, &s.peer);
 
+	pthread_mutex_init(&s.later.lock, NULL);
+	if (own.fail_at && !strcmp(own.fail_at, "rest")) {
+		s.fail_rest = true;
+		own.fail_at = NULL;
+	}
 	if (r == 0)
 		r = hello(&s);
 	if (r == 0)

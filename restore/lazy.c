@@ -26,6 +26,7 @@
 #include "lib/lazy.h"
 #include "lib/log.h"
 #include "parasite/arch/arch.h"
+#include "restore/far.h"
 #include "restore/run.h"
 
 #define PAGE UINT64_C(4096)
@@ -81,7 +82,7 @@ static int register_all(const struct rtask *t)
 }
 
 /* The page at AT is there already: it gets its content now. */
-static int write_page(const struct restore *r, const struct rtask *t, int mem, uint64_t at)
+static int write_page(struct restore *r, const struct rtask *t, int mem, uint64_t at)
 {
 	char buf[4096];
 
@@ -91,6 +92,11 @@ static int write_page(const struct restore *r, const struct rtask *t, int mem, u
 
 		if (at < s->start || at >= s->start + s->size)
 			continue;
+		e = images_is_later(r->images, s->file) ? far_need(r, s->file, offset, PAGE) : 0;
+		if (e == 0)
+			e = far_fetch(r);
+		if (e < 0)
+			return e;
 		e = pread_full(r->images->pages[s->file], buf, PAGE, (off_t)offset);
 		if (e == 0)
 			e = pwrite_full(mem, buf, PAGE, (off_t)at);
@@ -105,7 +111,7 @@ static int write_page(const struct restore *r, const struct rtask *t, int mem, u
 #define THERE   (UINT64_C(3) << 62) /* present or swapped out */
 
 /* Before anything is registered: what was touched on the way. */
-static int write_present(const struct restore *r, const struct rtask *t, const struct source *v)
+static int write_present(struct restore *r, const struct rtask *t, const struct source *v)
 {
 	auto_free uint64_t *map = malloc(ENTRIES * sizeof(*map));
 	auto_close int pagemap = -1, mem = -1;
@@ -208,7 +214,8 @@ static int renew(void *arg)
 
 static int serve(struct restore *r, struct lazy_mms *mms, pid_t holder)
 {
-	const struct lazy_way way = { .on_demand = r->opt->on_demand,
+	const struct lazy_way way = { .far = r->opt->far,
+		                      .on_demand = r->opt->on_demand,
 		                      .holder = holder,
 		                      .renew = renew,
 		                      .arg = r,
@@ -216,6 +223,8 @@ static int serve(struct restore *r, struct lazy_mms *mms, pid_t holder)
 		                              r->opt->fail_at && !strcmp(r->opt->fail_at, "lazy") };
 	int e = lazy_serve(r->images, mms, &way);
 
+	if (e == 0 && way.far)
+		e = way.far->finish(way.far->arg);
 	/* As the last act: nobody has looked whether the page files are whole. */
 	return e < 0 || way.on_demand ? e : images_verify_late(r->images);
 }
@@ -258,7 +267,8 @@ static void keep(struct restore *r, struct lazy_mms *mms)
 
 	setsid();
 	prctl(PR_SET_NAME, BRINGS_MEMORY);
-	close_callers(r->opt);
+	if (!r->opt->far)
+		close_callers(r->opt);
 	leave_readers(r);
 	pid = fork();
 	if (pid == 0) {
@@ -288,17 +298,19 @@ static int hold(struct restore *r)
 int lazy_start(struct restore *r)
 {
 	struct lazy_mms mms = {};
+	bool serves;
 	pid_t pid = 0;
 	int e = 0;
 
 	array_each (t, &r->tasks)
 		if (e == 0 && t->lazy && t->lazy->uffd >= 0)
 			e = arm(r, t, &mms);
-	if (e == 0 && mms.n)
+	serves = mms.n || r->opt->far;
+	if (e == 0 && serves)
 		e = hold(r);
-	if (e == 0 && mms.n)
+	if (e == 0 && serves)
 		pid = fork();
-	if (e == 0 && mms.n && pid == 0)
+	if (e == 0 && serves && pid == 0)
 		keep(r, &mms);
 	if (pid < 0)
 		e = fail(-errno, "--lazy: fork who brings the memory");

@@ -48,6 +48,7 @@ struct lazy_way {
 	pid_t holder;            /* our parent; should it be gone ... */
 	int (*renew)(void *arg); /* ... this forks: we go on as the child. 0 or -errno */
 	void *arg;
+	const struct far *far; /* who has what comes afterwards, or NULL */
 };
 
 /* Bring it; 0, or -errno, explained: then the tree must not run on. (lazy_serve.c) */

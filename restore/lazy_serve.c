@@ -28,6 +28,7 @@
 #include "lib/fd.h"
 #include "lib/lazy.h"
 #include "lib/log.h"
+#include "restore/far.h"
 
 #define PAGE  UINT64_C(4096)
 #define BLOCK (UINT64_C(64) << 10) /* brought at a fault */
@@ -38,8 +39,9 @@ struct server {
 	struct images *im;
 	struct lazy_mms *mms;
 	const struct lazy_way *way;
-	size_t turn; /* whose background it is */
-	bool forked; /* a page may be wanted by a child as well */
+	size_t turn;    /* whose background it is */
+	bool far_ended; /* nothing comes from there any more */
+	bool forked;    /* a page may be wanted by a child as well */
 	pid_t holder;
 };
 
@@ -93,26 +95,16 @@ static int range_shrink(struct lazy_mm *mm, const struct source *s, uint64_t sta
 	return 0;
 }
 
-/* SIZE bytes of S at AT. 0: they are there, or will be tried again. */
-static int bring(struct server *sv, struct lazy_mm *mm, const struct source *s, uint64_t at,
-                 uint64_t size)
+/* SIZE bytes FROM at AT in S. 0: they are there, or have to be tried again. */
+static int place(struct lazy_mm *mm, const struct source *s, uint64_t at, const void *from,
+                 uint64_t size, uint64_t *ret_done)
 {
-	uint64_t offset = s->offset + (at - s->start);
-	uint32_t file = s->file;
-	void *from = mmap(NULL, size, PROT_READ, MAP_PRIVATE, sv->im->pages[file], (off_t)offset);
 	struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)from, .len = size };
-	int r, e;
+	int e = ioctl(mm->uffd, UFFDIO_COPY, &copy) < 0 ? errno : 0;
 
-	if (from == MAP_FAILED)
-		return -errno;
-	e = ioctl(mm->uffd, UFFDIO_COPY, &copy) < 0 ? errno : 0;
-	munmap(from, size);
-	if (copy.copy > 0) {
-		r = range_shrink(mm, s, at, (uint64_t)copy.copy);
-		if (!sv->forked)
-			images_spend(sv->im, file, offset, (uint64_t)copy.copy);
-		return r;
-	}
+	*ret_done = copy.copy > 0 ? (uint64_t)copy.copy : 0;
+	if (*ret_done)
+		return range_shrink(mm, s, at, *ret_done);
 	switch (e) {
 	case EAGAIN: /* an event has to be read first */
 		return 0;
@@ -125,6 +117,24 @@ static int bring(struct server *sv, struct lazy_mm *mm, const struct source *s, 
 		return 0;
 	}
 	return -e;
+}
+
+/* The same from the page file. */
+static int bring(struct server *sv, struct lazy_mm *mm, const struct source *s, uint64_t at,
+                 uint64_t size)
+{
+	uint64_t offset = s->offset + (at - s->start), done;
+	uint32_t file = s->file;
+	void *from = mmap(NULL, size, PROT_READ, MAP_PRIVATE, sv->im->pages[file], (off_t)offset);
+	int r;
+
+	if (from == MAP_FAILED)
+		return -errno;
+	r = place(mm, s, at, from, size, &done);
+	munmap(from, size);
+	if (done && !sv->forked)
+		images_spend(sv->im, file, offset, done);
+	return r;
 }
 
 static const struct source *range_at(const struct lazy_mm *mm, uint64_t at)
@@ -184,6 +194,10 @@ static int on_fault(struct server *sv, struct lazy_mm *mm, uint64_t at)
 	start = start > s->start ? start : s->start;
 	end = (at & ~(BLOCK - 1)) + BLOCK;
 	end = end < s->start + s->size ? end : s->start + s->size;
+	/* Who waits is woken when it has come. */
+	if (images_is_later(sv->im, s->file))
+		return sv->way->far->want(sv->way->far->arg, s->file,
+		                          s->offset + (start - s->start), end - start);
 	r = bring(sv, mm, s, start, end - start);
 	/* Whatever came of it: who waits looks again. */
 	if (r == 0 && mm->uffd >= 0)
@@ -284,6 +298,15 @@ static bool is_left(struct lazy_mm *mm)
 	return mm->uffd >= 0 && mm->next < mm->ranges.n;
 }
 
+/* What can be brought from a file. */
+static const struct source *find_near(const struct server *sv, const struct lazy_mm *mm)
+{
+	for (size_t i = mm->next; i < mm->ranges.n; i++)
+		if (mm->ranges.v[i].size && !images_is_later(sv->im, mm->ranges.v[i].file))
+			return &mm->ranges.v[i];
+	return NULL;
+}
+
 /* 1: one piece of somebody; 0: there is none to be brought unasked. */
 static int background(struct server *sv)
 {
@@ -294,7 +317,9 @@ static int background(struct server *sv)
 
 		if (!is_left(mm) || (sv->way->on_demand && !mm->wanted))
 			continue;
-		s = &mm->ranges.v[mm->next];
+		s = find_near(sv, mm);
+		if (!s)
+			continue;
 		sv->turn = (sv->turn + i + 1) % sv->mms->n;
 		r = bring(sv, mm, s, s->start, s->size < PIECE ? s->size : PIECE);
 		return r < 0 ? r : 1;
@@ -310,7 +335,82 @@ static bool has_ended(const struct lazy_mm *mm)
 	return ioctl(mm->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == ESRCH;
 }
 
-/* On demand: wait until somebody touches something. 1: there is somebody who may; 0: nobody any more. */
+/* ---- what comes from afar ---- */
+
+static const struct source *find_piece(const struct lazy_mm *mm, const struct far_piece *p)
+{
+	for (size_t i = mm->next; mm->uffd >= 0 && i < mm->ranges.n; i++) {
+		const struct source *s = &mm->ranges.v[i];
+
+		if (s->file == p->file && s->size && s->offset < p->offset + p->size &&
+		    p->offset < s->offset + s->size)
+			return s;
+	}
+	return NULL;
+}
+
+/* To all who are to have it; children that are forked meanwhile come behind them. */
+static int place_piece(struct server *sv, const struct far_piece *p)
+{
+	for (size_t i = 0; i < sv->mms->n;) {
+		struct lazy_mm *mm = &sv->mms->v[i];
+		const struct source *s = find_piece(mm, p);
+		uint64_t from, to, done;
+		int r;
+
+		if (!s) {
+			i++;
+			continue;
+		}
+		from = s->offset > p->offset ? s->offset : p->offset;
+		to = s->offset + s->size;
+		to = to < p->offset + p->size ? to : p->offset + p->size;
+		r = place(mm, s, s->start + (from - s->offset),
+		          (const char *)p->data + (from - p->offset), to - from, &done);
+		if (r == 0)
+			r = read_events(sv);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* He has sent all: whoever still lives has it. */
+static int check_all(const struct server *sv)
+{
+	array_each (mm, sv->mms)
+		for (size_t i = 0; mm->uffd >= 0 && i < mm->ranges.n; i++)
+			if (mm->ranges.v[i].size && images_is_later(sv->im, mm->ranges.v[i].file) &&
+			    !has_ended(mm))
+				return fail(-EPROTO, "not all pages have come");
+	return 0;
+}
+
+/* 1: something has come, or will; 0: nothing does any more. */
+static int hear(struct server *sv)
+{
+	const struct far *far = sv->way->far;
+	struct pollfd p = { .fd = far ? far->fd : -1, .events = POLLIN };
+	struct far_piece piece;
+	int r;
+
+	if (!far || sv->far_ended)
+		return 0;
+	if (poll(&p, 1, 0) <= 0)
+		return 1;
+	r = far->take(far->arg, &piece);
+	if (r == 0) {
+		sv->far_ended = true;
+		return check_all(sv);
+	}
+	if (r > 0 && !far_is_sane(sv->im, &piece))
+		return fail(-EPROTO, "pages came that cannot be");
+	if (r > 0)
+		r = place_piece(sv, &piece);
+	return r < 0 ? r : 1;
+}
+
+/* Wait until somebody touches something, or it comes. 1: there is somebody who may; 0: nobody any more. */
 static int rest(struct server *sv)
 {
 	auto_free struct pollfd *polls = calloc(sv->mms->n + 1, sizeof(*polls));
@@ -318,8 +418,10 @@ static int rest(struct server *sv)
 
 	if (!polls)
 		return -ENOMEM;
+	if (sv->way->far)
+		polls[n++] = (struct pollfd){ .fd = sv->way->far->fd, .events = POLLIN };
 	array_each (mm, sv->mms) {
-		if (mm->uffd >= 0 && (!is_left(mm) || has_ended(mm)))
+		if (mm->uffd >= 0 && sv->way->on_demand && (!is_left(mm) || has_ended(mm)))
 			mm_end(mm);
 		if (mm->uffd >= 0)
 			polls[n++] = (struct pollfd){ .fd = mm->uffd, .events = POLLIN };
@@ -345,18 +447,22 @@ static int look_after_holder(struct server *sv)
 int lazy_serve(struct images *im, struct lazy_mms *mms, const struct lazy_way *way)
 {
 	struct server sv = { .im = im, .mms = mms, .way = way, .holder = way->holder };
-	int r;
+	int r, far = 0;
 
 	do {
 		r = look_after_holder(&sv);
 		if (r == 0)
 			r = read_events(&sv);
 		if (r == 0)
+			r = far = hear(&sv);
+		if (r >= 0)
 			r = background(&sv);
-		if (r > 0 && way->fail_soon)
+		if ((r > 0 || far) && way->fail_soon)
 			return fail(-ECANCELED, "failed while memory was brought, as asked");
-		if (r == 0 && way->on_demand)
+		if (r == 0 && (way->on_demand || far))
 			r = rest(&sv);
 	} while (r > 0);
-	return r < 0 ? fail(r, "bring the memory of the tree") : 0;
+	if (r < 0 && !log_failure())
+		return fail(r, "bring the memory of the tree");
+	return r;
 }

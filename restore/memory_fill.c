@@ -15,6 +15,7 @@
 
 #include "images/spend.h"
 #include "lib/log.h"
+#include "restore/far.h"
 #include "restore/memory.h"
 
 #define FILLERS 4
@@ -23,6 +24,7 @@
 
 /* An OP_VECTOR that is being collected. */
 struct vector {
+	struct restore *r;
 	struct script *s;
 	const struct images *im;
 	uint32_t file;
@@ -57,6 +59,10 @@ static void vector_add(struct vector *v, uint32_t file, uint64_t start, uint64_t
                        uint64_t offset)
 {
 	bool spend = images_may_spend(v->im, file, offset, size);
+	int e = images_is_later(v->im, file) ? far_need(v->r, file, offset, size) : 0;
+
+	if (e < 0 && !v->s->error)
+		v->s->error = e;
 
 	if (v->n && !vector_takes(v, file, offset))
 		vector_flush(v);
@@ -120,7 +126,7 @@ static bool supply_next(struct supply *p)
 static void emit_part(struct supply *p, uint64_t size, struct script *s)
 {
 	const struct images *im = p->r->images;
-	struct vector v = { .s = s, .im = im };
+	struct vector v = { .r = p->r, .s = s, .im = im };
 
 	while (size && supply_next(p)) {
 		uint64_t n = p->run.size < size ? p->run.size : size;

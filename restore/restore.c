@@ -3,6 +3,7 @@
  * to the end of "commit" everything that was forked dies with a failure.
  */
 #include "restore/restore.h"
+#include "restore/far.h"
 #include "restore/memory_heritage.h"
 #include "restore/inode.h"
 #include "restore/lazy.h"
@@ -81,6 +82,8 @@ static int compile(struct restore *r)
 {
 	int ret = compile_scripts(r);
 
+	if (ret == 0)
+		ret = far_fetch(r);
 	return ret < 0 ? ret : sabotage_scripts(r);
 }
 
@@ -209,6 +212,7 @@ static void restore_done(struct restore *r)
 	free(r->helpers);
 	heritage_done(r);
 	lazy_done(r);
+	far_done(r);
 	sysv_release(r, r->committed);
 	inode_done(r);
 	shmem_done(r);

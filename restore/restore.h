@@ -31,6 +31,8 @@ enum file_policy {
 	FILES_ROLLBACK, /* what was kept of it (dump --file-contents) is written back */
 };
 
+struct far;
+
 struct restore_options {
 	const char *dir; /* -D */
 	bool detach;     /* -d */
@@ -68,8 +70,10 @@ struct restore_options {
 	 */
 	int (*action)(void *arg, const char *moment, pid_t root);
 	void *action_arg;
+	/* Who has the pages that come afterwards, or NULL: whoever brings them to the tree keeps CALLERS (far.h). */
+	const struct far *far;
 	/* Descriptors of the caller's that processes which stay beside the tree must not keep; 0: none. */
-	int callers[2];
+	int callers[3];
 };
 
 struct rthread {
@@ -141,6 +145,7 @@ struct restore {
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
 	char *strangers;             /* children that we had before, as /proc lists them */
+	struct needs *needs;         /* far.c */
 	unsigned glances;            /* run.c: looks after the tree */
 	pid_t root;                  /* forked by us, not yet reaped; 0: none */
 };

@@ -36,7 +36,7 @@ turn() {
 migrate() {
 	local old=$pid said
 
-	said=$(crtool migrate --json -t "$pid" --tcp-established \
+	said=$(crtool migrate --json -t "$pid" --tcp-established "$@" \
 		--via "exec nsenter -t $there -n '$BUILD/crtool' receive --new-pidns --lazy --tcp-established -D '$BATS_TEST_TMPDIR'" 2>"$dir/told")
 	gone "$old" || explain "it is still here"
 	turn "$there"
@@ -70,6 +70,25 @@ migrate() {
 	crtool unlock --table "$table"
 	netns_unlocked "$netns"
 	netns_unlocked "$there"
+	kill "$pid"
+	finish 20
+}
+
+@test "redis moves under load, and what is left when rounds do not help moves when it runs there" {
+	needs redis-server redis-benchmark
+	places
+	start redis-server --port 6379 --bind 10.9.0.1 --save '' --protected-mode no --loglevel warning --enable-debug-command yes
+	within 20 listens 6379
+	in_client redis-cli -h 10.9.0.1 debug populate 20000 page 4000 >/dev/null
+	clients redis 6379 20
+	migrate -v --post-copy --max-rounds 2 --downtime 1ms
+	grep -q "what is left moves when it runs there" "$dir/told"
+	seen=$(cat "$dir/client/answers")
+	within 20 answers_since "$((seen + 20))" || explain "no answers after the move: $(cat "$dir/clients.err")"
+	[ "$(in_client redis-cli -h 10.9.0.1 get page:19999 | head -c 11)" = value:19999 ]
+	touch "$dir/client/enough"
+	wait "$client" || explain "the clients fail: $(cat "$dir/clients.err")"
+	all_is_there || explain "not all of it is there"
 	kill "$pid"
 	finish 20
 }

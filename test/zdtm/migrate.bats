@@ -63,6 +63,64 @@ moved() {
 	release
 }
 
+# after VICTIM [args]: what is left after two rounds moves when it runs there.
+after() {
+	local old
+
+	echo "--- $*"
+	park "$@"
+	old=$pid
+	run -0 crtool migrate -v -t "$pid" --post-copy --max-rounds 2 --downtime 1ms --via "exec '$BUILD/crtool' receive --new-pidns"
+	gone "$old" || explain "it is still here"
+	[[ $output == *"it writes faster than can be sent: after 1 rounds what is left moves when it runs there"* ]]
+	[[ $output == *"; the rest of its memory follows"* ]]
+	pid=$(sed -n 's/.*as pid \([0-9]*\), after .*the rest of its memory follows.*/\1/p' <<<"$output")
+	all_is_there || explain "not all of it is there"
+	release
+}
+
+@test "what is left moves while it runs there (--post-copy); every byte is right" {
+	after track
+	after memory_lazy
+	after memory_large
+	after memory_cow 1
+	after tree plain
+	after memory_shared
+}
+
+stopped() {
+	grep -q '^State:.[tT]' "/proc/$1/status"
+}
+
+# No other process is in the directory of the victim's.
+nobody_else() {
+	[ "$(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null | wc -l)" = "$(pgrep -c -s "$pid")" ]
+}
+
+# breaks RECEIVER MESSAGE [OPTIONS]: in the middle of the rest. It is left here as it was when it left, and lives on from there.
+breaks() {
+	local receiver=$1 message=$2
+
+	shift 2
+	park track
+	run crtool migrate -v -t "$pid" --post-copy --max-rounds 2 --downtime 1ms --via "exec '$BUILD/crtool' receive --new-pidns $receiver" "$@"
+	[ "$status" -ne 0 ] || explain "says $output"
+	[[ $output == *"$message"* ]] || explain "says $output"
+	[[ $output == *" killed "*"it is left stopped here, as it was when it left; let all of its processes run on "* ]] ||
+		[[ $output == *"it is left stopped here, as it was when it left, and is killed at the receiver: "* ]]
+	within 20 nobody_else || explain "it still runs there"
+	stopped "$pid" || explain "it is not stopped here"
+	kill -CONT -- "-$pid"
+	within 5 running "$pid"
+	untraced
+	release
+}
+
+@test "a connection that breaks while the rest moves: killed there, left stopped here" {
+	breaks "" "failed while the rest moved, as asked" --fail-at rest
+	breaks "--fail-at lazy" "failed while memory was brought, as asked; the tree is killed"
+}
+
 @test "what is not carried is told once" {
 	python3 -c 'import socket; socket.socket(44, socket.SOCK_RAW)' 2>/dev/null || skip "this kernel has no AF_XDP"
 	park null null
@@ -109,7 +167,7 @@ fails() {
 # receiver: one that has its directory in $TMPDIR and waits for a sender, as $last.
 receiver() {
 	ls "$TMPDIR" >"$BATS_TEST_TMPDIR/before"
-	(cd / && exec "$BUILD/crtool" receive <"$BATS_TEST_TMPDIR/nobody" >/dev/null 2>&1 3>&- 4>&-) &
+	(cd "$BATS_TEST_TMPDIR" && exec "$BUILD/crtool" receive <"$BATS_TEST_TMPDIR/nobody" >/dev/null 2>&1 3>&- 4>&-) &
 	last=$!
 	within 5 has_come
 }
@@ -162,7 +220,6 @@ gone_path() {
 	says 2 "migrate: --max-rounds 1: is no number from 2 to 60" crtool migrate -t "$pid" --to there --max-rounds 1
 	says 2 "migrate: --receiver is for ssh; --via is the whole command" \
 		crtool migrate -t "$pid" --via x --receiver y
-	says 2 "migrate: --post-copy is not supported by this version" crtool migrate -t "$pid" --to there --post-copy
 	release
 }
 
