@@ -38,7 +38,7 @@ static const char *segment_name(int shmid, key_t key)
 	return sysv_name(SYSV_SHM, shmid, (unsigned)key);
 }
 
-/* How many mappings the tree has of SHMID, and one who has it. */
+/* How many mappings the tree has of SHMID, with those of its copies (dump/snapshot.h), and one who has it. */
 static uint64_t mappings_of(const struct dump *d, int shmid, const struct task **ret)
 {
 	uint64_t n = 0;
@@ -48,7 +48,7 @@ static uint64_t mappings_of(const struct dump *d, int shmid, const struct task *
 			if ((int)v->ino != shmid || !vma_is_sysv(v))
 				continue;
 			*ret = t;
-			n++;
+			n += t->copy.tracee.tid && !(v->flags & VMF(dc)) ? 2 : 1;
 		}
 	}
 	return n;

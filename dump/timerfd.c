@@ -43,6 +43,9 @@ static int timerfd_ask(const struct file *f, Img__Timerfd *msg)
 		return -errno;
 	msg->value = ns(&left.it_value);
 	msg->interval = ns(&left.it_interval);
+	/* It is due in this moment, and 0 would say that it is not set. */
+	if (msg->interval && !msg->value)
+		msg->value = 1;
 	msg->expiry = ns(&now) + msg->value;
 	return 0;
 }

@@ -62,7 +62,12 @@ static int hello(const struct sender *s)
 {
 	int r = channel_say(&s->channel, WORD_HELLO, 0, NULL);
 
-	return r < 0 ? r : hear(s, WORD_HELLO);
+	/* It may have gone before we came, and have said why. */
+	if (r == -EPIPE)
+		log_forget();
+	else if (r < 0)
+		return r;
+	return hear(s, WORD_HELLO);
 }
 
 /* One more dump, of which HOW says what it is. */

@@ -153,3 +153,39 @@ waits() {
 	untraced
 	release
 }
+
+# A memory cgroup of our own, in $group; the file that tells the most that it ever had, in $peak. Version 2, or 1.
+memory_group() {
+	local two one
+
+	two=$(awk '$0 ~ / - cgroup2 /{print $5; exit}' /proc/self/mountinfo)
+	one=$(awk '$0 ~ / - cgroup .*[ ,]memory(,|$)/{print $5; exit}' /proc/self/mountinfo)
+	group=${one:-$two}/crtool-$BASHPID-$RANDOM
+	mkdir "$group" 2>/dev/null || { group='' && skip "no cgroup can be made"; }
+	for peak in "$group/memory.max_usage_in_bytes" "$group/memory.peak" ''; do
+		[ ! -e "$peak" ] || break
+	done
+	[ "$peak" ] || skip "no cgroup tells how much memory it had"
+}
+
+teardown() {
+	zdtm_teardown
+	[ -z "${group-}" ] || within 10 rmdir "$group"
+}
+
+@test "a stream is restored with hardly more memory than the process itself has" {
+	local before
+
+	memory_group
+	park memory_large
+	dump_with=() restore_with=()
+	before=$(awk '/^Anonymous:/ { print $2 }' "/proc/$pid/smaps_rollup")
+	crtool dump -t "$pid" -D - | (
+		echo "$BASHPID" >"$group/cgroup.procs"
+		crtool restore -d --manage-cgroups ignore -D -
+	)
+	echo "# $before KiB of memory, most at any time: $(($(<"$peak") >> 10)) KiB" >&3
+	[ "$(($(<"$peak") >> 10))" -gt $((before / 2)) ] || explain "what was charged is not this"
+	[ "$(($(<"$peak") >> 10))" -lt $((before * 13 / 10)) ] || explain "it took $(<"$peak") bytes"
+	release
+}

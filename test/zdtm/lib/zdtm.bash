@@ -170,11 +170,31 @@ carry_increments() {
 	crtool restore -d -D "$1/3" "${restore_with[@]}"
 }
 
+tree_of() {
+	local child
+
+	echo "$1"
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+		tree_of "$child"
+	done
+}
+
+# It alone, and nobody of it sees another one end.
+end_tree() {
+	local all one
+
+	mapfile -t all < <(tree_of "$pid")
+	kill -STOP "${all[@]}" 2>/dev/null || :
+	kill -KILL "${all[@]}" 2>/dev/null || :
+	for one in "${all[@]}"; do
+		within 5 gone "$one" || explain "$one is still there"
+	done
+}
+
 carry_snapshot() {
 	crtool dump -R --snapshot -t "$pid" -D "$1" "${dump_with[@]}"
-	running "$pid" || explain "it does not run on"
-	zdtm_teardown
-	within 5 gone "$pid" || explain "it is still there"
+	within 5 running "$pid" || explain "it does not run on"
+	end_tree
 	crtool restore -d -D "$1" "${restore_with[@]}"
 }
 
