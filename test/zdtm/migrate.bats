@@ -92,9 +92,13 @@ stopped() {
 	grep -q '^State:.[tT]' "/proc/$1/status"
 }
 
-# No other process is in the directory of the victim's.
+# Whoever is in the directory of the victim's is in our pid namespace: nobody is left of what the receiver made.
 nobody_else() {
-	[ "$(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null | wc -l)" = "$(pgrep -c -s "$pid")" ]
+	local cwd
+
+	for cwd in $(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null); do
+		[ "$(readlink "${cwd%cwd}ns/pid" || readlink /proc/self/ns/pid)" = "$(readlink /proc/self/ns/pid)" ] || return 1
+	done
 }
 
 # breaks RECEIVER MESSAGE [OPTIONS]: in the middle of the rest. It is left here as it was when it left, and lives on from there.
