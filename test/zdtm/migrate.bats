@@ -94,11 +94,12 @@ stopped() {
 
 # Whoever is in the directory of the victim's is in our pid namespace: nobody is left of what the receiver made.
 nobody_else() {
-	local cwd
+	local cwd ours
 
-	for cwd in $(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null); do
-		[ "$(readlink "${cwd%cwd}ns/pid" || readlink /proc/self/ns/pid)" = "$(readlink /proc/self/ns/pid)" ] || return 1
-	done
+	ours=$(readlink /proc/self/ns/pid)
+	while read -r cwd; do
+		[ "$(readlink "${cwd%cwd}ns/pid" || echo "$ours")" = "$ours" ] || return 1
+	done < <(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null)
 }
 
 # breaks RECEIVER MESSAGE [OPTIONS]: in the middle of the rest. It is left here as it was when it left, and lives on from there.
