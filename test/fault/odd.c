@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -31,9 +32,11 @@ static int in_socket_packet(void)
 /* An idle one that is not polled is carried. */
 static int in_io_uring(void)
 {
-	struct io_uring_params params = { .flags = IORING_SETUP_IOPOLL };
+	struct io_uring_params params = {};
+	int fd = (int)syscall(SYS_io_uring_setup, 4, &params), event = eventfd(0, 0);
 
-	return (int)syscall(SYS_io_uring_setup, 4, &params);
+	return fd < 0 ? fd
+	              : (int)syscall(SYS_io_uring_register, fd, IORING_REGISTER_EVENTFD, &event, 1);
 }
 
 static int in_userfaultfd(void)
