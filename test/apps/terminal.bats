@@ -28,6 +28,14 @@ interrupted() {
 	shows '# '
 }
 
+# interrupted_soon: or who does what.
+interrupted_soon() {
+	within 20 interrupted && return
+	ps -eo pid,ppid,pgid,sid,tpgid,stat,wchan:24,args | grep -E 'bash --norc|terminal.py|cat$|sleep 100[12]' || true
+	tail -c 400 "$dir/screen" | cat -v
+	explain "Ctrl-C is not heard"
+}
+
 on_terminal() {
 	n=0 seen=0
 	fresh_dir
@@ -60,7 +68,7 @@ carry_twice() {
 	carry_twice
 	keys 'again\r'
 	expect 'again'
-	within 20 interrupted
+	interrupted_soon
 	expect '# '
 	keys 'jobs\r'
 	expect 'Stopped                 sleep 1001' 'Running                 sleep 1002'
