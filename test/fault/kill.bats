@@ -2,6 +2,10 @@
 load ../zdtm/lib/zdtm
 load lib/points
 
+setup() {
+	fewer 2
+}
+
 @test "killed at any call, a thread that computes runs on" {
 	victim=(fault/steady compute)
 	points KILL
@@ -28,7 +32,7 @@ load lib/points
 }
 
 @test "killed at any call of one of its hands, forty threads sleep on" {
-	FAULT_STEP=$((FAULT_STEP * 32))
+	FAULT_STEP=$((FAULT_STEP * 16))
 	victim=(fault/steady sleep 40)
 	points KILL
 }
@@ -45,13 +49,13 @@ load lib/points
 }
 
 @test "killed at any call, a debugger has its tracee as it was" {
-	FAULT_STEP=$((FAULT_STEP * 64))
+	FAULT_STEP=$((FAULT_STEP * 32))
 	victim=(ptrace traceme plain)
 	points KILL
 }
 
 @test "killed at any call, a debugger has still to be told of the stop" {
-	FAULT_STEP=$((FAULT_STEP * 64))
+	FAULT_STEP=$((FAULT_STEP * 32))
 	victim=(ptrace seize untold)
 	points KILL
 }
