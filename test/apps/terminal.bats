@@ -39,7 +39,7 @@ interrupted_soon() {
 on_terminal() {
 	n=0 seen=0
 	fresh_dir
-	start env HISTFILE= python3 "$PROGRAMS/terminal.py" "$@"
+	start env --default-signal=INT,QUIT HISTFILE= python3 "$PROGRAMS/terminal.py" "$@"
 	within 20 test -e "$dir/screen"
 }
 
