@@ -12,6 +12,8 @@
 
 #include "lib/array.h"
 
+#define WATCH_MS 200
+
 static volatile uint64_t deadline_at;
 static volatile sig_atomic_t interrupt; /* the signal that came */
 static volatile sig_atomic_t forgiven;
@@ -36,8 +38,13 @@ uint64_t cpu_ns(void)
 	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+static void (*volatile watcher)(void *arg);
+static void *volatile watcher_arg;
+
 static void on_alarm(int sig)
 {
+	if (watcher)
+		watcher(watcher_arg);
 }
 
 static void ring(unsigned ms)
@@ -96,10 +103,18 @@ void interrupts_forgive(unsigned ms)
 
 void deadline_arm(unsigned ms)
 {
+	watcher = NULL;
 	deadline_at = ms ? clock_ns() + (uint64_t)ms * 1000000u : 0;
 	ring(ms);
 	if (interrupt && !forgiven)
 		on_interrupt(interrupt);
+}
+
+void deadline_watch(void (*fn)(void *arg), void *arg)
+{
+	watcher_arg = arg;
+	watcher = fn;
+	ring(WATCH_MS);
 }
 
 bool deadline_passed(void)

@@ -29,5 +29,11 @@ void interrupts_forgive(unsigned ms);
 /* Arm: waits of this process return EINTR from MS milliseconds on. 0 disarms. */
 void deadline_arm(unsigned ms);
 
+/*
+ * FN(ARG) is called in a signal handler at each ring, and the rings begin after 200 ms already: waits
+ * may return EINTR before the deadline has passed. Until it is armed anew.
+ */
+void deadline_watch(void (*fn)(void *arg), void *arg);
+
 /* Has it passed? */
 bool deadline_passed(void);
