@@ -59,8 +59,6 @@ static int leave_to_tracer(const struct dump *d, struct thread *th)
 	return 0;
 }
 
-static unsigned seizing; /* hands that are at it: nobody appends to the lists of threads */
-
 /*
  * A thread that calls exec holds a lock that PTRACE_SEIZE waits for (cred_guard_mutex), until all others of its
  * process are gone; those that we have seized already stay until we have taken the news (de_thread() of fs/exec.c).
@@ -71,7 +69,7 @@ static void take_ended(void *arg)
 	struct dump *d = arg;
 	int saved = errno;
 
-	if (__atomic_load_n(&seizing, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&d->seizing, __ATOMIC_SEQ_CST))
 		array_each (t, &d->tasks)
 			for (size_t i = 1; i < t->threads.n; i++)
 				if (t->threads.v[i].tracee.seized)
@@ -80,13 +78,13 @@ static void take_ended(void *arg)
 	errno = saved;
 }
 
-static int seize_now(struct thread *th)
+static int seize_now(struct dump *d, struct thread *th)
 {
 	int r;
 
-	__atomic_add_fetch(&seizing, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&d->seizing, 1, __ATOMIC_SEQ_CST);
 	r = tracee_seize(&th->tracee, th->tid, 0);
-	__atomic_sub_fetch(&seizing, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&d->seizing, 1, __ATOMIC_SEQ_CST);
 	return r;
 }
 
@@ -99,7 +97,7 @@ static int seize_thread(struct dump *d, struct thread *th, bool stop)
 	if (t->state == TASK_ZOMBIE || th->debugged)
 		return 0;
 	if (!th->tracee.tid)
-		r = seize_now(th);
+		r = seize_now(d, th);
 	if (r == 0 && stop && !th->tracee.asked)
 		r = tracee_interrupt(&th->tracee);
 	if (r == -EPERM && !is_zombie(t, th->tid) && tracees_know(d, th))
