@@ -16,43 +16,18 @@ idle() {
 	[ -z "$(servers)" ]
 }
 
-lazy_points() {
-	local what=$1 n calls said bad=0 tried=0 to whole=0
-
-	checkpoint
-	calls=$(count_calls restore -d --lazy -D "$to")
-	release
-	checkpoint
-	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
-		tried=$((tried + 1))
-		interfere "$n" "$what" restore -d --lazy -D "$to"
-		said=$(all_or_nothing 2>/dev/null)
-		within 20 idle || said+=" somebody still brings memory: $(servers)"
-		if [ -n "$said" ]; then
-			bad=$((bad + 1))
-			echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
-			zdtm_teardown
-		fi
-		if [ -e "$dir/release" ]; then
-			whole=$((whole + 1))
-			rm -r "$to"
-			checkpoint
-		fi
-	done
-	crtool restore -d --lazy -D "$to"
-	release
-	tell "$tried of $calls points of restoring ${victim[*]} lazily with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
-	((tried > 0 && bad == 0))
+aftermath() {
+	within 20 idle || echo "somebody still brings memory: $(servers)"
 }
 
 @test "killed at any call, a lazy restore is all or nothing" {
 	victim=(zdtm/memory_large)
-	lazy_points KILL
+	restore_points KILL --lazy
 }
 
 @test "no memory, at any call of a lazy restore" {
 	victim=(zdtm/memory_large)
-	lazy_points '=ENOMEM'
+	restore_points '=ENOMEM' --lazy
 }
 
 # Who serves is the child of who holds.

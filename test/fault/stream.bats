@@ -9,28 +9,6 @@ setup() {
 	stream=$BATS_TEST_TMPDIR/stream
 }
 
-# streamed N WHAT COMMAND...: crtool, interfered with, its stdin or stdout being the stream.
-streamed() {
-	local n=$1 what=$2
-
-	shift 2
-	status=0
-	if [ "$1" = dump ]; then
-		AT_LOG=$BATS_TEST_TMPDIR/at timeout -s KILL 30 "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
-			>"$stream" 2>"$BATS_TEST_TMPDIR/said" 3>&- 4>&- || status=$?
-	else
-		AT_LOG=$BATS_TEST_TMPDIR/at timeout -s KILL 30 "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
-			<"$stream" >"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- || status=$?
-	fi
-}
-
-made() {
-	local calls
-
-	read -r _ calls _ <"$BATS_TEST_TMPDIR/at"
-	echo "${calls%,}"
-}
-
 # One point of a dump; says what is wrong afterwards.
 harm_stream() {
 	local before after shown=0
@@ -39,7 +17,7 @@ harm_stream() {
 	park "${victim[@]}"
 	sleep 0.01
 	before=$(traits)
-	streamed "$1" "$2" dump -R -t "$pid" -D -
+	interfere "$1" "$2" dump -R -t "$pid" -D -
 	for _ in {1..300}; do
 		after=$(traits)
 		[ "$before" != "$after" ] || break
@@ -54,55 +32,19 @@ harm_stream() {
 }
 
 stream_points() {
-	local what=$1 n calls said bad=0 tried=0
+	local calls into=$stream
 
 	park "${victim[@]}"
-	streamed 0 - dump -R -t "$pid" -D -
-	[ "$status" = 0 ]
-	calls=$(made)
+	calls=$(count_calls dump -R -t "$pid" -D -)
 	zdtm_teardown
-	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
-		tried=$((tried + 1))
-		said=$(harm_stream "$n" "$what" 2>/dev/null) && [ -z "$said" ] && continue
-		bad=$((bad + 1))
-		echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
-	done
-	tell "$tried of $calls points of streaming ${victim[*]} with $what, $bad harmed (FAULT_SEED=$FAULT_SEED)"
-	((tried > 0 && bad == 0))
+	each_point "$calls" harm_stream "$1" "streaming ${victim[*]}"
 }
 
-checkpoint_stream() {
+checkpoint() {
 	park "${victim[@]}"
+	to=-
 	crtool dump -t "$pid" -D - >"$stream"
 	within 5 gone "$pid"
-}
-
-stream_restore_points() {
-	local what=$1 n calls said bad=0 tried=0 whole=0
-
-	checkpoint_stream
-	streamed 0 - restore -d -D -
-	calls=$(made)
-	release
-	checkpoint_stream
-	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
-		tried=$((tried + 1))
-		streamed "$n" "$what" restore -d -D -
-		said=$(all_or_nothing 2>/dev/null)
-		if [ -n "$said" ]; then
-			bad=$((bad + 1))
-			echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
-			zdtm_teardown
-		fi
-		if [ -e "$dir/release" ]; then
-			whole=$((whole + 1))
-			checkpoint_stream
-		fi
-	done
-	crtool restore -d -D - <"$stream"
-	release
-	tell "$tried of $calls points of restoring ${victim[*]} from a stream with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
-	((tried > 0 && bad == 0))
 }
 
 @test "killed at any call, a dump to a stream harms nobody" {
@@ -121,6 +63,8 @@ stream_restore_points() {
 }
 
 @test "killed at any call, a restore from a stream is all or nothing" {
+	local from=$stream
+
 	victim=(fault/family)
-	stream_restore_points KILL
+	restore_points KILL
 }

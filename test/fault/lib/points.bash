@@ -18,14 +18,14 @@ fewer() {
 	((FAULT_STEP == 1)) || FAULT_STEP=$((FAULT_STEP * $1))
 }
 
-# Run crtool under test/fault/at: interfere N WHAT args..., the status in $status.
+# Run crtool under test/fault/at: interfere N WHAT args..., the status in $status. Its stdin is $from and its stdout $into, if they are set.
 interfere() {
 	local n=$1 what=$2
 
 	shift 2
 	status=0
 	AT_LOG=$BATS_TEST_TMPDIR/at timeout -s KILL 30 "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
-		>"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- || status=$?
+		<"${from:-/dev/null}" >"${into:-/dev/null}" 2>"$BATS_TEST_TMPDIR/said" 3>&- 4>&- || status=$?
 }
 
 # How many system calls does it make?
@@ -35,6 +35,7 @@ count_calls() {
 	interfere 0 - "$@"
 	read -r _ made _ <"$BATS_TEST_TMPDIR/at"
 	echo "${made%,}"
+	return "$status"
 }
 
 # Who is traced or stopped, and how much is mapped in how many pieces; what else there is to see the victim checks itself.
@@ -106,24 +107,31 @@ harm() {
 	zdtm_teardown
 }
 
-# points WHAT: every point (see FAULT_STEP); fails if any did harm.
+# each_point CALLS HARM WHAT TEXT: HARM N WHAT at every point (see FAULT_STEP); fails if one did harm, which it says.
+each_point() {
+	local n said bad=0 tried=0
+
+	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= $1; n += FAULT_STEP)); do
+		tried=$((tried + 1))
+		said=$("$2" "$n" "$3" 2>/dev/null) && [ -z "$said" ] && continue
+		bad=$((bad + 1))
+		echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
+	done
+	tell "$tried of $1 points of $4 with $3, $bad harmed (FAULT_SEED=$FAULT_SEED)"
+	((tried > 0 && bad == 0))
+}
+
+# points WHAT: every point of a dump.
 points() {
-	local what=$1 n calls said bad=0 tried=0
+	local calls
 
 	park "${victim[@]}"
 	calls=$(count_calls dump -R "${dump_with[@]}" -t "$pid" -D "$BATS_TEST_TMPDIR/count")
 	zdtm_teardown
-	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
-		tried=$((tried + 1))
-		said=$(harm "$n" "$what" 2>/dev/null) && [ -z "$said" ] && continue
-		bad=$((bad + 1))
-		echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
-	done
-	tell "$tried of $calls points of ${victim[*]} with $what, $bad harmed (FAULT_SEED=$FAULT_SEED)"
-	((tried > 0 && bad == 0))
+	each_point "$calls" harm "$1" "${victim[*]}"
 }
 
-# A checkpoint of the victim in $to; $calls of its restore.
+# A checkpoint of the victim in $to; tests may have their own.
 checkpoint() {
 	park "${victim[@]}"
 	to=$(images)
@@ -139,18 +147,23 @@ all_or_nothing() {
 	release || echo "leaves something that is not the program"
 }
 
-# restore_points WHAT: each point of a restore; nobody survives half-made, and the next restore works.
+# What else must not be there then; tests may have their own.
+aftermath() {
+	:
+}
+
+# restore_points WHAT [OPTION...]: each point of a restore; nobody survives half-made, and the next restore works.
 restore_points() {
-	local what=$1 n calls said bad=0 tried=0 to whole=0
+	local what=$1 options=("${@:2}") n calls said bad=0 tried=0 to whole=0
 
 	checkpoint
-	calls=$(count_calls restore -d -D "$to")
+	calls=$(count_calls restore -d "${options[@]}" -D "$to")
 	release
 	checkpoint
 	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
 		tried=$((tried + 1))
-		interfere "$n" "$what" restore -d -D "$to"
-		said=$(all_or_nothing 2>/dev/null)
+		interfere "$n" "$what" restore -d "${options[@]}" -D "$to"
+		said=$({ all_or_nothing && aftermath; } 2>/dev/null)
 		if [ -n "$said" ]; then
 			bad=$((bad + 1))
 			echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
@@ -158,11 +171,12 @@ restore_points() {
 		fi
 		if [ -e "$dir/release" ]; then # it was whole
 			whole=$((whole + 1))
+			[ "$to" = - ] || rm -r "$to"
 			checkpoint
 		fi
 	done
-	crtool restore -d -D "$to"
+	crtool restore -d "${options[@]}" -D "$to" <"${from:-/dev/null}"
 	release
-	tell "$tried of $calls points of restoring ${victim[*]} with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
+	tell "$tried of $calls points of restore${options[*]:+ ${options[*]}} of ${victim[*]} with $what, $bad bad, $whole whole (FAULT_SEED=$FAULT_SEED)"
 	((tried > 0 && bad == 0))
 }
