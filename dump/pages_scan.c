@@ -29,11 +29,17 @@ bool pages_due(const struct dump *d, const struct task *t, const struct vma *v)
 	return vma_has_pages(v) && snapshot_holds(t, v) == d->from_copies;
 }
 
+int pages_fail(const struct dump *d, const struct task *t, int r)
+{
+	return d->from_copies ? snapshot_fail(t, r)
+	                      : fail(r, "%s: look for its pages", task_name(t));
+}
+
 int pages_pagemap(const struct dump *d, const struct task *t)
 {
 	int fd = openat(d->from_copies ? t->copy.proc : t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? pages_fail(d, t, -errno) : fd;
 }
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept)
@@ -84,7 +90,7 @@ static int find_regions(struct scan *s, const struct task *t)
 	int n = pagemap_find(s->pagemap, query, &s->at, s->end, s->region, REGIONS);
 
 	if (n < 0)
-		return fail(n, "%s: look for its pages", task_name(t));
+		return pages_fail(s->d, t, n);
 	s->n = (size_t)n;
 	s->next = 0;
 	return 0;
@@ -92,10 +98,9 @@ static int find_regions(struct scan *s, const struct task *t)
 
 static int open_pagemap(struct scan *s, const struct task *t)
 {
-	if (s->pagemap >= 0)
-		return 0;
-	s->pagemap = pages_pagemap(s->d, t);
-	return s->pagemap < 0 ? fail(s->pagemap, "%s: open pagemap", task_name(t)) : 0;
+	if (s->pagemap < 0)
+		s->pagemap = pages_pagemap(s->d, t);
+	return s->pagemap < 0 ? s->pagemap : 0;
 }
 
 /* Have a region at hand: 1; 0 at the end of the task. */

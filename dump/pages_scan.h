@@ -52,8 +52,11 @@ struct scan {
  */
 bool pages_due(const struct dump *d, const struct task *t, const struct vma *v);
 
-/* Descriptor of the pagemap where these pages of T are looked for, or -errno. */
+/* Descriptor of the pagemap where these pages of T are looked for, or -errno and a message. */
 int pages_pagemap(const struct dump *d, const struct task *t);
+
+/* R with the message that they cannot be looked for: who is to blame, the task or its copy. */
+int pages_fail(const struct dump *d, const struct task *t, int r);
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept);
 void scan_done(struct scan *s);

@@ -68,20 +68,14 @@ static int add_place(struct finder *f, uint64_t window, uint32_t task)
 	return 0;
 }
 
-static int open_pagemap(const struct dump *d, const struct task *t)
-{
-	int fd = pages_pagemap(d, t);
-
-	return fd < 0 ? fail(fd, "%s: open pagemap", task_name(t)) : fd;
-}
-
-static int find_regions(const struct task *t, int pagemap, const struct vma *v, uint64_t *at,
-                        uint64_t end, struct page_region *regions)
+static int find_regions(const struct finder *f, const struct task *t, int pagemap,
+                        const struct vma *v, uint64_t *at, uint64_t end,
+                        struct page_region *regions)
 {
 	enum pagemap_query query = vma_class(v) == VMA_ANON ? PAGEMAP_ANON : PAGEMAP_FILE;
 	int n = pagemap_find(pagemap, query, at, end, regions, REGIONS);
 
-	return n < 0 ? fail(n, "%s: look for its pages", task_name(t)) : n;
+	return n < 0 ? pages_fail(f->d, t, n) : n;
 }
 
 /* The windows of a mapping; a large one may hold little. */
@@ -96,11 +90,11 @@ static int place_vma(struct finder *f, uint32_t index, const struct task *t, con
 		r = add_place(f, v->start / FRAMES_WINDOW, index);
 		return r < 0 ? r : add_place(f, (v->end - 1) / FRAMES_WINDOW, index);
 	}
-	pagemap = open_pagemap(f->d, t);
+	pagemap = pages_pagemap(f->d, t);
 	if (pagemap < 0)
 		return pagemap;
 	while (r == 0 && at < v->end) {
-		int n = find_regions(t, pagemap, v, &at, v->end, regions);
+		int n = find_regions(f, t, pagemap, v, &at, v->end, regions);
 
 		r = n < 0 ? n : 0;
 		for (int i = 0; r == 0 && i < n; i++)
@@ -219,7 +213,7 @@ static size_t vma_at(const struct task *t, uint64_t at)
 static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 {
 	const struct task *t = &f->d->tasks.v[p->task];
-	auto_close int pagemap = open_pagemap(f->d, t);
+	auto_close int pagemap = pages_pagemap(f->d, t);
 	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
 	struct page_region regions[REGIONS];
 	int r = pagemap < 0 ? pagemap : 0;
@@ -240,7 +234,7 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 			continue;
 		}
 		while (r == 0 && at < to) {
-			int n = find_regions(t, pagemap, v, &at, to, regions);
+			int n = find_regions(f, t, pagemap, v, &at, to, regions);
 
 			r = n < 0 ? n : 0;
 			for (int k = 0; r == 0 && k < n; k++)

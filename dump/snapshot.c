@@ -23,6 +23,7 @@
 #include "lib/procfs.h"
 
 #define REAP_MS 1000 /* for one thread to stand still for a moment */
+#define END_MS  100  /* for a copy that has no memory any more to be a zombie */
 
 /* ---- the fork ---- */
 
@@ -123,16 +124,29 @@ bool snapshot_holds(const struct task *t, const struct vma *v)
 	return t->copy.tracee.tid && !(v->flags & (VMF(dc) | VMF(wf) | VMF(dp) | VMF(ht)));
 }
 
+/* What became of the copy PID, or si_pid 0. One that was killed is without memory before it is a zombie. */
+static siginfo_t end_of_copy(pid_t pid)
+{
+	siginfo_t info = {};
+
+	for (int i = 0; i < END_MS && !info.si_pid; i++) {
+		if (i)
+			usleep(1000);
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+			break;
+	}
+	return info;
+}
+
 int snapshot_fail(const struct task *t, int r)
 {
 	pid_t pid = t->copy.tracee.tid;
-	siginfo_t info = {};
+	siginfo_t info = end_of_copy(pid);
 
-	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
-	    !info.si_pid)
+	if (!info.si_pid)
 		return fail(r, "%s: read the copy of its memory, process %d", task_name(t), pid);
 	return fail(
-		-ECHILD,
+		-ECANCELED,
 		"%s: the copy of its memory, process %d, %s %d before it was read; if memory is "
 		"short, a dump without --snapshot needs none",
 		task_name(t), pid, info.si_code == CLD_EXITED ? "exited with" : "died of signal",
