@@ -146,20 +146,23 @@ static const char *probe_enter(int fd)
 	                             : "it cannot be entered";
 }
 
-static const char *probe_buffer_groups(int fd)
+/* Who does not know the call does not look at its argument. A group of another sort is EINVAL, too. */
+static const char *probe_buffer_groups(struct dump *d, const struct file *f, int fd)
 {
 	struct {
 		uint32_t group, head, resv[8];
 	} status = {};
 
-	for (; status.group < BUFFER_GROUPS; status.group++) {
-		int r = probe_register(fd, REGISTER_PBUF_STATUS, &status, 1);
-
-		if (r == -EINVAL && !status.group) /* a kernel that does not tell */
-			return NULL;
-		if (r != -ENOENT)
-			return "it has provided buffers (IORING_REGISTER_PBUF_RING)";
+	if (probe_register(fd, REGISTER_PBUF_STATUS, (void *)8, 1) != -EFAULT) {
+		if (d->frozen)
+			lose("%s: groups of provided buffers, which this kernel does not tell of",
+			     file_name(f));
+		return NULL;
 	}
+	for (; status.group < BUFFER_GROUPS; status.group++)
+		if (probe_register(fd, REGISTER_PBUF_STATUS, &status, 1) != -ENOENT)
+			return "it has provided buffers (IORING_REGISTER_PBUF_RING, "
+			       "IORING_OP_PROVIDE_BUFFERS)";
 	return NULL;
 }
 
@@ -235,7 +238,7 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 	if (!why)
 		why = probe_enter(fd);
 	if (!why)
-		why = probe_buffer_groups(fd);
+		why = probe_buffer_groups(d, f, fd);
 	if (why)
 		return refuse(f, why);
 	return !d->frozen && ring_is_polled(text) ? poll_look(d, f, info) : 0;

@@ -91,13 +91,13 @@ static bool polls(struct asking *a)
 
 static bool has_buffers(struct asking *a)
 {
+	if (ask_register(a, PBUF_STATUS, NOWHERE) != -EFAULT) /* a kernel that does not tell */
+		return false;
 	for (struct status status = {}; status.group < GROUPS; status.group++) {
 		int64_t r = pwrite_full(a->task->mem, &status, sizeof(status), (off_t)a->at);
 
 		if (r == 0)
 			r = ask_register(a, PBUF_STATUS, a->at);
-		if (r == -EINVAL && !status.group) /* a kernel that does not tell */
-			return false;
 		if (r != -ENOENT)
 			return true;
 	}

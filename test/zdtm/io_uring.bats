@@ -104,6 +104,8 @@ refused() {
 	refused poll "requests are under way"
 	refused eventfd "an eventfd is registered with it"
 	refused files "files are registered with it"
+	refused provided "it has provided buffers"
+	refused provided_ring "it has provided buffers"
 	refused polled_fork "IORING_SETUP_SQPOLL), and more than one process has it open"
 	refused disabled "IORING_SETUP_R_DISABLED"
 	refused closed "no descriptor of it is open"

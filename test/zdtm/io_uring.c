@@ -212,10 +212,32 @@ static void poll_forever(void)
 	submit(1);
 }
 
+/* A group of buffers, of the one sort or the other. */
+static void provide(char *buf)
+{
+	struct io_uring_sqe *sqe = prepare(IORING_OP_PROVIDE_BUFFERS, 9);
+
+	sqe->fd = 2; /* so many */
+	sqe->addr = (uint64_t)buf;
+	sqe->len = 16;
+	submit(1);
+	fetch(9, 0);
+}
+
+static void provide_ring(void)
+{
+	static struct io_uring_buf_reg buffers = { .ring_entries = 8, .bgid = 300 };
+
+	buffers.ring_addr = (uint64_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg(IORING_REGISTER_PBUF_RING, &buffers, 1);
+}
+
 /* A request that is waiting, until the test has seen enough. */
 static int refused(const char *kind)
 {
 	int event = eventfd(0, 0), null = open("/dev/null", O_RDWR);
+	static char space[32];
 
 	if (!strcmp(kind, "poll"))
 		poll_forever();
@@ -223,6 +245,10 @@ static int refused(const char *kind)
 		reg(IORING_REGISTER_EVENTFD, &event, 1);
 	else if (!strcmp(kind, "files"))
 		reg(IORING_REGISTER_FILES, &null, 1);
+	else if (!strcmp(kind, "provided"))
+		provide(space);
+	else if (!strcmp(kind, "provided_ring"))
+		provide_ring();
 	else if (!strcmp(kind, "closed"))
 		check(close(u.fd) == 0);
 	zdtm_park();
@@ -253,8 +279,8 @@ static int flags_of(const char *kind)
 
 static bool is_refused(const char *kind)
 {
-	static const char *const kinds[] = { "poll",   "eventfd",  "files",
-		                             "closed", "disabled", "wide" };
+	static const char *const kinds[] = { "poll",     "eventfd", "files",    "closed",
+		                             "disabled", "wide",    "provided", "provided_ring" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (!strcmp(kinds[i], kind))
