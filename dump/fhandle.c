@@ -9,6 +9,7 @@
 #include <fts.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,30 +66,53 @@ int fhandle_mount_path(uint32_t sdev, char **ret_path)
 	return -ENOENT;
 }
 
-static int mount_open(struct fhandle_mount *m, uint32_t sdev)
+static int mount_find(struct fhandle_mount *m, uint32_t sdev)
 {
-	auto_free char *path = NULL;
-	int r;
-
-	if (m->open && m->sdev == sdev)
+	if (m->path && m->sdev == sdev)
 		return 0;
 	fhandle_done(m);
-	r = fhandle_mount_path(sdev, &path);
-	if (r < 0)
-		return r;
-	m->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (m->fd < 0)
-		return -errno;
-	m->open = true;
 	m->sdev = sdev;
-	return 0;
+	return fhandle_mount_path(sdev, &m->path);
 }
 
 void fhandle_done(struct fhandle_mount *m)
 {
-	if (m->open)
-		close(m->fd);
-	m->open = false;
+	free(m->path);
+	m->path = NULL;
+}
+
+/*
+ * A handle needs a descriptor of its file system, and one of O_PATH will not do; to open a directory is
+ * told to who watches it. To go there is not, and the working directory will do, too: this
+ * thread has one of its own from now on.
+ */
+static int open_there(const char *mount, const struct fhandle *h)
+{
+	auto_close int home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct file_handle *head = (struct file_handle *)&h->head;
+	int fd;
+
+	if (home < 0 || unshare(CLONE_FS) < 0 || chdir(mount) < 0)
+		return -errno;
+	fd = open_by_handle_at(AT_FDCWD, head, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	if (fchdir(home) < 0) {
+		closep(&fd);
+		return -EIO;
+	}
+	return fd;
+}
+
+/* One file may be a mount, too. */
+static int open_from(const char *mount, const struct fhandle *h)
+{
+	int fd = open_there(mount, h);
+	auto_close int at = fd == -ENOTDIR ? open(mount, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+	if (at >= 0)
+		fd = open_by_handle_at(at, (struct file_handle *)&h->head, O_PATH | O_CLOEXEC);
+	return at >= 0 && fd < 0 ? -errno : fd;
 }
 
 static bool is_it(const char *path, const struct fhandle *h)
@@ -140,13 +164,13 @@ int fhandle_path(struct fhandle_mount *m, const struct fhandle *h, char **ret_pa
 	auto_close int fd = -1;
 	char self[32];
 	struct stat st;
-	int r = mount_open(m, h->sdev);
+	int r = mount_find(m, h->sdev);
 
 	if (r < 0)
 		return r;
-	fd = open_by_handle_at(m->fd, (struct file_handle *)&h->head, O_PATH | O_CLOEXEC);
+	fd = open_from(m->path, h);
 	if (fd < 0)
-		return errno == ESTALE || errno == EOPNOTSUPP ? search(h, ret_path) : -errno;
+		return fd == -ESTALE || fd == -EOPNOTSUPP ? search(h, ret_path) : fd;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	r = link_read(AT_FDCWD, self, &path);
 	if (r < 0)

@@ -12,11 +12,10 @@ struct fhandle {
 	unsigned char bytes[MAX_HANDLE_SZ];
 };
 
-/* A descriptor on the file system of the handle before: they come in runs of one. */
+/* Where the file system of the handle before is: they come in runs of one. */
 struct fhandle_mount {
-	int fd;
+	char *path; /* owned; NULL: none yet */
 	uint32_t sdev;
-	bool open;
 };
 
 /* "ino:35d sdev:fe00000 ... fhandle-bytes:8 fhandle-type:1 f_handle:5d03000000000000" in a line of fdinfo; -EPROTO. */

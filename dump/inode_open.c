@@ -10,8 +10,7 @@
 #include "dump/inode.h"
 #include "lib/log.h"
 
-/* Is there anybody in the tree who is told when a file is opened and read? */
-static bool watchers(const struct dump *d)
+bool tree_watches(const struct dump *d)
 {
 	array_each (f, &d->files)
 		if (strstr(f->fdinfo ?: "", "notify "))
@@ -47,7 +46,7 @@ static int open_again(const struct holding *h)
 
 int inode_open_content(const struct dump *d, const struct holding *h, struct source *ret)
 {
-	bool watched = watchers(d);
+	bool watched = tree_watches(d);
 
 	if (watched && open_quietly(h, ret) >= 0)
 		return 0;

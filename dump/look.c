@@ -2,7 +2,6 @@
  * Before anything is stopped: what is this tree, and does it hold anything
  * that cannot be saved? A dump that is refused here has cost the target nothing.
  */
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -80,17 +79,18 @@ static int check_kind_of_task(const struct task *t)
 	return 0;
 }
 
+/* The first number of an auxiliary vector is small: if a value is next to it, it is one of 32 bits. */
 static int check_64_bit(const struct task *t)
 {
-	auto_close int fd = openat(t->proc, "exe", O_RDONLY | O_CLOEXEC);
-	unsigned char ident[EI_NIDENT] = {};
+	auto_close int fd = openat(t->proc, "auxv", O_RDONLY | O_CLOEXEC);
+	uint64_t type;
 
 	if (fd < 0)
 		return errno == EACCES || errno == EPERM
-		               ? fail(-errno, "%s: open /proc/%d/exe (needs CAP_SYS_PTRACE)",
+		               ? fail(-errno, "%s: open /proc/%d/auxv (needs CAP_SYS_PTRACE)",
 		                      task_name(t), t->pid)
-		               : 0; /* the executable is gone: the memory room tells */
-	if (read_full(fd, ident, sizeof(ident)) == 0 && ident[EI_CLASS] == ELFCLASS32)
+		               : 0; /* it has no memory any more */
+	if (read_full(fd, &type, sizeof(type)) == 0 && type > UINT32_MAX)
 		return fail(-ENOTSUP, "%s: is a 32-bit program, not supported by this version",
 		            task_name(t));
 	return 0;

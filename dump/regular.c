@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "dump/build_id.h"
 #include "dump/dump.h"
 #include "dump/inode.h"
 #include "dump/kernfs.h"
@@ -57,17 +58,13 @@ static int regular_check(struct dump *d, const struct file *f)
 }
 
 /* What is mapped and an ELF file with a build id is known by it. */
-static void read_build_id(const struct file *f, uint8_t *buf, size_t size, ProtobufCBinaryData *ret)
+static void read_build_id(const struct dump *d, const struct file *f, uint8_t *buf, size_t size,
+                          ProtobufCBinaryData *ret)
 {
-	auto_close int fd = -1;
-	ssize_t n;
+	size_t n = f->fd >= 0 || !S_ISREG(f->st.st_mode) ? 0 : build_id_read(d, f, buf, size);
 
-	if (f->fd >= 0 || !S_ISREG(f->st.st_mode))
-		return;
-	fd = openat(f->task->proc, f->at, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	n = fd < 0 ? -1 : elf_build_id(fd, buf, size);
-	if (n > 0)
-		*ret = (ProtobufCBinaryData){ (size_t)n, buf };
+	if (n)
+		*ret = (ProtobufCBinaryData){ n, buf };
 }
 
 static bool wants_content(const struct dump *d, const struct file *f)
@@ -89,7 +86,7 @@ static int regular_dump(struct dump *d, const struct file *f)
 	if (r < 0)
 		return r;
 	if (!msg.inode)
-		read_build_id(f, build_id, sizeof(build_id), &msg.build_id);
+		read_build_id(d, f, build_id, sizeof(build_id), &msg.build_id);
 	msg.path = path;
 	msg.mode = f->st.st_mode;
 	msg.size = (uint64_t)f->st.st_size;

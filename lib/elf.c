@@ -5,6 +5,7 @@
 #include "lib/elf.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "lib/fd.h"
@@ -76,7 +77,7 @@ bool elf_find(const void *image, size_t size, const char *name, struct elf_symbo
 #define HEADS_MAX 64
 
 /* In the SIZE bytes of notes at TEXT, aligned to 4. */
-static ssize_t find_build_id(const char *text, size_t size, uint8_t *buf, size_t max)
+static size_t find_build_id(const char *text, size_t size, uint8_t *buf, size_t max)
 {
 	Elf64_Nhdr note;
 
@@ -102,26 +103,39 @@ static ssize_t find_build_id(const char *text, size_t size, uint8_t *buf, size_t
 	return 0;
 }
 
-ssize_t elf_build_id(int fd, uint8_t *buf, size_t size)
+size_t elf_build_id_by(int (*read)(void *arg, void *buf, size_t size, uint64_t at), void *arg,
+                       uint8_t *buf, size_t size)
 {
 	Elf64_Ehdr head;
 	Elf64_Phdr heads[HEADS_MAX];
 	char notes[NOTES_MAX];
 
-	if (pread_full(fd, &head, sizeof(head), 0) < 0 ||
-	    memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum > HEADS_MAX ||
-	    pread_full(fd, heads, head.e_phnum * sizeof(*heads), (off_t)head.e_phoff) < 0)
+	if (read(arg, &head, sizeof(head), 0) < 0 || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phentsize != sizeof(Elf64_Phdr) ||
+	    head.e_phnum > HEADS_MAX ||
+	    read(arg, heads, head.e_phnum * sizeof(*heads), head.e_phoff) < 0)
 		return 0;
 	for (size_t i = 0; i < head.e_phnum; i++) {
-		ssize_t n;
+		size_t n;
 
 		if (heads[i].p_type != PT_NOTE || heads[i].p_filesz > sizeof(notes) ||
-		    pread_full(fd, notes, heads[i].p_filesz, (off_t)heads[i].p_offset) < 0)
+		    read(arg, notes, heads[i].p_filesz, heads[i].p_offset) < 0)
 			continue;
 		n = find_build_id(notes, heads[i].p_filesz, buf, size);
 		if (n > 0)
 			return n;
 	}
 	return 0;
+}
+
+static int read_fd(void *arg, void *buf, size_t size, uint64_t at)
+{
+	const int *fd = arg;
+
+	return at > INT64_MAX ? -EINVAL : pread_full(*fd, buf, size, (off_t)at);
+}
+
+size_t elf_build_id(int fd, uint8_t *buf, size_t size)
+{
+	return elf_build_id_by(read_fd, &fd, buf, size);
 }

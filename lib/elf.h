@@ -21,6 +21,12 @@ bool elf_symbol(const void *image, size_t size, size_t i, struct elf_symbol *ret
 /* The symbol NAME. */
 bool elf_find(const void *image, size_t size, const char *name, struct elf_symbol *ret);
 
-/* The build id of the file FD (NT_GNU_BUILD_ID): its length; 0: it has none, or is no such file. */
+/*
+ * The build id of a file (NT_GNU_BUILD_ID), which is read by READ: SIZE bytes at AT, or -errno. Its length; 0: it
+ * has none, or is no such file.
+ */
 #define ELF_BUILD_ID_MAX 64
-ssize_t elf_build_id(int fd, uint8_t *buf, size_t size);
+size_t elf_build_id_by(int (*read)(void *arg, void *buf, size_t size, uint64_t at), void *arg,
+                       uint8_t *buf, size_t size);
+/* The same of the file FD. */
+size_t elf_build_id(int fd, uint8_t *buf, size_t size);

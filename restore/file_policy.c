@@ -55,9 +55,9 @@ static bool same_build(const Img__Regular *msg)
 {
 	auto_close int fd = open(msg->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	uint8_t now[ELF_BUILD_ID_MAX];
-	ssize_t n = fd < 0 ? 0 : elf_build_id(fd, now, sizeof(now));
+	size_t n = fd < 0 ? 0 : elf_build_id(fd, now, sizeof(now));
 
-	return (size_t)n == msg->build_id.len && !memcmp(now, msg->build_id.data, (size_t)n);
+	return n == msg->build_id.len && !memcmp(now, msg->build_id.data, n);
 }
 
 /*

@@ -48,11 +48,23 @@ overlay() {
 	mount --bind "$top/all" "$dir"
 }
 
+@test "who watches its own program, and the top of a file system, is told nothing of a dump" {
+	fresh_dir
+	mkdir "$dir/own"
+	mount -t tmpfs crtool-test "$dir/own" 2>/dev/null || skip "nothing can be mounted here"
+	cp "$BUILD/test/zdtm/inotify" "$dir/own/program"
+	start ./own/program unseen
+	within 20 parked_or_gone
+	dump_running
+	dump_and_restore
+	release
+}
+
 teardown() {
 	local at
 
 	zdtm_teardown
-	for at in "$BATS_TEST_TMPDIR"/*/all "$BATS_TEST_TMPDIR/1" "$BATS_TEST_TMPDIR"/*/upper; do
+	for at in "$BATS_TEST_TMPDIR"/*/all "$BATS_TEST_TMPDIR"/1/own "$BATS_TEST_TMPDIR/1" "$BATS_TEST_TMPDIR"/*/upper; do
 		! mountpoint -q "$at" || umount "$at"
 	done
 }

@@ -1,6 +1,6 @@
 /*
  * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what
- * is deleted and open. They work on any file system.
+ * is deleted and open. "quiet", "unseen": nothing is heard of a dump. They work on any file system.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -75,10 +75,28 @@ static int quiet(int flags, bool direct)
 	return zdtm_pass();
 }
 
+/* The directory "own" is a mount and has the program in it: who watches them is told nothing of a dump. */
+static int unseen(void)
+{
+	int fd = inotify_init1(IN_NONBLOCK);
+
+	check(inotify_add_watch(fd, "own", IN_ALL_EVENTS) == 1);
+	check(inotify_add_watch(fd, "own/program", IN_ALL_EVENTS) == 2);
+
+	zdtm_park();
+
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(close(open("own/program", O_RDONLY)) == 0);
+	next(fd, 1, IN_OPEN);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int fd, gone, dir, file;
 
+	if (argc > 1 && !strcmp(argv[1], "unseen"))
+		return unseen();
 	if (argc > 1 && !strcmp(argv[1], "quiet"))
 		return quiet(argc > 2 && !strcmp(argv[2], "write") ? O_WRONLY : O_RDWR,
 		             argc > 2 && !strcmp(argv[2], "direct"));
