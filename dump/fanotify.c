@@ -2,10 +2,13 @@
  * fanotify, dump half. fdinfo shows the group and its marks: on inodes by handle,
  * on mounts and file systems by number, for which paths are found.
  *
+ * Events that wait to be read cannot be looked at without taking them away: an overflow
+ * event will stand for them, after which programs look for themselves; a queue without an end never
+ * has one, and of such groups the events are told to be lost.
+ *
  * Refused: marks that ask for permission, as crtool might wait for the very
- * program that it has stopped; groups of programs without CAP_SYS_ADMIN, for a
- * restore would make them more powerful; and events that wait to be read, which
- * cannot be looked at without taking them away.
+ * program that it has stopped; and groups of programs without CAP_SYS_ADMIN, for a
+ * restore would make them more powerful.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +26,7 @@
 
 #define UNPRIVILEGED 0x80000000u /* FANOTIFY_UNPRIV, kernel internal */
 #define PRE_ACCESS   0x00100000u /* FAN_PRE_ACCESS, 6.14 */
+#define REPORT_MNT   0x00004000u /* FAN_REPORT_MNT, 6.14 */
 #define PERMISSION   (FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM | PRE_ACCESS)
 
 struct marks {
@@ -133,28 +137,33 @@ static int group_read(const struct file *f, struct marks *m, Img__Fanotify *msg)
 	return r;
 }
 
-static int look_queue(const struct file *f)
+/* Do events wait to be read? */
+static int look_queue(const struct file *f, Img__Fanotify *msg)
 {
+	bool endless = msg->flags & (FAN_UNLIMITED_QUEUE | REPORT_MNT);
 	auto_close int fd = file_steal(f);
 	int waiting = 0;
 
 	if (fd < 0 || ioctl(fd, FIONREAD, &waiting) < 0)
 		return fail(fd < 0 ? fd : -errno, "%s: ask whether events wait", file_name(f));
-	if (!waiting)
-		return 0;
-	return fail(-ENOTSUP,
-	            "%s: events wait to be read: not supported by this version; try again when the "
-	            "program has read them",
-	            file_name(f));
+	msg->overflow = waiting && !endless;
+	if (waiting && endless)
+		lose("%s: events that wait to be read, of a group that has no overflow event "
+		     "(FAN_UNLIMITED_QUEUE, FAN_REPORT_MNT)",
+		     file_name(f));
+	else if (waiting)
+		lose("%s: events that wait to be read; after a restore an overflow event "
+		     "(FAN_Q_OVERFLOW) stands for them",
+		     file_name(f));
+	return 0;
 }
 
 static int fanotify_check(struct dump *d, const struct file *f)
 {
 	auto_(marks_done) struct marks m = {};
 	Img__Fanotify msg = IMG__FANOTIFY__INIT;
-	int r = look_queue(f);
 
-	return r < 0 ? r : group_read(f, &m, &msg);
+	return group_read(f, &m, &msg);
 }
 
 static int fanotify_dump(struct dump *d, const struct file *f)
@@ -164,6 +173,8 @@ static int fanotify_dump(struct dump *d, const struct file *f)
 	Img__Fanotify msg = IMG__FANOTIFY__INIT;
 	int r = group_read(f, &m, &msg);
 
+	if (r == 0)
+		r = look_queue(f, &msg);
 	if (r < 0)
 		return r;
 	list = calloc(m.all.n + 1, sizeof(*list));

@@ -6,6 +6,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/fanotify.pb-c.h"
+#include "restore/fanotify_overflow.h"
 #include "restore/restore.h"
 
 #ifndef FAN_MARK_EVICTABLE
@@ -16,10 +17,14 @@
 #endif
 #define KEPT_FLAGS (FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK_EVICTABLE | FAN_MARK_IGNORE)
 
+#define ENDLESS (FAN_UNLIMITED_QUEUE | 0x4000u) /* FAN_REPORT_MNT */
+
 static int fanotify_check(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__Fanotify *msg = (const Img__Fanotify *)base;
 
+	if (msg->overflow && msg->flags & ENDLESS)
+		return fail(-EBADMSG, "file %u: fanotify: its queue cannot overflow", file->id);
 	for (size_t i = 0; i < msg->n_mark; i++) {
 		const Img__Fanotify__Mark *m = msg->mark[i];
 
@@ -40,6 +45,12 @@ static int fanotify_open(struct restore *r, const Img__File *file, const Protobu
 	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
 	    fcntl(fd, F_SETFL, file->flags & O_NONBLOCK) < 0)
 		return fail(-errno, "fanotify %u: create with flags %#x", file->id, msg->flags);
+	if (msg->overflow) {
+		int e = fanotify_overflow(fd);
+
+		if (e < 0)
+			return fail(e, "fanotify %u: make its queue overflow", file->id);
+	}
 	return take_fd(&fd);
 }
 

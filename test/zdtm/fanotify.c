@@ -1,4 +1,7 @@
-/* Marks on an inode, a mount and a file system. "pending", "permission": what is refused. */
+/*
+ * Marks on an inode, a mount and a file system. "pending": an event waits to be read; "names": in a
+ * group that reports handles and names; "endless": in one whose queue has no end. "permission" is refused.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,6 +10,8 @@
 #include <unistd.h>
 
 #include "zdtm.h"
+
+#define REPORT_PIDFD 0x80 /* FAN_REPORT_PIDFD, 5.15 */
 
 static void mark(int fd, unsigned flags, uint64_t mask, const char *path)
 {
@@ -34,6 +39,33 @@ static int change(const char *path)
 	return 0;
 }
 
+/* An overflow event stands for those that waited, and news come behind it. */
+static int pending(const char *how)
+{
+	unsigned flags = !strcmp(how, "names")
+	                         ? FAN_REPORT_DFID_NAME | FAN_REPORT_FID | REPORT_PIDFD
+	                 : !strcmp(how, "endless") ? FAN_UNLIMITED_QUEUE
+	                                           : 0;
+	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | flags, O_RDONLY);
+	char buf[4096] __attribute__((aligned(8)));
+	struct fanotify_event_metadata *e = (void *)buf;
+
+	check(fd >= 0 && mknod("file", S_IFREG | 0600, 0) == 0);
+	mark(fd, 0, FAN_MODIFY, "file");
+	change("file");
+
+	zdtm_park();
+
+	if (strcmp(how, "endless")) {
+		check(read(fd, buf, sizeof(buf)) >= (ssize_t)sizeof(*e));
+		check(e->mask == FAN_Q_OVERFLOW && e->fd == FAN_NOFD);
+	}
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	change("file");
+	check(read(fd, buf, sizeof(buf)) >= (ssize_t)sizeof(*e) && e->mask == FAN_MODIFY);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	const char *how = argc > 1 ? argv[1] : "";
@@ -42,6 +74,8 @@ int main(int argc, char **argv)
 	char byte[64];
 
 	check(fd >= 0 && quiet >= 0);
+	if (*how && strcmp(how, "permission"))
+		return pending(how);
 	check(mknod("file", S_IFREG | 0600, 0) == 0 && mkdir("d", 0700) == 0);
 	check(mknod("d/child", S_IFREG | 0600, 0) == 0 && mknod("not", S_IFREG | 0600, 0) == 0);
 	mark(fd, 0, FAN_MODIFY, "file");
@@ -50,8 +84,6 @@ int main(int argc, char **argv)
 	mark(fd, FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY, FAN_MODIFY, "not");
 	mark(quiet, FAN_MARK_MOUNT, FAN_OPEN_EXEC, "/proc");
 	mark(quiet, FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC, "/sys");
-	if (!strcmp(how, "pending"))
-		change("file");
 	if (!strcmp(how, "permission"))
 		mark(fd, 0, FAN_OPEN_PERM, "file");
 
