@@ -51,13 +51,14 @@ static void *be_bare(void *arg)
 static void *make_bare(void *arg)
 {
 	struct birth *birth = arg;
+	int r = syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, 0) < 0 ? -errno
+	                                                              : start(be_bare, birth);
 
-	if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, 0) < 0)
-		birth->error = -errno;
-	else
-		birth->error = start(be_bare, birth);
-	if (birth->error)
+	/* The other thread may have told already, and whoever waited has left: BIRTH is there no more. */
+	if (r < 0) {
+		birth->error = r;
 		sem_post(&birth->done);
+	}
 	return NULL;
 }
 
