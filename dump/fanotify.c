@@ -93,6 +93,16 @@ static int mark_parse(struct marks *m, const char *line, Img__Fanotify__Mark *re
 	return r < 0 ? r : fhandle_path(&m->mount, &handle, &ret->path);
 }
 
+/* The path leads to a symbolic link itself: that is what is marked, not where it leads. */
+static void mark_link(Img__Fanotify__Mark *m)
+{
+	struct stat st;
+
+	if (m->type == IMG__FANOTIFY__MARK__TYPE__INODE && lstat(m->path, &st) == 0 &&
+	    S_ISLNK(st.st_mode))
+		m->flags |= FAN_MARK_DONT_FOLLOW;
+}
+
 static int mark_add(const struct file *f, struct marks *m, const char *text)
 {
 	Img__Fanotify__Mark *mark = array_add(&m->all);
@@ -112,6 +122,7 @@ static int mark_add(const struct file *f, struct marks *m, const char *text)
 		            file_name(f), line);
 	if (r < 0)
 		return fail(r, "%s: '%s'", file_name(f), line);
+	mark_link(mark);
 	if (mark->mask & PERMISSION)
 		return fail(-ENOTSUP,
 		            "%s: asks for permission to open files (on %s), crtool would wait for "

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
@@ -132,6 +133,15 @@ static int look_queue(const struct file *f, Img__Inotify *msg)
 	return 0;
 }
 
+/* The path leads to a symbolic link itself: that is what is watched, not where it leads. */
+static uint32_t mask_of(const struct watch *w)
+{
+	struct stat st;
+
+	return w->mask |
+	       (!w->inode && lstat(w->path, &st) == 0 && S_ISLNK(st.st_mode) ? IN_DONT_FOLLOW : 0);
+}
+
 static int watch_compare(const void *a, const void *b)
 {
 	const struct watch *x = a, *y = b;
@@ -154,7 +164,7 @@ static int inotify_put(struct dump *d, const struct file *f, struct watches *w)
 		img__inotify__watch__init(&msgs[i]);
 		msgs[i].wd = w->all.v[i].wd;
 		msgs[i].path = w->all.v[i].path;
-		msgs[i].mask = w->all.v[i].mask;
+		msgs[i].mask = mask_of(&w->all.v[i]);
 		msgs[i].inode = w->all.v[i].inode;
 		list[i] = &msgs[i];
 	}

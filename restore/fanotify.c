@@ -15,7 +15,8 @@
 #ifndef FAN_MARK_IGNORE
 #define FAN_MARK_IGNORE 0x400
 #endif
-#define KEPT_FLAGS (FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK_EVICTABLE | FAN_MARK_IGNORE)
+#define KEPT_FLAGS \
+	(FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK_EVICTABLE | FAN_MARK_IGNORE | FAN_MARK_DONT_FOLLOW)
 
 #define ENDLESS (FAN_UNLIMITED_QUEUE | 0x4000u) /* FAN_REPORT_MNT */
 
@@ -57,7 +58,8 @@ static int fanotify_open(struct restore *r, const Img__File *file, const Protobu
 static int mark(int fd, const Img__Fanotify__Mark *m)
 {
 	static const unsigned types[] = { FAN_MARK_INODE, FAN_MARK_MOUNT, FAN_MARK_FILESYSTEM };
-	unsigned flags = FAN_MARK_ADD | types[m->type] | (m->flags & FAN_MARK_EVICTABLE);
+	unsigned flags = FAN_MARK_ADD | types[m->type] |
+	                 (m->flags & (FAN_MARK_EVICTABLE | FAN_MARK_DONT_FOLLOW));
 	unsigned ignore = m->flags & FAN_MARK_IGNORE ? FAN_MARK_IGNORE : FAN_MARK_IGNORED_MASK;
 
 	if (m->mask && fanotify_mark(fd, flags, m->mask, AT_FDCWD, m->path) < 0)

@@ -42,8 +42,8 @@ static int change(const char *path)
 /* An overflow event stands for those that waited, and news come behind it. */
 static int pending(const char *how)
 {
-	unsigned flags = !strcmp(how, "names")
-	                         ? FAN_REPORT_DFID_NAME | FAN_REPORT_FID | REPORT_PIDFD
+	bool names = !strcmp(how, "names");
+	unsigned flags = names ? FAN_REPORT_DFID_NAME | FAN_REPORT_FID | REPORT_PIDFD
 	                 : !strcmp(how, "endless") ? FAN_UNLIMITED_QUEUE
 	                                           : 0;
 	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | flags, O_RDONLY);
@@ -52,6 +52,10 @@ static int pending(const char *how)
 
 	check(fd >= 0 && mknod("file", S_IFREG | 0600, 0) == 0);
 	mark(fd, 0, FAN_MODIFY, "file");
+	if (names) {
+		check(symlink("/", "link") == 0);
+		mark(fd, FAN_MARK_DONT_FOLLOW, FAN_ATTRIB, "link");
+	}
 	change("file");
 
 	zdtm_park();
@@ -63,6 +67,8 @@ static int pending(const char *how)
 	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
 	change("file");
 	check(read(fd, buf, sizeof(buf)) >= (ssize_t)sizeof(*e) && e->mask == FAN_MODIFY);
+	check(!names || lchown("link", geteuid(), getegid()) == 0);
+	check(!names || (read(fd, buf, sizeof(buf)) > 0 && e->mask == FAN_ATTRIB));
 	return zdtm_pass();
 }
 

@@ -93,7 +93,7 @@ static int unseen(void)
 
 int main(int argc, char **argv)
 {
-	int fd, gone, dir, file;
+	int fd, gone, dir, file, link;
 
 	if (argc > 1 && !strcmp(argv[1], "unseen"))
 		return unseen();
@@ -109,7 +109,9 @@ int main(int argc, char **argv)
 	dir = inotify_add_watch(fd, "d", IN_CREATE | IN_ONLYDIR);
 	check(inotify_rm_watch(fd, gone) == 0);
 	file = inotify_add_watch(fd, "file", IN_ATTRIB | IN_ONESHOT);
-	check(gone == 1 && dir == 2 && file == 3);
+	check(symlink("gone", "link") == 0);
+	link = inotify_add_watch(fd, "link", IN_ATTRIB | IN_DONT_FOLLOW);
+	check(gone == 1 && dir == 2 && file == 3 && link == 4);
 	next(fd, gone, IN_IGNORED);
 	if (argc > 1)
 		check(mknod("d/x", S_IFREG | 0600, 0) == 0);
@@ -124,7 +126,9 @@ int main(int argc, char **argv)
 	next(fd, dir, IN_CREATE);
 	check(chmod("file", 0644) == 0 && chmod("file", 0600) == 0);
 	next(fd, file, IN_ATTRIB);
+	check(chmod("gone", 0755) == 0 && lchown("link", geteuid(), getegid()) == 0);
+	next(fd, link, IN_ATTRIB);
 	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
-	check(inotify_add_watch(fd, "gone", IN_CREATE) == 4);
+	check(inotify_add_watch(fd, "gone", IN_CREATE) == 5);
 	return zdtm_pass();
 }
