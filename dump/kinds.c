@@ -1,4 +1,7 @@
 /* The tables of rooms, expanded from images/kinds.def; restore/kinds.c is the twin. */
+#include <fcntl.h>
+#include <string.h>
+
 #include "dump/borrow.h"
 #include "dump/dump.h"
 
@@ -34,8 +37,16 @@ const struct dump_aspect_entry dump_aspects[] = {
 _Static_assert(ARRAY_SIZE(dump_aspects) <= 65, "a bit of task.concerned for each");
 const size_t dump_naspects = ARRAY_SIZE(dump_aspects) - 1;
 
+/* What is open with O_PATH has nothing that can be asked; without a path it is not opened again. */
+static bool has_no_room(const struct file *f)
+{
+	return f->flags & O_PATH && f->policy == FD_CARRY && !strncmp(f->link, "anon_inode:", 11);
+}
+
 const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind)
 {
+	if (has_no_room(f))
+		return NULL;
 	for (size_t i = 0; kinds[i].room; i++) {
 		if (!kinds[i].room->owns(f))
 			continue;

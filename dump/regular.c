@@ -31,7 +31,7 @@ static bool is_memfd(const struct file *f)
 static bool regular_owns(const struct file *f)
 {
 	if (f->flags & O_PATH)
-		return f->link[0] == '/';
+		return f->link[0] == '/' && !is_memfd(f);
 	return S_ISREG(f->st.st_mode) && !is_memfd(f) && !file_is_secret(f);
 }
 

@@ -33,7 +33,7 @@ static int memfd_open(struct restore *r, const Img__File *file, const ProtobufCM
 	fd = open(path, ((int)file->flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC);
 	if (fd < 0)
 		return fail(-errno, "file %u: open memfd %u again", file->id, msg->shmem);
-	if (lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
+	if (!(file->flags & O_PATH) && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
 		return fail(-errno, "file %u: set its position", file->id);
 	return take_fd(&fd);
 }

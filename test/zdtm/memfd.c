@@ -1,5 +1,9 @@
-/* A memfd: content, holes, odd size, name, mode, seals, position; the same memory when mapped. */
+/*
+ * A memfd: content, holes, odd size, name, mode, seals, position; the same memory when mapped. "path": two that
+ * are open with O_PATH, one of them nowhere else.
+ */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,13 +18,44 @@
 
 static struct maps before, after;
 
-int main(void)
+static int opened(int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = open(path, flags);
+	check(fd >= 0);
+	return fd;
+}
+
+static int by_path(void)
+{
+	int fd = memfd_create("open", 0), gone = memfd_create("gone", 0), path[2];
+	char c = 0;
+
+	check(write(fd, "open", 4) == 4 && write(gone, "gone", 4) == 4);
+	path[0] = opened(fd, O_PATH);
+	path[1] = opened(gone, O_PATH);
+	check(close(gone) == 0);
+
+	zdtm_park();
+
+	check(fcntl(path[0], F_GETFL) & O_PATH && fcntl(path[1], F_GETFL) & O_PATH);
+	check(pread(opened(path[1], O_RDONLY), &c, 1, 0) == 1 && c == 'g');
+	check(pwrite(fd, "O", 1, 0) == 1 && lseek(fd, 0, SEEK_CUR) == 4);
+	check(pread(opened(path[0], O_RDONLY), &c, 1, 0) == 1 && c == 'O');
+	return zdtm_pass();
+}
+
+int main(int argc, char **argv)
 {
 	int fd = memfd_create("a name", MFD_ALLOW_SEALING | MFD_CLOEXEC);
 	int plain = memfd_create("plain", 0), ro;
 	char *p, *q, c = 0;
 	struct stat st;
 
+	if (argc > 1)
+		return by_path();
 	check(fd >= 0 && plain >= 0);
 	check(ftruncate(fd, SIZE) == 0 && fchmod(fd, 0640) == 0);
 	check(pwrite(fd, "x", 1, 40 * PAGE) == 1 && pwrite(fd, "e", 1, SIZE - 1) == 1);
