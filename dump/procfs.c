@@ -25,6 +25,30 @@ static bool procfs_owns(const struct file *f)
 	       st.st_dev == f->st.st_dev;
 }
 
+/*
+ * The path that leads there, in a fresh string; -ENOENT: none does any more. An entry of the network
+ * is looked up anew each time, and who has the one before is told that it is deleted: it is the same
+ * one by its number, which each network namespace has its own of.
+ */
+static int path_of(const struct file *f, char **ret)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strlen(f->link), end = sizeof(deleted) - 1;
+	auto_free char *path = strdup(f->link);
+	struct stat st;
+	bool again = len > end && !strcmp(f->link + len - end, deleted) && strstr(f->link, "/net/");
+
+	if (!path)
+		return -ENOMEM;
+	if (again)
+		path[len - end] = '\0';
+	if (lstat(path, &st) < 0 || (again && st.st_ino != f->st.st_ino) ||
+	    (st.st_mode & S_IFMT) != (f->st.st_mode & S_IFMT))
+		return -ENOENT;
+	*ret = take_ptr(path);
+	return 0;
+}
+
 /* The process, and what follows its number. */
 static pid_t pid_of(const struct file *f, const char **ret_rest)
 {
@@ -69,9 +93,9 @@ static int procfs_check(struct dump *d, const struct file *f)
 	const char *rest;
 	pid_t pid = pid_of(f, &rest);
 	const struct task *t = task_find(d, pid);
-	struct stat st;
+	auto_free char *path = NULL;
 
-	if (lstat(f->link, &st) < 0 || (st.st_mode & S_IFMT) != (f->st.st_mode & S_IFMT))
+	if (path_of(f, &path) < 0)
 		return fail(-ENOTSUP,
 		            "%s: a file of a process or thread that has ended; "
 		            "--on-unknown-fd=null or =close lets it go",
@@ -115,10 +139,14 @@ static int procfs_dump(struct dump *d, const struct file *f)
 	const char *rest;
 	pid_t pid = pid_of(f, &rest);
 	int r = task_find(d, pid) ? 0 : start_of(f, pid, &msg.start);
+	auto_free char *path = NULL;
 
 	if (r < 0)
 		return r;
-	msg.path = f->link;
+	r = path_of(f, &path);
+	if (r < 0)
+		return fail(r, "%s: find it", file_name(f));
+	msg.path = path;
 	msg.mode = f->st.st_mode;
 	return image_put(d->out, KIND_procfs, f->id, &msg.base);
 }

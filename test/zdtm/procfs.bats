@@ -2,6 +2,11 @@ load lib/zdtm
 
 @test "files and directories of processes in /proc are open again, at their positions" { zdtm procfs; }
 
+@test "entries of the network, which look deleted when others look at them" {
+	accept='/net/(dev|tcp)'
+	zdtm procfs net
+}
+
 refused() {
 	park procfs "$1"
 	run -4 crtool dump -t "$pid" -D "$(images)"

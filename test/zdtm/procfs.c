@@ -1,6 +1,6 @@
 /*
  * Files and directories of processes in /proc: its own, those of a child, of one
- * outside. "thread", "zombie", "dead", "old": what is refused.
+ * outside. "net": of the network. "thread", "zombie", "dead", "old": what is refused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +68,20 @@ static bool tells(int fd, const char *word)
 	return strstr(text, word);
 }
 
+/* Whoever looks up an entry of the network makes that of the others look deleted. */
+static int net(void)
+{
+	int dev = proc(getpid(), "net/dev", O_RDONLY), tcp = proc(getpid(), "net/tcp", O_RDONLY);
+
+	check(close(proc(getpid(), "net/dev", O_RDONLY)) == 0);
+	check(lseek(tcp, 7, SEEK_SET) == 7);
+
+	zdtm_park();
+
+	check(lseek(tcp, 0, SEEK_CUR) == 7 && tells(dev, "Inter-"));
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	pid_t pid = argc > 1 ? 0 : child(true);
@@ -75,6 +89,8 @@ int main(int argc, char **argv)
 	int status, mem, maps, its, fds, dir, other, by_path, number, to = 42;
 	char byte;
 
+	if (argc > 1 && !strcmp(argv[1], "net"))
+		return net();
 	if (argc > 1)
 		return refused(argv);
 	status = proc(getpid(), "status", O_RDONLY | O_CLOEXEC);
