@@ -1,11 +1,31 @@
 /* crtool dump, crtool pre-dump */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/action.h"
 #include "cli/options.h"
 #include "cli/policies.h"
+#include "images/thin.h"
 #include "lib/cleanup.h"
+
+/* The checkpoint is whole, and the tree may be gone: that it takes more room than it could is no failure. */
+static void thin_parents(const struct options *o, const struct image_keys *keys)
+{
+	struct thinned done;
+	int r = thin(o->dir, keys, !o->no_sync, &done);
+
+	log_fact("freed", done.freed);
+	if (r == 0) {
+		info("%s: %" PRIu64 " bytes were freed in its %zu parents", o->dir, done.freed,
+		     done.parents);
+		return;
+	}
+	warn("%s; the checkpoint is whole, its parents still have what it has no use for: crtool "
+	     "dedup -D %s",
+	     log_failure() ? log_failure() : strerror(-r), o->dir);
+	log_forget();
+}
 
 static int save(const struct options *o, bool memory_only)
 {
@@ -29,16 +49,28 @@ static int save(const struct options *o, bool memory_only)
 	if (o->track_mem && !o->leave_running && !o->leave_stopped)
 		return fail(-EINVAL, "dump: --track-mem is for a tree that lives on; give "
 		                     "--leave-running or --leave-stopped, too");
+	if (o->dedup && o->sign && !strncmp(o->sign, "fd:", 3))
+		return fail(-EINVAL,
+		            "%s: --sign %s can be read once only, and --dedup verifies by the same "
+		            "key; give a file",
+		            command, o->sign);
 	r = dump_policies(o, command, &opt);
 	if (r == 0)
-		r = keys_read(&(struct key_names){ .sign = o->sign, .encrypt = o->encrypt }, &keys);
+		r = keys_read(&(struct key_names){ .sign = o->sign,
+		                                   .verify = o->dedup ? o->sign : NULL,
+		                                   .encrypt = o->encrypt },
+		              &keys);
 	opt.leave_running |= memory_only;
 	opt.track |= memory_only;
 	opt.memory_only = memory_only;
 	opt.keys = keys;
 	opt.action = action_run;
 	opt.action_arg = &actions;
-	return r < 0 ? r : dump_run(&opt);
+	if (r == 0)
+		r = dump_run(&opt);
+	if (r == 0 && o->dedup && o->prev)
+		thin_parents(o, keys);
+	return r;
 }
 
 int command_dump(const struct options *o, int *ret_status)

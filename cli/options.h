@@ -49,7 +49,7 @@ struct options {
 	const char *root;
 	char *root_map; /* of that, in path_map */
 	bool ext_unix_sk;
-	bool leave_running, leave_stopped, no_sync, snapshot, track_mem;
+	bool leave_running, leave_stopped, no_sync, snapshot, track_mem, dedup;
 	bool file_contents, wipe_dontdump;
 	bool lose_landlock, detach, explain, report, new_pidns, shell_job;
 	bool tcp_established, tcp_close;

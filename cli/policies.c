@@ -28,6 +28,7 @@ int dump_policies(const struct options *o, const char *command, struct dump_opti
 		.fail_at = o->fail_at,
 		.prev = o->prev,
 		.track = o->track_mem,
+		.dedup = o->dedup,
 		.wipe_dontdump = o->wipe_dontdump,
 		.file_contents = o->file_contents,
 		.ghost_limit = o->ghost_limit,

@@ -48,6 +48,7 @@ struct dump_options {
 	bool wipe_dontdump;   /* do not save what core dumps would not */
 	const char *prev;     /* --prev-images-dir: the parent, relative to dir */
 	bool track;           /* what is written to from now on is to be known */
+	bool dedup;           /* the parents are to lose afterwards what this one has, too */
 	bool memory_only;     /* pre-dump */
 	/*
 	 * Instead of prev, where CHAIN is set: the parent is *CHAIN, or NULL, and CHAIN_PATH is where

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "images/thin.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -99,5 +100,6 @@ int parent_open(struct dump *d)
 		            "%s: was made by a crtool that knew no increments; dump "
 		            "without --prev-images-dir",
 		            dir);
-	return note_parent(d, dir);
+	r = note_parent(d, dir);
+	return r == 0 && d->opt->dedup ? thin_check(d->parent, d->opt->keys) : r;
 }

@@ -10,6 +10,7 @@
 
 #include "images/decode.h"
 #include "images/format.h"
+#include "images/holes.h"
 #include "images/pack.h"
 #include "lib/log.h"
 
@@ -165,6 +166,8 @@ static int content_size(struct images *im, const struct access *a, size_t file)
 	if (listed->later)
 		return later_size(im, a, file);
 	im->plain[file] = listed->codec ? listed->plain : im->content[file];
+	if (listed->n_hole_start || listed->n_hole_end)
+		return holes_check(im, listed, a->encrypted);
 	if (listed->codec ? pack_size_check(im->content[file], listed->plain) < 0 : listed->plain)
 		return fail(-EBADMSG,
 		            "checkpoint %s: %s: %" PRIu64 " bytes cannot hold %" PRIu64
@@ -184,6 +187,8 @@ int pages_sizes(struct images *im, const struct access *a)
 	im->own = calloc(n + 1, sizeof(*im->own));
 	if (!im->pages || !im->content || !im->plain || !im->own)
 		return -ENOMEM;
+	if (im->manifest->files[0]->n_hole_start)
+		r = holes_check(im, im->manifest->files[0], a->encrypted);
 	for (size_t i = 0; i < n; i++)
 		im->pages[i] = -1;
 	for (size_t i = 0; r == 0 && i < n; i++)

@@ -10,6 +10,7 @@
 
 #include "images/decode.h"
 #include "images/format.h"
+#include "images/holes.h"
 #include "lib/log.h"
 
 /* The run at IT, unless its numbers leave 64 bits. */
@@ -97,6 +98,8 @@ int pages_check(const struct images *im, const Img__Pages *msg)
 			return pages_fail(im, msg, "impossible run", it.next);
 		if (run.offset + run.size > size)
 			return pages_fail(im, msg, "run beyond the end of the file", it.next);
+		if (!elsewhere && holes_hit(im, msg->file, run.offset, run.offset + run.size))
+			return holes_fail(im, msg->file);
 		iter_advance(&it, &run);
 	}
 	return 0;

@@ -16,6 +16,7 @@
 #include "images/decode.h"
 #include "images/format.h"
 #include "images/heap.h"
+#include "images/holes.h"
 #include "images/judge.h"
 #include "images/pack.h"
 #include "images/receive.h"
@@ -241,6 +242,8 @@ int images_read(const char *dir, enum pages_use use, const struct image_keys *ke
 	if (r < 0)
 		return r;
 	r = images_load(im, &a, true);
+	if (r == 0 && use != PAGES_LEFT)
+		r = holes_refuse(im);
 	if (r == 0 && (use != PAGES_LEFT || im->manifest->folded))
 		r = chain_load(im, &a);
 	if (r < 0) {

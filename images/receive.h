@@ -18,5 +18,8 @@ int stream_unpack(int fd, int dirfd, const struct image_keys *keys);
 /* The same where something else follows the stream, and nobody waits for the disk. */
 int stream_unpack_one(int fd, int dirfd, const struct image_keys *keys);
 
+/* Is the checkpoint in DIRFD readable only with a key? -errno, not explained: it cannot be read at all. */
+int dir_is_encrypted(int dirfd);
+
 /* The contrary, to FD. */
 int stream_pack(const char *dir, int fd, unsigned stall_ms, const struct image_keys *keys);

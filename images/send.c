@@ -19,8 +19,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 
-/* Is it readable only with a key? -errno, not explained: it cannot be read at all. */
-static int is_encrypted(int dirfd)
+int dir_is_encrypted(int dirfd)
 {
 	auto_close int fd = openat(dirfd, MANIFEST_FILE, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	char magic[8] = "";
@@ -74,7 +73,7 @@ int stream_pack(const char *dir, int fd, unsigned stall_ms, const struct image_k
 	int r = dirfd < 0 ? images_explain_open(-errno, dir) : 0;
 
 	/* With a key it is read in any case: somebody wants to know. */
-	if (r == 0 && (keys || is_encrypted(dirfd) != 1)) {
+	if (r == 0 && (keys || dir_is_encrypted(dirfd) != 1)) {
 		r = images_read(dir, PAGES_VERIFIED, keys, &im);
 		if (r == 0)
 			images_free(im);

@@ -17,8 +17,9 @@
 
 #include "images/chain.h"
 #include "images/decode.h"
+#include "images/holes.h"
+#include "images/needed.h"
 #include "images/output.h"
-#include "images/pages.h"
 #include "images/place.h"
 #include "lib/array.h"
 #include "lib/cleanup.h"
@@ -28,17 +29,11 @@
 
 #define CHUNK (1u << 20)
 
-/* Bytes of a page file that somebody needs. */
-struct needed {
-	uint32_t file;
-	uint64_t start, end;
-};
-
 struct squash {
 	struct images *im;
 	struct output out;
 	size_t own; /* page files that it has already; those of the parents follow */
-	ARRAY(struct needed) needed;
+	struct neededs needed;
 	struct image_file *files; /* of the parents */
 	uint8_t *digests, *buf;
 	bool sync, sealed;
@@ -53,50 +48,6 @@ static void squash_done(struct squash *s)
 	free(s->buf);
 	array_done(&s->needed);
 	images_free(s->im);
-}
-
-/* ---- what is needed ---- */
-
-static int needed_add(struct squash *s, const Img__Pages *msg)
-{
-	struct page_iter it = pages_iter(s->im, msg);
-	struct page_run run;
-	int r = pages_check(s->im, msg);
-
-	while (r == 0 && pages_next(&it, &run)) {
-		struct needed *n = array_add(&s->needed);
-
-		if (!n)
-			return -ENOMEM;
-		*n = (struct needed){ msg->file, run.offset, run.offset + run.size };
-	}
-	return r;
-}
-
-static int by_place(const void *a, const void *b)
-{
-	const struct needed *x = a, *y = b;
-
-	if (x->file != y->file)
-		return x->file < y->file ? -1 : 1;
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-static int needed_find(struct squash *s)
-{
-	size_t n;
-	const struct record *rec = images_kind(s->im, KIND_pages, &n);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const Img__Pages *msg = (const Img__Pages *)rec[i].msg;
-
-		if (msg->file >= s->own)
-			r = needed_add(s, msg);
-	}
-	if (s->needed.n)
-		qsort(s->needed.v, s->needed.n, sizeof(*s->needed.v), by_place);
-	return r;
 }
 
 /* ---- the files ---- */
@@ -222,6 +173,8 @@ static int load(struct squash *s, const char *dir)
 	if (r == 0)
 		r = images_load(s->im, &own, true);
 	if (r == 0)
+		r = holes_refuse(s->im);
+	if (r == 0)
 		r = chain_load(s->im, &parents);
 	if (r < 0)
 		return r;
@@ -251,7 +204,7 @@ static int prepare(struct squash *s)
 		return -ENOMEM;
 	for (size_t i = 0; i < folded; i++)
 		s->files[i].fd = -1;
-	return needed_find(s);
+	return needed_find(s->im, s->own, &s->needed);
 }
 
 int squash(const char *dir, const struct image_keys *keys, bool sync, size_t *ret_parents)

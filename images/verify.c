@@ -23,6 +23,7 @@
 #include "images/decode.h"
 #include "images/format.h"
 #include "images/hash.h"
+#include "images/holes.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -168,6 +169,7 @@ static int piece_read(struct worker *w, struct piece *p)
 
 		if (r < 0)
 			return r == -EBADMSG ? -EIO : r;
+		holes_blank(w->v->im->manifest->files[p->file + 1], p->at + done, w->buf, n);
 		XXH3_64bits_update(w->hash, w->buf, n);
 		if (w->digest)
 			digest_add(w->digest, w->buf, n);

@@ -1,4 +1,5 @@
 /* Increments: parents that are there, missing, others, and circles. */
+#include "images/output.h"
 #include "images/pages.h"
 
 #include "checkpoint.h"
@@ -172,6 +173,86 @@ TEST(folded_parents_are_counted_from_their_first)
 	check(read_folded(4, 0, false) == -EBADMSG);
 	check(read_folded(UINT32_MAX, 0, false) == -EBADMSG);
 	check(read_folded(2, 0, true) == -EBADMSG);
+}
+
+/* The parent "a", of four pages, gets these holes; "b" needs page NEEDED of it. */
+static int read_holes(const uint64_t *start, const uint64_t *end, size_t n, uint32_t codec,
+                      uint64_t needed)
+{
+	uint8_t page[4 * 4096] = {}, id[CHAIN_ID];
+	Img__Manifest m = IMG__MANIFEST__INIT;
+	uint64_t from = 0x10, count = 1;
+	Img__Pages pages = IMG__PAGES__INIT;
+	struct output out = { .mode = 0600 };
+	struct image_writer *w;
+	struct pages_file *f;
+	struct images *im;
+	char path[64];
+	int r;
+
+	top_new();
+	make("b", 2, "../a", 1, 0);
+	check(!mkdirat(top.fd, "a", 0700));
+	out.dirfd = openat(top.fd, "a", O_RDONLY | O_DIRECTORY);
+	check(!image_writer_new(out.dirfd, 0600, NULL, &w));
+	put_task(w, 1);
+	check(!image_add_pages(w, &f) && !pages_file_write(f, page, sizeof(page)));
+	pages.start = &from, pages.count = &count;
+	pages.n_start = pages.n_count = 1;
+	m.page_size = 4096;
+	memset(id, 1, sizeof(id));
+	m.id = (ProtobufCBinaryData){ sizeof(id), id };
+	check(!image_seal(w, &m, false));
+	image_writer_free(w);
+	path_of("a", path);
+	check(!images_read(path, PAGES_LEFT, NULL, &im));
+	im->manifest->files[1]->hole_start = (uint64_t *)start;
+	im->manifest->files[1]->hole_end = (uint64_t *)end;
+	im->manifest->files[1]->n_hole_start = im->manifest->files[1]->n_hole_end = n;
+	im->manifest->files[1]->codec = codec;
+	check(!manifest_replace(&out, im->manifest, false));
+	im->manifest->files[1]->hole_start = im->manifest->files[1]->hole_end = NULL;
+	im->manifest->files[1]->n_hole_start = im->manifest->files[1]->n_hole_end = 0;
+	images_free(im);
+	check(images_read(path, PAGES_USED, NULL, &im) == -EBADMSG);
+	path_of("b", path);
+	r = images_read(path, PAGES_USED, NULL, &im);
+	if (r == 0) {
+		Img__Pages *msg = (Img__Pages *)images_one(im, KIND_pages, 1);
+
+		msg->offset = needed * 4096;
+		r = pages_check(im, msg);
+		images_free(im);
+	}
+	close(out.dirfd);
+	top_free();
+	return r;
+}
+
+TEST(pages_in_holes_of_a_parent_are_not_there)
+{
+	const uint64_t start[] = { 0, 2 }, end[] = { 1, 3 };
+
+	check(read_holes(start, end, 2, 0, 0) == -EBADMSG);
+	check(read_holes(start, end, 2, 0, 1) == 0);
+	check(read_holes(start, end, 2, 0, 2) == -EBADMSG);
+	check(read_holes(start, end, 2, 0, 3) == 0);
+}
+
+TEST(holes_that_nobody_makes_are_refused)
+{
+	const uint64_t one = 1, three = 3, four = 4, five = 5, many = UINT64_MAX;
+	const uint64_t start[] = { 0, 1 }, end[] = { 1, 2 }, back[] = { 2, 0 },
+		       back_end[] = { 3, 1 };
+
+	check(read_holes(&three, &four, 1, 0, 0) == 0);
+	check(read_holes(&three, &four, 1, 1, 0) == -EBADMSG); /* compressed */
+	check(read_holes(&three, &five, 1, 0, 0) == -EBADMSG); /* beyond its end */
+	check(read_holes(&three, &many, 1, 0, 0) == -EBADMSG);
+	check(read_holes(&one, &one, 1, 0, 0) == -EBADMSG); /* empty */
+	check(read_holes(&three, &one, 1, 0, 0) == -EBADMSG);
+	check(read_holes(start, end, 2, 0, 3) == -EBADMSG);     /* one hole */
+	check(read_holes(back, back_end, 2, 0, 1) == -EBADMSG); /* not in order */
 }
 
 TEST(a_circle_is_refused)
