@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "dump/guard.h"
 #include "dump/snapshot.h"
@@ -24,6 +25,7 @@
 
 #define ARENA_TASK       (1024 * 1024) /* asked once per process */
 #define ARENA_PER_THREAD (16 * 1024)   /* asked per thread, besides its stack */
+#define ARENA_SPARE      8             /* threads that may have to be asked besides */
 #define ARENA_WARM       (32 * 1024)   /* of what a process is asked, mostly */
 #define FEW              16            /* tasks for which that is no waste of memory */
 
@@ -55,16 +57,23 @@ static uint64_t concerns(struct task *t)
 	return all;
 }
 
+static int make_asks(struct thread *th)
+{
+	if (!th->asks)
+		th->asks = calloc(dump_naspects + 1, sizeof(*th->asks));
+	return th->asks ? 0 : -ENOMEM;
+}
+
 static int ask_thread(struct dump *d, struct thread *th)
 {
 	struct script *s = &th->script;
 	struct ask *own;
 	int r;
 
+	r = make_asks(th);
+	if (r < 0)
+		return r;
 	script_init(s, &mm_of(th->task)->arena);
-	th->asks = calloc(dump_naspects + 1, sizeof(*th->asks));
-	if (!th->asks)
-		return -ENOMEM;
 	for (size_t i = 0; i < dump_naspects; i++) {
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
@@ -110,7 +119,7 @@ static void leave_of(const struct thread *th, struct arch_leave *ret)
 
 	arch_leave_from(ret, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
-	if (mm->door && mm->mm_threads == 1)
+	if (mm->door && mm->mm_asked == 1)
 		ret->door = arch_door_undo(mm->door);
 }
 
@@ -121,7 +130,7 @@ static int build_script(struct dump *d, struct thread *th, uint32_t *signal)
 	int r = 0;
 
 	leave_of(th, &leave);
-	if (th->asks) {
+	if (th->script.head) {
 		script_amend(&th->script, *signal, &leave, sizeof(leave));
 		return 0;
 	}
@@ -132,6 +141,17 @@ static int build_script(struct dump *d, struct thread *th, uint32_t *signal)
 		r = script_finish(&th->script, 0, *signal, &leave, sizeof(leave));
 	return r < 0 ? fail(r, "%s: write the script of thread %d", task_name(th->task), th->tid)
 	             : 0;
+}
+
+/* Who answers for it has been asked. */
+static int follow(struct thread *th)
+{
+	const struct ask *asked = thread_asked(th)->asks;
+	int r = make_asks(th);
+
+	for (size_t i = 0; r == 0 && i < dump_naspects; i++)
+		th->asks[i] = (struct ask){ .at = asked[i].at, .first = asked[i].first };
+	return r;
 }
 
 /* ---- before the freeze ---- */
@@ -148,17 +168,19 @@ static size_t arena_size(size_t users, size_t threads)
 static int prepare_task(struct dump *d, struct task *t)
 {
 	const struct arch_leave leave = {};
-	size_t size = arena_size(1, t->threads.n);
+	size_t threads = alike_asked(t), size = arena_size(1, threads + ARENA_SPARE);
 	uint64_t base = vmas_gap(t, size);
 	int r = base ? arena_init(&t->arena, base, size) : 0;
 
 	t->concerned = concerns(t);
 	if (base && r == 0 && d->tasks.n <= FEW)
-		arena_warm(&t->arena, ARENA_WARM + t->threads.n * ARENA_PER_THREAD / 4);
+		arena_warm(&t->arena, ARENA_WARM + threads * ARENA_PER_THREAD / 4);
 	for (size_t i = 1; base && r == 0 && i < t->threads.n; i++) {
-		r = ask_thread(d, &t->threads.v[i]);
-		if (r == 0)
-			r = script_finish(&t->threads.v[i].script, 0, 0, &leave, sizeof(leave));
+		struct thread *th = &t->threads.v[i];
+
+		r = th->like ? make_asks(th) : ask_thread(d, th);
+		if (r == 0 && !th->like)
+			r = script_finish(&th->script, 0, 0, &leave, sizeof(leave));
 	}
 	return r < 0 ? fail(r, "%s: write the scripts of its threads", task_name(t)) : 0;
 }
@@ -173,23 +195,19 @@ static void forget_scripts(struct task *t)
 	arena_done(&t->arena);
 }
 
-/* Is there still room at that place, and are the threads those that were prepared? */
+/* Is there still room at that place, for all who are asked? */
 static bool is_prepared(const struct task *t)
 {
-	if (!t->arena.local || t->shares[TABLE_VM] != t || t->mm_users > 1 ||
-	    t->threads.v[0].asks || vmas_gap(t, t->arena.size) != t->arena.base)
-		return false;
-	for (size_t i = 1; i < t->threads.n; i++)
-		if (!t->threads.v[i].asks)
-			return false;
-	return true;
+	return t->arena.local && t->shares[TABLE_VM] == t && t->mm_users <= 1 &&
+	       !t->threads.v[0].asks && arena_size(1, t->mm_asked) <= t->arena.size &&
+	       vmas_gap(t, t->arena.size) == t->arena.base;
 }
 
 /* ---- frozen ---- */
 
 static int make_arena(struct task *t)
 {
-	size_t size = arena_size(t->mm_users, t->mm_threads);
+	size_t size = arena_size(t->mm_users, t->mm_asked);
 	uint64_t base = is_prepared(t) ? t->arena.base : vmas_gap(t, size);
 	int r = task_find_syscall(t);
 
@@ -237,11 +255,14 @@ static int build_scripts(struct dump *d, struct task *t)
 	if (r == 0)
 		r = check_door_is_free(t);
 	array_each (th, &t->threads)
-		if (r == 0)
+		if (r == 0 && !th->like)
 			r = check_filters(th);
 	array_each (th, &t->threads)
-		if (r == 0)
+		if (r == 0 && !th->like)
 			r = build_script(d, th, &signal);
+	array_each (th, &t->threads)
+		if (r == 0 && th->like)
+			r = follow(th);
 	return r;
 }
 
@@ -265,7 +286,7 @@ static int inject(struct dump *d, struct task *t)
 static int note_dispatch(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
-		int r = guard_note_dispatch(d, th);
+		int r = th->like ? 0 : guard_note_dispatch(d, th);
 
 		if (r < 0)
 			return fail(r, "%s: run the script of thread %d", task_name(t), th->tid);
@@ -275,8 +296,11 @@ static int note_dispatch(struct dump *d, struct task *t)
 
 static int start(struct dump *d, struct thread *th)
 {
-	int r = snapshot_arm(d, th);
+	int r;
 
+	if (th->like)
+		return 0;
+	r = snapshot_arm(d, th);
 	if (r == 0)
 		r = parasite_start(&mm_of(th->task)->parasite, &th->tracee, &th->script);
 	if (r < 0)
@@ -287,7 +311,11 @@ static int start(struct dump *d, struct thread *th)
 static int finish(struct dump *d, struct thread *th)
 {
 	struct parasite *p = &mm_of(th->task)->parasite;
-	int r = parasite_finish(p, &th->tracee, &th->script);
+	int r;
+
+	if (th->like)
+		return 0;
+	r = parasite_finish(p, &th->tracee, &th->script);
 
 	if (r == 0)
 		r = snapshot_disarm(d, th);
@@ -377,7 +405,7 @@ static int cure(struct dump *d, struct task *t)
 static int check(struct dump *d, struct task *t)
 {
 	array_each (th, &t->threads) {
-		int r = check_script(t, th);
+		int r = th->like ? 0 : check_script(t, th);
 
 		if (r < 0)
 			return r;

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "dump/landlock.h"
 #include "dump/outsider.h"
@@ -100,12 +101,12 @@ static void take_answers_of(const struct thread *th, Img__Creds *msg, const stru
 
 static enum landlock landlock_of(const struct thread *th, size_t room, unsigned *ret_layers)
 {
+	const struct script *s = &thread_asked(th)->script;
 	const struct ask *ask = &th->asks[room];
-	const struct answers *answers = script_at(&th->script, ask->at);
+	const struct answers *answers = script_at(s, ask->at);
 	bool leader = th == th->task->threads.v;
 
-	return landlock_answer(&th->script,
-	                       ask->first + (leader ? ASK_LANDLOCK : ASK_THREAD_LANDLOCK),
+	return landlock_answer(s, ask->first + (leader ? ASK_LANDLOCK : ASK_THREAD_LANDLOCK),
 	                       answers->landlock, ret_layers);
 }
 
@@ -224,7 +225,7 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	int r;
 
 	take_answers_of(th, &msg, s, ask);
-	r = put(d, th, th->tid, th->status, &msg);
+	r = put(d, th, th->tid, thread_asked(th)->status, &msg);
 	if (r < 0)
 		return r;
 	report_losses(th, &msg, s, ask);
@@ -244,6 +245,7 @@ const struct dump_aspect dump_creds = {
 	.scope = SCOPE_THREAD,
 	.prepare = creds_prepare,
 	.ask = creds_ask,
+	.alike = true,
 	.peek = creds_peek,
 	.late = true,
 	.take = creds_take,

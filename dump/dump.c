@@ -2,6 +2,7 @@
  * A dump, read aloud. Until "freeze" the target knows nothing of it; from there
  * on every way out of this file lets it run on, but the one at the end.
  */
+#include "dump/alike.h"
 #include "dump/dump.h"
 
 #include <errno.h>
@@ -140,6 +141,8 @@ static int prepare(struct dump *d)
 		r = clocks_prepare(d);
 	if (r == 0)
 		r = pages_prepare(d);
+	if (r == 0)
+		r = alike_prepare(d);
 	if (r == 0)
 		r = ask_prepare(d);
 	if (r == 0)
@@ -293,6 +296,7 @@ static void dump_done(struct dump *d)
 	cgroups_done(d);
 	outsiders_done(d);
 	tracees_done(d);
+	alike_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	free(d->netns);
@@ -304,12 +308,15 @@ static void dump_done(struct dump *d)
 
 static void note_facts(const struct dump *d, uint64_t begun)
 {
-	size_t threads = 0;
+	size_t threads = 0, asked = 0;
 
-	array_each (t, &d->tasks)
+	array_each (t, &d->tasks) {
 		threads += t->threads.n;
+		asked += alike_asked(t);
+	}
 	log_fact("tasks", d->tasks.n);
 	log_fact("threads", threads);
+	log_fact("threads_asked", asked);
 	log_fact("files", d->files.n);
 	if (d->opt->figures)
 		d->opt->figures->frozen_ns = d->released_at - d->frozen_at;

@@ -46,7 +46,10 @@ struct thread {
 	struct ask *asks;     /* by aspect, while scripts are out */
 	struct script script; /* what it was asked */
 	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
-	bool ran;       /* for that, while others stood still already */
+	/* Place in task.threads of who is asked in its place (alike.h); 0: itself. What the kernel knows of it, or NULL. */
+	uint32_t like;
+	const struct task_facts *facts;
+	bool ran;     /* for that, while others stood still already */
 	int released; /* what tracee_release() said */
 	bool exited;  /* a zombie leader whose other threads live */
 	/* Tracers of the tree (tracees.c): it is one; it has one, who has not let it go; who has. */
@@ -126,8 +129,8 @@ struct task {
 	struct task
 		*shares[TABLES]; /* share.c: whose record stands for each table; mostly itself */
 	uint32_t alone; /* nobody has these tables in common with it: a bit each (share.c) */
-	size_t mm_users,
-		mm_threads; /* tasks that share its memory, if that is its own; their threads */
+	/* Tasks that share its memory, if that is its own; their threads that are asked. */
+	size_t mm_users, mm_asked;
 	uint64_t concerned; /* by which aspects, a bit each (ask.c) */
 	bool headless;      /* its leader has exited, other threads live */
 	int proc;           /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
@@ -135,6 +138,8 @@ struct task {
 	int pidfd;          /* of a headless one that of a live thread */
 	int mem;            /* /proc/PID/mem */
 	ARRAY(struct thread) threads; /* the leader first */
+	struct task_facts *facts;     /* alike.c: of each of them, and some more ... */
+	size_t n_facts;               /* ... so many; 0: they are all asked */
 	ARRAY(struct vma) vmas;       /* by address ... */
 	bool flags_known;             /* ... with their flags */
 	ARRAY(uint64_t) bound; /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
@@ -214,6 +219,7 @@ struct dump {
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */
 	struct tracers *tracers;     /* tracees.c */
+	struct alike *alike;         /* alike.c */
 	ARRAY(uint64_t) vdsos;       /* hashes, by id from 1 */
 	struct {
 		struct timens ours, theirs;
@@ -355,6 +361,11 @@ struct dump_aspect {
 	 * a leader that is done before the freeze: what is asked of them is always the same.
 	 */
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
+	/*
+	 * Of SCOPE_THREAD: answers depend on nothing but what alike.c compares, or TAKE reads thread.facts instead. Where
+	 * one aspect is otherwise all threads are asked.
+	 */
+	bool alike;
 	/*
 	 * Optional, SCOPE_PROCESS: questions that depend on answers, by parasite_call() of
 	 * mm_of() the task in its leader, when the scripts have run and the memory that

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "dump/share.h"
 #include "dump/stages.h"
@@ -71,17 +72,18 @@ int status_read(struct thread *th)
 
 /* ---- the status of many threads, by all who have time ---- */
 
-/* Leaders have theirs. */
+/* Leaders have theirs; who is like another needs none. */
 static struct thread *take_thread(struct dump *d)
 {
 	struct statuses *s = &d->statuses;
 	struct thread *th = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	while (s->task < d->tasks.n && s->thread + 1 >= d->tasks.v[s->task].threads.n)
-		s->task++, s->thread = 0;
-	if (s->task < d->tasks.n)
-		th = &d->tasks.v[s->task].threads.v[++s->thread];
+	do {
+		while (s->task < d->tasks.n && s->thread + 1 >= d->tasks.v[s->task].threads.n)
+			s->task++, s->thread = 0;
+		th = s->task < d->tasks.n ? &d->tasks.v[s->task].threads.v[++s->thread] : NULL;
+	} while (th && th->like);
 	pthread_mutex_unlock(&s->lock);
 	return th;
 }
@@ -142,6 +144,7 @@ int gather_tasks(struct dump *d)
 	int r;
 
 	files_done(d);
+	alike_find(d);
 	begin_statuses(d);
 	array_each (t, &d->tasks) {
 		r = gather_task(d, t);

@@ -4,24 +4,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/ptrace.h>
 
 #include "dump/dump.h"
 #include "dump/stages.h"
 #include "lib/log.h"
-
-/* kernel/rseq.c; a kernel without it has no registrations. */
-static void peek_rseq(const struct thread *th, struct thread_peeked *seen)
-{
-	struct rseq_conf conf = {};
-
-	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(conf), &conf) < 0)
-		return;
-	seen->rseq = conf.area;
-	seen->rseq_size = conf.size;
-	seen->rseq_sig = conf.signature;
-	seen->rseq_flags = conf.flags;
-}
 
 /* Its size without the zeros at the end: most of it is, as a rule. */
 static size_t used(const unsigned char *data, size_t n)
@@ -53,7 +39,10 @@ static int peek_own(const struct thread *th, struct ask *ask)
 		return -ENOMEM;
 	seen->size = (size_t)n;
 	memcpy(seen->xstate, xstate, (size_t)n);
-	peek_rseq(th, seen);
+	seen->rseq = th->tracee.rseq.area;
+	seen->rseq_size = th->tracee.rseq.size;
+	seen->rseq_sig = th->tracee.rseq.signature;
+	seen->rseq_flags = th->tracee.rseq.flags;
 	ask->peeked = seen;
 	return 0;
 }

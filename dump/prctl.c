@@ -84,6 +84,7 @@ const struct dump_aspect dump_prctl = {
 	.scope = SCOPE_THREAD,
 	.look = prctl_look,
 	.ask = prctl_ask,
+	.alike = true,
 	.late = true,
 	.take = prctl_take,
 };

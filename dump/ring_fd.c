@@ -80,5 +80,6 @@ const struct dump_aspect dump_ring_fd = {
 	.scope = SCOPE_THREAD,
 	.concerns = has_ring,
 	.ask = ring_fd_ask,
+	.alike = true,
 	.take = ring_fd_take,
 };

@@ -176,6 +176,7 @@ const struct dump_aspect dump_sched = {
 	.scope = SCOPE_THREAD,
 	.look = sched_look,
 	.ask = sched_ask,
+	.alike = true,
 	.peek = sched_peek,
 	.late = true,
 	.take = sched_take,

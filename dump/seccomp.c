@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -62,7 +63,7 @@ static uint64_t seccomp_mode(const struct thread *th)
 {
 	uint64_t mode = 0;
 
-	status_u64(th->status, "Seccomp", 10, &mode);
+	status_u64(thread_asked(th)->status, "Seccomp", 10, &mode);
 	return mode;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/alike.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
@@ -137,7 +138,7 @@ static int find_table(struct dump *d, enum table table)
 	if (d->frozen && all_alone(d, table)) {
 		array_each (t, &d->tasks)
 			if (lives(t) && table == TABLE_VM)
-				t->mm_users = 1, t->mm_threads = t->threads.n;
+				t->mm_users = 1, t->mm_asked = alike_asked(t);
 		return 0;
 	}
 	array_each (t, &d->tasks) {
@@ -157,7 +158,7 @@ static int find_table(struct dump *d, enum table table)
 		r = 0;
 		if (table == TABLE_VM) {
 			t->shares[table]->mm_users++;
-			t->shares[table]->mm_threads += t->threads.n;
+			t->shares[table]->mm_asked += alike_asked(t);
 		}
 	}
 	tdestroy(tree, free);
@@ -171,7 +172,7 @@ int tables_find(struct dump *d)
 	int r = 0;
 
 	array_each (t, &d->tasks) {
-		t->mm_users = t->mm_threads = 0;
+		t->mm_users = t->mm_asked = 0;
 		for (int table = 0; table < TABLES; table++)
 			t->shares[table] = t;
 	}

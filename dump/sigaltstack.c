@@ -8,7 +8,12 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "lib/task_facts.h"
 #include "proto/sigaltstack.pb-c.h"
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1U << 31) /* linux/signal.h */
+#endif
 
 static int sigaltstack_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
@@ -17,10 +22,21 @@ static int sigaltstack_ask(struct dump *d, struct thread *th, struct script *s, 
 	return 0;
 }
 
+/* As the kernel answers (do_sigaltstack() of kernel/signal.c). */
+static const stack_t *known(const struct task_facts *facts, stack_t *ret)
+{
+	ret->ss_sp = (void *)facts->v[FACT_SAS_SP];
+	ret->ss_size = facts->v[FACT_SAS_SIZE];
+	ret->ss_flags =
+		(int)(facts->v[FACT_SAS_FLAGS] & SS_AUTODISARM) | (ret->ss_size ? 0 : SS_DISABLE);
+	return ret;
+}
+
 static int sigaltstack_take(struct dump *d, struct thread *th, const struct script *s,
                             const struct ask *ask)
 {
-	const stack_t *stack = script_at(s, ask->at);
+	stack_t answer = *(const stack_t *)script_at(s, ask->at);
+	const stack_t *stack = th->like ? known(th->facts, &answer) : &answer;
 	Img__Sigaltstack msg = IMG__SIGALTSTACK__INIT;
 
 	/* New threads have none; a leader would inherit that of crtool. */
@@ -35,6 +51,7 @@ static int sigaltstack_take(struct dump *d, struct thread *th, const struct scri
 const struct dump_aspect dump_sigaltstack = {
 	.scope = SCOPE_THREAD,
 	.ask = sigaltstack_ask,
+	.alike = true,
 	.late = true,
 	.take = sigaltstack_take,
 };

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "lib/cleanup.h"
 #include "lib/kernel.h"
@@ -86,7 +87,7 @@ static int queue_read(struct queue *q, const struct thread *th, const char *key,
 	uint64_t mask = 0;
 	int r;
 
-	if (!status_u64(th->status, key, 16, &mask))
+	if (!status_u64(thread_asked(th)->status, key, 16, &mask))
 		return -EPROTO;
 	if (!mask)
 		return 0;

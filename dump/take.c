@@ -1,13 +1,16 @@
 /* Answers, and what was seen, become records. */
 #include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "dump/stages.h"
 #include "dump/tracees.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
+#include "lib/task_facts.h"
 #include "proto/thread.pb-c.h"
 
 static uint32_t owner_pid(const struct task *t, enum table table)
@@ -49,8 +52,12 @@ static int put_task(struct dump *d, const struct task *t)
 static void take_name(const struct thread *th, char name[static 16])
 {
 	size_t len = 0, n = 0;
-	const char *text = key_value(th->status, "Name", &len);
+	const char *text = th->like ? NULL : key_value(th->status, "Name", &len);
 
+	if (th->like) {
+		memcpy(name, &th->facts->v[FACT_COMM], 16);
+		n = strnlen(name, 15);
+	}
 	for (size_t i = 0; text && i < len && n < 15; i++) {
 		if (text[i] == '\\' && i + 1 < len)
 			name[n++] = text[++i] == 'n' ? '\n' : text[i];
@@ -60,11 +67,24 @@ static void take_name(const struct thread *th, char name[static 16])
 	name[n] = '\0';
 }
 
+/* A script would have asked get_robust_list(2) and PR_GET_TID_ADDRESS. */
+static struct thread_answers answers_of(const struct thread *th, const struct ask *own)
+{
+	struct thread_answers known = {};
+
+	if (!th->like)
+		return *(const struct thread_answers *)script_at(&th->script, own->at);
+	known.tid_address = th->facts->v[FACT_CLEAR_CHILD_TID];
+	known.robust_list = th->facts->v[FACT_ROBUST_LIST];
+	known.robust_size = sizeof(struct robust_list_head);
+	return known;
+}
+
 static int put_thread(struct dump *d, const struct thread *th)
 {
 	Img__Thread msg = IMG__THREAD__INIT;
 	const struct ask *own = &th->asks[dump_naspects];
-	const struct thread_answers *answers = script_at(&th->script, own->at);
+	struct thread_answers answers = answers_of(th, own);
 	struct thread_peeked *seen = own->peeked;
 	struct arch_regs regs = *thread_regs(th);
 	char name[16];
@@ -81,9 +101,9 @@ static int put_thread(struct dump *d, const struct thread *th)
 	msg.rseq_size = seen->rseq_size;
 	msg.rseq_sig = seen->rseq_sig;
 	msg.rseq_flags = seen->rseq_flags;
-	msg.robust_list = answers->robust_list;
-	msg.robust_list_size = answers->robust_size;
-	msg.tid_address = answers->tid_address;
+	msg.robust_list = answers.robust_list;
+	msg.robust_list_size = answers.robust_size;
+	msg.tid_address = answers.tid_address;
 	msg.comm = name;
 	msg.dispatch_mode = th->tracee.dispatch.mode;
 	msg.dispatch_selector = th->tracee.dispatch.selector;
@@ -102,7 +122,7 @@ static int take_thread(struct dump *d, struct thread *th, bool late)
 		const struct dump_aspect *aspect = dump_aspects[i].aspect;
 
 		if (aspect->late == late && aspect_concerns(i, th))
-			r = aspect->take(d, th, &th->script, &th->asks[i]);
+			r = aspect->take(d, th, &thread_asked(th)->script, &th->asks[i]);
 	}
 	return r;
 }

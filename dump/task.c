@@ -401,6 +401,7 @@ void task_done(struct task *t)
 	array_each (th, &t->threads)
 		thread_done(th);
 	array_done(&t->threads);
+	free(t->facts);
 	vmas_done(t);
 	array_done(&t->bound);
 	array_done(&t->fds);

@@ -36,7 +36,7 @@ static int open_statuses(void *arg, unsigned hand)
 	left = limit.rlim_cur / 2 / hands_count(d->hands);
 	array_each (t, &d->tasks)
 		array_each (th, &t->threads)
-			if (th->hand == hand && th != t->threads.v && left && left--)
+			if (th->hand == hand && th != t->threads.v && !th->like && left && left--)
 				status_open(th);
 	return 0;
 }

@@ -22,7 +22,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
-#include "lib/ptrace_flags.h"
+#include "lib/task_facts.h"
 
 #define SIGNAL(sig) (UINT64_C(1) << ((sig)-1))
 #define STOPS       (SIGNAL(SIGSTOP) | SIGNAL(SIGTSTP) | SIGNAL(SIGTTIN) | SIGNAL(SIGTTOU))
@@ -103,19 +103,22 @@ static const char *why_not(const struct dump *d, const struct seen *s)
 
 /* Asked once; forgotten with the dump. */
 struct tracers {
-	int asks; /* ptrace_flags_open() */
+	int asks; /* task_facts_open() */
 };
 
 static int flags_of(struct dump *d, pid_t tid, uint32_t *ret_options, bool *ret_seized)
 {
+	struct task_facts facts;
+	int r;
+
 	if (!d->tracers) {
 		d->tracers = calloc(1, sizeof(*d->tracers));
 		if (!d->tracers)
 			return -ENOMEM;
-		d->tracers->asks = ptrace_flags_open();
+		d->tracers->asks = task_facts_open(FACT_BIT(PTRACE));
 	}
-	return d->tracers->asks < 0 ? d->tracers->asks
-	                            : ptrace_flags(d->tracers->asks, tid, ret_options, ret_seized);
+	r = d->tracers->asks < 0 ? d->tracers->asks : task_facts_of(d->tracers->asks, tid, &facts);
+	return r < 0 ? r : task_facts_tracing(&facts, ret_options, ret_seized);
 }
 
 void tracees_done(struct dump *d)

@@ -42,6 +42,7 @@ struct tracee {
 	struct arch_regs regs;    /* at the stop, as they must be when it goes on */
 	uint64_t sigmask;         /* likewise */
 	struct dispatch dispatch; /* likewise; off while scripts run */
+	struct rseq_conf rseq;    /* of its restartable sequences; area 0: none */
 	bool changed;             /* registers or mask must still be put back */
 	bool held;                /* all signals are blocked */
 	bool running;             /* in a script or a call of ours, not yet waited for */

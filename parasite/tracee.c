@@ -142,10 +142,10 @@ bool tracee_leave_rseq(pid_t tid, uint64_t area, struct arch_regs *regs)
 
 static void leave_rseq(struct tracee *t)
 {
-	struct rseq_conf conf;
-
-	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(conf), &conf) >= 0 &&
-	    tracee_leave_rseq(t->tid, conf.area, &t->regs))
+	/* kernel/rseq.c; a kernel without it has no registrations. */
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(t->rseq), &t->rseq) < 0)
+		t->rseq = (struct rseq_conf){};
+	if (tracee_leave_rseq(t->tid, t->rseq.area, &t->regs))
 		t->changed = true;
 }
 

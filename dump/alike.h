@@ -1,0 +1,25 @@
+/*
+ * Threads of one process mostly have everything in common that a script would ask them one by one. Where the kernel
+ * tells of all at once what their answers depend on (lib/task_facts.h), one of each sort is asked, and answers for the
+ * others: who is not asked runs no script, and its status is not read.
+ */
+#pragma once
+
+#include "dump/dump.h"
+
+/* Before the freeze: who would have to be asked by now, so that only their scripts are written. For trees of many threads. */
+int alike_prepare(struct dump *d);
+
+/* All stand still: who is asked. Without facts, everybody. */
+void alike_find(struct dump *d);
+
+void alike_done(struct dump *d);
+
+/* How many threads of T are asked. */
+size_t alike_asked(const struct task *t);
+
+/* Who answers for TH: itself, or who is like it. */
+static inline const struct thread *thread_asked(const struct thread *th)
+{
+	return th->like ? &th->task->threads.v[th->like] : th;
+}
