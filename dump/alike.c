@@ -8,7 +8,7 @@
 #include "lib/log.h"
 #include "lib/task_facts.h"
 
-#define WORTH 64 /* threads for which asking the kernel pays */
+#define WORTH 48 /* threads for which asking the kernel pays */
 #define SORTS 32 /* in one process; who is like none of so many is asked */
 #define MORE  64 /* threads that may be born until the freeze */
 
@@ -130,11 +130,11 @@ static bool can_answer_for_others(void)
 
 static bool is_worth_it(const struct dump *d)
 {
-	size_t n = 0;
+	size_t others = 0;
 
 	array_each (t, &d->tasks)
-		n += t->threads.n;
-	return n - d->tasks.n >= WORTH && can_answer_for_others();
+		others += t->threads.n ? t->threads.n - 1 : 0;
+	return others >= WORTH && can_answer_for_others();
 }
 
 int alike_prepare(struct dump *d)

@@ -7,7 +7,7 @@
 
 #include "dump/dump.h"
 
-/* Before the freeze: who would have to be asked by now, so that only their scripts are written. For trees of many threads. */
+/* Before the freeze, for trees of many threads: who would be asked by now, so that only their scripts are written. */
 int alike_prepare(struct dump *d);
 
 /* All stand still: who is asked. Without facts, everybody. */

@@ -189,6 +189,7 @@ static void forget_scripts(struct task *t)
 {
 	array_each (th, &t->threads) {
 		script_done(&th->script);
+		th->script = (struct script){};
 		free(th->asks);
 		th->asks = NULL;
 	}

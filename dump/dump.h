@@ -46,12 +46,11 @@ struct thread {
 	struct ask *asks;     /* by aspect, while scripts are out */
 	struct script script; /* what it was asked */
 	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
-	/* Place in task.threads of who is asked in its place (alike.h); 0: itself. What the kernel knows of it, or NULL. */
-	uint32_t like;
-	const struct task_facts *facts;
-	bool ran;     /* for that, while others stood still already */
-	int released; /* what tracee_release() said */
-	bool exited;  /* a zombie leader whose other threads live */
+	uint32_t like; /* place in task.threads of who is asked in its stead (alike.h); 0: itself */
+	const struct task_facts *facts; /* what the kernel knows of it, or NULL */
+	bool ran;                       /* for that, while others stood still already */
+	int released;                   /* what tracee_release() said */
+	bool exited;                    /* a zombie leader whose other threads live */
 	/* Tracers of the tree (tracees.c): it is one; it has one, who has not let it go; who has. */
 	bool traces, debugged;
 	struct traced *traced;
@@ -362,8 +361,8 @@ struct dump_aspect {
 	 */
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
 	/*
-	 * Of SCOPE_THREAD: answers depend on nothing but what alike.c compares, or TAKE reads thread.facts instead. Where
-	 * one aspect is otherwise all threads are asked.
+	 * Of SCOPE_THREAD: answers depend on nothing but what alike.c compares, or TAKE reads thread.facts
+	 * instead. If one aspect is otherwise all threads are asked.
 	 */
 	bool alike;
 	/*

@@ -50,8 +50,8 @@ struct task_facts {
 };
 
 /*
- * What asks: a descriptor, or -errno. -EOPNOTSUPP: this kernel has not all that are wanted (FACT_BIT() of each); what it
- * has not besides is told as 0. Takes a few milliseconds.
+ * What asks: a descriptor, or -errno. -EOPNOTSUPP: this kernel has not all that are WANTED (FACT_BIT() of
+ * each); what else it has not is told as 0. Takes some ten milliseconds.
  */
 int task_facts_open(uint32_t wanted);
 

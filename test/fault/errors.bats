@@ -22,8 +22,9 @@ setup() {
 	points '=EIO'
 }
 
-@test "too many open files, at any call of a dump" {
-	victim=(fault/steady sleep)
+@test "too many open files, at any call of a dump that asks one of many threads" {
+	fewer 8
+	victim=(fault/steady sleep 50)
 	points '=EMFILE'
 }
 

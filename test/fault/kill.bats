@@ -31,9 +31,9 @@ setup() {
 	points KILL
 }
 
-@test "killed at any call of one of its hands, forty threads sleep on" {
+@test "killed at any call of one of its hands, fifty threads sleep on" {
 	FAULT_STEP=$((FAULT_STEP * 16))
-	victim=(fault/steady sleep 40)
+	victim=(fault/steady sleep 50)
 	points KILL
 }
 
