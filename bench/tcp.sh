@@ -10,7 +10,7 @@ set -u
 over=0
 
 # Most calls per connection: dump, restore.
-most_dump=160 most_restore=25
+most_dump=95 most_restore=25
 
 # shellcheck disable=SC2016
 program='

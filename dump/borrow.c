@@ -8,11 +8,13 @@
 #include "dump/borrow.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include "lib/cleanup.h"
 
-#define OTHERS 64 /* descriptors that we have anyway */
+#define OTHERS   64  /* descriptors that we have anyway */
+#define GIVE_MIN 256 /* descriptors for which a helper pays */
 
 void files_may_keep(struct dump *d)
 {
@@ -69,9 +71,32 @@ struct borrowed file_borrow(const struct file *f)
 	return (struct borrowed){ file_steal(f), false };
 }
 
+struct part {
+	struct dump *d;
+	size_t from, to;
+};
+
+static void *part_close(void *arg)
+{
+	const struct part *p = arg;
+
+	for (size_t i = p->from; i < p->to; i++)
+		file_unkeep(p->d, &p->d->files.v[i]);
+	return NULL;
+}
+
+/* Of who has been killed that ends every connection: a helper does the half of many. */
 void files_give_back(struct dump *d)
 {
-	array_each (f, &d->files)
-		file_unkeep(d, f);
+	size_t n = d->files.n, half = d->nkept >= GIVE_MIN && !d->undoing ? n / 2 : n;
+	struct part mine = { d, 0, half }, others = { d, half, n };
+	pthread_t helper;
+	bool helped = half < n && pthread_create(&helper, NULL, part_close, &others) == 0;
+
+	part_close(&mine);
+	if (helped)
+		pthread_join(helper, NULL);
+	else
+		part_close(&others);
 	d->nkept = 0;
 }

@@ -191,12 +191,14 @@ struct dump {
 	ARRAY(struct task) tasks; /* the root first, parents before children */
 	struct task_index index;
 	ARRAY(struct file) files; /* by id, from 1 */
-	uint32_t sock_mnt;        /* files.c: the mount that sockets are on; 0: not known */
-	size_t nkept, keep_most;  /* borrow.c: descriptors of ours for sockets */
-	void *fd_tree;            /* files.c: what is behind descriptors, for files_gather() */
-	void *map_tree;           /* files.c: what is mapped, for files_add_mapped() */
-	void *pipe_tree;          /* files.c: inodes of pipes, fifos and sockets */
-	bool core_sched;          /* the kernel has core scheduling */
+	uint32_t sock_mnt;       /* files_look.c: the mount that sockets are on; 0: not known ... */
+	dev_t sock_dev;          /* ... and its device */
+	bool many_socks;         /* it has so many that what the kernel lists of all is worth it */
+	size_t nkept, keep_most; /* borrow.c: descriptors of ours for sockets */
+	void *fd_tree;           /* files.c: what is behind descriptors, for files_gather() */
+	void *map_tree;          /* files.c: what is mapped, for files_add_mapped() */
+	void *pipe_tree;         /* files.c: inodes of pipes, fifos and sockets */
+	bool core_sched;         /* the kernel has core scheduling */
 	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */

@@ -3,6 +3,9 @@
  *
  * fdinfo tells flags, position and mount, /proc/PID/fd where it leads. A socket leads nowhere, and all sockets are on
  * one mount, which only the kernel has: what is on that is taken over, and asked itself.
+ *
+ * While the tree runs, what is looked at serves for refusing alone: of many sockets those that the kernel
+ * lists as connections of TCP are known by their inode, and nothing else is asked of them.
  */
 #include "dump/files_look.h"
 
@@ -15,6 +18,7 @@
 #include <unistd.h>
 
 #include "dump/borrow.h"
+#include "dump/sk_tcp_diag.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -66,8 +70,10 @@ static int look_socket(struct dump *d, struct file *f)
 		return fd < 0 ? fd : -errno;
 	if (!S_ISSOCK(f->st.st_mode))
 		return -ENOTSOCK;
-	file_ask_socket(f, fd);
+	if (!tcp_diag_knows(d, f))
+		file_ask_socket(f, fd);
 	file_keep(d, f, &fd);
+	free(f->link);
 	return asprintf(&f->link, "socket:[%ju]", (uintmax_t)f->st.st_ino) < 0 ? -ENOMEM : 0;
 }
 
@@ -95,7 +101,7 @@ static int file_look(struct dump *d, int fds, int infos, const char *name, struc
 	*ret_cloexec = flags & O_CLOEXEC;
 	if (may_be_socket(d, f) && look_socket(d, f) == 0)
 		return 0;
-	r = link_read(fds, name, &f->link);
+	r = f->link ? 0 : link_read(fds, name, &f->link);
 	return r < 0 ? r : fstatat(fds, name, &f->st, 0) < 0 ? -errno : 0;
 }
 
@@ -108,18 +114,59 @@ int file_look_one(struct dump *d, struct file *f, bool *ret_cloexec)
 	return fds < 0 ? fds : infos < 0 ? infos : file_look(d, fds, infos, name, f, ret_cloexec);
 }
 
+/* The number in "socket:[7]"; 0: it is none. */
+static ino_t socket_ino(const char *link)
+{
+	return !strncmp(link, "socket:[", 8) ? strtoul(link + 8, NULL, 10) : 0;
+}
+
+/* A socket of a running task waits for what the kernel lists. */
+static bool put_off(struct glance *g, const char *name, struct looked *l)
+{
+	if (g->d->frozen || link_read(g->fds, name, &l->file.link) < 0)
+		return false;
+	l->later = socket_ino(l->file.link) != 0;
+	if (l->later)
+		__atomic_add_fetch(&g->nlater, 1, __ATOMIC_RELAXED);
+	return l->later;
+}
+
+/* One that was put off: the kernel has listed it, or it is looked at as all others are. */
+static bool is_listed(struct glance *g, struct looked *l)
+{
+	struct file *f = &l->file;
+
+	f->st = (struct stat){ .st_dev = g->d->sock_dev,
+		               .st_ino = socket_ino(f->link),
+		               .st_mode = S_IFSOCK | 0777 };
+	f->mnt_id = g->d->sock_mnt;
+	f->flags = O_RDWR;
+	snprintf(f->at, sizeof(f->at), "fd/%d", f->fd);
+	if (tcp_diag_knows(g->d, f))
+		f->fdinfo = strdup("");
+	if (!f->fdinfo)
+		free(take_ptr(f->link));
+	return f->fdinfo;
+}
+
+static void look_at(struct glance *g, struct looked *l)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", l->file.fd);
+	if (l->later ? is_listed(g, l) : put_off(g, name, l))
+		return;
+	l->error = file_look(g->d, g->fds, g->infos, name, &l->file, &l->cloexec);
+}
+
 static void *look_on(void *arg)
 {
 	struct glance *g = arg;
 	size_t i;
 
-	while ((i = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED)) < g->all.n) {
-		struct looked *l = &g->all.v[i];
-		char name[16];
-
-		snprintf(name, sizeof(name), "%d", l->file.fd);
-		l->error = file_look(g->d, g->fds, g->infos, name, &l->file, &l->cloexec);
-	}
+	while ((i = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED)) < g->all.n)
+		if (g->all.v[i].later == g->second)
+			look_at(g, &g->all.v[i]);
 	return NULL;
 }
 
@@ -169,6 +216,28 @@ static int glance_list(struct glance *g)
 	return -errno;
 }
 
+static void *list_socks(void *d)
+{
+	tcp_diag_list(d);
+	return NULL;
+}
+
+/* What the kernel lists of them and of sockets, at once. */
+static int glance_lists(struct glance *g)
+{
+	bool wanted = g->d->frozen && g->d->many_socks, helped;
+	pthread_t helper;
+	int r;
+
+	helped = wanted && pthread_create(&helper, NULL, list_socks, g->d) == 0;
+	r = glance_list(g);
+	if (helped)
+		pthread_join(helper, NULL);
+	else if (wanted)
+		list_socks(g->d);
+	return r;
+}
+
 /* What mount sockets are on, as one of our own shows. */
 static void find_sock_mnt(struct dump *d)
 {
@@ -176,12 +245,27 @@ static void find_sock_mnt(struct dump *d)
 	auto_close int infos = fd < 0 ? -1 : open("/proc/self/fdinfo", O_RDONLY | O_CLOEXEC);
 	auto_free char *text = NULL;
 	uint64_t mnt_id;
+	struct stat st;
 	char name[16];
 
 	snprintf(name, sizeof(name), "%d", fd);
 	if (infos >= 0 && fdinfo_read(infos, name, &text) == 0 &&
-	    fdinfo_u64(text, "mnt_id", 10, &mnt_id))
+	    fdinfo_u64(text, "mnt_id", 10, &mnt_id) && fstat(fd, &st) == 0) {
 		d->sock_mnt = (uint32_t)mnt_id;
+		d->sock_dev = st.st_dev;
+	}
+}
+
+/* Those that were put off. */
+static void look_at_socks(struct glance *g)
+{
+	if (g->nlater >= LOOK_MIN) {
+		g->d->many_socks = true;
+		tcp_diag_list(g->d);
+	}
+	g->next = 0;
+	g->second = true;
+	look_at_all(g);
 }
 
 /* The directories are the user's own. */
@@ -205,9 +289,11 @@ int glance_at(struct dump *d, struct task *t, struct glance *g)
 		return explain_proc(t, g->fds < 0 ? g->fds : g->infos);
 	find_sock_mnt(d);
 	files_may_keep(d);
-	r = glance_list(g);
+	r = glance_lists(g);
 	if (r < 0)
 		return fail(r, "%s: list its descriptors", task_name(t));
 	look_at_all(g);
+	if (g->nlater)
+		look_at_socks(g);
 	return 0;
 }

@@ -7,6 +7,7 @@
 struct looked {
 	struct file file;
 	bool cloexec;
+	bool later; /* a socket that is not looked at yet */
 	int error;
 };
 
@@ -15,7 +16,8 @@ struct glance {
 	struct task *task;
 	int fds, infos;
 	ARRAY(struct looked) all;
-	size_t next;
+	size_t next, nlater;
+	bool second; /* those that were put off are looked at */
 };
 
 #define GLANCE_NONE                     \

@@ -234,7 +234,8 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 
 static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock *s, struct parts *p)
 {
-	struct sockopt_source source = { tcp_conn_option, NULL };
+	const struct tcp_told told = {};
+	struct sockopt_source source = { tcp_conn_option, &told };
 	Img__SkTcp msg = IMG__SK_TCP__INIT;
 	int r;
 

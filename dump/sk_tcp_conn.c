@@ -101,7 +101,8 @@ static int conn_take(struct tcp_conns *c, const struct file *f)
 {
 	const struct tcp_diag *diag = tcp_diag_find(c->d, f);
 	auto_(borrowed_done) struct borrowed b = file_borrow(f);
-	int state = b.fd < 0 ? b.fd : diag ? diag->state : state_of(b.fd), r;
+	bool listed = diag && tcp_state_connected(diag->state);
+	int state = b.fd < 0 ? b.fd : listed ? diag->state : state_of(b.fd), r;
 	struct tcp_conn *conn;
 
 	if (b.fd < 0)
@@ -211,9 +212,10 @@ static void conn_try(struct tcp_conns *c, size_t i)
 {
 	struct tcp_conn *conn = &c->all.v[i];
 	struct watch_fd *w = &c->watch->fds[i];
-
-	const struct sockopt_source source = { tcp_conn_option, conn->diag };
-	int r = sk_inet_options_try(c->d, file_of(c->d, conn->file), w->fd, &source, &conn->opts);
+	const struct file *f = file_of(c->d, conn->file);
+	const struct tcp_told told = tcp_told_of(conn->diag, f, w->fd);
+	const struct sockopt_source source = { tcp_conn_option, &told };
+	int r = sk_inet_options_try(c->d, f, w->fd, &source, &conn->opts);
 	struct tcp_ways ways = ways_of(conn, w);
 
 	if (r == 0)
@@ -260,7 +262,8 @@ struct tcp_conn *tcp_conn_find(struct dump *d, const struct file *f)
 int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
 {
 	struct watch_fd *w = &d->tcp_conns->watch->fds[conn - d->tcp_conns->all.v];
-	const struct sockopt_source source = { tcp_conn_option, conn->diag };
+	const struct tcp_told told = tcp_told_of(conn->diag, f, w->fd);
+	const struct sockopt_source source = { tcp_conn_option, &told };
 	struct tcp_ways ways;
 	int r;
 

@@ -94,7 +94,8 @@ static int send_side(int fd, size_t max, bool fin_acked, Img__SkTcp__Connection 
 
 	if (r == 0)
 		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
-	if (r == 0 && (ioctl(fd, SIOCOUTQ, &unacked) < 0 || ioctl(fd, SIOCOUTQNSD, &unsent) < 0))
+	if (r == 0 &&
+	    (ioctl(fd, SIOCOUTQ, &unacked) < 0 || (unacked && ioctl(fd, SIOCOUTQNSD, &unsent) < 0)))
 		r = -errno;
 	if (r == 0 && max && (size_t)unacked > max)
 		r = -EFBIG;
@@ -144,7 +145,7 @@ static int repaired_read(struct watch_fd *w, const struct tcp_ways *ways, size_t
 	int fd = w->fd, mss = 0, stamp = 0, r = sk_option(fd, IPPROTO_TCP, TCP_MAXSEG, &mss);
 
 	msg->mss = (uint32_t)mss;
-	if (r == 0)
+	if (r == 0 && msg->options & TCPI_OPT_TIMESTAMPS)
 		r = sk_option(fd, IPPROTO_TCP, TCP_TIMESTAMP, &stamp);
 	msg->timestamp = (uint32_t)stamp;
 	if (r == 0)

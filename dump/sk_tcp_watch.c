@@ -33,7 +33,8 @@ int watch_leave(struct watch_fd *w)
 
 	if (setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) < 0)
 		r = -errno;
-	if (setsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse, sizeof(w->reuse)) < 0 && r == 0)
+	if (w->reuse &&
+	    setsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse, sizeof(w->reuse)) < 0 && r == 0)
 		r = -errno;
 	__atomic_store_n(&w->repairs, false, __ATOMIC_SEQ_CST);
 	return r;

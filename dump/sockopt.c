@@ -147,7 +147,9 @@ static int option_read(int fd, const struct sockopt *o, const struct value *usua
 	struct value v;
 
 	if (o->how == HOW_FILTER)
-		return filter_read(fd, o, into);
+		return source && source->value(source->arg, o->level, o->name, NULL) == -ENOENT
+		               ? 0
+		               : filter_read(fd, o, into);
 	/* What a new one has not, none has. */
 	if (usual->size == -EOPNOTSUPP || usual->size == -ENOPROTOOPT)
 		return 0;
@@ -178,18 +180,30 @@ static int explain(const struct file *f, const struct sockopt *o, int r)
 	return fail(r, "%s: ask for %s", file_name(f), o->text);
 }
 
+/* What the line before tells of all stamps is nothing: then this tells nothing, too. */
+static bool is_told(const struct sockopt *o)
+{
+	return o->level == SOL_SOCKET && o->name == 65 /* SO_TIMESTAMPING_NEW */;
+}
+
 /* The option that cannot be had is in *RET_BAD. */
 static int level_read(int fd, uint32_t level, const struct value *usual,
                       const struct sockopt_source *source, struct sockopts *into,
                       const struct sockopt **ret_bad)
 {
-	for (size_t i = 0; i < nsockopts; i++) {
-		int r = sockopts[i].level == level && sockopts[i].how <= HOW_REFUSED
-		                ? option_read(fd, &sockopts[i], &usual[i], source, into)
-		                : 0;
+	size_t before = 0;
 
+	for (size_t i = 0; i < nsockopts; i++) {
+		const struct sockopt *o = &sockopts[i];
+		int r = 0;
+
+		if (o->level != level || o->how > HOW_REFUSED ||
+		    (is_told(o) && into->all.n == before))
+			continue;
+		before = into->all.n;
+		r = option_read(fd, o, &usual[i], source, into);
 		if (r < 0) {
-			*ret_bad = &sockopts[i];
+			*ret_bad = o;
 			return r;
 		}
 	}

@@ -9,6 +9,8 @@ setup() {
 
 @test "all options of a connection: IPv4" { once sk_options tcp4; }
 @test "all options of a connection: IPv6" { once sk_options tcp6; }
+@test "each option alone, of many connections: IPv4" { once sk_options each4; }
+@test "each option alone, of many connections: IPv6" { once sk_options each6; }
 @test "all options of a listener: IPv4" { once sk_options listen4; }
 @test "all options of a listener: IPv6" { once sk_options listen6; }
 @test "all options of a UDP socket: IPv4" { once sk_options udp4; }

@@ -4,6 +4,7 @@
  * to crtool or not, and compared afterwards.
  *
  *	tcp4 tcp6    both ends of a connection
+ *	each4 each6  of many connections each has one option changed alone: no other tells that it is
  *	listen4 listen6  a listener
  *	udp4 udp6    a bound socket
  *	raw4 raw6    raw sockets
@@ -25,8 +26,8 @@
 #include "zdtm.h"
 
 #define NAMES   130
-#define SIZE    256
-#define SOCKETS 2
+#define SIZE    64
+#define SOCKETS 200 /* of many: so that what the kernel lists of all is looked at */
 
 static const int levels[] = { SOL_SOCKET,  IPPROTO_IP, IPPROTO_IPV6,  IPPROTO_TCP,
 	                      IPPROTO_UDP, SOL_RAW,    IPPROTO_ICMPV6 };
@@ -100,6 +101,7 @@ struct answer {
 
 static struct answer before[SOCKETS][LEVELS][NAMES];
 static int socks[SOCKETS];
+static int nsocks;
 static bool connected;
 
 static bool listed(const struct name *list, size_t n, int level, int name)
@@ -122,20 +124,29 @@ static struct answer get(int fd, int level, int name)
 	return a;
 }
 
-/* To another value, a small one. */
-static void change(int fd, int level, int name)
+/* To another value, a small one. Is it? */
+static bool change(int fd, int level, int name)
 {
 	static const int values[] = { 1, 2, 100000, 0 };
 	struct answer was = get(fd, level, name), is;
 
 	if (LISTED(no_set, level, name) || was.size != sizeof(int))
-		return;
+		return false;
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		setsockopt(fd, level, name, &values[i], sizeof(int));
 		is = get(fd, level, name);
 		if (memcmp(is.data, was.data, sizeof(int)) != 0)
-			return;
+			return true;
 	}
+	return false;
+}
+
+static void change_filter(int fd)
+{
+	struct sock_filter all = { BPF_RET | BPF_K, 0, 0, 0x40000 };
+	const struct sock_fprog filter = { 1, &all };
+
+	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0);
 }
 
 static void change_all(int fd, bool local)
@@ -146,8 +157,6 @@ static void change_all(int fd, bool local)
 	const uint32_t txtime[2] = { 1 /* CLOCK_MONOTONIC */, 2 /* SOF_TXTIME_REPORT_ERRORS */ };
 	const uint32_t stamping[2] = { 0x98 /* in software, in hardware as it is */, 0 };
 	const unsigned char ip_options[4] = { 1, 1, 1, 0 };
-	struct sock_filter all = { BPF_RET | BPF_K, 0, 0, 0x40000 };
-	const struct sock_fprog filter = { 1, &all };
 
 	for (size_t l = 0; l < LEVELS; l++)
 		for (int name = 0; name < NAMES; name++)
@@ -158,7 +167,7 @@ static void change_all(int fd, bool local)
 	setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate));
 	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 	setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_KEY, "0123456789abcdef", 16);
-	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0);
+	change_filter(fd);
 	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, stamping, sizeof(stamping));
 	if (!local) {
 		check(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0);
@@ -223,18 +232,45 @@ static int listener_make(int family)
 	return fd;
 }
 
-static void connection_make(int family)
+/* Both ends, the last two. */
+static void connection_add(int family, int listener)
 {
 	struct sockaddr_storage at;
 	socklen_t len = sizeof(at);
-	int listener = listener_make(family);
+	int *ends = socks + nsocks;
 
 	connected = true;
+	check(nsocks + 2 <= SOCKETS);
 	check(getsockname(listener, (struct sockaddr *)&at, &len) == 0);
-	socks[0] = socket(family, SOCK_STREAM, 0);
-	check(connect(socks[0], (struct sockaddr *)&at, len) == 0);
-	socks[1] = accept(listener, NULL, NULL);
-	check(socks[1] >= 0);
+	ends[0] = socket(family, SOCK_STREAM, 0);
+	check(connect(ends[0], (struct sockaddr *)&at, len) == 0);
+	ends[1] = accept(listener, NULL, NULL);
+	check(ends[0] >= 0 && ends[1] >= 0);
+	nsocks += 2;
+}
+
+static void connection_make(int family)
+{
+	int listener = listener_make(family);
+
+	connection_add(family, listener);
+	close(listener);
+}
+
+/* One after the other is changed of the end that was made last; each that can be leaves it behind. */
+static void each_make(int family)
+{
+	int listener = listener_make(family);
+
+	connection_add(family, listener);
+	change_filter(socks[1]);
+	connection_add(family, listener);
+	for (size_t l = 0; l < LEVELS; l++)
+		for (int name = 0; name < NAMES; name++)
+			if (change(socks[nsocks - 1], levels[l], name))
+				connection_add(family, listener);
+	while (nsocks < 140)
+		connection_add(family, listener);
 	close(listener);
 }
 
@@ -244,6 +280,8 @@ static void make(const char *kind)
 
 	if (!strncmp(kind, "tcp", 3)) {
 		connection_make(family);
+	} else if (!strncmp(kind, "each", 4)) {
+		each_make(family);
 	} else if (!strncmp(kind, "listen", 6)) {
 		socks[0] = listener_make(family);
 	} else if (!strncmp(kind, "udp", 3)) {
@@ -255,26 +293,27 @@ static void make(const char *kind)
 	} else {
 		check(socketpair(AF_UNIX, !strcmp(kind, "dgram") ? SOCK_DGRAM : SOCK_STREAM, 0,
 		                 socks) == 0);
+		nsocks = 2;
 	}
 	check(socks[0] >= 0);
+	nsocks += !nsocks;
 }
 
 int main(int argc, char **argv)
 {
 	int n = 0;
 
-	socks[0] = socks[1] = -1;
 	check(argc == 2);
 	make(argv[1]);
-	for (int s = 0; s < SOCKETS && socks[s] >= 0; s++)
+	for (int s = 0; s < nsocks && *argv[1] != 'e'; s++)
 		change_all(socks[s], strchr("sd", *argv[1]));
 	/* One may change another. */
-	for (int s = 0; s < SOCKETS && socks[s] >= 0; s++)
+	for (int s = 0; s < nsocks; s++)
 		note_all(s);
 
 	zdtm_park();
 
-	for (int s = 0; s < SOCKETS && socks[s] >= 0; s++)
+	for (int s = 0; s < nsocks; s++)
 		n += differ_all(s);
 	check(n == 0);
 	return zdtm_pass();
