@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -102,16 +103,31 @@ static bool find_slot(const struct dump *d, const struct task *t, uint64_t start
 	return found;
 }
 
-bool track_sees(struct dump *d, const struct task *t)
+static bool is_tracked(const struct dump *d, const struct task *t)
 {
 	const struct tracker *by;
 	uint64_t start;
 	size_t at;
 
+	return start_of(t, &start) == 0 && find_slot(d, t, start, &by, &at);
+}
+
+/* Of those who share memory the tracker knows one. */
+static bool is_tracked_with(const struct dump *d, const struct task *t)
+{
+	array_each (other, &d->tasks)
+		if (other != t && other->state != TASK_ZOMBIE && is_tracked(d, other) &&
+		    syscall(SYS_kcmp, t->pid, other->pid, KCMP_VM, 0, 0) == 0)
+			return true;
+	return false;
+}
+
+bool track_sees(struct dump *d, const struct task *t)
+{
 	if (find_trackers(d) < 0)
 		return false;
 	if (d->track->asked != t->pid)
-		d->track->sees = start_of(t, &start) == 0 && find_slot(d, t, start, &by, &at);
+		d->track->sees = is_tracked(d, t) || is_tracked_with(d, t);
 	d->track->asked = t->pid;
 	return d->track->sees;
 }
