@@ -1,9 +1,6 @@
 /*
- * What lazy_choose.c has found to come later: registered while the tree stands still, and then served.
- *
- * Two processes serve: one does the work; the other holds the descriptors, so that nobody
- * ever sees zeros in place of his memory should the first be killed, and kills the tree then. Should
- * the second be killed, the first becomes it, and forks another one to serve.
+ * What lazy_choose.c has found to come later: registered while the tree stands still, and then served
+ * by others (lazy_hold.c).
  */
 #define _GNU_SOURCE
 #include "restore/lazy.h"
@@ -27,6 +24,7 @@
 #include "lib/log.h"
 #include "parasite/arch/arch.h"
 #include "restore/far.h"
+#include "restore/lazy_hold.h"
 #include "restore/run.h"
 
 #define PAGE UINT64_C(4096)
@@ -159,147 +157,10 @@ static int arm(struct restore *r, const struct rtask *t, struct lazy_mms *mms)
 
 /* ---- those who serve ---- */
 
-/* All below PID, before it: whoever is killed has no more children. */
-static void kill_below(pid_t pid)
-{
-	auto_free char *list = NULL;
-	char path[64];
-
-	kill(pid, SIGKILL);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	if (file_read(AT_FDCWD, path, &list) < 0)
-		return;
-	for (char *p = list, *end; *p; p = end) {
-		pid_t child = (pid_t)strtol(p, &end, 10);
-
-		if (end == p)
-			break;
-		kill_below(child);
-	}
-}
-
-/* The descriptors of the tasks were made while they stood still. */
-static void kill_tree(const struct restore *r)
-{
-	array_each (t, &r->tasks) {
-		if (t->role != ROLE_TASK)
-			continue;
-		syscall(SYS_pidfd_send_signal, t->lazy_pidfd, SIGSTOP, NULL, 0);
-		kill_below(t->pid);
-		syscall(SYS_pidfd_send_signal, t->lazy_pidfd, SIGKILL, NULL, 0);
-	}
-}
-
-/* While PID serves. */
-static void hold_on(const struct restore *r, pid_t pid)
-{
-	int status = 0;
-
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (pid < 0 || status)
-		kill_tree(r);
-	_exit(pid < 0 || status);
-}
-
-/* Who served holds from now on, and a child of it serves. */
-static int renew(void *arg)
-{
-	pid_t pid = fork();
-
-	if (pid > 0)
-		hold_on(arg, pid);
-	return pid < 0 ? -errno : 0;
-}
-
-static int serve(struct restore *r, struct lazy_mms *mms, pid_t holder)
-{
-	const struct lazy_way way = { .far = r->opt->far,
-		                      .on_demand = r->opt->on_demand,
-		                      .holder = holder,
-		                      .renew = renew,
-		                      .arg = r,
-		                      .fail_soon =
-		                              r->opt->fail_at && !strcmp(r->opt->fail_at, "lazy") };
-	int e = lazy_serve(r->images, mms, &way);
-
-	if (e == 0 && way.far)
-		e = way.far->finish(way.far->arg);
-	/* As the last act: nobody has looked whether the page files are whole. */
-	return e < 0 || way.on_demand ? e : images_verify_late(r->images);
-}
-
-static void tell_killed(void)
-{
-	fprintf(stderr, "crtool: error: %s; the tree is killed\n", log_failure());
-}
-
-/* Where that act may be far away it is done at once, beside who serves. */
-static int verify_beside(struct restore *r)
-{
-	int e = r->opt->on_demand ? images_verify_late(r->images) : 0;
-
-	if (e < 0)
-		tell_killed();
-	return e;
-}
-
-/*
- * Whoever reads what crtool says until its end is not to wait for ours; on demand, that may be that of
- * the tree, so nothing can be said to him.
- */
-static void leave_readers(const struct restore *r)
-{
-	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct stat st;
-
-	for (int fd = 0; null >= 0 && fd < 3; fd++)
-		if (fd < 2 || (r->opt->on_demand && fstat(fd, &st) == 0 &&
-		               (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))))
-			dup2(null, fd);
-}
-
-/* Ends when all is there. */
-static void keep(struct restore *r, struct lazy_mms *mms)
-{
-	pid_t holder = getpid(), pid;
-	int e;
-
-	setsid();
-	prctl(PR_SET_NAME, BRINGS_MEMORY);
-	if (!r->opt->far)
-		close_callers(r->opt);
-	leave_readers(r);
-	pid = fork();
-	if (pid == 0) {
-		e = serve(r, mms, holder);
-		if (e < 0)
-			tell_killed();
-		_exit(e < 0);
-	}
-	/* Who serves finds nobody left then. */
-	if (pid > 0 && verify_beside(r) < 0)
-		kill_tree(r);
-	hold_on(r, pid);
-}
-
-static int hold(struct restore *r)
-{
-	array_each (t, &r->tasks) {
-		t->lazy_pidfd = -1;
-		if (t->role == ROLE_TASK)
-			t->lazy_pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
-		if (t->role == ROLE_TASK && t->lazy_pidfd < 0)
-			return fail(-errno, "%s: hold it", rtask_name(t));
-	}
-	return 0;
-}
-
 int lazy_start(struct restore *r)
 {
 	struct lazy_mms mms = {};
 	bool serves;
-	pid_t pid = 0;
 	int e = 0;
 
 	array_each (t, &r->tasks)
@@ -307,13 +168,7 @@ int lazy_start(struct restore *r)
 			e = arm(r, t, &mms);
 	serves = mms.n || r->opt->far;
 	if (e == 0 && serves)
-		e = hold(r);
-	if (e == 0 && serves)
-		pid = fork();
-	if (e == 0 && serves && pid == 0)
-		keep(r, &mms);
-	if (pid < 0)
-		e = fail(-errno, "--lazy: fork who brings the memory");
+		e = lazy_hold(r, &mms);
 	array_each (mm, &mms)
 		array_done(&mm->ranges);
 	array_done(&mms);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "restore/lazy_mm.h"
 #include "restore/memory.h"
 
 /* Of a task. */
@@ -30,25 +31,11 @@ int lazy_start(struct restore *r);
 
 void lazy_done(struct restore *r);
 
-/* An address space that is served. */
-struct lazy_mm {
-	int uffd;
-	struct sources ranges; /* not there yet, by address */
-	size_t next;           /* those before it are empty */
-	bool wanted;           /* on demand: all of it is by now */
-};
-struct lazy_mms {
-	struct lazy_mm *v;
-	size_t n, cap;
-};
-
 struct lazy_way {
-	bool on_demand;          /* nothing that nobody touches, as long as the tree lives */
-	bool fail_soon;          /* as if (tests) */
-	pid_t holder;            /* our parent; should it be gone ... */
-	int (*renew)(void *arg); /* ... this forks: we go on as the child. 0 or -errno */
-	void *arg;
-	const struct far *far; /* who has what comes afterwards, or NULL */
+	bool on_demand;           /* nothing that nobody touches, as long as the tree lives */
+	bool fail_soon;           /* as if (tests) */
+	struct lazy_chain *chain; /* who keeps the descriptors, too (lazy_hold.h) */
+	const struct far *far;    /* who has what comes afterwards, or NULL */
 };
 
 /* Bring it; 0, or -errno, explained: then the tree must not run on. (lazy_serve.c) */

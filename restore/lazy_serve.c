@@ -2,7 +2,7 @@
  * Who serves memory: faults first, then what the tree does to its address
  * spaces, then one piece of what nobody has asked for yet.
  *
- * What is in no range is zero. A piece that is there leaves its range, so that
+ * A piece that is there leaves its range, so that
  * what the program throws away afterwards (MADV_DONTNEED) does not come back. While
  * the tree changes an address space or forks, the kernel refuses to fill it (EAGAIN) until
  * the event has been read; with one thread for all, no piece can come late.
@@ -29,6 +29,7 @@
 #include "lib/lazy.h"
 #include "lib/log.h"
 #include "restore/far.h"
+#include "restore/lazy_hold.h"
 
 #define PAGE  UINT64_C(4096)
 #define BLOCK (UINT64_C(64) << 10) /* brought at a fault */
@@ -42,82 +43,7 @@ struct server {
 	size_t turn;    /* whose background it is */
 	bool far_ended; /* nothing comes from there any more */
 	bool forked;    /* a page may be wanted by a child as well */
-	pid_t holder;
 };
-
-/* [START, END) leaves the ranges of MM; SINK gets what was there, or NULL. */
-static int ranges_cut(struct lazy_mm *mm, uint64_t start, uint64_t end, struct sources *sink)
-{
-	struct sources rest = {};
-
-	for (size_t i = 0; i < mm->ranges.n; i++) {
-		const struct source s = mm->ranges.v[i];
-		uint64_t s_end = s.start + s.size;
-		uint64_t cuts[4] = { s.start, start, end, s_end };
-
-		for (int part = 0; part < 3; part++) {
-			uint64_t from = cuts[part] > s.start ? cuts[part] : s.start;
-			uint64_t to = cuts[part + 1] < s_end ? cuts[part + 1] : s_end;
-			struct sources *list = part == 1 ? sink : &rest;
-			struct source *add;
-
-			if (from >= to || !list)
-				continue;
-			add = array_add(list);
-			if (!add)
-				return -ENOMEM;
-			*add = (struct source){ from, to - from, s.offset + (from - s.start),
-				                s.file };
-		}
-	}
-	array_done(&mm->ranges);
-	mm->ranges = rest;
-	mm->next = 0;
-	return 0;
-}
-
-static void mm_end(struct lazy_mm *mm)
-{
-	closep(&mm->uffd);
-	mm->uffd = -1;
-	array_done(&mm->ranges);
-}
-
-/* N bytes of S, from its start on, are in place. The usual way is from the start of a range. */
-static int range_shrink(struct lazy_mm *mm, const struct source *s, uint64_t start, uint64_t n)
-{
-	struct source *own = &mm->ranges.v[s - mm->ranges.v];
-
-	/* One that is empty stays, so that the others need not move. */
-	if (start != own->start || n > own->size)
-		return ranges_cut(mm, start, start + n, NULL);
-	own->start += n, own->offset += n, own->size -= n;
-	return 0;
-}
-
-/* SIZE bytes FROM at AT in S. 0: they are there, or have to be tried again. */
-static int place(struct lazy_mm *mm, const struct source *s, uint64_t at, const void *from,
-                 uint64_t size, uint64_t *ret_done)
-{
-	struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)from, .len = size };
-	int e = ioctl(mm->uffd, UFFDIO_COPY, &copy) < 0 ? errno : 0;
-
-	*ret_done = copy.copy > 0 ? (uint64_t)copy.copy : 0;
-	if (*ret_done)
-		return range_shrink(mm, s, at, *ret_done);
-	switch (e) {
-	case EAGAIN: /* an event has to be read first */
-		return 0;
-	case EEXIST: /* nobody else fills it: this page alone is there */
-		return range_shrink(mm, s, at, PAGE);
-	case ENOENT: /* unmapped; the event comes, or came */
-		return range_shrink(mm, s, at, PAGE);
-	case ESRCH: /* it has ended */
-		mm_end(mm);
-		return 0;
-	}
-	return -e;
-}
 
 /* The same from the page file. */
 static int bring(struct server *sv, struct lazy_mm *mm, const struct source *s, uint64_t at,
@@ -130,43 +56,11 @@ static int bring(struct server *sv, struct lazy_mm *mm, const struct source *s, 
 
 	if (from == MAP_FAILED)
 		return -errno;
-	r = place(mm, s, at, from, size, &done);
+	r = lazy_place(mm, s, at, from, size, &done);
 	munmap(from, size);
 	if (done && !sv->forked)
 		images_spend(sv->im, file, offset, done);
 	return r;
-}
-
-static const struct source *range_at(const struct lazy_mm *mm, uint64_t at)
-{
-	size_t low = 0, high = mm->ranges.n;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (mm->ranges.v[mid].start + mm->ranges.v[mid].size <= at)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < mm->ranges.n && mm->ranges.v[low].start <= at ? &mm->ranges.v[low] : NULL;
-}
-
-static int zero(struct lazy_mm *mm, uint64_t at)
-{
-	struct uffdio_zeropage z = { .range = { at, PAGE } };
-	struct uffdio_range wake = { at, PAGE };
-
-	if (ioctl(mm->uffd, UFFDIO_ZEROPAGE, &z) == 0 || errno == ENOENT)
-		return 0;
-	if (errno == ESRCH) {
-		mm_end(mm);
-		return 0;
-	}
-	/* It is there by now, or comes up again when the event has been read. */
-	if (errno != EEXIST && errno != EAGAIN)
-		return -errno;
-	return ioctl(mm->uffd, UFFDIO_WAKE, &wake) < 0 ? -errno : 0;
 }
 
 /* Is thread TID, as our /proc has it, a dump that waits for all of the memory? */
@@ -187,9 +81,9 @@ static int on_fault(struct server *sv, struct lazy_mm *mm, uint64_t at)
 	int r;
 
 	at &= ~(PAGE - 1);
-	s = range_at(mm, at);
+	s = lazy_find(mm, at);
 	if (!s)
-		return zero(mm, at);
+		return lazy_zero(mm, at);
 	start = at & ~(BLOCK - 1);
 	start = start > s->start ? start : s->start;
 	end = (at & ~(BLOCK - 1)) + BLOCK;
@@ -222,35 +116,8 @@ static int on_fork(struct server *sv, size_t parent, int uffd)
 			return -ENOMEM;
 		*s = of->ranges.v[i];
 	}
+	lazy_keep(sv->way->chain, sv->mms, uffd);
 	return 0;
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct source *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-static int on_remap(struct lazy_mm *mm, uint64_t from, uint64_t to, uint64_t size)
-{
-	struct sources moved = {};
-	int r = ranges_cut(mm, from, from + size, &moved);
-
-	for (size_t i = 0; r == 0 && i < moved.n; i++) {
-		struct source *s = array_add(&mm->ranges);
-
-		if (!s)
-			r = -ENOMEM;
-		else
-			*s = (struct source){ moved.v[i].start - from + to, moved.v[i].size,
-				              moved.v[i].offset, moved.v[i].file };
-	}
-	array_done(&moved);
-	mm->next = 0;
-	if (mm->ranges.n)
-		qsort(mm->ranges.v, mm->ranges.n, sizeof(*mm->ranges.v), by_start);
-	return r;
 }
 
 static int on_event(struct server *sv, size_t which, const struct uffd_msg *msg)
@@ -265,10 +132,10 @@ static int on_event(struct server *sv, size_t which, const struct uffd_msg *msg)
 	case UFFD_EVENT_FORK:
 		return on_fork(sv, which, (int)msg->arg.fork.ufd);
 	case UFFD_EVENT_REMAP:
-		return on_remap(mm, msg->arg.remap.from, msg->arg.remap.to, msg->arg.remap.len);
+		return lazy_moved(mm, msg->arg.remap.from, msg->arg.remap.to, msg->arg.remap.len);
 	case UFFD_EVENT_REMOVE:
 	case UFFD_EVENT_UNMAP:
-		return ranges_cut(mm, msg->arg.remove.start, msg->arg.remove.end, NULL);
+		return lazy_cut(mm, msg->arg.remove.start, msg->arg.remove.end, NULL);
 	}
 	return 0;
 }
@@ -327,14 +194,6 @@ static int background(struct server *sv)
 	return 0;
 }
 
-/* Nothing is protected here against writes, which tells nothing but whether the memory still exists. */
-static bool has_ended(const struct lazy_mm *mm)
-{
-	struct uffdio_writeprotect wp = { .range = { mm->ranges.v[mm->next].start, PAGE } };
-
-	return ioctl(mm->uffd, UFFDIO_WRITEPROTECT, &wp) < 0 && errno == ESRCH;
-}
-
 /* ---- what comes from afar ---- */
 
 static const struct source *find_piece(const struct lazy_mm *mm, const struct far_piece *p)
@@ -365,8 +224,8 @@ static int place_piece(struct server *sv, const struct far_piece *p)
 		from = s->offset > p->offset ? s->offset : p->offset;
 		to = s->offset + s->size;
 		to = to < p->offset + p->size ? to : p->offset + p->size;
-		r = place(mm, s, s->start + (from - s->offset),
-		          (const char *)p->data + (from - p->offset), to - from, &done);
+		r = lazy_place(mm, s, s->start + (from - s->offset),
+		               (const char *)p->data + (from - p->offset), to - from, &done);
 		if (r == 0)
 			r = read_events(sv);
 		if (r < 0)
@@ -381,7 +240,7 @@ static int check_all(const struct server *sv)
 	array_each (mm, sv->mms)
 		for (size_t i = 0; mm->uffd >= 0 && i < mm->ranges.n; i++)
 			if (mm->ranges.v[i].size && images_is_later(sv->im, mm->ranges.v[i].file) &&
-			    !has_ended(mm))
+			    !lazy_ended(mm))
 				return fail(-EPROTO, "not all pages have come");
 	return 0;
 }
@@ -413,44 +272,33 @@ static int hear(struct server *sv)
 /* Wait until somebody touches something, or it comes. 1: there is somebody who may; 0: nobody any more. */
 static int rest(struct server *sv)
 {
-	auto_free struct pollfd *polls = calloc(sv->mms->n + 1, sizeof(*polls));
+	auto_free struct pollfd *polls = calloc(sv->mms->n + 3, sizeof(*polls));
 	nfds_t n = 0;
 
 	if (!polls)
 		return -ENOMEM;
+	for (; n < 2; n++)
+		polls[n] = (struct pollfd){ .fd = sv->way->chain->above[n], .events = POLLIN };
 	if (sv->way->far)
 		polls[n++] = (struct pollfd){ .fd = sv->way->far->fd, .events = POLLIN };
 	array_each (mm, sv->mms) {
-		if (mm->uffd >= 0 && sv->way->on_demand && (!is_left(mm) || has_ended(mm)))
-			mm_end(mm);
+		if (mm->uffd >= 0 && sv->way->on_demand && (!is_left(mm) || lazy_ended(mm)))
+			lazy_end(mm);
 		if (mm->uffd >= 0)
 			polls[n++] = (struct pollfd){ .fd = mm->uffd, .events = POLLIN };
 	}
-	if (n && poll(polls, n, REST) < 0 && errno != EINTR)
+	if (n > 2 && poll(polls, n, REST) < 0 && errno != EINTR)
 		return -errno;
-	return n > 0;
-}
-
-/* Who holds the descriptors, too, has been killed: there must be another one before we are. */
-static int look_after_holder(struct server *sv)
-{
-	pid_t own = getpid();
-	int r;
-
-	if (getppid() == sv->holder)
-		return 0;
-	r = sv->way->renew(sv->way->arg);
-	sv->holder = own;
-	return r;
+	return n > 2;
 }
 
 int lazy_serve(struct images *im, struct lazy_mms *mms, const struct lazy_way *way)
 {
-	struct server sv = { .im = im, .mms = mms, .way = way, .holder = way->holder };
+	struct server sv = { .im = im, .mms = mms, .way = way };
 	int r, far = 0;
 
 	do {
-		r = look_after_holder(&sv);
+		r = lazy_look(way->chain);
 		if (r == 0)
 			r = read_events(&sv);
 		if (r == 0)

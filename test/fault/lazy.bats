@@ -63,6 +63,57 @@ two_of_them() {
 	release
 }
 
+# The third, which has another name: its pid.
+first() {
+	grep -lsx "memory-$pid" /proc/[0-9]*/comm | sed 's|/proc/\([0-9]*\)/.*|\1|'
+}
+
+all_of_them() {
+	two_of_them && [ -n "$(first)" ]
+}
+
+@test "all who seem to bring memory are killed at once: the tree is, and it is said" {
+	park memory_large
+	dump
+	crtool restore -d --on-demand -D "$to" 2>"$dir/said"
+	within 20 all_of_them
+	# shellcheck disable=SC2046
+	kill -KILL $(servers)
+	within 20 gone_or_zombie
+	[ "$(cat "$dir/said")" = "crtool: error: who brought the memory of the tree was killed, and what is missing cannot come any more; the tree is killed" ]
+	[ -z "$(first)" ] || within 20 gone "$(first)"
+}
+
+# Is there a userfaultfd in a message that nobody reads?
+kept() {
+	grep -hs '^scm_fds:.[1-9]' "/proc/$(worker)/fdinfo/"*
+}
+
+@test "the memory of children that are forked meanwhile is held by all of them, too" {
+	park memory_lazy
+	dump
+	crtool restore -d --on-demand -D "$to"
+	within 20 kept
+	release
+	within 20 idle
+}
+
+@test "the first of them is killed: another one takes its place" {
+	local first
+
+	park memory_large
+	dump
+	crtool restore -d --on-demand -D "$to"
+	within 20 all_of_them
+	first=$(first)
+	kill -KILL "$first"
+	three_again() { [ "$(servers | wc -l)" = 3 ]; }
+	within 20 three_again
+	kill -KILL "$(worker)"
+	within 20 gone_or_zombie
+	within 20 idle
+}
+
 @test "who holds the memory is killed, and then who brings it: so is the tree" {
 	local first
 
