@@ -58,7 +58,8 @@ sides() {
 	for ((n = 1 + FAULT_SEED % step; n <= calls; n += step)); do
 		park fault/steady mix 3
 		migration "$side" "$n" KILL
-		within 5 one_is_left || explain "killed at $n: ${#runs[@]} run, ${#stopped[@]} are stopped: $(cat "$BATS_TEST_TMPDIR/said")"
+		# who is being killed there may still seem to run
+		within 5 one_is_left && sleep 0.2 && within 5 one_is_left || explain "killed at $n: ${#runs[@]} run, ${#stopped[@]} are stopped: $(cat "$BATS_TEST_TMPDIR/said")"
 		if [ "${#runs[@]}" = 1 ]; then
 			pid=${runs[0]}
 		else

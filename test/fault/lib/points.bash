@@ -59,6 +59,11 @@ dump_again() {
 	return 1
 }
 
+# The file by which it says that it is parked.
+has_closed() {
+	! find "/proc/$pid/fd" -lname "$dir/parked" 2>/dev/null | grep -q .
+}
+
 # What may be left of the images: if crtool was killed, anything that the next
 # dump tolerates; else a whole checkpoint or nothing.
 left_over() {
@@ -83,7 +88,7 @@ harm() {
 	zdtm_count=$1 # a directory of its own, though in a subshell
 	rm -rf "$to"
 	park "${victim[@]}"
-	sleep 0.01 # until its last file is closed
+	within 5 has_closed
 	before=$(traits)
 	interfere "$1" "$2" dump -R "${dump_with[@]}" -t "$pid" -D "$to"
 	# 10, or 128 + signal from before crtool caught it
