@@ -20,6 +20,7 @@
 #include "dump/sk_inet.h"
 #include "dump/sk_tcp_listen.h"
 #include "dump/sk_tcp_watch.h"
+#include "dump/sk_udp_held.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/netlock.h"
@@ -32,10 +33,11 @@
 struct tcp_conns {
 	ARRAY(struct tcp_conn) all; /* beside watch->fds, by file id */
 	struct watch *watch;
-	size_t next;   /* to be written: files are written in the order of their ids */
-	size_t ahead;  /* to be read ahead */
-	char name[32]; /* of the lock that may stay */
-	int lock;      /* -1: none */
+	size_t next;          /* to be written: files are written in the order of their ids */
+	size_t ahead;         /* to be read ahead */
+	char name[32];        /* of the lock that may stay ... */
+	struct udp_held held; /* ... and, if that stays, is for these, too */
+	int lock;             /* -1: none */
 	struct dump *d;
 };
 
@@ -149,13 +151,10 @@ static int lock_put(struct dump *d, struct tcp_conns *c)
 {
 	Img__Netlock msg = IMG__NETLOCK__INIT;
 	struct netlock lock = {};
-	uint64_t number;
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return -EIO;
-	snprintf(c->name, sizeof(c->name), "crtool-%016llx", (unsigned long long)number);
 	msg.table = c->name;
 	msg.connections = c->all.n;
+	msg.udp = c->held.all.n;
 	tcp_listeners_lock(d, &lock);
 	msg.listeners = lock.nlisteners;
 	return image_put(d->out, KIND_netlock, 0, &msg.base);
@@ -178,6 +177,8 @@ static int lock_new(const struct tcp_conns *c, const char *name, bool stays)
 	}
 	lock.conns = ends.v;
 	lock.nconns = ends.n;
+	lock.held = c->held.all.v;
+	lock.nheld = stays ? c->held.all.n : 0;
 	tcp_listeners_lock(c->d, &lock);
 	if (r == 0)
 		r = netlock_new(name, stays, &lock);
@@ -185,16 +186,31 @@ static int lock_new(const struct tcp_conns *c, const char *name, bool stays)
 	return r < 0 ? explain_lock(r) : r;
 }
 
+/* Where there is no lock to be had, UDP alone does not need it. */
+static int lock_lost(struct tcp_conns *c, int r)
+{
+	log_forget();
+	lose("what is sent to UDP sockets while they are gone: whoever sends is told (nftables: %s)",
+	     strerror(-r));
+	c->held.all.n = 0;
+	return 0;
+}
+
 static int conns_lock(struct dump *d, struct tcp_conns *c)
 {
+	uint64_t number;
 	char name[48];
-	int r = lock_put(d, c);
+	int r;
 
-	if (r < 0)
-		return fail(r, "write the record of the network lock");
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return fail(-EIO, "a name for the network lock");
+	snprintf(c->name, sizeof(c->name), "crtool-%016llx", (unsigned long long)number);
 	snprintf(name, sizeof(name), "%s-dump", c->name);
 	c->lock = lock_new(c, name, false);
-	return c->lock < 0 ? c->lock : 0;
+	if (c->lock < 0)
+		return to_lock(c) ? c->lock : lock_lost(c, c->lock);
+	r = lock_put(d, c);
+	return r < 0 ? fail(r, "write the record of the network lock") : 0;
 }
 
 /* ---- reading ---- */
@@ -310,7 +326,7 @@ static int conns_find(struct dump *d, struct tcp_conns *c)
 	size_t n = count(d);
 	int r = 0;
 
-	if (!n)
+	if (!n && !c->held.all.n)
 		return 0;
 	r = watch_new(n, &c->watch);
 	if (r < 0)
@@ -331,10 +347,12 @@ int tcp_conns_begin(struct dump *d)
 	d->tcp_conns = c;
 	c->d = d;
 	c->lock = -1;
-	r = conns_find(d, c);
+	r = d->opt->tcp == TCP_CARRIED ? udp_held_find(d, &c->held) : 0;
+	if (r == 0)
+		r = conns_find(d, c);
 	if (r == 0 && c->watch)
 		r = tcp_keys_refuse(d);
-	if (r < 0 || !to_lock(c))
+	if (r < 0 || (!to_lock(c) && !c->held.all.n))
 		return r;
 	r = conns_lock(d, c);
 	if (r == 0)
@@ -362,7 +380,7 @@ int tcp_conns_end(struct dump *d)
 
 	if (c && d->opt->tcp != TCP_CARRIED)
 		return end_with_reset(c);
-	if (!c || !to_lock(c))
+	if (!c || (!to_lock(c) && !c->held.all.n))
 		return 0;
 	snprintf(c->watch->lock, sizeof(c->watch->lock), "%s", c->name);
 	stays = lock_new(c, c->name, true);
@@ -399,5 +417,6 @@ void tcp_conns_release(struct dump *d, bool killed)
 	array_each (conn, &c->all)
 		tcp_conn_forget(conn);
 	array_done(&c->all);
+	udp_held_done(&c->held);
 	free(c);
 }

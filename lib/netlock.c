@@ -27,6 +27,8 @@ enum what {
 	CONNECTIONS, /* peer, its port, own address, own port */
 	LISTENERS,   /* own address, own port */
 	PORTS,       /* own port: of listeners at any address */
+	HELD,        /* of UDP: own address, own port */
+	HELD_PORTS,  /* own port: at any address */
 	WHATS
 };
 
@@ -58,6 +60,27 @@ static void add_chain(struct nft_batch *b, const char *table, const char *name, 
 	nft_end(b, at);
 }
 
+/* Of any address. */
+static bool is_ports(enum what what)
+{
+	return what == PORTS || what == HELD_PORTS;
+}
+
+static bool is_udp(enum what what)
+{
+	return what == HELD || what == HELD_PORTS;
+}
+
+static const struct netlock_listener *ends_of(const struct netlock *lock, enum what what)
+{
+	return is_udp(what) ? lock->held : lock->listeners;
+}
+
+static size_t count_of(const struct netlock *lock, enum what what)
+{
+	return what == CONNECTIONS ? lock->nconns : is_udp(what) ? lock->nheld : lock->nlisteners;
+}
+
 static uint32_t address_size(int family)
 {
 	return family == AF_INET ? 4 : 16;
@@ -68,7 +91,7 @@ static uint32_t key_size(enum what what, int family)
 {
 	uint32_t end = address_size(family) + 4;
 
-	return what == CONNECTIONS ? 2 * end : what == LISTENERS ? end : 2;
+	return what == CONNECTIONS ? 2 * end : is_ports(what) ? 2 : end;
 }
 
 /* As nft(8) prints it: address . inet_service . address . inet_service, six bits each. */
@@ -76,7 +99,7 @@ static uint32_t key_type(enum what what, int family)
 {
 	uint32_t service = 13, end = (family == AF_INET ? 7 : 8) << 6 | service;
 
-	return what == CONNECTIONS ? end << 12 | end : what == LISTENERS ? end : service;
+	return what == CONNECTIONS ? end << 12 | end : is_ports(what) ? service : end;
 }
 
 static const char *set_name(enum what what, int family)
@@ -85,6 +108,8 @@ static const char *set_name(enum what what, int family)
 		[CONNECTIONS] = { "v4", "v6" },
 		[LISTENERS] = { "listen4", "listen6" },
 		[PORTS] = { "port4", "port6" },
+		[HELD] = { "udp4", "udp6" },
+		[HELD_PORTS] = { "udpport4", "udpport6" },
 	};
 
 	return names[what][family == AF_INET6];
@@ -118,7 +143,8 @@ static size_t key_add(char *key, const union inaddr *a)
 /* The key of element I of LOCK, if it is one of that set. */
 static bool key_of(const struct netlock *lock, size_t i, enum what what, int family, char *key)
 {
-	const union inaddr *own = &lock->listeners[i].local;
+	const struct netlock_listener *end;
+	const union inaddr *own;
 	size_t n;
 
 	memset(key, 0, 40);
@@ -129,11 +155,13 @@ static bool key_of(const struct netlock *lock, size_t i, enum what what, int fam
 		key_add(key + n, &lock->conns[i].local);
 		return true;
 	}
-	if (own->sa.sa_family != family && !(lock->listeners[i].dual && family == AF_INET))
+	end = &ends_of(lock, what)[i];
+	own = &end->local;
+	if (own->sa.sa_family != family && !(end->dual && family == AF_INET))
 		return false;
-	if (inaddr_any(own) != (what == PORTS))
+	if (inaddr_any(own) != is_ports(what))
 		return false;
-	if (what == PORTS)
+	if (is_ports(what))
 		memcpy(key, own->sa.sa_family == AF_INET ? &own->v4.sin_port : &own->v6.sin6_port,
 		       2);
 	else
@@ -154,7 +182,7 @@ static void put_element(struct nft_batch *b, const char *key, size_t size)
 static void add_some(struct nft_batch *b, const char *table, const struct netlock *lock,
                      enum what what, int family, size_t *at)
 {
-	size_t n = what == CONNECTIONS ? lock->nconns : lock->nlisteners, list;
+	size_t n = count_of(lock, what), list;
 	size_t msg = nft_begin(b, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
 	char key[40];
 
@@ -173,7 +201,7 @@ static void add_some(struct nft_batch *b, const char *table, const struct netloc
 /* Is there any from *AT on? */
 static bool more(const struct netlock *lock, enum what what, int family, size_t *at)
 {
-	size_t n = what == CONNECTIONS ? lock->nconns : lock->nlisteners;
+	size_t n = count_of(lock, what);
 	char key[40];
 
 	while (*at < n && !key_of(lock, *at, what, family, key))
@@ -287,7 +315,7 @@ static void load_key(struct nft_batch *b, enum what what, int family, bool in)
 {
 	uint32_t reg = 0;
 
-	if (what == PORTS) {
+	if (is_ports(what)) {
 		load(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, &reg);
 		return;
 	}
@@ -304,8 +332,8 @@ static void add_rule(struct nft_batch *b, const char *table, enum what what, int
 	nft_text(b, NFTA_RULE_CHAIN, in ? "in" : "out");
 	list = nft_nest(b, NFTA_RULE_EXPRESSIONS);
 	expect_meta(b, NFT_META_NFPROTO, family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
-	expect_meta(b, NFT_META_L4PROTO, IPPROTO_TCP);
-	if (what != CONNECTIONS)
+	expect_meta(b, NFT_META_L4PROTO, is_udp(what) ? IPPROTO_UDP : IPPROTO_TCP);
+	if (what == LISTENERS || what == PORTS)
 		expect_syn(b);
 	load_key(b, what, family, in);
 	look_up_and_drop(b, what, family);

@@ -26,6 +26,9 @@ struct netlock {
 	size_t nconns;
 	const struct netlock_listener *listeners;
 	size_t nlisteners;
+	/* UDP sockets: what comes to them is dropped, and nobody is told that they are gone. */
+	const struct netlock_listener *held;
+	size_t nheld;
 };
 
 /* Lock them under that name. A descriptor (close it to unlock, unless STAYS) or -errno. */

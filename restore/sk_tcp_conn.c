@@ -295,6 +295,13 @@ static int unlock(struct restore *r)
 
 	closep(&r->tcp_conns->lock);
 	r->tcp_conns->lock = -1;
+	/* Who must not remove it has made none for UDP alone, most likely. */
+	if (e == -EPERM && !lock->connections && !lock->listeners) {
+		warn("the network lock %s of its UDP sockets, if there is one, stays: it needs "
+		     "CAP_NET_ADMIN",
+		     lock->table);
+		e = 0;
+	}
 	return e == -ENOENT ? 0 : e;
 }
 

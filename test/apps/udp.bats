@@ -43,6 +43,51 @@ some_more() {
 	[ ! -s "$dir/err" ] || explain "the server complains"
 }
 
+# Packets that have come to the machine of the server.
+received() {
+	in_netns "$netns" awk '$1 == "v1:" { print $3 }' /proc/net/dev
+}
+
+# 20 more than $1.
+more_received() {
+	[ "$(received)" -ge $(($1 + 20)) ]
+}
+
+# Nobody is there for a while, as is asked again and again.
+away() {
+	local to
+
+	to=$(images)
+	crtool dump -t "$pid" --tcp-established -D "$to"
+	within 5 gone "$pid"
+	in_netns "$netns" nft list tables | grep -q crtool-
+	within 20 more_received "$(received)"
+	crtool restore -d -D "$to"
+	netns_unlocked
+	some_more
+}
+
+# connected ADDRESS...: a server on these, and somebody outside who is connected to it.
+connected() {
+	local client
+
+	needs python3
+	in_netns "$netns" nft list tables >/dev/null 2>&1 || skip "no nftables here"
+	fresh_dir
+	start python3 "$PROGRAMS/names.py" serve "$@"
+	within 20 test -e "$dir/parked"
+	(cd "$dir" && outside python3 "$PROGRAMS/names.py" connect 10.9.0.1 fd09::1 >asker 2>asker.err) &
+	client=$!
+	within 20 asked 50
+	away
+	away
+	touch "$dir/enough"
+	wait "$client" || explain "$(cat "$dir/asker.err")"
+}
+
+@test "who is connected to a server that is gone is not told so (--tcp-established)" { connected 10.9.0.1 fd09::1; }
+@test "the same of a server at any address" { connected ::; }
+
 # What was sent while nobody was there is lost, as it would be with UDP; what waited is not.
 @test "socat receives what waited in its socket" {
 	local to word

@@ -1,7 +1,8 @@
-"""A server of names over UDP, and who asks it: names.py serve ADDRESS... | ask ADDRESS...
+"""A server of names over UDP, and who asks it: names.py serve ADDRESS... | ask ADDRESS... | connect ADDRESS...
 
 Whoever asks asks again when no answer comes, as resolvers do. It ends when there is
-a file "enough", says how many answers it got, and fails if one was wrong.
+a file "enough", says how many answers it got, and fails if one was wrong. Who is connected
+is told when nobody is there, and fails, too.
 """
 
 import hashlib
@@ -37,10 +38,16 @@ def serve(addresses):
             sockets[fd].sendto(answer(query), sender)
 
 
-def ask(addresses):
+def connect(addresses):
+    ask(addresses, connected=True)
+
+
+def ask(addresses, connected=False):
     asked = {}
     for address in addresses:
         s = socket.socket(family(address), socket.SOCK_DGRAM)
+        if connected:
+            s.connect((address, PORT))
         s.settimeout(0.05)
         asked[s] = address
     n = 0
@@ -49,7 +56,10 @@ def ask(addresses):
             query = b"%d.example" % n
             until = time.monotonic() + 30
             while True:
-                s.sendto(query, (address, PORT))
+                if connected:
+                    s.send(query)
+                else:
+                    s.sendto(query, (address, PORT))
                 try:
                     got = s.recv(512)
                 except socket.timeout:
@@ -68,4 +78,4 @@ def ask(addresses):
     print(n)
 
 
-{"serve": serve, "ask": ask}[sys.argv[1]](sys.argv[2:])
+{"serve": serve, "ask": ask, "connect": connect}[sys.argv[1]](sys.argv[2:])
