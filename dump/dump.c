@@ -3,6 +3,7 @@
  * on every way out of this file lets it run on, but the one at the end.
  */
 #include "dump/alike.h"
+#include "dump/build_id.h"
 #include "dump/dump.h"
 
 #include <errno.h>
@@ -137,6 +138,8 @@ static int prepare(struct dump *d)
 	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
 		if (d->tasks.v[i].state != TASK_ZOMBIE && !d->opt->memory_only)
 			r = prepare_task(d, &d->tasks.v[i]);
+	if (r == 0)
+		r = build_ids_prepare(d);
 	if (r == 0)
 		r = clocks_prepare(d);
 	if (r == 0)
@@ -293,6 +296,7 @@ static void dump_done(struct dump *d)
 	shmems_done(d);
 	sysv_done(d);
 	inodes_done(d);
+	build_ids_done(d);
 	cgroups_done(d);
 	outsiders_done(d);
 	tracees_done(d);

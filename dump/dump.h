@@ -217,6 +217,7 @@ struct dump {
 	struct ring_issuers *ring_issuers; /* dump/ring_issuer.h */
 	struct ring_polls *ring_polls;     /* dump/ring_poll.h */
 	struct inodes inodes;
+	void *build_ids;             /* build_id.c */
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */
 	struct tracers *tracers;     /* tracees.c */

@@ -304,16 +304,24 @@ static int map_node_find(struct dump *d, const struct vma *v, struct map_node **
 	return 0;
 }
 
-/* The file at AT below /proc/PID, which is no descriptor. */
-static int mapped_add(struct dump *d, struct task *t, const char *at, uint32_t flags,
-                      uint32_t *ret_id)
+/* What the link in map_files says, too, unless something in it is escaped (show_map_vma() of fs/proc/task_mmu.c). */
+static const char *name_of(const struct vma *v)
+{
+	return *v->name == '/' && !strchr(v->name, '\\') ? v->name : NULL;
+}
+
+/* The file at AT below /proc/PID, which is no descriptor. LINK: where that points, or NULL. */
+static int mapped_add(struct dump *d, struct task *t, const char *at, const char *link,
+                      uint32_t flags, uint32_t *ret_id)
 {
 	auto_(file_done) struct file f = { .task = t, .fd = -1, .flags = flags, .kept = -1 };
 	size_t index;
 	int r;
 
 	snprintf(f.at, sizeof(f.at), "%s", at);
-	r = link_read(t->proc, at, &f.link);
+	if (link)
+		f.link = strdup(link);
+	r = link ? (f.link ? 0 : -ENOMEM) : link_read(t->proc, at, &f.link);
 	if (r == 0 && fstatat(t->proc, at, &f.st, 0) < 0)
 		r = -errno;
 	if (r == 0)
@@ -334,7 +342,7 @@ static int named_add(struct dump *d, const struct task *t, const struct vma *v, 
 	if (fd < 0)
 		return fd;
 	snprintf(at, sizeof(at), "fd/%d", fd);
-	return mapped_add(d, d->own, at, flags, ret_id);
+	return mapped_add(d, d->own, at, NULL, flags, ret_id);
 }
 
 static int node_add(struct dump *d, struct task *t, const struct vma *v, struct map_node *node)
@@ -343,7 +351,7 @@ static int node_add(struct dump *d, struct task *t, const struct vma *v, struct 
 	int r;
 
 	snprintf(at, sizeof(at), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
-	r = mapped_add(d, t, at, node->flags, &node->id);
+	r = mapped_add(d, t, at, name_of(v), node->flags, &node->id);
 	if (r == -EPERM)
 		return named_add(d, t, v, node->flags, &node->id);
 	return r < 0 ? fail(r, "%s: /proc/%d/%s: look at its file", task_name(t), t->pid, at) : 0;
@@ -363,7 +371,7 @@ int files_add_mapped(struct dump *d, struct task *t, const struct vma *v, uint32
 
 int files_add_exe(struct dump *d, struct task *t, uint32_t *ret_file_id)
 {
-	int r = mapped_add(d, t, "exe", O_RDONLY, ret_file_id);
+	int r = mapped_add(d, t, "exe", NULL, O_RDONLY, ret_file_id);
 
 	return r < 0 ? fail(r, "%s: look at its executable", task_name(t)) : 0;
 }

@@ -174,8 +174,9 @@ static void *look_on(void *arg)
 static void look_at_all(struct glance *g)
 {
 	pthread_t helpers[LOOK_HELPERS];
-	size_t n = 0, cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN), want = g->all.n / LOOK_MIN;
+	size_t n = 0, want = g->all.n / LOOK_MIN, cpus;
 
+	cpus = want < 2 ? 1 : (size_t)sysconf(_SC_NPROCESSORS_ONLN); /* reads a file */
 	want = want < cpus ? want : cpus;
 	while (n + 1 < want && n < LOOK_HELPERS && !pthread_create(&helpers[n], NULL, look_on, g))
 		n++;

@@ -34,8 +34,7 @@ static int open_quietly(const struct holding *h, struct source *ret)
 	return ret->fd;
 }
 
-/* A description of our own to read from, without leaving a trace in atime if that can be. */
-static int open_again(const struct holding *h)
+int inode_open_again(const struct holding *h)
 {
 	int fd = openat(h->task->proc, h->at, O_RDONLY | O_NOATIME | O_NONBLOCK | O_CLOEXEC);
 
@@ -54,6 +53,6 @@ int inode_open_content(const struct dump *d, const struct holding *h, struct sou
 		lose("%s: its content is read through a description of our own: who watches it is "
 		     "told that it is opened and read",
 		     h->name);
-	ret->fd = open_again(h);
+	ret->fd = inode_open_again(h);
 	return ret->fd < 0 ? ret->fd : 0;
 }
