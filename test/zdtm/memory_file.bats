@@ -3,7 +3,7 @@ load lib/zdtm
 @test "private file mappings keep their changes, shared ones stay the file" { zdtm memory_file; }
 
 @test "to be dumped leaves no trace in the access time of a program" {
-	cp "$BUILD/test/zdtm/null" "$BATS_TEST_TMPDIR/copy"
+	cp "$BUILD/test/zdtm/limit" "$BATS_TEST_TMPDIR/copy"
 	fresh_dir
 	start "$BATS_TEST_TMPDIR/copy"
 	within 20 parked_or_gone
