@@ -190,7 +190,7 @@ static int lock_new(const struct tcp_conns *c, const char *name, bool stays)
 static int lock_lost(struct tcp_conns *c, int r)
 {
 	log_forget();
-	lose("what is sent to UDP sockets while they are gone: whoever sends is told (nftables: %s)",
+	lose("what is sent to UDP sockets while they are gone: senders are told (nftables: %s)",
 	     strerror(-r));
 	c->held.all.n = 0;
 	return 0;
