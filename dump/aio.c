@@ -2,12 +2,14 @@
  * AIO contexts, dump half. A context is its ring, memory that the kernel and the
  * program share (struct aio_ring of fs/aio.c): head, tail and the events that
  * nobody has fetched are read from there. Requests that are still under way
- * cannot be seen by anybody, which is told.
+ * cannot be seen by anybody: those that a disk is at are waited for (aio_wait.c), and that there
+ * may be others is told.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "dump/aio_wait.h"
 #include "dump/dump.h"
 #include "dump/memory_map.h"
 #include "lib/cleanup.h"
@@ -84,8 +86,8 @@ static int context_read(const struct task *t, const struct vma *v, Img__Aio__Con
 	ret->head = ring.head;
 	ret->tail = ring.tail;
 	lose("%s: AIO context %" PRIx64
-	     ": requests that are under way cannot be seen; if there are "
-	     "any, their events will not come",
+	     ": requests that wait for something else than a disk (IOCB_CMD_POLL) cannot be seen; "
+	     "if there are any, their events will not come",
 	     task_name(t), v->start);
 	return events_read(t, ret);
 }
@@ -102,6 +104,25 @@ static int contexts_put(struct dump *d, const struct task *t, struct contexts *c
 	msg.n_context = c->all.n;
 	msg.context = list;
 	return image_put(d->out, KIND_aio, (uint32_t)t->pid, &msg.base);
+}
+
+static bool has_context(struct task *t)
+{
+	array_each (v, &t->vmas)
+		if (vma_class(v) == VMA_AIO)
+			return true;
+	return false;
+}
+
+/* Nothing is asked; but what a disk is at has to be done before anything is read. */
+static int aio_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	if (aio_wait(d, th->task) == 0)
+		return 0;
+	return fail(-ETIMEDOUT,
+	            "%s: has AIO contexts, and a disk that it uses (O_DIRECT) is still at work: "
+	            "requests may be under way; try again when that has less to do",
+	            task_name(th->task));
 }
 
 static int aio_take(struct dump *d, struct thread *th, const struct script *s,
@@ -125,5 +146,7 @@ static int aio_take(struct dump *d, struct thread *th, const struct script *s,
 
 const struct dump_aspect dump_aio = {
 	.scope = SCOPE_PROCESS,
+	.concerns = has_context,
+	.ask = aio_ask,
 	.take = aio_take,
 };
