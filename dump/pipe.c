@@ -157,12 +157,14 @@ static int fifo_check(const struct file *f)
 	            file_name(f));
 }
 
-static int refuse_outside(const struct dump *d, const struct file *f)
+/* An end that nobody has open may be in flight to a socket of the tree: that is seen when it is dumped. */
+static int refuse_outside(const struct dump *d, const struct file *f, bool in_flight_known)
 {
 	bool terminal = f->fd < STDIO_FDS && !is_fifo(f);
 	char who[160];
 
-	pipe_peers(d, f, end_reads(f), who, sizeof(who));
+	if (!pipe_peers(d, f, end_reads(f), who, sizeof(who)) && !in_flight_known)
+		return 0;
 	return fail(-ENOTSUP,
 	            "%s: the %s end of this pipe is outside of the tree, at %s; --ext-pipe %s%s",
 	            file_name(f), end_reads(f) ? "writing" : "reading", who,
@@ -182,7 +184,7 @@ static int pipe_check(struct dump *d, const struct file *f)
 	r = pipe_is_half(d, f);
 	if (r < 0)
 		return fail(r, "%s: look for its other end", file_name(f));
-	return r && policy_of(d, f) == EXT_PIPE_REFUSE ? refuse_outside(d, f) : 0;
+	return r && policy_of(d, f) == EXT_PIPE_REFUSE ? refuse_outside(d, f, false) : 0;
 }
 
 /* ---- content ---- */
@@ -313,6 +315,8 @@ static int pipe_dump(struct dump *d, const struct file *f)
 		return image_put(d->out, KIND_pipe, f->id, &msg.base);
 	}
 	half = pipe_is_half(d, f) > 0;
+	if (half && policy_of(d, f) == EXT_PIPE_REFUSE)
+		return refuse_outside(d, f, true);
 	if (half && policy_of(d, f) == EXT_PIPE_INHERIT) {
 		msg.inherited = true;
 		msg.number = (uint32_t)f->fd;

@@ -82,13 +82,14 @@ static void look_around(struct search *s)
 		         s->n - NAMED);
 }
 
-void pipe_peers(const struct dump *d, const struct file *f, bool writing, char *buf, size_t size)
+bool pipe_peers(const struct dump *d, const struct file *f, bool writing, char *buf, size_t size)
 {
 	struct search s = { d, f, writing ? 0200 : 0400, buf, size, 0 };
 
 	look_around(&s);
 	if (!s.n)
 		snprintf(buf, size, "somebody who cannot be seen");
+	return s.n > 0;
 }
 
 bool file_peers(const struct dump *d, const struct file *f, char *buf, size_t size)
