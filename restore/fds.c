@@ -173,6 +173,42 @@ static int fds_own(struct restore *r, struct rthread *th, const ProtobufCMessage
 	return 0;
 }
 
+/* As whoever named the owner: the kernel keeps his uids. */
+static int name_owner(int fd, const Img__File *file)
+{
+	struct f_owner_ex owner = { .type = (int)file->owner_type, .pid = (pid_t)file->owner_pid };
+	uid_t uid = getuid(), euid = geteuid();
+	bool other = file->owner_uid != uid || file->owner_euid != euid;
+	int e = 0;
+
+	/* The call itself, which is for this thread alone. */
+	if (other && syscall(SYS_setresuid, file->owner_uid, file->owner_euid, uid) < 0)
+		return -errno;
+	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
+		e = -errno;
+	if (other && syscall(SYS_setresuid, uid, euid, uid) < 0)
+		return -errno;
+	return e;
+}
+
+int fds_own_in_flight(struct restore *r, const Img__File *file)
+{
+	int fd = pool_unused(r, file->id) && (file->owner_pid || file->signal)
+	                 ? pool_file(r, file->id)
+	                 : -ENOENT;
+	int e = 0;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (file->signal && fcntl(fd, F_SETSIG, file->signal) < 0)
+		e = -errno;
+	if (e == 0 && file->owner_pid)
+		e = name_owner(fd, file);
+	if (e == 0 && file->flags & O_ASYNC && fcntl(fd, F_SETFL, file->flags) < 0)
+		e = -errno;
+	return e < 0 ? fail(e, "file %u, in flight: name its owner", file->id) : 0;
+}
+
 const struct restore_aspect restore_fds = {
 	.table = TABLE_FILES,
 	.check = fds_check,

@@ -227,14 +227,13 @@ int files_finish(struct restore *r)
 	for (size_t i = 0; i < n; i++) {
 		const Img__File *file = (const Img__File *)rec[i].msg;
 		const struct restore_kind *kind = restore_kind_of(file->kind);
-		int fd = kind->finish ? pool_file(r, file->id) : 0, e;
+		int fd = kind->finish ? pool_file(r, file->id) : 0;
+		int e = fd < 0 ? fd : fds_own_in_flight(r, file);
 
-		if (!kind->finish)
-			continue;
-		e = fd < 0 ? fd
-		           : kind->finish(
-				     r, fd, file,
-				     images_one(r->images, (enum record_kind)file->kind, file->id));
+		if (e == 0 && kind->finish)
+			e = kind->finish(
+				r, fd, file,
+				images_one(r->images, (enum record_kind)file->kind, file->id));
 		if (e < 0)
 			return e;
 	}

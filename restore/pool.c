@@ -373,6 +373,13 @@ bool file_is_last(const struct restore *r, uint32_t file_id)
 	       kind->last(r, images_one(r->images, (enum record_kind)file->kind, file_id));
 }
 
+bool pool_unused(const struct restore *r, uint32_t file_id)
+{
+	const struct slot *slot = slot_of(r, file_id);
+
+	return slot && !slot->pid;
+}
+
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd)
 {
 	const struct slot *slot = slot_of(r, file_id);

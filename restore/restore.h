@@ -294,6 +294,8 @@ bool pool_cloexec(const struct restore *r, uint32_t file_id);
 int pool_spare(struct restore *r);
 /* FD, consumed, stands in the pool for that file. The number or -errno, explained. */
 int pool_put(struct restore *r, uint32_t file_id, int fd);
+/* Has nobody the file open? It may be in flight, or mapped. */
+bool pool_unused(const struct restore *r, uint32_t file_id);
 /* Where a file id is first used: the task and number that its kind's emit() is called for. */
 bool pool_owns(const struct restore *r, uint32_t file_id, uint32_t pid, uint32_t fd);
 /*
@@ -324,6 +326,11 @@ int late_emit(struct restore *r, const struct rtask *t, struct script *s);
 int late_make(struct restore *r, struct rtask *t, struct script *s);
 /* By the coordinator, between the last process and anybody's late_emit(). -errno explained. */
 int late_open(struct restore *r);
+/*
+ * By the coordinator, of FILE if nobody has it open, as it is in flight: its owner (F_SETOWN_EX), whom
+ * else the scripts name (fds.c). -errno explained.
+ */
+int fds_own_in_flight(struct restore *r, const Img__File *file);
 /* finish() of all kinds. -errno explained. */
 int files_finish(struct restore *r);
 void late_done(struct restore *r);

@@ -1,11 +1,13 @@
 /*
- * Descriptors in flight, between messages that bear none: a file that is open besides, a
- * pipe, a pair of sockets within a socket, which has
+ * Descriptors in flight, between messages that bear none: a file that is open besides, an end of a pipe
+ * that is open nowhere else, with who is told of it, a pair of sockets within a socket, which has
  * a message too, and a socket that is in flight to itself. And the sender's credentials.
  *
  *	sk_unix_flight stream|dgram|seqpacket
  */
 #include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +17,10 @@
 #include <unistd.h>
 
 #include "zdtm.h"
+
+#ifndef F_GETOWNER_UIDS
+#define F_GETOWNER_UIDS 17
+#endif
 
 union control {
 	char space[CMSG_SPACE(4 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
@@ -71,6 +77,8 @@ int main(int argc, char **argv)
 	int type = !strcmp(argv[argc - 1], "dgram")       ? SOCK_DGRAM
 	           : !strcmp(argv[argc - 1], "seqpacket") ? SOCK_SEQPACKET
 	                                                  : SOCK_STREAM;
+	struct f_owner_ex owner = { F_OWNER_PID, getpid() };
+	uint32_t uids[2];
 	int pair[2], inner[2], self[2], tube[2], fds[4], file, flag = 1;
 	char c;
 	pid_t child;
@@ -83,8 +91,11 @@ int main(int argc, char **argv)
 
 	if (type != SOCK_STREAM) /* there it may come in one with what follows */
 		check(send(pair[0], "first", 5, 0) == 5);
+	check(seteuid(65534) == 0 && fcntl(tube[0], F_SETOWN_EX, &owner) == 0);
+	check(seteuid(0) == 0 && fcntl(tube[0], F_SETSIG, SIGURG) == 0);
+	check(fcntl(tube[0], F_SETFL, O_ASYNC) == 0);
 	give(pair[0], "two", (int[]){ file, tube[0] }, 2);
-	check(write(tube[1], "x", 1) == 1);
+	check(write(tube[1], "x", 1) == 1 && close(tube[0]) == 0);
 	give(inner[0], "deep", &file, 1);
 	give(pair[0], "pair", inner, 2);
 	check(close(inner[0]) == 0 && close(inner[1]) == 0);
@@ -108,6 +119,10 @@ int main(int argc, char **argv)
 	check(take(pair[1], "two", fds, 2) == getpid());
 	check(lseek(fds[0], 0, SEEK_CUR) == 7 && lseek(file, 3, SEEK_SET) == 3);
 	check(lseek(fds[0], 0, SEEK_CUR) == 3); /* one description */
+	owner.pid = 0;
+	check(fcntl(fds[1], F_GETOWN_EX, &owner) == 0 && owner.pid == getpid());
+	check(fcntl(fds[1], F_GETSIG) == SIGURG && fcntl(fds[1], F_GETFL) & O_ASYNC);
+	check(fcntl(fds[1], F_GETOWNER_UIDS, uids) == 0 && uids[0] == 0 && uids[1] == 65534);
 	check(read(fds[1], &c, 1) == 1 && c == 'x');
 	check(write(tube[1], "y", 1) == 1 && read(fds[1], &c, 1) == 1 && c == 'y');
 	check(take(pair[1], "pair", inner, 2) == getpid());
