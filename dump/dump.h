@@ -300,9 +300,8 @@ struct dump_kind {
 	/* Optional: the checkpoint is whole, and the tree is about to be killed. */
 	int (*end)(struct dump *d);
 	/*
-	 * Optional, on every way out: the tree is about to run on, or it has been
-	 * KILLED. Undo what begin() and end() did. May be called more than once, also
-	 * without begin().
+	 * Optional, on every way out: the tree is about to run on, or it has been KILLED. Undo what
+	 * begin() and end() did. May be called more than once, also without begin().
 	 */
 	void (*release)(struct dump *d, bool killed);
 };
