@@ -88,6 +88,58 @@ connected() {
 @test "who is connected to a server that is gone is not told so (--tcp-established)" { connected 10.9.0.1 fd09::1; }
 @test "the same of a server at any address" { connected ::; }
 
+# another: somebody else has the same port open; ended by the teardown.
+another() {
+	nsenter -t "$netns" -n socat -u UDP4-RECV:5301,bind=10.9.0.1,reuseport "OPEN:$dir/other,creat,append" 3>&- 4>&- &
+	netns_pids+=("$!")
+	within 20 opened 2
+}
+
+opened() {
+	[ "$(in_netns "$netns" grep -c ":$(printf %X 5301) " /proc/net/udp)" = "$1" ]
+}
+
+others_too() {
+	sent "$1"
+	grep -q "$1" "$dir/other"
+}
+
+@test "a port that another program has open as well is not locked" {
+	local to
+
+	needs socat python3
+	in_netns "$netns" nft list tables >/dev/null 2>&1 || skip "no nftables here"
+	fresh_dir
+	start socat -u UDP4-RECV:5301,bind=10.9.0.1,reuseport OPEN:got,creat,append
+	within 20 opened 1
+	another
+	to=$(images)
+	crtool dump -t "$pid" --tcp-established -D "$to"
+	within 5 gone "$pid"
+	netns_unlocked
+	within 20 others_too alone
+	crtool restore -d -D "$to"
+	within 20 opened 2
+}
+
+@test "who must not lock says what is lost" {
+	local to
+
+	needs socat python3 setpriv
+	fresh_dir
+	start socat -u UDP4-RECV:5301,bind=10.9.0.1 OPEN:got,creat,append
+	within 20 sends one
+	to=$(images)
+	run "${inside[@]}" setpriv --bounding-set=-net_admin --inh-caps=-net_admin "$BUILD/crtool" dump -t "$pid" \
+		-D "$to" --tcp-established 3>&- 4>&-
+	[ "$status" -eq 0 ]
+	[[ $output == *"not carried: what is sent to UDP sockets while they are gone"* ]]
+	within 5 gone "$pid"
+	netns_unlocked
+	crtool restore -d -D "$to"
+	within 20 sends two
+}
+
 # What was sent while nobody was there is lost, as it would be with UDP; what waited is not.
 @test "socat receives what waited in its socket" {
 	local to word
