@@ -140,7 +140,12 @@ carry_plain() {
 
 carry_lz4() { carry_plain "$1" '--compress lz4'; }
 carry_zstd() { carry_plain "$1" '--compress zstd'; }
-carry_demand() { carry_plain "$1" '' --on-demand; }
+carry_demand() {
+	case "${dump_with[*]} ${restore_with[*]}" in
+	*--compress* | *--encrypt* | *--verify*) carry_lazy "$1" ;; # which it refuses
+	*) carry_plain "$1" '' --on-demand ;;
+	esac
+}
 
 carry_lazy() {
 	carry_plain "$1" '' --lazy
