@@ -239,7 +239,6 @@ struct dump {
 	char *parent_path;   /* in it */
 	struct track *track; /* dump/track.h */
 	bool frozen;
-	unsigned seizing; /* hands that are at it: nobody appends to the lists of threads */
 	bool undoing;     /* this is the guard's */
 	bool from_copies; /* pages are read from copies of the tree, which runs already */
 	size_t obstacles; /* counted by dump_obstacle() */

@@ -60,32 +60,19 @@ static int leave_to_tracer(const struct dump *d, struct thread *th)
 }
 
 /*
- * A thread that calls exec holds a lock that PTRACE_SEIZE waits for (cred_guard_mutex), until all others of its
- * process are gone; those that we have seized already stay until we have taken the news (de_thread() of fs/exec.c).
- * In a signal handler.
+ * A thread that calls exec does not stop, and holds a lock that PTRACE_SEIZE waits for (cred_guard_mutex), until all
+ * others of its process are gone; those that we have seized already, be they stopped, stay until we have taken the
+ * news (de_thread() of fs/exec.c). In a signal handler. Children of ours that are no tracees are left alone.
  */
 static void take_ended(void *arg)
 {
-	struct dump *d = arg;
 	int saved = errno;
+	siginfo_t si;
 
-	if (__atomic_load_n(&d->seizing, __ATOMIC_SEQ_CST))
-		array_each (t, &d->tasks)
-			for (size_t i = 1; i < t->threads.n; i++)
-				if (t->threads.v[i].tracee.seized)
-					waitid(P_PID, (id_t)t->threads.v[i].tid, NULL,
-					       WEXITED | WNOHANG | __WALL);
+	do
+		si.si_pid = 0;
+	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | __WCLONE) == 0 && si.si_pid);
 	errno = saved;
-}
-
-static int seize_now(struct dump *d, struct thread *th)
-{
-	int r;
-
-	__atomic_add_fetch(&d->seizing, 1, __ATOMIC_SEQ_CST);
-	r = tracee_seize(&th->tracee, th->tid, 0);
-	__atomic_sub_fetch(&d->seizing, 1, __ATOMIC_SEQ_CST);
-	return r;
 }
 
 /* One that goes away meanwhile is forgotten. */
@@ -97,7 +84,7 @@ static int seize_thread(struct dump *d, struct thread *th, bool stop)
 	if (t->state == TASK_ZOMBIE || th->debugged)
 		return 0;
 	if (!th->tracee.tid)
-		r = seize_now(d, th);
+		r = tracee_seize(&th->tracee, th->tid, 0);
 	if (r == 0 && stop && !th->tracee.asked)
 		r = tracee_interrupt(&th->tracee);
 	if (r == -EPERM && !is_zombie(t, th->tid) && tracees_know(d, th))
@@ -184,6 +171,61 @@ static int stop_share(void *arg, unsigned hand)
 	return r < 0 ? r : threads_back(d, hand, wait_thread);
 }
 
+/* It stood still, and has been reaped: by take_ended(), or as another thread has taken its place. */
+static bool is_gone(const struct thread *th)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)th->tid, &info,
+	              WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) < 0 &&
+	       errno == ECHILD;
+}
+
+/* Whoever has called exec has the number of the leader now, and other registers. */
+static int stop_leader_anew(struct thread *leader)
+{
+	struct tracee *tracee = &leader->tracee;
+	int r = tracee_take(tracee);
+
+	if (r == 0)
+		return tracee_put_back(tracee);
+	if (r == -ESRCH)
+		*tracee = (struct tracee){ .tid = tracee->tid,
+			                   .seized = tracee->seized,
+			                   .suspend_seccomp = tracee->suspend_seccomp };
+	return r == -ESRCH ? 0 : r;
+}
+
+/*
+ * Where a thread has ended there may have been an exec, which ends all but one, whether they stood still or not.
+ * Those are forgotten, so that who bears their number now is found. How many.
+ */
+static int settle_ended(struct task *t)
+{
+	size_t kept = 0, had = t->threads.n;
+	bool ended = false;
+
+	array_each (th, &t->threads)
+		ended |= th->exited && th->tracee.tid;
+	if (!ended)
+		return 0;
+	array_each (th, &t->threads) {
+		th->exited |= th->tracee.stopped && is_gone(th);
+		if (th->exited && (th->tid != t->pid || !is_zombie(t, th->tid)))
+			thread_done(th);
+		else
+			t->threads.v[kept++] = *th;
+	}
+	t->threads.n = kept;
+	if (kept && t->threads.v[0].tracee.stopped) {
+		int r = stop_leader_anew(t->threads.v);
+
+		if (r < 0)
+			return fail(r, "%s: stop it again", task_name(t));
+	}
+	return (int)(had - kept);
+}
+
 /* A group-stop that was there before is of the task. The number of threads that have run meanwhile. */
 static int settle_stops(struct task *t)
 {
@@ -235,6 +277,12 @@ static int freeze_round(struct dump *d, bool list)
 	if (r < 0)
 		return r;
 	new += r;
+	array_each (t, &d->tasks) {
+		r = settle_ended(t);
+		if (r < 0)
+			return r;
+		new += r;
+	}
 	array_each (t, &d->tasks)
 		new += settle_stops(t);
 	r = find_children(d);
@@ -342,7 +390,7 @@ int freeze_tree(struct dump *d)
 	int r;
 
 	deadline_arm(d->opt->timeout_ms);
-	deadline_watch(take_ended, d);
+	deadline_watch(take_ended, NULL);
 	d->frozen = true;
 	r = threads_each(d, seize);
 	d->frozen_cpu = cpu_ns();

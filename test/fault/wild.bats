@@ -61,6 +61,12 @@ again_and_again() {
 	release
 }
 
+@test "a program with many threads, one of which executes it, all the time" {
+	park fault/wild exec-by-thread
+	many_dumps 30
+	release
+}
+
 @test "a tree that forks, vforks, executes, ends, stops and goes on, and loses nothing" {
 	local i
 

@@ -4,6 +4,7 @@
  *	fork      children that fork and end, all the time
  *	threads   threads that come and go, all the time
  *	exec      the program executes itself again and again
+ *	exec-by-thread  the same by one of its many threads, which ends all others
  *	exit      it ends by itself, soon
  *	vfork     a child that keeps its vfork parent waiting for three seconds
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -48,6 +50,39 @@ static void threads(void)
 		check(pthread_join(t[i], NULL) == 0);
 }
 
+static char **args;
+
+static void execute(void)
+{
+	execl("/proc/self/exe", args[0], args[1], "again", NULL);
+}
+
+static void *wait_for_the_end(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void *execute_soon(void *arg)
+{
+	usleep((useconds_t)(getpid() + rand()) % 2000);
+	if (!zdtm_released())
+		execute();
+	return arg;
+}
+
+static void execute_by_thread(void)
+{
+	pthread_t t;
+
+	srand((unsigned)time(NULL));
+	for (int i = 0; i < 24; i++)
+		check(pthread_create(&t, NULL, wait_for_the_end, NULL) == 0);
+	check(pthread_create(&t, NULL, execute_soon, NULL) == 0);
+	check(pthread_join(t, NULL) == 0);
+}
+
 static void vforks(void)
 {
 	pid_t pid = vfork();
@@ -62,6 +97,7 @@ static void vforks(void)
 int main(int argc, char **argv)
 {
 	check(argc >= 2);
+	args = argv;
 	if (argc == 2)
 		zdtm_parked();
 	if (!strcmp(argv[1], "exit")) {
@@ -76,8 +112,10 @@ int main(int argc, char **argv)
 			threads();
 		else if (!strcmp(argv[1], "vfork"))
 			vforks();
+		else if (!strcmp(argv[1], "exec-by-thread"))
+			execute_by_thread();
 		else
-			execl("/proc/self/exe", argv[0], argv[1], "again", NULL);
+			execute();
 	}
 	return zdtm_pass();
 }
