@@ -10,6 +10,10 @@ log() {
 	done
 }
 
+has_closed() {
+	! readlink /proc/"$pid"/fd/* | grep -qxF "$1"
+}
+
 @test "rsyslogd: a socket that others log to, files that grow and are rotated" {
 	needs rsyslogd
 	needs logger
@@ -35,6 +39,7 @@ log() {
 	within 20 lines messages 20
 	mv "$dir/messages" "$dir/messages.1"
 	kill -HUP "$pid"
+	within 20 has_closed "$dir/messages.1" # what comes before that is still for it
 	log
 	within 20 lines messages 5
 	dump_and_restore
