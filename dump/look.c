@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
 
@@ -79,6 +81,14 @@ static int check_kind_of_task(const struct task *t)
 	return 0;
 }
 
+/* A file of /proc is its owner's, and opening it is a look into the process. */
+static const char *wanted_capability(void)
+{
+	return own_capability(CAP_SYS_PTRACE) && !own_capability(CAP_DAC_OVERRIDE)
+	               ? "CAP_DAC_OVERRIDE"
+	               : "CAP_SYS_PTRACE";
+}
+
 /* The first number of an auxiliary vector is small: if a value is next to it, it is one of 32 bits. */
 static int check_64_bit(const struct task *t)
 {
@@ -87,8 +97,8 @@ static int check_64_bit(const struct task *t)
 
 	if (fd < 0)
 		return errno == EACCES || errno == EPERM
-		               ? fail(-errno, "%s: open /proc/%d/auxv (needs CAP_SYS_PTRACE)",
-		                      task_name(t), t->pid)
+		               ? fail(-errno, "%s: open /proc/%d/auxv (needs %s)", task_name(t),
+		                      t->pid, wanted_capability())
 		               : 0; /* it has no memory any more */
 	if (read_full(fd, &type, sizeof(type)) == 0 && type > UINT32_MAX)
 		return fail(-ENOTSUP, "%s: is a 32-bit program, not supported by this version",
