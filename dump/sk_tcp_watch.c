@@ -1,10 +1,12 @@
 #include "dump/sk_tcp_watch.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -53,20 +55,42 @@ int watch_inline(struct watch_fd *w, bool on)
 	return 0;
 }
 
-/* Everything is the parent's but its signals: one for its group is not for us. */
-static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
+static void leave_all(struct watch *w)
 {
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	sigprocmask(SIG_BLOCK, all, NULL);
-	while (poll(&p, 1, -1) < 0)
-		continue;
 	for (size_t i = 0; i < w->n && !w->committed; i++) {
 		if (w->fds[i].inlines)
 			watch_inline(&w->fds[i], false);
 		if (w->fds[i].repairs)
 			watch_leave(&w->fds[i]);
 	}
+}
+
+/*
+ * The tree runs on as soon as its tracer, the main thread, is dead, and must not meet a socket in repair mode. A lock
+ * that a thread holds is handed on at the beginning of its death, long before that (futex(2), FUTEX_LOCK_PI; do_exit() of
+ * kernel/exit.c: exit_mm(), exit_notify()). Who waits must not be kept waiting by who computes.
+ */
+static void await_tracer(struct watch *w)
+{
+	const struct sched_param first = { .sched_priority = 1 };
+
+	sched_setscheduler(0, SCHED_FIFO, &first); /* by best effort */
+	while (syscall(SYS_futex, &w->held, FUTEX_LOCK_PI, 0, NULL, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+/* Everything is the parent's but its signals: one for its group is not for us. */
+static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	sigprocmask(SIG_BLOCK, all, NULL);
+	await_tracer(w);
+	leave_all(w);
+	/* Until the last of its threads is dead another socket may come into repair mode. */
+	while (poll(&p, 1, -1) < 0)
+		continue;
+	leave_all(w);
 	if (*w->lock && !w->committed)
 		netlock_remove(w->lock);
 	_exit(0);
@@ -87,6 +111,7 @@ int watch_new(size_t n, struct watch **ret)
 	if (w == MAP_FAILED)
 		return -errno;
 	w->size = size;
+	w->held = (uint32_t)gettid();
 	sigfillset(&all);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct watch_fd {
@@ -21,6 +22,7 @@ struct watch_fd {
 struct watch {
 	size_t size; /* of the mapping */
 	pid_t watcher;
+	uint32_t held;  /* a lock that our main thread, who traces, holds for as long as it lives */
 	bool committed; /* the tree is dying: nothing is undone any more */
 	char lock[32];  /* a lock that must go; "": none */
 	size_t n;
