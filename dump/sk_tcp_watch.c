@@ -67,8 +67,8 @@ static void leave_all(struct watch *w)
 
 /*
  * The tree runs on as soon as its tracer, the main thread, is dead, and must not meet a socket in repair mode. A lock
- * that a thread holds is handed on at the beginning of its death, long before that (futex(2), FUTEX_LOCK_PI; do_exit() of
- * kernel/exit.c: exit_mm(), exit_notify()). Who waits must not be kept waiting by who computes.
+ * that a thread holds is handed on at the beginning of its death, long before that (futex(2), FUTEX_LOCK_PI;
+ * do_exit() of kernel/exit.c: exit_mm(), exit_notify()). Who waits must not be kept waiting by who computes.
  */
 static void await_tracer(struct watch *w)
 {

@@ -32,7 +32,7 @@ setup() {
 }
 
 @test "killed at any call of one of its hands, fifty threads sleep on" {
-	FAULT_STEP=$((FAULT_STEP * 16))
+	FAULT_STEP=$((FAULT_STEP * 32))
 	victim=(fault/steady sleep 50)
 	points KILL
 }
