@@ -101,13 +101,22 @@ static int stopped(pid_t t, int status)
 	return sig;
 }
 
+/* A process of its own, which must outlive COMMAND: nobody interferes with that. */
+static int is_stranger(pid_t t, int status)
+{
+	return WSTOPSIG(status) == SIGSTOP && syscall(SYS_tgkill, command, t, 0) < 0 &&
+	       errno == ESRCH;
+}
+
 static int watch(void)
 {
 	int status;
 	pid_t t;
 
 	while ((t = waitpid(-1, &status, __WALL)) > 0) {
-		if (WIFSTOPPED(status))
+		if (WIFSTOPPED(status) && is_stranger(t, status))
+			ptrace(PTRACE_DETACH, t, NULL, NULL);
+		else if (WIFSTOPPED(status))
 			ptrace(PTRACE_SYSCALL, t, NULL, (long)stopped(t, status));
 		else if (t == command)
 			break;

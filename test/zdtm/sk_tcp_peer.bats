@@ -192,6 +192,19 @@ killed_at() {
 	calls=${calls%,}
 }
 
+@test "crtool is killed around repair mode: who sends all the time never meets a socket in it" {
+	local calls all n
+
+	STREAM_FLOOD=yes stream 10.9.0.1
+	killed_at 0 -
+	all=$calls
+	for ((n = all * 3 / 4; n < all * 7 / 8; n += 2)); do
+		killed_at "$n" KILL
+		running "$pid" || explain "it fails after call $n: $(cat "$dir/at")"
+	done
+	whole
+}
+
 @test "crtool is killed at some of its system calls: nothing stays locked or in repair mode, the stream goes on" {
 	local calls all n
 

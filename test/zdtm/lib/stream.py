@@ -1,6 +1,7 @@
 """A checked stream over TCP that goes on for as long as the test wants.
 
-stream.py serve ADDRESS        accept one, send numbered pieces until the file "enough" is there
+stream.py serve ADDRESS        accept one, send numbered pieces until the file "enough" is there;
+                               with STREAM_FLOOD without a pause
 stream.py fetch ADDRESS        connect, read to the end, check every byte, print how many pieces
 """
 import os
@@ -31,7 +32,8 @@ def serve(address):
     while not os.path.exists("enough"):
         peer.sendall(piece(n))
         n += 1
-        time.sleep(0.001)
+        if "STREAM_FLOOD" not in os.environ:
+            time.sleep(0.001)
     peer.shutdown(socket.SHUT_WR)
     assert peer.recv(1) == b""
     print(n)
