@@ -11,11 +11,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/fanotify.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "restore/hidden_tmpfs.h"
 
 #define EVENT_MAX 512 /* bytes: metadata, handles and a short name */
 #define PIDFD     4   /* FAN_EVENT_INFO_TYPE_PIDFD */
@@ -28,18 +28,6 @@ static long queue_max(void)
 	if (file_read(AT_FDCWD, "/proc/sys/fs/fanotify/max_queued_events", &text) <= 0)
 		return -1;
 	return strtol(text, NULL, 10);
-}
-
-/* The top of a new tmpfs that is mounted nowhere. -errno. */
-static int hidden_tmpfs(void)
-{
-	auto_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	int fd;
-
-	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
 }
 
 static int make_events(int top, long n)

@@ -15,13 +15,13 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "restore/hidden_tmpfs.h"
 #include "restore/sk_unix.h"
 
 #define SIOCUNIXFILE 0x89E0 /* linux/un.h */
@@ -121,18 +121,6 @@ static void *bind_run(void *arg)
 	return NULL;
 }
 
-/* A directory that nothing leads to. */
-static int nowhere(void)
-{
-	auto_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	int fd;
-
-	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
-}
-
 int unix_bind(int fd, const Img__SkUnix__Name *name, bool hidden)
 {
 	struct bind_job job = { fd, -1, name, hidden || !*name->dir, 0 };
@@ -147,7 +135,7 @@ int unix_bind(int fd, const Img__SkUnix__Name *name, bool hidden)
 		               : 0;
 	if (!job.hidden && name->root && !strcmp(name->dir, "/"))
 		return bind_here(&job);
-	dir = job.hidden ? nowhere() : open(name->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	dir = job.hidden ? hidden_tmpfs() : open(name->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return job.hidden ? dir : -errno;
 	job.dir = dir;
