@@ -28,19 +28,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/measure.h"
+
 #define ROUNDS_MAX  31
 #define THREADS_MAX 4096
 
 extern char **environ;
 static char crtool[4096], images[64], out[64];
-
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
 
 /* Run crtool with ARGS, output into OUT; its time in ms. */
 static double run(const char *const args[])

@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/measure.h"
+
 #define PAGE     4096UL
 #define BLOCK    (256UL << 10)
 #define GIB      (1UL << 30)
@@ -38,22 +40,6 @@
 extern char **environ;
 static char crtool[4096], images[64], plain[64];
 static bool over;
-
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	perror(what);
-	exit(1);
-}
 
 /* Memory that no compression helps with: every STRIDE-th page of SIZE bytes. */
 static char *random_memory(size_t size, size_t stride)

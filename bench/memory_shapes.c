@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/measure.h"
+
 #define PAGE     4096UL
 #define BLOCK    (256UL << 10)
 #define MIB      (1UL << 20)
@@ -60,22 +62,6 @@ static double own_cpu(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	return cpu_of(&u);
-}
-
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	perror(what);
-	exit(1);
 }
 
 /* ---- the shapes ---- */

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/measure.h"
+
 #define PAGE   4096UL
 #define GIB    (1UL << 30)
 #define RATE   50000.0 /* pages a second */
@@ -24,14 +26,6 @@
 
 static atomic_ulong *written; /* shared with the writer */
 static char crtool[4096], images[64];
-
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
 
 static _Noreturn void die(const char *what)
 {
