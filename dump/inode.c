@@ -126,6 +126,23 @@ static bool same_system(int a, int b)
 	       !memcmp(&x.f_fsid, &y.f_fsid, sizeof(x.f_fsid));
 }
 
+/* LEFT of the directory where it was: could it be made there for a moment? */
+static int check_place(const struct holding *h, int left)
+{
+	const char *why = h->st->st_nlink ? NULL : marks_forbid_names(left, "");
+	char proc[32];
+	auto_free char *dir = NULL;
+
+	if (!why)
+		return 0;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", left);
+	link_read(AT_FDCWD, proc, &dir);
+	return fail(-ENOTSUP,
+	            "%s: is deleted, and to make it again the directory where it was is needed, "
+	            "which %s %s",
+	            h->name, why, dir ? dir : "");
+}
+
 static int same_mount(const struct holding *h, const char *path)
 {
 	auto_close int fd = openat(h->task->proc, h->at, O_PATH | O_CLOEXEC);
@@ -140,7 +157,7 @@ static int same_mount(const struct holding *h, const char *path)
 		            h->name);
 	left = *path == '/' ? open_left(path) : -ENOENT;
 	if (left >= 0 && same_system(fd, left))
-		return 0;
+		return check_place(h, left);
 	return fail(
 		-ENOTSUP,
 		"%s: is deleted or hidden, and on a file system that crtool does not see at that "

@@ -21,6 +21,7 @@
 #include "lib/cleanup.h"
 #include "lib/elf.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "proto/regular.pb-c.h"
 
 static bool is_memfd(const struct file *f)
@@ -42,10 +43,23 @@ static bool has_pipe(struct dump *d, const struct file *f)
 	       (f->first != f->id || f->next);
 }
 
+/* A deleted one is made again without. */
+static int check_marks(const struct file *f)
+{
+	const char *why = S_ISREG(f->st.st_mode) && f->st.st_nlink
+	                          ? marks_forbid(f->task->proc, f->at, (int)f->flags)
+	                          : NULL;
+
+	return why ? fail(-ENOTSUP, "%s: is open for writing, but since then: %s %s", file_name(f),
+	                  why, f->link)
+	           : 0;
+}
+
 static int regular_check(struct dump *d, const struct file *f)
 {
 	struct holding h = file_holding(f);
 	struct stat st;
+	int r;
 
 	if (f->link[0] != '/')
 		return fail(-ENOTSUP, "%s: is not reachable from the root directory", file_name(f));
@@ -54,7 +68,8 @@ static int regular_check(struct dump *d, const struct file *f)
 			-ENOTSUP,
 			"%s: is open with O_PATH, deleted, and open otherwise, too: not supported",
 			file_name(f));
-	return inode_look(d, &h);
+	r = inode_look(d, &h);
+	return r < 0 ? r : check_marks(f);
 }
 
 /* What is mapped and an ELF file with a build id is known by it. */

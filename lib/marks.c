@@ -1,9 +1,12 @@
+#define _GNU_SOURCE
 #include "lib/marks.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #define FLAGS                                                                            \
 	((uint32_t)(FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_NODUMP_FL | \
@@ -37,6 +40,32 @@ int marks_write(int fd, const struct marks *m)
 		return -errno;
 	flags = (flags & ~FLAGS) | m->flags;
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0 ? -errno : 0;
+}
+
+const char *marks_forbid(int dir, const char *path, int flags)
+{
+	struct statx st;
+
+	if (flags & O_PATH || (flags & O_ACCMODE) == O_RDONLY ||
+	    statx(dir, path, AT_EMPTY_PATH, 0, &st) < 0)
+		return NULL;
+	if (st.stx_attributes & STATX_ATTR_IMMUTABLE)
+		return "it is immutable, and cannot be opened for writing; chattr -i";
+	if (st.stx_attributes & STATX_ATTR_APPEND && !(flags & O_APPEND))
+		return "it can only be appended to, and cannot be opened for writing elsewhere; "
+		       "chattr -a";
+	return NULL;
+}
+
+const char *marks_forbid_names(int dir, const char *path)
+{
+	struct statx st;
+
+	if (statx(dir, path, AT_EMPTY_PATH, 0, &st) < 0)
+		return NULL;
+	if (st.stx_attributes & STATX_ATTR_IMMUTABLE)
+		return "is immutable; chattr -i";
+	return st.stx_attributes & STATX_ATTR_APPEND ? "can only be added to; chattr -a" : NULL;
 }
 
 bool marks_sound(const struct marks *m)

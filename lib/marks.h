@@ -14,5 +14,12 @@ struct marks {
 struct marks marks_read(int fd);
 /* 0 or -errno. */
 int marks_write(int fd, const struct marks *m);
+/*
+ * Does chattr(1) say of the file at PATH, or DIR if that is "", that nobody can open it with FLAGS? What says so
+ * and how to take that away, to be followed by its path, or NULL. Who had it open before may go on.
+ */
+const char *marks_forbid(int dir, const char *path, int flags);
+/* The same of a directory: nobody can make a file in it and remove that. */
+const char *marks_forbid_names(int dir, const char *path);
 /* Would marks_read() say so? */
 bool marks_sound(const struct marks *m);

@@ -321,6 +321,16 @@ static int take_born(struct restore *r, uint32_t id, int flags)
 	return take_fd(&slot->born);
 }
 
+/* PATH leads there. */
+static int open_failed(const char *name, const char *path, int flags)
+{
+	int e = -errno;
+	const char *why = e == -EPERM ? marks_forbid(AT_FDCWD, path, flags) : NULL;
+
+	return why ? fail(e, "file %s: open it again: %s what it is now", name, why)
+	           : fail(e, "file %s: open it again", name);
+}
+
 /*
  * O_NOFOLLOW would stop at the link in /proc: one with O_PATH is shared with the pool,
  * which makes no difference, from others the flag is left out; it has no meaning after open(2).
@@ -342,7 +352,7 @@ int inode_open(struct restore *r, uint32_t id, int flags)
 		fd = fcntl(number, F_DUPFD_CLOEXEC, 0);
 	else
 		fd = open(path, (flags & ~CREATION) | O_CLOEXEC);
-	return fd < 0 ? fail(-errno, "file %s: open it again", inode_record(r, id)->path) : fd;
+	return fd < 0 ? open_failed(inode_record(r, id)->path, path, flags) : fd;
 }
 
 int inode_times(struct restore *r)

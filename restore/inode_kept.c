@@ -13,6 +13,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "restore/inode.h"
 #include "restore/inode_fill.h"
 
@@ -25,12 +26,21 @@ static int write_back(struct restore *r, const Img__Inode *msg, int fd)
 	return e == 0 && futimens(fd, times) < 0 ? inode_fail(msg, "set its times") : e;
 }
 
+static int not_open(const char *path)
+{
+	int e = -errno;
+	const char *why = e == -EPERM ? marks_forbid(AT_FDCWD, path, O_RDWR) : NULL;
+
+	return why ? fail(e, "file %s: roll it back: %s it", path, why)
+	           : fail(e, "file %s: open it to roll it back", path);
+}
+
 int inode_roll_back(struct restore *r, uint32_t id, const char *path)
 {
 	auto_close int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 || ftruncate(fd, 0) < 0)
-		return fail(-errno, "file %s: open it to roll it back", path);
+		return not_open(path);
 	return write_back(r, inode_record(r, id), fd);
 }
 

@@ -22,6 +22,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 
 static int scaffold_note(struct scaffold *s, const char *path)
 {
@@ -152,10 +153,26 @@ static int make_aside(struct scaffold *s, const char *path, const Img__Inode *ms
 	return r < 0 ? r : take_fd(&fd);
 }
 
+/* What cannot be removed again must not be made. */
+static int check_place(const char *path)
+{
+	char dir[PATH_MAX];
+	const char *why;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
+	why = marks_forbid_names(AT_FDCWD, dir);
+	return why ? fail(-EPERM, "deleted file %s: cannot be made again, as its directory %s %s",
+	                  path, why, dir)
+	           : 0;
+}
+
 int inode_make(struct scaffold *s, const Img__Inode *msg)
 {
-	int r = make_parents(s, msg->path, 0), fd = r;
+	int r = check_place(msg->path), fd;
 
+	if (r < 0)
+		return r;
+	r = fd = make_parents(s, msg->path, 0);
 	if (r == 0 && msg->linkable)
 		fd = make_nameless(msg->path);
 	if (r == 0 && (!msg->linkable || fd == -EOPNOTSUPP))

@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/elf.h"
 #include "lib/log.h"
+#include "lib/marks.h"
 #include "proto/regular.pb-c.h"
 #include "restore/file_policy.h"
 #include "restore/inode.h"
@@ -80,6 +81,14 @@ static int open_inode(struct restore *r, const Img__File *file, const Img__Regul
 	return e < 0 ? e : inode_open(r, msg->inode, (int)file->flags);
 }
 
+static int open_failed(const char *path, int flags)
+{
+	int e = -errno;
+	const char *why = e == -EPERM ? marks_forbid(AT_FDCWD, path, flags) : NULL;
+
+	return why ? fail(e, "file %s: %s it", path, why) : fail(e, "file %s", path);
+}
+
 static int open_path(struct restore *r, const Img__File *file, const Img__Regular *msg)
 {
 	int flags = (int)file->flags & ~CREATION, fd;
@@ -95,7 +104,7 @@ static int open_path(struct restore *r, const Img__File *file, const Img__Regula
 	if (e < 0)
 		return e;
 	fd = open(msg->path, flags | O_CLOEXEC);
-	return fd < 0 ? fail(-errno, "file %s", msg->path) : fd;
+	return fd < 0 ? open_failed(msg->path, flags) : fd;
 }
 
 static int regular_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)

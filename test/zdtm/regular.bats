@@ -71,3 +71,72 @@ while True:
 	dump_and_restore
 	release
 }
+
+# ---- chattr(1) ----
+
+marked=()
+
+teardown() {
+	[ "${#marked[@]}" = 0 ] || chattr -ia "${marked[@]}" || true
+	zdtm_teardown
+}
+
+# mark MARKS FILE
+mark() {
+	marked+=("$2")
+	chattr "$1" "$2" 2>&1 || skip "no chattr $1 here"
+}
+
+# dump_refused WORDS: before the freeze, and the victim runs on.
+dump_refused() {
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"task $pid (regular): fd "*": $dir/"*"$1"* ]] || explain "it said: $output"
+	running "$pid"
+	run -4 crtool check -t "$pid"
+	[[ $output == *"$1"* ]]
+}
+
+@test "a file made immutable or append-only while it is open for writing is refused, with the remedy" {
+	park regular
+	mark +i "$dir/file"
+	dump_refused "is open for writing, but since then: it is immutable, and cannot be opened for writing; chattr -i $dir/file"
+	chattr -i "$dir/file"
+	mark +a "$dir/file"
+	dump_refused "is open for writing, but since then: it can only be appended to, and cannot be opened for writing elsewhere; chattr -a $dir/file"
+	chattr -a "$dir/file"
+	dump_and_restore
+	release
+}
+
+@test "an immutable file that is open to read is carried, an append-only one with O_APPEND" {
+	park regular readonly
+	mark +i "$dir/file"
+	dump_and_restore
+	release
+	park regular append
+	mark +a "$dir/file"
+	dump_and_restore
+	release
+}
+
+@test "a file that was made immutable since the dump: the restore says so" {
+	local to
+
+	park regular
+	dumped
+	mark +i "$dir/file"
+	run crtool restore -d -D "$to"
+	[ "$status" != 0 ]
+	[[ $output == *"file $dir/file: it is immutable, and cannot be opened for writing; chattr -i it"* ]]
+	chattr -i "$dir/file"
+	crtool restore -d -D "$to"
+	release
+}
+
+@test "a deleted file whose directory is append-only now is refused, with the remedy" {
+	park regular
+	rm "$dir/file"
+	mark +a "$dir"
+	dump_refused "is deleted, and to make it again the directory where it was is needed, which can only be added to; chattr -a $dir"
+	chattr -a "$dir"
+}

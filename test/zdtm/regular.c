@@ -1,5 +1,6 @@
-/* Regular files keep their offset and their flags; with an argument: one with that flag. */
+/* Regular files keep their offset and their flags; with an argument: one with that flag, or to read only. */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,14 +22,15 @@ static int flag_of(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(flags) / sizeof(flags[0]); i++)
 		if (!strcmp(argv[1], flags[i].name))
 			return flags[i].flag;
-	check(argc == 1);
+	check(argc == 1 || !strcmp(argv[1], "readonly"));
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	int flag = flag_of(argc, argv), made = open("file", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	int fd = open("file", O_RDWR | flag), was;
+	bool readonly = argc > 1 && !strcmp(argv[1], "readonly");
+	int fd = open("file", (readonly ? O_RDONLY : O_RDWR) | flag), was;
 	struct stat a, b;
 	char c;
 
@@ -46,6 +48,8 @@ int main(int argc, char **argv)
 	if (flag == O_PATH || flag == O_DIRECT)
 		return zdtm_pass();
 	check(read(fd, &c, 1) == 1 && c == '3');
+	if (readonly)
+		return zdtm_pass();
 	check(write(fd, "x", 1) == 1);
 	check(fstat(fd, &b) == 0 && b.st_size == (flag == O_APPEND ? 11 : 10));
 	return zdtm_pass();
