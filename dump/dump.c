@@ -5,6 +5,7 @@
 #include "dump/alike.h"
 #include "dump/build_id.h"
 #include "dump/dump.h"
+#include "dump/ended.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dump/guard.h"
@@ -217,18 +217,10 @@ static int explain_interrupt(const struct dump *d, int r)
 	            strsignal(interrupted()));
 }
 
-/* Of a tracee wait(2) tells stops, too, asked or not: these stay where they are. */
 static void take_death(struct tracee *t)
 {
-	siginfo_t si = {};
-	int status;
-
-	if (!t->seized ||
-	    waitid(P_PID, (id_t)t->tid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
-	    si.si_pid != t->tid || si.si_code == CLD_TRAPPED || si.si_code == CLD_STOPPED)
-		return;
-	waitpid(t->tid, &status, __WALL);
-	t->seized = t->stopped = t->running = false;
+	if (ended_reap(t))
+		t->seized = t->stopped = t->running = false;
 }
 
 /* While the tree still runs, its processes come and go: only that the root is gone explains anything. */

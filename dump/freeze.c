@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "dump/dump.h"
+#include "dump/ended.h"
 #include "dump/guard.h"
 #include "dump/restart.h"
 #include "dump/stages.h"
@@ -57,22 +58,6 @@ static int leave_to_tracer(const struct dump *d, struct thread *th)
 	if (d->undoing)
 		th->task->state = TASK_ZOMBIE;
 	return 0;
-}
-
-/*
- * A thread that calls exec does not stop, and holds a lock that PTRACE_SEIZE waits for (cred_guard_mutex), until all
- * others of its process are gone; those that we have seized already, be they stopped, stay until we have taken the
- * news (de_thread() of fs/exec.c). In a signal handler. Children of ours that are no tracees are left alone.
- */
-static void take_ended(void *arg)
-{
-	int saved = errno;
-	siginfo_t si;
-
-	do
-		si.si_pid = 0;
-	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | __WCLONE) == 0 && si.si_pid);
-	errno = saved;
 }
 
 /* One that goes away meanwhile is forgotten. */
@@ -171,7 +156,7 @@ static int stop_share(void *arg, unsigned hand)
 	return r < 0 ? r : threads_back(d, hand, wait_thread);
 }
 
-/* It stood still, and has been reaped: by take_ended(), or as another thread has taken its place. */
+/* It stood still, and has been reaped: by ended_take(), or as another thread has taken its place. */
 static bool is_gone(const struct thread *th)
 {
 	siginfo_t info;
@@ -261,7 +246,7 @@ static int find_children(struct dump *d)
 }
 
 /* One round over the tree. The number of tasks and threads that were new, or -errno. */
-static int freeze_round(struct dump *d, bool list)
+static int freeze_round(struct dump *d, struct ended *ended, bool list)
 {
 	int new = 0, r;
 
@@ -271,7 +256,9 @@ static int freeze_round(struct dump *d, bool list)
 			return r;
 		new += r;
 	}
+	ended->steady = true;
 	r = hands_all(d->hands, stop_share, d);
+	ended->steady = false;
 	if (r == 0)
 		r = tracees_detach(d);
 	if (r < 0)
@@ -386,22 +373,24 @@ static int settle_tree(struct dump *d, bool fresh)
 
 int freeze_tree(struct dump *d)
 {
+	struct ended ended = { .d = d, .steady = true };
 	bool all = false, fresh = false;
 	int r;
 
 	deadline_arm(d->opt->timeout_ms);
-	deadline_watch(take_ended, NULL);
+	deadline_watch(ended_take, &ended);
 	d->frozen = true;
 	r = threads_each(d, seize);
+	ended.steady = false;
 	d->frozen_cpu = cpu_ns();
 	d->frozen_at = clock_ns();
 	if (r == 0)
-		r = freeze_round(d, false);
+		r = freeze_round(d, &ended, false);
 	if (r == 0)
 		all = knows_all_threads(d);
 	fresh = all;
 	while (r > 0 || (r == 0 && !all)) {
-		r = freeze_round(d, true);
+		r = freeze_round(d, &ended, true);
 		all = r == 0;
 	}
 	deadline_arm(0);

@@ -118,3 +118,12 @@ again_and_again() {
 		within 10 gone_or_zombie
 	done
 }
+
+# All stand at once; crtool hears of it when its timer has rung (dump/ended.h).
+@test "a freeze that takes its time" {
+	strace -V >/dev/null 2>&1 || skip "no strace"
+	park fault/steady sleep 5
+	strace -f -o /dev/null -e trace=waitid -e inject=waitid:delay_enter=300000:when=1..4 \
+		"$BUILD/crtool" dump -R --timeout 20 -t "$pid" -D "$(images)" 3>&- 4>&-
+	release
+}

@@ -1,0 +1,43 @@
+#include "dump/ended.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+bool ended_reap(const struct tracee *t)
+{
+	siginfo_t si = {};
+	int status;
+
+	if (!t->seized ||
+	    waitid(P_PID, (id_t)t->tid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+	    si.si_pid != t->tid || si.si_code == CLD_TRAPPED || si.si_code == CLD_STOPPED)
+		return false;
+	return waitpid(t->tid, &status, WNOHANG | __WALL) == t->tid;
+}
+
+static size_t count_settled(const struct dump *d)
+{
+	size_t n = 0;
+
+	array_each (t, &d->tasks)
+		array_each (th, &t->threads)
+			n += (size_t)th->tracee.seized + th->tracee.stopped;
+	return n;
+}
+
+void ended_take(void *arg)
+{
+	struct ended *e = arg;
+	int saved = errno;
+	size_t before = e->settled;
+
+	if (!e->steady)
+		return;
+	e->settled = count_settled(e->d);
+	if (e->settled != before)
+		return;
+	array_each (t, &e->d->tasks)
+		array_each (th, &t->threads)
+			ended_reap(&th->tracee);
+	errno = saved;
+}
