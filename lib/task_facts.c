@@ -3,221 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <linux/btf.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/array.h"
 #include "lib/bpf.h"
+#include "lib/btf.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
-
-#define VMLINUX     "/sys/kernel/btf/vmlinux"
-#define KIND_DECL   17
-#define KIND_ENUM64 19
-#define DEPTH_MAX   8 /* of types within types */
 
 /* include/linux/ptrace.h of the kernel */
 #define PT_PTRACED   0x00000001u
 #define PT_SEIZED    0x00010000u
 #define OPTION_SHIFT 3
 #define OPTIONS      (0xffu | PTRACE_O_EXITKILL | PTRACE_O_SUSPEND_SECCOMP)
-
-/* ---- types ---- */
-
-struct btf {
-	const char *types, *end, *strings;
-	size_t strings_len;
-	ARRAY(const struct btf_type *) by_id;
-	uint32_t iterator; /* number of the function that stands for iterators over tasks */
-	const struct btf_type *thread, *pid, *upid; /* struct task_struct, pid, upid */
-};
-
-/* Where something is in memory, in bytes. */
-struct place {
-	bool found;
-	uint32_t at, size; /* size 0: none that we load */
-};
-
-static void btf_done(struct btf *b)
-{
-	array_done(&b->by_id);
-}
-
-/* What follows the head of a type. */
-static size_t type_rest(const struct btf_type *t)
-{
-	size_t n = BTF_INFO_VLEN(t->info);
-
-	switch (BTF_INFO_KIND(t->info)) {
-	case BTF_KIND_INT:
-	case BTF_KIND_VAR:
-	case KIND_DECL:
-		return sizeof(uint32_t);
-	case BTF_KIND_ARRAY:
-		return sizeof(struct btf_array);
-	case BTF_KIND_STRUCT:
-	case BTF_KIND_UNION:
-		return n * sizeof(struct btf_member);
-	case BTF_KIND_ENUM:
-		return n * sizeof(struct btf_enum);
-	case BTF_KIND_FUNC_PROTO:
-		return n * sizeof(struct btf_param);
-	case BTF_KIND_DATASEC:
-		return n * sizeof(struct btf_var_secinfo);
-	case KIND_ENUM64:
-		return n * 3 * sizeof(uint32_t);
-	default:
-		return 0;
-	}
-}
-
-/* The first LEN bytes of WHAT. */
-static bool is_called_as(const struct btf *b, uint32_t name, const char *what, size_t len)
-{
-	return name < b->strings_len && !strncmp(b->strings + name, what, len) &&
-	       !b->strings[name + len];
-}
-
-static bool is_called(const struct btf *b, uint32_t name, const char *what)
-{
-	return is_called_as(b, name, what, strlen(what));
-}
-
-static void note_struct(struct btf *b, const struct btf_type *t)
-{
-	if (is_called(b, t->name_off, "task_struct"))
-		b->thread = t;
-	else if (is_called(b, t->name_off, "pid"))
-		b->pid = t;
-	else if (is_called(b, t->name_off, "upid"))
-		b->upid = t;
-}
-
-static int index_types(struct btf *b)
-{
-	uint32_t id = 1;
-
-	if (!array_add(&b->by_id)) /* void */
-		return -ENOMEM;
-	for (const char *p = b->types; p + sizeof(struct btf_type) <= b->end; id++) {
-		const struct btf_type *t = (const struct btf_type *)p,
-				      **slot = array_add(&b->by_id);
-		uint32_t kind = BTF_INFO_KIND(t->info);
-
-		if (!slot)
-			return -ENOMEM;
-		*slot = t;
-		p += sizeof(*t) + type_rest(t);
-		if (p > b->end)
-			return -EPROTO;
-		if (kind == BTF_KIND_FUNC && is_called(b, t->name_off, "bpf_iter_task"))
-			b->iterator = id;
-		if (kind == BTF_KIND_STRUCT)
-			note_struct(b, t);
-	}
-	return b->iterator && b->thread && b->pid && b->upid ? 0 : -EOPNOTSUPP;
-}
-
-static const struct btf_type *type_of(const struct btf *b, uint32_t id)
-{
-	return id < b->by_id.n ? b->by_id.v[id] : NULL;
-}
-
-/* Without names and qualifiers. */
-static const struct btf_type *bare_type(const struct btf *b, uint32_t id)
-{
-	const struct btf_type *t = type_of(b, id);
-
-	for (int i = 0; t && i < DEPTH_MAX; i++) {
-		switch (BTF_INFO_KIND(t->info)) {
-		case BTF_KIND_TYPEDEF:
-		case BTF_KIND_VOLATILE:
-		case BTF_KIND_CONST:
-		case BTF_KIND_RESTRICT:
-			t = type_of(b, t->type);
-			continue;
-		default:
-			return t;
-		}
-	}
-	return NULL;
-}
-
-static uint32_t size_of(const struct btf *b, const struct btf_type *t)
-{
-	const struct btf_array *a = (const struct btf_array *)(t + 1);
-	const struct btf_type *of;
-
-	switch (BTF_INFO_KIND(t->info)) {
-	case BTF_KIND_PTR:
-		return sizeof(uint64_t);
-	case BTF_KIND_ARRAY:
-		of = bare_type(b, a->type);
-		return of && BTF_INFO_KIND(of->info) == BTF_KIND_INT ? a->nelems * of->size : 0;
-	case BTF_KIND_INT:
-	case BTF_KIND_ENUM:
-	case BTF_KIND_STRUCT:
-	case BTF_KIND_UNION:
-		return t->size;
-	default:
-		return 0;
-	}
-}
-
-/* "a.b" below T, which begins at BASE; also within members that have no name. */
-static struct place find_place(const struct btf *b, const struct btf_type *t, const char *path,
-                               uint32_t base, int depth)
-{
-	const struct btf_member *m = (const struct btf_member *)(t + 1);
-	size_t len = strcspn(path, ".");
-	struct place none = {};
-
-	if (depth > DEPTH_MAX ||
-	    (BTF_INFO_KIND(t->info) != BTF_KIND_STRUCT && BTF_INFO_KIND(t->info) != BTF_KIND_UNION))
-		return none;
-	for (uint32_t i = 0; i < BTF_INFO_VLEN(t->info); i++) {
-		bool packed = BTF_INFO_KFLAG(t->info);
-		uint32_t bit = packed ? BTF_MEMBER_BIT_OFFSET(m[i].offset) : m[i].offset;
-		const struct btf_type *of = bare_type(b, m[i].type);
-
-		if (!of || (packed && BTF_MEMBER_BITFIELD_SIZE(m[i].offset)))
-			continue;
-		if (is_called_as(b, m[i].name_off, path, len))
-			return path[len] ? find_place(b, of, path + len + 1, base + bit / 8,
-			                              depth + 1)
-			                 : (struct place){ true, base + bit / 8, size_of(b, of) };
-		if (is_called(b, m[i].name_off, "")) {
-			struct place p = find_place(b, of, path, base + bit / 8, depth + 1);
-
-			if (p.found)
-				return p;
-		}
-	}
-	return none;
-}
-
-/* Is TEXT what it says it is? */
-static int btf_parse(struct btf *b, const char *text, size_t len)
-{
-	const struct btf_header *head = (const struct btf_header *)text;
-
-	if (len < sizeof(*head) || head->magic != BTF_MAGIC || head->hdr_len > len ||
-	    (uint64_t)head->type_off + head->type_len > len - head->hdr_len ||
-	    (uint64_t)head->str_off + head->str_len > len - head->hdr_len || !head->str_len ||
-	    text[head->hdr_len + (size_t)head->str_off + head->str_len - 1])
-		return -EPROTO;
-	b->types = text + head->hdr_len + head->type_off;
-	b->end = b->types + head->type_len;
-	b->strings = text + head->hdr_len + head->str_off;
-	b->strings_len = head->str_len;
-	return index_types(b);
-}
 
 /* ---- asking ---- */
 
@@ -319,15 +119,16 @@ static void store_behind(struct program *p, const struct place *pointer, uint32_
  */
 static int store_number(struct program *p, const struct btf *b, int level)
 {
-	struct place pid = find_place(b, b->thread, "thread_pid", 0, 0);
-	struct place deep = find_place(b, b->pid, "level", 0, 0);
-	struct place numbers = find_place(b, b->pid, "numbers", 0, 0);
-	struct place nr = find_place(b, b->upid, "nr", 0, 0);
+	struct place pid = btf_place(b, "task_struct", "thread_pid");
+	struct place deep = btf_place(b, "pid", "level");
+	struct place numbers = btf_place(b, "pid", "numbers");
+	struct place nr = btf_place(b, "upid", "nr");
+	const struct btf_type *upid = btf_struct(b, "upid");
 
-	if (!pid.size || !deep.size || !numbers.found || nr.size != 4)
+	if (!upid || !pid.size || !deep.size || !numbers.found || nr.size != 4)
 		return -EOPNOTSUPP;
 	store_behind(p, &pid,
-	             level < 0 ? deep.at : numbers.at + (uint32_t)level * b->upid->size + nr.at,
+	             level < 0 ? deep.at : numbers.at + (uint32_t)level * upid->size + nr.at,
 	             FACT_TID);
 	return 0;
 }
@@ -340,14 +141,15 @@ static uint32_t store_fields(struct program *p, const struct btf *b)
 		TASK_FACTS(FACT)
 #undef FACT
 	};
+	const struct btf_type *thread = btf_struct(b, "task_struct");
 	uint32_t found = FACT_BIT(TID) | FACT_BIT(COMM_END);
 
 	for (size_t i = 0; i < FACTS; i++) {
 		struct place place = {};
 
-		if (!paths[i])
+		if (!paths[i] || !thread)
 			continue;
-		place = find_place(b, b->thread, paths[i], 0, 0);
+		place = btf_place_in(b, thread, paths[i]);
 		if (place.at + place.size > INT16_MAX || place.size < 4)
 			place.size = 0;
 		found |= place.size ? UINT32_C(1) << i : 0;
@@ -369,9 +171,12 @@ static int load(const struct btf *b, uint32_t wanted, int level)
 		                .insns = (uintptr_t)p.insns,
 		                .license = (uintptr_t) "Dual MIT/GPL",
 		                .expected_attach_type = BPF_TRACE_ITER,
-		                .attach_btf_id = b->iterator };
+		                .attach_btf_id = btf_function(b, "bpf_iter_task") };
 	size_t jump;
 	int r;
+
+	if (!attr.attach_btf_id)
+		return -EOPNOTSUPP;
 
 	/* r6 = ctx->task; r7 = ctx->meta->seq; the end of the iteration has no task */
 	add(&p, move(BPF_LDX, 8, 6, 1, 8));
@@ -408,35 +213,12 @@ static int load_both(const struct btf *b, uint32_t wanted)
 	return r < 0 ? r : load(b, wanted, (int)own.v[FACT_TID]);
 }
 
-/* Some megabytes; mapped, where the kernel lets us (since 6.16). */
-static int load_from(int fd, size_t size, uint32_t wanted)
-{
-	auto_(btf_done) struct btf b = {};
-	auto_free char *text = NULL;
-	void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	int r = 0;
-
-	if (map == MAP_FAILED) {
-		text = malloc(size);
-		r = text ? read_full(fd, text, size) : -ENOMEM;
-	}
-	if (r == 0)
-		r = btf_parse(&b, text ? text : map, size);
-	if (r == 0)
-		r = load_both(&b, wanted);
-	if (map != MAP_FAILED)
-		munmap(map, size);
-	return r;
-}
-
 int task_facts_open(uint32_t wanted)
 {
-	auto_close int fd = open(VMLINUX, O_RDONLY | O_CLOEXEC);
-	struct stat st;
+	auto_(btf_done) struct btf b = {};
+	int r = btf_open(&b);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	return load_from(fd, (size_t)st.st_size, wanted);
+	return r < 0 ? r : load_both(&b, wanted);
 }
 
 int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bool *ret_seized)

@@ -1,0 +1,36 @@
+/* How the structures of the kernel that runs are laid out: /sys/kernel/btf/vmlinux (Documentation/bpf/btf.rst). */
+#pragma once
+
+#include <linux/btf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/array.h"
+
+struct btf {
+	const char *types, *end, *strings;
+	size_t strings_len;
+	ARRAY(const struct btf_type *) by_id;
+	void *map; /* all of it, or TEXT */
+	char *text;
+	size_t size;
+};
+
+/* Where something is in a structure, in bytes. */
+struct place {
+	bool found;
+	uint32_t at, size; /* size 0: none that is loaded at once */
+};
+
+/* Takes some ten milliseconds. -errno. */
+int btf_open(struct btf *b);
+void btf_done(struct btf *b);
+
+/* The structure of that name, or NULL. */
+const struct btf_type *btf_struct(const struct btf *b, const char *name);
+/* The number of the function of that name; 0: there is none. */
+uint32_t btf_function(const struct btf *b, const char *name);
+/* Where PATH ("a.b") is in the structure T, or in that of the name NAME; bit fields are not found. */
+struct place btf_place_in(const struct btf *b, const struct btf_type *t, const char *path);
+struct place btf_place(const struct btf *b, const char *name, const char *path);
