@@ -216,6 +216,7 @@ struct dump {
 	struct mqueues *mqueues;           /* dump/mqueue.h */
 	struct ring_issuers *ring_issuers; /* dump/ring_issuer.h */
 	struct ring_polls *ring_polls;     /* dump/ring_poll.h */
+	struct kmem *ring_kernel;          /* dump/ring_table.h */
 	struct inodes inodes;
 	void *build_ids;             /* build_id.c */
 	struct cgroups *cgroups;     /* dump/cgroup.h */

@@ -9,8 +9,8 @@
  * differ for ever (multishot requests, messages from other rings, requests without a
  * completion) nobody can tell, and it is refused.
  *
- * What cannot be known and does not matter: IORING_SETUP_COOP_TASKRUN and _TASKRUN_FLAG
- * save interrupts, and _SUBMIT_ALL is always set.
+ * Where the kernel lets us look into its memory all this is known, and what files are registered (ring_table.c). Else
+ * IORING_SETUP_COOP_TASKRUN and _TASKRUN_FLAG, which save interrupts, are not, and _SUBMIT_ALL is always set.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,7 @@
 #include "dump/dump.h"
 #include "dump/ring_issuer.h"
 #include "dump/ring_poll.h"
+#include "dump/ring_table.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -37,7 +38,19 @@
 #define NAP_NS               2000000
 #define FROZEN_MS            100 /* what the kernel is at comes to an end */
 #define NO_MMAP              "its memory cannot be mapped (IORING_SETUP_NO_MMAP)"
-#define LET_GO               "--on-unknown-fd=null or =close lets it go"
+#define PROVIDED                                               \
+	"it has provided buffers (IORING_REGISTER_PBUF_RING, " \
+	"IORING_OP_PROVIDE_BUFFERS)"
+#define LARGER     (IORING_SETUP_SQE128 | IORING_SETUP_CQE32)
+#define LARGER_WHY "its entries are larger (IORING_SETUP_SQE128, IORING_SETUP_CQE32)"
+#define CARRIED \
+	(URING_COOP_TASKRUN | URING_TASKRUN_FLAG) /* what is not found out in another way, too */
+#define SETUP_KNOWN                                                                             \
+	(CARRIED | LARGER | URING_SINGLE_ISSUER | URING_DEFER_TASKRUN | IORING_SETUP_IOPOLL |   \
+	 IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | \
+	 IORING_SETUP_ATTACH_WQ | IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |           \
+	 URING_NO_MMAP | URING_FD_ONLY | IORING_SETUP_NO_SQARRAY)
+#define LET_GO "--on-unknown-fd=null or =close lets it go"
 
 static bool io_uring_owns(const struct file *f)
 {
@@ -117,12 +130,12 @@ static int probe_register(int fd, unsigned opcode, void *arg, unsigned n)
 }
 
 /* The kernel looks for another eventfd, and for who may ask, before it reads the number of one. */
-static const char *probe_eventfd(int fd)
+static const char *probe_eventfd(int fd, bool known)
 {
 	int r = probe_register(fd, IORING_REGISTER_EVENTFD, (void *)8, 1);
 
-	return r == -EFAULT   ? NULL
-	       : r == -EBUSY  ? "an eventfd is registered with it"
+	return r == -EFAULT || (r == -EBUSY && known) ? NULL
+	       : r == -EBUSY                          ? "an eventfd is registered with it"
 	       : r == -EACCES ? "it is restricted (IORING_REGISTER_RESTRICTIONS)"
 	                      : "what is registered with it cannot be told";
 }
@@ -161,8 +174,7 @@ static const char *probe_buffer_groups(struct dump *d, const struct file *f, int
 	}
 	for (; status.group < BUFFER_GROUPS; status.group++)
 		if (probe_register(fd, REGISTER_PBUF_STATUS, &status, 1) != -ENOENT)
-			return "it has provided buffers (IORING_REGISTER_PBUF_RING, "
-			       "IORING_OP_PROVIDE_BUFFERS)";
+			return PROVIDED;
 	return NULL;
 }
 
@@ -178,7 +190,7 @@ static int ring_open(const struct file *f, const struct info *info, struct uring
 	return ret->fd < 0 ? ret->fd : uring_map(ret);
 }
 
-static const char *obstacle_in_text(const char *text, const struct info *info)
+static const char *obstacle_in_text(const char *text, const struct info *info, bool known)
 {
 	const char *value;
 
@@ -186,10 +198,10 @@ static const char *obstacle_in_text(const char *text, const struct info *info)
 		return "it has carried out too many requests to be rebuilt";
 	if (strstr(text, "\nNAPI:\tenabled"))
 		return "it polls network devices (IORING_REGISTER_NAPI)";
-	value = strstr(text, "\nUserFiles:");
-	if (info->files && !strstr(value, "\nUserBufs:"))
+	value = known ? NULL : strstr(text, "\nUserFiles:");
+	if (value && info->files && !strstr(value, "\nUserBufs:"))
 		return "what files are registered with it cannot be told";
-	if (info->files && strstr(value, "\nUserBufs:") != strchr(value + 1, '\n'))
+	if (value && info->files && strstr(value, "\nUserBufs:") != strchr(value + 1, '\n'))
 		return "files are registered with it (IORING_REGISTER_FILES)";
 	return NULL;
 }
@@ -215,12 +227,33 @@ static int poll_look(struct dump *d, const struct file *f, const struct info *in
 	                                    : 0;
 }
 
+static const char *obstacle_in_facts(struct dump *d, const struct file *f, const char *text,
+                                     const struct info *info, const struct uring_facts *facts)
+{
+	Img__IoUring msg = IMG__IO_URING__INIT;
+	const char *why = facts->buffer_groups           ? PROVIDED
+	                  : facts->tagged                ? "what is registered with it bears tags "
+	                                                   "(IORING_REGISTER_FILES2, IORING_REGISTER_BUFFERS2)"
+	                  : facts->setup & LARGER        ? LARGER_WHY
+	                  : facts->setup & URING_NO_MMAP ? NO_MMAP
+	                  : facts->setup & ~SETUP_KNOWN
+	                          ? "it was made in a way that this version does not know"
+	                          : ring_table_put(d, f, text, info->buffers, facts, &msg);
+
+	ring_table_done(&msg);
+	return why;
+}
+
 static int ring_check(struct dump *d, const struct file *f, const char *text,
                       const struct info *info)
 {
+	auto_(uring_facts_done) struct uring_facts facts = {};
+	bool known = ring_facts(d, f, &facts) == 0;
 	auto_close int fd = -1;
-	const char *why = obstacle_in_text(text, info);
+	const char *why = obstacle_in_text(text, info, known);
 
+	if (!why && known)
+		why = obstacle_in_facts(d, f, text, info, &facts);
 	if (why)
 		return refuse(f, why);
 	fd = file_steal(f);
@@ -234,14 +267,14 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 		/* The rest its thread is asked, ring_issuer.c. */
 		return why ? refuse(f, why) : 0;
 	}
-	why = probe_eventfd(fd);
+	why = probe_eventfd(fd, known);
 	if (!why)
 		why = probe_enter(fd);
-	if (!why)
+	if (!why && !known)
 		why = probe_buffer_groups(d, f, fd);
 	if (why)
 		return refuse(f, why);
-	return !d->frozen && ring_is_polled(text) ? poll_look(d, f, info) : 0;
+	return !d->frozen && !known && ring_is_polled(text) ? poll_look(d, f, info) : 0;
 }
 
 static int io_uring_check(struct dump *d, const struct file *f)
@@ -295,46 +328,6 @@ static bool is_plain(const struct uring *u, bool array)
 	       !any_set(u->sqes + sqes, u->sqes + pages * 4096);
 }
 
-/* "    0: 0x7f0012340000/4096" or "    0: <none>", as many as there are. */
-static int buffers_read(const char *text, size_t n, Img__IoUring *msg)
-{
-	const char *at = strstr(text, "\nUserBufs:");
-
-	msg->buffer = calloc(n + 1, sizeof(*msg->buffer));
-	msg->length = calloc(n + 1, sizeof(*msg->length));
-	if (!msg->buffer || !msg->length)
-		return -ENOMEM;
-	msg->n_buffer = msg->n_length = n;
-	for (size_t i = 0; i < n; i++) {
-		unsigned long index;
-		char *end;
-
-		at = strchr(at + 1, '\n');
-		index = at ? strtoul(at, &end, 10) : 0;
-		if (!at || index != i || *end != ':')
-			return -EPROTO;
-		if (!strncmp(end, ": <none>", 8))
-			continue;
-		msg->buffer[i] = strtoull(end + 1, &end, 16);
-		if (*end != '/')
-			return -EPROTO;
-		msg->length[i] = (uint32_t)strtoul(end + 1, &end, 10);
-	}
-	return 0;
-}
-
-/* Buffers are memory of whoever has registered them: that must be the one who has it open. */
-static int buffers_check(const struct dump *d, const struct file *f)
-{
-	array_each (t, &d->tasks)
-		array_each (e, &t->fds)
-			if (e->file == f->id - 1 && mm_of(t) != mm_of(f->task))
-				return refuse(f,
-				              "buffers are registered with it, and more than one "
-				              "process has it open");
-	return 0;
-}
-
 /* Does T map the ring of F so that its script can write there? */
 static bool maps_ring(struct task *t, const struct file *f)
 {
@@ -346,7 +339,7 @@ static bool maps_ring(struct task *t, const struct file *f)
 }
 
 /* One that one thread alone may use, and what that has told. */
-static int single_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
+static int single_dump(struct dump *d, const struct file *f, bool known, Img__IoUring *msg)
 {
 	const struct ring_issuer *issuer = ring_issuer_of(d, f);
 
@@ -366,15 +359,17 @@ static int single_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
 				return refuse(f, "one thread alone may use it "
 				                 "(IORING_SETUP_SINGLE_ISSUER), and more than one "
 				                 "process has it open");
-	lose("%s: groups of provided buffers (IORING_REGISTER_PBUF_RING) with numbers from 256 on "
-	     "cannot be found; requests that name them will fail",
-	     file_name(f));
-	msg->setup = URING_SINGLE_ISSUER | (issuer->defers ? URING_DEFER_TASKRUN : 0);
+	if (!known)
+		lose("%s: groups of provided buffers (IORING_REGISTER_PBUF_RING) with numbers from "
+		     "256 on "
+		     "cannot be found; requests that name them will fail",
+		     file_name(f));
+	msg->setup |= URING_SINGLE_ISSUER | (issuer->defers ? URING_DEFER_TASKRUN : 0);
 	return 0;
 }
 
 static int ring_dump(struct dump *d, const struct file *f, const struct info *info,
-                     Img__IoUring *msg)
+                     const struct uring_facts *facts, Img__IoUring *msg)
 {
 	auto_(uring_done) struct uring u = URING_NONE;
 	int r = ring_open(f, info, &u);
@@ -387,13 +382,19 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		return -EAGAIN;
 	if (!ring_is_single(f) && probe_iopoll(u.fd))
 		msg->setup |= IORING_SETUP_IOPOLL;
-	msg->array = has_array(f, &u, info);
+	msg->array = facts ? !(facts->setup & IORING_SETUP_NO_SQARRAY) : has_array(f, &u, info);
 	if (!is_plain(&u, msg->array))
-		return refuse(f,
-		              "its entries are larger (IORING_SETUP_SQE128, IORING_SETUP_CQE32)");
-	lose("%s: credentials that are registered with it (IORING_REGISTER_PERSONALITY) cannot be "
-	     "seen; requests that name them will fail",
-	     file_name(f));
+		return refuse(f, LARGER_WHY);
+	if (!facts && !info->requests)
+		lose("%s: whether its entries are larger (IORING_SETUP_SQE128, "
+		     "IORING_SETUP_CQE32), "
+		     "which cannot be told of a ring that was not used yet",
+		     file_name(f));
+	if (!facts || facts->personalities)
+		lose("%s: credentials that are registered with it (IORING_REGISTER_PERSONALITY) "
+		     "cannot be "
+		     "seen; requests that name them will fail",
+		     file_name(f));
 	msg->sq_entries = (uint32_t)info->sq_mask + 1;
 	msg->cq_entries = (uint32_t)info->cq_mask + 1;
 	msg->done = (uint32_t)info->requests;
@@ -410,27 +411,50 @@ static int poll_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
 	return why ? refuse(f, why) : 0;
 }
 
+static int table_dump(struct dump *d, const struct file *f, const char *text,
+                      const struct info *info, const struct uring_facts *facts, Img__IoUring *msg)
+{
+	const char *why = ring_table_put(d, f, text, info->buffers, facts, msg);
+
+	return why ? refuse(f, why) : 0;
+}
+
+static void put_facts(const struct file *f, struct uring_facts *facts, Img__IoUring *msg)
+{
+	if (facts->bound)
+		lose("%s: that threads which work for it are bound to CPUs "
+		     "(IORING_REGISTER_IOWQ_AFF)",
+		     file_name(f));
+	msg->setup |= facts->setup & CARRIED;
+	msg->poll_idle = facts->setup & IORING_SETUP_SQPOLL ? ring_poll_ms(facts->idle) : 0;
+	msg->stops = !(facts->setup & IORING_SETUP_SUBMIT_ALL);
+	msg->clock = facts->clock == CLOCK_MONOTONIC ? 0 : facts->clock;
+	if (facts->workers[0] || facts->workers[1])
+		msg->n_workers = 2, msg->workers = facts->workers;
+	if (facts->file.n && (facts->first || facts->end != facts->file.n))
+		msg->slot_first = facts->first, msg->slot_end = facts->end;
+}
+
 static int io_uring_try(struct dump *d, const struct file *f)
 {
 	auto_free char *text = NULL;
+	auto_(uring_facts_done) struct uring_facts facts = {};
 	Img__IoUring msg = IMG__IO_URING__INIT;
 	struct info info;
 	int r = wait_idle(d, f, &text, &info);
+	bool known = r == 0 && ring_facts(d, f, &facts) == 0;
 
-	if (r == 0 && info.buffers)
-		r = buffers_check(d, f);
 	if (r == 0)
-		r = buffers_read(text, info.buffers, &msg);
+		r = table_dump(d, f, text, &info, &facts, &msg);
+	if (r == 0 && known)
+		put_facts(f, &facts, &msg);
 	if (r == 0)
-		r = single_dump(d, f, &msg);
+		r = single_dump(d, f, known, &msg);
 	if (r == 0)
 		r = poll_dump(d, f, &msg);
 	if (r == 0)
-		r = ring_dump(d, f, &info, &msg);
-	else if (!log_failure())
-		fail(r, "%s: its registered buffers", file_name(f));
-	free(msg.buffer);
-	free(msg.length);
+		r = ring_dump(d, f, &info, known ? &facts : NULL, &msg);
+	ring_table_done(&msg);
 	return r;
 }
 
@@ -454,6 +478,7 @@ static void io_uring_release(struct dump *d, bool killed)
 	free(d->ring_issuers);
 	d->ring_issuers = NULL;
 	ring_polls_done(d);
+	ring_tables_done(d);
 }
 
 const struct dump_kind dump_io_uring = {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "dump/memory_map.h"
+#include "dump/ring_table.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -104,21 +105,24 @@ static bool has_buffers(struct asking *a)
 	return false;
 }
 
-static const char *find_obstacle(struct asking *a, int64_t eventfd, int64_t resize)
+/* KNOWN: what is registered with it is, and was judged already. */
+static const char *find_obstacle(struct asking *a, bool known, int64_t eventfd, int64_t resize)
 {
-	return eventfd == -EBUSY    ? "an eventfd is registered with it"
-	       : eventfd != -EFAULT ? "what is registered with it cannot be told"
+	return eventfd == -EBUSY && !known ? "an eventfd is registered with it"
+	       : eventfd != -EFAULT && eventfd != -EBUSY
+	               ? "what is registered with it cannot be told"
 	       : resize != -EFAULT && resize != -EINVAL ? "it cannot be told how it was made"
 	       : !kernel_tells_deferring() ? "this kernel does not tell how it was made "
 	                                     "(IORING_SETUP_DEFER_TASKRUN)"
 	       : polls(a)                  ? "it polls for completions (IORING_SETUP_IOPOLL)"
-	       : has_buffers(a)            ? "it has provided buffers (IORING_REGISTER_PBUF_RING)"
+	       : !known && has_buffers(a)  ? "it has provided buffers (IORING_REGISTER_PBUF_RING)"
 	                                   : NULL;
 }
 
 static int ask_ring(struct asking *a, const struct file *f)
 {
 	int64_t eventfd = ask_register(a, IORING_REGISTER_EVENTFD, NOWHERE), resize;
+	auto_(uring_facts_done) struct uring_facts facts = {};
 	struct ring_issuer *issuer;
 
 	if (eventfd == -EEXIST)
@@ -131,7 +135,7 @@ static int ask_ring(struct asking *a, const struct file *f)
 	resize = ask_register(a, RESIZE_RINGS, NOWHERE);
 	*issuer = (struct ring_issuer){ .file = f->id, .task = a->task, .fd = a->fd };
 	issuer->defers = resize == -EFAULT;
-	issuer->why = find_obstacle(a, eventfd, resize);
+	issuer->why = find_obstacle(a, ring_facts(a->d, f, &facts) == 0, eventfd, resize);
 	return 0;
 }
 

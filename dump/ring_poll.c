@@ -1,7 +1,8 @@
 /*
- * The kernel does not tell how long the thread of a ring polls before it sleeps
- * (sq_thread_idle), but this can be seen: it says so in the ring when it does. It counts in ticks, and so
- * does the clock CLOCK_MONOTONIC_COARSE, by whose resolution what was measured is cut.
+ * Where the memory of the kernel cannot be read (lib/uring_facts.h) nothing tells how long the thread of a
+ * ring polls before it sleeps (sq_thread_idle), but this can be seen: it says so in the ring when it
+ * does. It counts in ticks, and so does the clock CLOCK_MONOTONIC_COARSE, by whose resolution what was
+ * measured is cut.
  */
 #define _GNU_SOURCE
 #include "dump/ring_poll.h"
@@ -85,13 +86,23 @@ static uint64_t poll_ticks(const struct uring *u, uint64_t tick, uint64_t end_ns
 	return start ? start : 1;
 }
 
-static uint32_t measure(const struct dump *d, const struct uring *u)
+static uint64_t tick_ns(void)
 {
-	uint64_t tick, least = 0, most = LONG_MS;
 	struct timespec res;
 
 	clock_getres(CLOCK_MONOTONIC_COARSE, &res);
-	tick = (uint64_t)res.tv_nsec ? (uint64_t)res.tv_nsec : NS_PER_MS;
+	return (uint64_t)res.tv_nsec ? (uint64_t)res.tv_nsec : NS_PER_MS;
+}
+
+uint32_t ring_poll_ms(uint64_t ticks)
+{
+	return (uint32_t)(ticks * tick_ns() / NS_PER_MS);
+}
+
+static uint32_t measure(const struct dump *d, const struct uring *u)
+{
+	uint64_t tick = tick_ns(), least = 0, most = LONG_MS;
+
 	if (d->opt->timeout_ms && d->opt->timeout_ms < most)
 		most = d->opt->timeout_ms;
 	for (int i = 0; i < TRIES; i++) {
@@ -219,7 +230,8 @@ static void put_idle(const struct dump *d, const struct file *f, Img__IoUring *m
 {
 	const struct ring_poll *p = poll_of(d, f);
 
-	msg->poll_idle = p ? p->idle_ms : 0;
+	if (!msg->poll_idle)
+		msg->poll_idle = p ? p->idle_ms : 0;
 	if (!msg->poll_idle)
 		lose("%s: how long its thread polls before it sleeps (sq_thread_idle), which could "
 		     "not be seen; it will be the kernel's usual second",

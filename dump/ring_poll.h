@@ -27,7 +27,13 @@ int ring_poll_look(struct dump *d, const struct file *f, const struct uring *u);
 /* Is the thread asleep, or is nothing there for it to do? */
 bool ring_poll_quiet(const struct uring *u);
 
-/* What the record says of it; what cannot be known is told. NULL, or why it cannot be carried. */
+/* That many ticks of the kernel, in milliseconds. */
+uint32_t ring_poll_ms(uint64_t ticks);
+
+/*
+ * What the record says of it; what cannot be known is told; how long it polls is in MSG already, or 0.
+ * NULL, or why it cannot be carried.
+ */
 const char *ring_poll_put(struct dump *d, const struct file *f, const char *text,
                           Img__IoUring *msg);
 

@@ -13,8 +13,12 @@
 #define IORING_SETUP_NO_SQARRAY (1U << 16)
 #endif
 
+#define URING_COOP_TASKRUN  (1U << 8)  /* IORING_SETUP_COOP_TASKRUN, 5.19 */
+#define URING_TASKRUN_FLAG  (1U << 9)  /* IORING_SETUP_TASKRUN_FLAG, 5.19 */
 #define URING_SINGLE_ISSUER (1U << 12) /* IORING_SETUP_SINGLE_ISSUER, 6.0 */
 #define URING_DEFER_TASKRUN (1U << 13) /* IORING_SETUP_DEFER_TASKRUN, 6.1 */
+#define URING_NO_MMAP       (1U << 14) /* IORING_SETUP_NO_MMAP, 6.5 */
+#define URING_FD_ONLY       (1U << 15) /* IORING_SETUP_REGISTERED_FD_ONLY, 6.5 */
 
 #define URING_STEPS_MAX 8192u  /* times that a ring which one thread alone may use has come round */
 #define URING_SQ_MAX    32768u /* IORING_MAX_ENTRIES of the kernel */

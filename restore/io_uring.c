@@ -23,11 +23,11 @@
 #include "lib/uring.h"
 #include "proto/fds.pb-c.h"
 #include "restore/creds.h"
+#include "restore/ring_table.h"
 
-#define DONE_MAX    (1u << 27) /* as at dump */
-#define SLEEP_MS    1000       /* more than it polls */
-#define FILES_MAX   1048576u   /* IORING_MAX_FIXED_FILES */
-#define BUFFERS_MAX 16384u     /* IORING_MAX_REG_BUFFERS */
+#define DONE_MAX (1u << 27)                                /* as at dump */
+#define EITHER   (URING_COOP_TASKRUN | URING_TASKRUN_FLAG) /* of all sorts of rings */
+#define SLEEP_MS 1000                                      /* more than it polls */
 
 static bool is_power_of_2(uint32_t n)
 {
@@ -44,13 +44,21 @@ static bool is_polled(const Img__IoUring *msg)
 	return msg->setup & IORING_SETUP_SQPOLL;
 }
 
+/* Besides msg->setup. */
+static uint32_t setup_of(const Img__IoUring *msg)
+{
+	return (msg->stops ? 0 : IORING_SETUP_SUBMIT_ALL) |
+	       (msg->array ? 0 : IORING_SETUP_NO_SQARRAY);
+}
+
 static bool setup_makes_sense(const struct restore *r, const Img__File *file,
                               const Img__IoUring *msg)
 {
 	if (is_single(msg))
-		return !(msg->setup & ~(URING_SINGLE_ISSUER | URING_DEFER_TASKRUN)) &&
+		return !(msg->setup & ~(URING_SINGLE_ISSUER | URING_DEFER_TASKRUN | EITHER)) &&
 		       msg->done / msg->sq_entries <= URING_STEPS_MAX;
-	return !(msg->setup & ~(IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_IOPOLL)) &&
+	return !(msg->setup &
+	         ~(IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_IOPOLL | EITHER)) &&
 	       (is_polled(msg) ? file_in_one_table(r, file->id)
 	                       : !(msg->setup & IORING_SETUP_SQ_AFF));
 }
@@ -63,8 +71,7 @@ static int io_uring_check(struct restore *r, const Img__File *file, const Protob
 	    msg->sq_entries > URING_SQ_MAX || msg->cq_entries > URING_CQ_MAX ||
 	    msg->cq_entries < msg->sq_entries || msg->done > DONE_MAX ||
 	    msg->sqes.len != (size_t)msg->sq_entries * sizeof(struct io_uring_sqe) ||
-	    !setup_makes_sense(r, file, msg) || msg->n_buffer != msg->n_length ||
-	    msg->n_buffer > BUFFERS_MAX || msg->files > FILES_MAX)
+	    !setup_makes_sense(r, file, msg) || !ring_table_sound(r, msg))
 		return fail(-EBADMSG, "file %u: io_uring: makes no sense", file->id);
 	return 0;
 }
@@ -143,9 +150,7 @@ static int io_uring_open(struct restore *r, const Img__File *file, const Protobu
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 	auto_(uring_done) struct uring u = URING_NONE;
 	uint32_t how = is_single(msg) ? msg->setup | IORING_SETUP_R_DISABLED : msg->setup;
-	int e = uring_make(&u, msg->sq_entries, msg->cq_entries,
-	                   IORING_SETUP_SUBMIT_ALL | how |
-	                           (msg->array ? 0 : IORING_SETUP_NO_SQARRAY));
+	int e = uring_make(&u, msg->sq_entries, msg->cq_entries, how | setup_of(msg));
 
 	if (e < 0)
 		return fail(e, "io_uring %u: create", file->id);
@@ -173,32 +178,13 @@ const Img__IoUring *io_uring_record(const struct restore *r, uint32_t file)
 	return (const Img__IoUring *)images_one(r->images, KIND_io_uring, file);
 }
 
-void io_uring_emit_tables(struct script *s, int fd, const Img__IoUring *msg)
-{
-	uint64_t list = script_alloc(s, msg->n_buffer * sizeof(struct iovec) + 1);
-	struct iovec *iov = script_at(s, list);
-	uint64_t files = script_alloc(s, msg->files * sizeof(int) + 1);
-
-	for (size_t i = 0; iov && i < msg->n_buffer; i++)
-		iov[i] = (struct iovec){ (void *)(uintptr_t)msg->buffer[i], msg->length[i] };
-	if (msg->n_buffer)
-		script_call(s, SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, list,
-		            msg->n_buffer);
-	if (script_at(s, files))
-		memset(script_at(s, files), 0xff, msg->files * sizeof(int));
-	if (msg->files)
-		script_call(s, SYS_io_uring_register, fd, IORING_REGISTER_FILES, files, msg->files);
-}
-
 /* Memory can be registered by the process alone that it belongs to. */
 static int io_uring_emit(struct restore *r, struct rtask *t, int fd, const Img__File *file,
                          const ProtobufCMessage *base, struct script *s)
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 
-	if (!is_single(msg))
-		io_uring_emit_tables(s, fd, msg);
-	return 0;
+	return is_single(msg) ? 0 : ring_table_emit(r, t, s, fd, msg);
 }
 
 /* ---- those that their process makes ---- */
@@ -213,8 +199,7 @@ static int io_uring_make(struct restore *r, struct rtask *t, const Img__File *fi
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 	const struct io_uring_params params = {
-		.flags = msg->setup | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
-		         (msg->array ? 0 : IORING_SETUP_NO_SQARRAY),
+		.flags = msg->setup | IORING_SETUP_CQSIZE | setup_of(msg),
 		.cq_entries = msg->cq_entries,
 		.sq_thread_idle = msg->poll_idle,
 		.sq_thread_cpu = msg->poll_cpu,
@@ -230,14 +215,14 @@ static int io_uring_make(struct restore *r, struct rtask *t, const Img__File *fi
 }
 
 /* From who has it, a descriptor of ours. */
-static int fetch(struct restore *r, const Img__File *file)
+static int fetch(struct restore *r, uint32_t file)
 {
 	array_each (t, &r->tasks) {
 		const Img__Fds *fds =
 			(const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)t->pid);
 
 		for (size_t i = 0; fds && i < fds->n_fd; i++)
-			if (fds->file[i] == file->id)
+			if (fds->file[i] == file)
 				return file_fetch(t, (int)fds->fd[i]);
 	}
 	return -ENOENT;
@@ -249,7 +234,7 @@ static int fetch(struct restore *r, const Img__File *file)
 static int take_over(struct restore *r, int fd, const Img__File *file, const Img__IoUring *msg,
                      struct uring *u)
 {
-	auto_close int theirs = is_polled(msg) ? fetch(r, file) : -1;
+	auto_close int theirs = is_polled(msg) ? fetch(r, file->id) : -1;
 	int e = theirs == -1 || theirs >= 0 ? 0 : theirs;
 
 	if (e == 0)
@@ -276,6 +261,15 @@ static void await_sleep(const struct uring *u, const Img__IoUring *msg)
 	}
 }
 
+static int register_eventfd(struct restore *r, const struct uring *u, const Img__IoUring *msg)
+{
+	auto_close int fd = fetch(r, msg->eventfd);
+
+	return fd < 0                                                                    ? fd
+	       : syscall(SYS_io_uring_register, u->fd, ring_event_call(msg), &fd, 1) < 0 ? -errno
+	                                                                                 : 0;
+}
+
 /* One that its thread alone may use has made its requests now; that of a thread of the kernel makes them. */
 static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
                            const ProtobufCMessage *base)
@@ -295,6 +289,8 @@ static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
 	if (is_polled(msg)) {
 		index_all(&u, msg);
 		e = advance_all(&u, msg);
+		if (e == 0 && msg->eventfd)
+			e = register_eventfd(r, &u, msg);
 		await_sleep(&u, msg);
 	}
 	return e < 0 ? fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done)

@@ -6,5 +6,3 @@
 
 /* The ring that FILE is, or NULL. */
 const Img__IoUring *io_uring_record(const struct restore *r, uint32_t file);
-/* Register what was registered, under descriptor FD. */
-void io_uring_emit_tables(struct script *s, int fd, const Img__IoUring *msg);

@@ -17,6 +17,7 @@
 #include "proto/ring_issuer.pb-c.h"
 #include "restore/io_uring.h"
 #include "restore/restore.h"
+#include "restore/ring_table.h"
 
 /* Where M maps the ring FILE and may write; 0: nowhere. */
 static uint64_t ring_address(const Img__Memory *m, uint32_t file)
@@ -110,7 +111,7 @@ static int ring_issuer_emit(struct restore *r, struct rthread *th, const Protobu
 		script_call(s, SYS_io_uring_register, ring->fd, IORING_REGISTER_ENABLE_RINGS, 0, 0);
 		requests_emit(s, (int)ring->fd, record,
 		              ring_address(memory_of(r, th->task), ring->file) + head);
-		io_uring_emit_tables(s, (int)ring->fd, record);
+		e = ring_table_emit(r, th->task, s, (int)ring->fd, record);
 	}
 	return e;
 }

@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -236,15 +235,10 @@ static void provide_ring(void)
 /* A request that is waiting, until the test has seen enough. */
 static int refused(const char *kind)
 {
-	int event = eventfd(0, 0), null = open("/dev/null", O_RDWR);
 	static char space[32];
 
 	if (!strcmp(kind, "poll"))
 		poll_forever();
-	else if (!strcmp(kind, "eventfd"))
-		reg(IORING_REGISTER_EVENTFD, &event, 1);
-	else if (!strcmp(kind, "files"))
-		reg(IORING_REGISTER_FILES, &null, 1);
 	else if (!strcmp(kind, "provided"))
 		provide(space);
 	else if (!strcmp(kind, "provided_ring"))
@@ -279,8 +273,8 @@ static int flags_of(const char *kind)
 
 static bool is_refused(const char *kind)
 {
-	static const char *const kinds[] = { "poll",     "eventfd", "files",    "closed",
-		                             "disabled", "wide",    "provided", "provided_ring" };
+	static const char *const kinds[] = { "poll", "closed",   "disabled",
+		                             "wide", "provided", "provided_ring" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (!strcmp(kinds[i], kind))

@@ -33,6 +33,5 @@ refused() {
 
 @test "what such a ring is refused for, by name" {
 	refused thread "is not the main thread"
-	refused eventfd "an eventfd is registered with it"
 	refused groups "it has provided buffers"
 }

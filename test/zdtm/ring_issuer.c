@@ -1,13 +1,12 @@
 /*
  * Rings that one thread alone may use. Arguments: single, defer (IORING_SETUP_DEFER_TASKRUN), late
- * (not used yet), buffers; thread (another thread's), eventfd, groups: these are refused.
+ * (not used yet), buffers; thread (another thread's), groups: these are refused.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -94,10 +93,7 @@ static void prepare(const char *kind)
 {
 	static char space[64];
 	const struct iovec iov = { space, sizeof(space) };
-	int event = eventfd(0, 0);
 
-	if (!strcmp(kind, "eventfd"))
-		check(reg(IORING_REGISTER_EVENTFD, &event, 1) == 0);
 	if (!strcmp(kind, "buffers"))
 		check(reg(IORING_REGISTER_BUFFERS, &iov, 1) == 0);
 	if (!strcmp(kind, "groups"))

@@ -1,0 +1,112 @@
+#define _GNU_SOURCE
+#include "lib/kmem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/bpf.h"
+#include "lib/cleanup.h"
+
+/* What the program is run with; it writes its answer there. */
+struct question {
+	uint64_t value;  /* out */
+	uint64_t at;     /* 0: where the task is that asks */
+	int64_t problem; /* out */
+};
+
+#define AT(field) ((int16_t)offsetof(struct question, field))
+
+int kmem_open(struct kmem *k)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 3, .src_reg = 6, .off = AT(at) },
+		{ .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 3, .off = 4 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_task },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 6, .off = AT(value) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		{ .code = BPF_JMP | BPF_EXIT },
+		/* probe_read_kernel(on the stack, 8, at) */
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .imm = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 8 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
+		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 10, .off = -8 },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW,
+		  .dst_reg = 6,
+		  .src_reg = 1,
+		  .off = AT(value) },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 6, .off = AT(problem) },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	/* The kernel asks for a free licence: these instructions may be used under the MIT licence or the GPL, too. */
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SYSCALL,
+		                .insns = (uintptr_t)insns,
+		                .insn_cnt = ARRAY_SIZE(insns),
+		                .license = (uintptr_t) "Dual MIT/GPL",
+		                .prog_flags = BPF_F_SLEEPABLE };
+	int r = btf_open(&k->btf);
+
+	if (r == 0)
+		r = k->program = (int)bpf_call(BPF_PROG_LOAD, &attr);
+	if (r < 0)
+		kmem_done(k);
+	return r < 0 ? r : 0;
+}
+
+void kmem_done(struct kmem *k)
+{
+	btf_done(&k->btf);
+	closep(&k->program);
+	k->program = -1;
+}
+
+static int ask(const struct kmem *k, struct question *q)
+{
+	union bpf_attr attr = { .test = { .prog_fd = (uint32_t)k->program,
+		                          .ctx_in = (uintptr_t)q,
+		                          .ctx_size_in = sizeof(*q) } };
+	long r = bpf_call(BPF_PROG_RUN, &attr);
+
+	return r < 0 ? (int)r : q->problem < 0 ? (int)q->problem : 0;
+}
+
+/* Whole words are read: none of them reaches into another page. */
+int kmem_read(const struct kmem *k, uint64_t at, const struct place *place, uint64_t *ret)
+{
+	uint64_t from = at + place->at;
+	struct question q = { .at = from & ~UINT64_C(7) };
+	unsigned shift = 8 * (unsigned)(from & 7);
+	int r;
+
+	if (!at || !place->found || !place->size || place->size > 8 - (from & 7))
+		return -EFAULT;
+	r = ask(k, &q);
+	if (r < 0)
+		return r;
+	*ret = q.value >> shift;
+	if (place->size < 8)
+		*ret &= (UINT64_C(1) << 8 * place->size) - 1;
+	return 0;
+}
+
+int kmem_file(const struct kmem *k, int fd, uint64_t *ret)
+{
+	const struct place files = btf_place(&k->btf, "task_struct", "files"),
+			   table = btf_place(&k->btf, "files_struct", "fdt"),
+			   array = btf_place(&k->btf, "fdtable", "fd"),
+			   slot = { true, (uint32_t)fd * 8, 8 };
+	struct question task = {};
+	uint64_t at = 0;
+	int r = ask(k, &task);
+
+	if (r == 0)
+		r = kmem_read(k, task.value, &files, &at);
+	if (r == 0)
+		r = kmem_read(k, at, &table, &at);
+	if (r == 0)
+		r = kmem_read(k, at, &array, &at);
+	return r < 0 ? r : kmem_read(k, at, &slot, ret);
+}

@@ -1,0 +1,25 @@
+/*
+ * What the kernel has in its memory and tells through no file, read by a program of bpf(2): for root, or with
+ * CAP_BPF and CAP_PERFMON, on a kernel that says how its structures are laid out. What is read may change
+ * meanwhile, or be no more: look only at what stands still. Whoever uses it must do without where it cannot be had.
+ */
+#pragma once
+
+#include "lib/btf.h"
+
+struct kmem {
+	struct btf btf;
+	int program; /* -1: none */
+};
+
+#define KMEM_NONE ((struct kmem){ .program = -1 })
+
+/* Takes some ten milliseconds. -errno. */
+int kmem_open(struct kmem *k);
+void kmem_done(struct kmem *k);
+
+/* The number at PLACE, of at most 64 bits, of the structure at AT. -EFAULT: there is no such memory. */
+int kmem_read(const struct kmem *k, uint64_t at, const struct place *place, uint64_t *ret);
+
+/* The structure file of our own descriptor FD. -errno. */
+int kmem_file(const struct kmem *k, int fd, uint64_t *ret);
