@@ -1,17 +1,21 @@
 /*
  * Content: the task reads its own pages, many runs with one preadv(2), each
- * page touched once. Where there is much to read, threads of the task share
- * the work; they are gone before the threads of the checkpoint are made, whose
- * numbers they may have borne.
+ * page touched once. From tmpfs the pages of a long run are had beforehand: a fifth of
+ * the CPU time is the faults else. From ext4, which has larger folios to copy from, that
+ * is slower. Where there is much to read, threads of the task share the work; they are
+ * gone before the threads of the checkpoint are made, whose numbers they may have borne.
  */
 #include <errno.h>
 #include <linux/falloc.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 #include "images/spend.h"
 #include "lib/log.h"
@@ -21,6 +25,11 @@
 #define FILLERS 4
 #define ENOUGH  (8u << 20) /* bytes from which on threads pay */
 #define VECTOR  1024u      /* IOV_MAX */
+#define LONG    (256u << 10)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 /* An OP_VECTOR that is being collected. */
 struct vector {
@@ -29,6 +38,8 @@ struct vector {
 	const struct images *im;
 	uint32_t file;
 	bool spend;            /* nobody else wants any of it */
+	bool in_memory;        /* the file is on a tmpfs ... */
+	int last;              /* ... this one */
 	uint64_t offset, next; /* in the file: where it starts, where the next run must */
 	struct iovec iov[VECTOR];
 	size_t n;
@@ -55,6 +66,13 @@ static bool vector_takes(const struct vector *v, uint32_t file, uint64_t offset)
 	       (!v->im->own || !v->im->own[file] || v->next - v->offset < SPEND_PIECE);
 }
 
+static bool is_tmpfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
 static void vector_add(struct vector *v, uint32_t file, uint64_t start, uint64_t size,
                        uint64_t offset)
 {
@@ -67,10 +85,15 @@ static void vector_add(struct vector *v, uint32_t file, uint64_t start, uint64_t
 	if (v->n && !vector_takes(v, file, offset))
 		vector_flush(v);
 	if (!v->n) {
+		v->in_memory =
+			v->im->pages[file] == v->last ? v->in_memory : is_tmpfs(v->im->pages[file]);
+		v->last = v->im->pages[file];
 		v->file = file;
 		v->spend = true;
 		v->offset = offset;
 	}
+	if (v->in_memory && size >= LONG)
+		script_ask(v->s, SYS_madvise, start, size, MADV_POPULATE_WRITE);
 	v->spend &= spend;
 	v->iov[v->n++] = (struct iovec){ (void *)start, size };
 	v->next = offset + size;
@@ -126,7 +149,7 @@ static bool supply_next(struct supply *p)
 static void emit_part(struct supply *p, uint64_t size, struct script *s)
 {
 	const struct images *im = p->r->images;
-	struct vector v = { .r = p->r, .s = s, .im = im };
+	struct vector v = { .r = p->r, .s = s, .im = im, .last = -1 };
 
 	while (size && supply_next(p)) {
 		uint64_t n = p->run.size < size ? p->run.size : size;
