@@ -1,22 +1,23 @@
 /*
  * What moving memory of each shape costs: whole runs of crtool dump and restore, against plain loops that
- * move as many bytes, in the same run and in turns:
+ * move the same memory, in the same run and in turns, with one thread and with two:
  *
- *	dump     write(2), 256 KiB at a time, to fresh files: one pass, and two halves in parallel
- *	restore  mmap, MADV_POPULATE_WRITE, pread(2) of such a file
+ *	dump     write(2), 256 KiB at a time, of such memory to fresh files, one for each thread
+ *	restore  mmap, MADV_POPULATE_WRITE, read(2) of such files
  *
  * on tmpfs and (with fsync(2), as crtool does it) on a disk. Of each the time and, which a busy machine
- * changes less, the CPU time, of crtool with that of the restored process. The rows are those of doc/PERFORMANCE.md.
+ * changes less, the CPU time, of crtool with that of the restored process. The best of all rounds is
+ * taken: what else runs only adds. The rows are those of doc/PERFORMANCE.md.
  *
- *	build/bench/memory_shapes [MIB...]	these sizes; 64 and 1024. 8192 take 16 GiB of memory
+ *	build/bench/memory_shapes [-n ROUNDS] [-s SHAPE] [-p tmpfs|disk] [MIB...]
+ *
+ * 64 and 1024 MiB if nothing is said; 8192 take 16 GiB of memory.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,184 +30,112 @@
 #include <unistd.h>
 
 #include "bench/measure.h"
+#include "bench/shapes.h"
 
-#define PAGE     4096UL
-#define BLOCK    (256UL << 10)
-#define MIB      (1UL << 20)
-#define HUGE     (2UL << 20)
-#define MAPPINGS 10000UL
-#define ROUNDS   3
 #define GOAL     1.2
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#define GOAL_KIB (32L << 10)
+#define THREADS  2
 
 extern char **environ;
-static char crtool[4096], work[128], images[160], halves[2][160];
+static char crtool[4096], work[128], images[160], files[THREADS][160];
 static bool syncs, over;
+static int rounds = 3;
 
 struct cost {
 	double ms, cpu;
 };
 
-static double cpu_of(const struct rusage *u)
-{
-	return (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1e3 +
-	       (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e3;
-}
-
-static double own_cpu(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return cpu_of(&u);
-}
-
-/* ---- the shapes ---- */
-
-/* Every STRIDE-th page, with what no compression helps. */
-static void fill(char *p, size_t size, size_t stride)
-{
-	uint64_t x = 88172645463325252u;
-
-	for (size_t at = 0; at < size; at += stride * PAGE)
-		for (size_t i = 0; i < PAGE; i += 8) {
-			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-			memcpy(p + at + i, &x, 8);
-		}
-}
-
-static char *map(size_t size, int how, int fd)
-{
-	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, how, fd, 0);
-
-	must(p != MAP_FAILED, "mmap");
-	return p;
-}
-
-static void small_pages(size_t size)
-{
-	char *p = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	madvise(p, size, MADV_NOHUGEPAGE);
-	fill(p, size, 1);
-}
-
-static void huge_pages(size_t size)
-{
-	char *p = map(size + HUGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	p += -(uintptr_t)p % HUGE;
-	madvise(p, size, MADV_HUGEPAGE);
-	fill(p, size, 1);
-}
-
-static void every_8th(size_t size)
-{
-	char *p = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	madvise(p, size, MADV_NOHUGEPAGE);
-	fill(p, size, 8);
-}
-
-static void mappings(size_t size)
-{
-	size_t each = (size / MAPPINGS + PAGE - 1) / PAGE * PAGE;
-	char *p = map(each * MAPPINGS, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	madvise(p, each * MAPPINGS, MADV_NOHUGEPAGE);
-	fill(p, size, 1);
-	for (size_t i = 0; i < MAPPINGS; i += 2)
-		must(mprotect(p + i * each, each, PROT_READ) == 0, "mprotect");
-}
-
-static void shared(size_t size)
-{
-	fill(map(size, MAP_SHARED | MAP_ANONYMOUS, -1), size, 1);
-}
-
-static void memfd(size_t size)
-{
-	int fd = memfd_create("bench", 0);
-
-	must(fd >= 0 && ftruncate(fd, (off_t)size) == 0, "memfd");
-	fill(map(size, MAP_SHARED, fd), size, 1);
-	must(dup2(fd, 3) == 3, "dup2");
-}
-
-static const struct shape {
-	const char *name;
-	void (*become)(size_t);
-	size_t share; /* one in so many bytes is there */
-} shapes[] = {
-	{ "4K pages", small_pages, 1 },     { "huge pages", huge_pages, 1 },
-	{ "every 8th page", every_8th, 8 }, { "10,000 mappings", mappings, 1 },
-	{ "shared, anonymous", shared, 1 }, { "memfd", memfd, 1 },
+/* What is measured, each as the best of all rounds. */
+struct times {
+	struct cost write[THREADS], read[THREADS], dump, restore;
+	long kib; /* the largest size of crtool */
 };
 
-/* ---- the plain loops ---- */
-
-struct half {
-	const char *to, *from;
-	size_t size, source;
-	pthread_t thread;
-};
-
-static void *write_half(void *arg)
+static double ms_of(const struct timespec *t)
 {
-	const struct half *h = arg;
-	int fd = open(h->to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	must(fd >= 0, h->to);
-	for (size_t i = 0; i < h->size; i += BLOCK) {
-		size_t n = h->size - i < BLOCK ? h->size - i : BLOCK;
-
-		must(write(fd, h->from + i % h->source, n) == (ssize_t)n, "write");
-	}
-	must(!syncs || fsync(fd) == 0, "fsync");
-	close(fd);
-	return NULL;
+	return (double)t->tv_sec * 1e3 + (double)t->tv_nsec / 1e6;
 }
 
-/* SIZE bytes from SOURCE, which is larger than the caches, by N threads. */
-static struct cost plain_write(const char *from, size_t source, size_t size, size_t n)
+static double cpu_of(clockid_t clock)
 {
-	double begun = now_ms(), cpu = own_cpu();
-	struct half h[2];
+	struct timespec t;
 
-	for (size_t i = 0; i < n; i++) {
-		h[i] = (struct half){ halves[i], from, size / n, source, 0 };
-		must(pthread_create(&h[i].thread, NULL, write_half, &h[i]) == 0, "thread");
-	}
+	must(clock_gettime(clock, &t) == 0, "CPU time");
+	return ms_of(&t);
+}
+
+static void best(struct cost *c, struct cost now)
+{
+	if (!c->ms || now.ms < c->ms)
+		c->ms = now.ms;
+	if (!c->cpu || now.cpu < c->cpu)
+		c->cpu = now.cpu;
+}
+
+/* ---- the plain loops, in a process of their own ---- */
+
+static struct cost move(const struct shape *s, char *at, size_t size, size_t n, bool reads)
+{
+	double begun = now_ms(), cpu = cpu_of(CLOCK_PROCESS_CPUTIME_ID);
+	struct part parts[THREADS];
+
+	for (size_t i = 0; i < THREADS; i++)
+		parts[i] = (struct part){ .shape = s,
+			                  .path = files[i],
+			                  .at = at + size / THREADS * i,
+			                  .size = size / THREADS,
+			                  .syncs = syncs,
+			                  .reads = reads };
 	for (size_t i = 0; i < n; i++)
-		pthread_join(h[i].thread, NULL);
-	return (struct cost){ now_ms() - begun, own_cpu() - cpu };
+		must(pthread_create(&parts[i].thread, NULL, part_run, &parts[i]) == 0, "thread");
+	for (size_t i = 0; i < n; i++)
+		pthread_join(parts[i].thread, NULL);
+	for (size_t i = n; i < THREADS; i++)
+		part_run(&parts[i]);
+	return (struct cost){ now_ms() - begun, cpu_of(CLOCK_PROCESS_CPUTIME_ID) - cpu };
 }
 
-static struct cost plain_read(size_t size)
+static void loops(const struct shape *s, size_t size, struct times *t)
 {
-	int fd = open(halves[0], O_RDONLY);
-	double begun = now_ms(), cpu = own_cpu();
-	struct cost c;
-	char *to = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	char *at = shape_become(s, size);
 
-	must(madvise(to, size, MADV_POPULATE_WRITE) == 0, "populate");
-	for (size_t i = 0; i < size; i += BLOCK) {
-		size_t n = size - i < BLOCK ? size - i : BLOCK;
-
-		must(pread(fd, to + i, n, (off_t)i) == (ssize_t)n, "pread");
+	for (size_t n = 1; n <= THREADS; n++) {
+		for (size_t i = 0; i < THREADS; i++)
+			unlink(files[i]);
+		best(&t->write[n - 1], move(s, at, size, n, false));
 	}
-	c = (struct cost){ now_ms() - begun, own_cpu() - cpu };
-	munmap(to, size);
-	close(fd);
-	return c;
+	munmap(at, size);
+	for (size_t n = 1; n <= THREADS; n++) {
+		at = s->fresh(size);
+		best(&t->read[n - 1], move(s, at, size, n, true));
+		munmap(at, size);
+	}
+	for (size_t i = 0; i < THREADS; i++)
+		unlink(files[i]);
+}
+
+/* Its memory is gone when it is. */
+static void loops_measure(const struct shape *s, size_t size, struct times *t)
+{
+	int answer[2], status;
+	pid_t pid;
+
+	must(pipe(answer) == 0, "pipe");
+	pid = fork();
+	if (pid == 0) {
+		loops(s, size, t);
+		must(write(answer[1], t, sizeof(*t)) == sizeof(*t), "answer");
+		_exit(0);
+	}
+	close(answer[1]);
+	must(read(answer[0], t, sizeof(*t)) == sizeof(*t), "plain loops");
+	close(answer[0]);
+	must(waitpid(pid, &status, 0) == pid && status == 0, "plain loops");
 }
 
 /* ---- crtool ---- */
 
-static struct cost run(const char *const args[])
+static struct cost run(const char *const args[], long *kib)
 {
 	double begun = now_ms();
 	struct rusage u;
@@ -215,7 +144,27 @@ static struct cost run(const char *const args[])
 
 	must(posix_spawn(&pid, crtool, NULL, NULL, (char *const *)args, environ) == 0, crtool);
 	must(wait4(pid, &status, 0, &u) == pid && status == 0, args[1]);
-	return (struct cost){ now_ms() - begun, cpu_of(&u) };
+	if (u.ru_maxrss > *kib)
+		*kib = u.ru_maxrss;
+	return (struct cost){ now_ms() - begun,
+		              (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e3 +
+		                      (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3 };
+}
+
+static void target_run(const struct shape *s, size_t size, int told)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	setsid();
+	dup2(told, 1000);
+	dup2(null, 0), dup2(null, 1), dup2(null, 2);
+	for (int fd = 3; fd < 1000; fd++)
+		close(fd);
+	shape_become(s, size);
+	must(write(1000, "x", 1) == 1, "ready");
+	close(1000);
+	for (;;)
+		pause();
 }
 
 static pid_t target_start(const struct shape *s, size_t size)
@@ -226,22 +175,8 @@ static pid_t target_start(const struct shape *s, size_t size)
 
 	must(pipe(ready) == 0, "pipe");
 	pid = fork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR), told = dup2(ready[1], 1000);
-
-		setsid();
-		closefrom(told + 1);
-		for (int fd = 3; fd < told; fd++)
-			if (fd != null)
-				close(fd);
-		dup2(null, 0), dup2(null, 1), dup2(null, 2);
-		close(null);
-		s->become(size);
-		must(write(told, "x", 1) == 1, "ready");
-		closefrom(4);
-		for (;;)
-			pause();
-	}
+	if (pid == 0)
+		target_run(s, size, ready[1]);
 	close(ready[1]);
 	must(read(ready[0], &c, 1) == 1, "target");
 	close(ready[0]);
@@ -249,119 +184,112 @@ static pid_t target_start(const struct shape *s, size_t size)
 	return pid;
 }
 
-struct times {
-	struct cost write1, write2, dump, read, restore;
-};
+/* PID has read its memory itself; before that it began anew. */
+static double target_cpu(pid_t pid)
+{
+	clockid_t clock;
 
-static struct times measure(const struct shape *s, size_t size, const char *from, size_t source)
+	must(clock_getcpuclockid(pid, &clock) == 0, "CPU time of the restored process");
+	return cpu_of(clock);
+}
+
+static void crtool_measure(const struct shape *s, size_t size, struct times *t)
 {
 	pid_t pid = target_start(s, size);
 	char number[16], command[256];
 	const char *const save[] = { crtool, "dump", "-t", number, "-D", images, NULL };
 	const char *const back[] = { crtool, "restore", "-d", "-D", images, NULL };
-	struct rusage u;
-	struct times t;
+	struct cost restore;
 
 	snprintf(number, sizeof(number), "%d", pid);
 	snprintf(command, sizeof(command), "rm -rf %s", images);
-	t.dump = run(save);
+	best(&t->dump, run(save, &t->kib));
 	waitpid(pid, NULL, 0);
-	t.restore = run(back);
+	restore = run(back, &t->kib);
+	restore.cpu += target_cpu(pid);
+	best(&t->restore, restore);
 	kill(pid, SIGKILL);
-	/* It has read its memory itself; before that it began anew. */
-	wait4(pid, NULL, 0, &u);
-	t.restore.cpu += cpu_of(&u);
+	waitpid(pid, NULL, 0);
 	must(system(command) == 0, command);
-	t.write2 = plain_write(from, source, size / s->share, 2);
-	unlink(halves[0]), unlink(halves[1]);
-	t.write1 = plain_write(from, source, size / s->share, 1);
-	t.read = plain_read(size / s->share);
-	unlink(halves[0]);
-	return t;
 }
 
 /* ---- the table ---- */
 
-static int compare(const void *a, const void *b)
+static double faster(const struct cost c[THREADS])
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
+	return c[0].ms < c[1].ms ? c[0].ms : c[1].ms;
 }
-
-/* Of the field at OFFSET. */
-static struct cost median(const struct times *t, size_t offset)
-{
-	double ms[ROUNDS], cpu[ROUNDS];
-
-	for (int i = 0; i < ROUNDS; i++) {
-		struct cost c;
-
-		memcpy(&c, (const char *)&t[i] + offset, sizeof(c));
-		ms[i] = c.ms, cpu[i] = c.cpu;
-	}
-	qsort(ms, ROUNDS, sizeof(*ms), compare);
-	qsort(cpu, ROUNDS, sizeof(*cpu), compare);
-	return (struct cost){ ms[ROUNDS / 2], cpu[ROUNDS / 2] };
-}
-
-#define MEDIAN(t, field) median(t, offsetof(struct times, field))
 
 static void row(const struct shape *s, size_t size, const char *place, const struct times *t)
 {
-	struct cost w1 = MEDIAN(t, write1), w2 = MEDIAN(t, write2), dump = MEDIAN(t, dump);
-	struct cost read = MEDIAN(t, read), restore = MEDIAN(t, restore);
-	double best = w1.ms < w2.ms ? w1.ms : w2.ms;
+	double write = faster(t->write), read = faster(t->read);
+	double write_cpu = t->write[1].cpu, read_cpu = t->read[1].cpu;
 
-	printf("| %zu MiB | %s | %s | %.0f | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f ", size / MIB,
-	       s->name, place, w1.ms, w2.ms, dump.ms, dump.ms / best, read.ms, restore.ms,
-	       restore.ms / read.ms);
-	printf("| %.0f | %.0f | %.2f | %.0f | %.0f | %.2f |\n", w1.cpu, dump.cpu, dump.cpu / w1.cpu,
-	       read.cpu, restore.cpu, restore.cpu / read.cpu);
+	printf("| %zu MiB | %s | %s | %.0f | %.0f | %.0f | %.2f | %.0f | %.0f | %.0f | %.2f ",
+	       size / MIB, s->name, place, t->write[0].ms, t->write[1].ms, t->dump.ms,
+	       t->dump.ms / write, t->read[0].ms, t->read[1].ms, t->restore.ms,
+	       t->restore.ms / read);
+	printf("| %.0f | %.0f | %.2f | %.0f | %.0f | %.2f | %.1f |\n", write_cpu, t->dump.cpu,
+	       t->dump.cpu / write_cpu, read_cpu, t->restore.cpu, t->restore.cpu / read_cpu,
+	       (double)t->kib / 1024);
+	over |= t->kib > GOAL_KIB;
 	/* What is small is mostly what a run costs anyway. */
-	over |= size > 512 * MIB && (dump.ms / best > GOAL || restore.ms / read.ms > GOAL);
+	over |= size > 512 * MIB &&
+	        (t->dump.cpu / write_cpu > GOAL || t->restore.cpu / read_cpu > GOAL);
 }
 
-static void table(size_t size, const char *place)
+static void measure(const struct shape *s, size_t size, const char *place)
 {
-	size_t source = 256 * MIB;
-	char *from = map(source, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	struct times t[ROUNDS];
+	struct times t = {};
 
-	fill(from, source, 1);
-	snprintf(images, sizeof(images), "%s/images", work);
-	for (int i = 0; i < 2; i++)
-		snprintf(halves[i], sizeof(halves[i]), "%s/half-%d", work, i);
-	for (size_t k = 0; k < sizeof(shapes) / sizeof(*shapes); k++) {
-		/* The first round makes the machine give us the memory. */
-		for (int i = -1; i < ROUNDS; i++)
-			t[i < 0 ? 0 : i] = measure(&shapes[k], size, from, source);
-		row(&shapes[k], size, place, t);
+	/* The first round makes the machine give us the memory. */
+	for (int i = -1; i < rounds; i++) {
+		struct times none = {}, *to = i < 0 ? &none : &t;
+
+		loops_measure(s, size, to);
+		crtool_measure(s, size, to);
 	}
-	munmap(from, source);
+	row(s, size, place, &t);
+}
+
+static void table(size_t size, const char *dir, const char *place, const char *only)
+{
+	snprintf(work, sizeof(work), "%s/crtool-bench-XXXXXX", dir);
+	must(mkdtemp(work) != NULL, work);
+	snprintf(images, sizeof(images), "%s/images", work);
+	for (int i = 0; i < THREADS; i++)
+		snprintf(files[i], sizeof(files[i]), "%s/part-%d", work, i);
+	for (size_t k = 0; k < sizeof(shapes) / sizeof(*shapes); k++)
+		if (!only || strstr(shapes[k].name, only))
+			measure(&shapes[k], size, place);
+	rmdir(work);
 }
 
 int main(int argc, char **argv)
 {
 	static const char *const places[][2] = { { "/dev/shm", "tmpfs" }, { "/var/tmp", "disk" } };
-	static char *usual[] = { NULL, (char *)"64", (char *)"1024", NULL };
-	const char *build = getenv("B");
+	static char *usual[] = { (char *)"64", (char *)"1024", NULL };
+	const char *build = getenv("B"), *only = NULL, *where = NULL;
+	int c;
 
+	while ((c = getopt(argc, argv, "n:s:p:")) != -1) {
+		must(c != '?', "usage");
+		rounds = c == 'n' ? atoi(optarg) : rounds;
+		only = c == 's' ? optarg : only;
+		where = c == 'p' ? optarg : where;
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	snprintf(crtool, sizeof(crtool), "%s/crtool", build ? build : "build");
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
-	puts("ms; behind it ms of CPU time");
-	puts("| size | memory | where | write | write, two | dump | ratio | populate, read | "
-	     "restore | ratio "
-	     "| write | dump | ratio | populate, read | restore | ratio |");
-	puts("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-	for (char **size = argc > 1 ? argv + 1 : usual + 1; *size; size++)
+	puts("| size | memory | where | write | two | dump | ratio | read | two | restore | ratio "
+	     "| CPU: write | dump | ratio | read | restore | ratio | MiB of crtool |");
+	puts("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+	for (char **size = optind < argc ? argv + optind : usual; *size; size++)
 		for (int i = 0; i < 2; i++) {
-			snprintf(work, sizeof(work), "%s/crtool-bench-XXXXXX", places[i][0]);
-			must(mkdtemp(work) != NULL, work);
 			syncs = i == 1;
-			table(strtoul(*size, NULL, 10) * MIB, places[i][1]);
-			rmdir(work);
+			if (!where || !strcmp(where, places[i][1]))
+				table(strtoul(*size, NULL, 10) * MIB, places[i][0], places[i][1],
+				      only);
 		}
 	return over;
 }
