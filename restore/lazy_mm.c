@@ -59,13 +59,38 @@ static int range_shrink(struct lazy_mm *mm, const struct source *s, uint64_t sta
 	return 0;
 }
 
-int lazy_place(struct lazy_mm *mm, const struct source *s, uint64_t at, const void *from,
-               uint64_t size, uint64_t *ret_done)
+static int copy(const struct lazy_mm *mm, uint64_t at, const void *from, uint64_t size,
+                uint64_t *ret_done)
 {
 	struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)from, .len = size };
 	int e = ioctl(mm->uffd, UFFDIO_COPY, &copy) < 0 ? errno : 0;
 
 	*ret_done = copy.copy > 0 ? (uint64_t)copy.copy : 0;
+	return e;
+}
+
+/*
+ * ENOENT says one of three: some of it lies in another mapping (mprotect(2), of which no event tells, has made two
+ * of one), so less is tried; it was moved or unmapped just now, which the kernel looks for before it looks for the
+ * event (mm/userfaultfd.c, mfill_atomic()), so once more says EAGAIN; or it is unmapped for good.
+ */
+static int copy_there(const struct lazy_mm *mm, uint64_t at, const void *from, uint64_t size,
+                      uint64_t *ret_done)
+{
+	int e = copy(mm, at, from, size, ret_done);
+
+	while (e == ENOENT && !*ret_done && size > PAGE) {
+		size = size / 2 & ~(PAGE - 1);
+		e = copy(mm, at, from, size, ret_done);
+	}
+	return e == ENOENT && !*ret_done ? copy(mm, at, from, size, ret_done) : e;
+}
+
+int lazy_place(struct lazy_mm *mm, const struct source *s, uint64_t at, const void *from,
+               uint64_t size, uint64_t *ret_done)
+{
+	int e = copy_there(mm, at, from, size, ret_done);
+
 	if (*ret_done)
 		return range_shrink(mm, s, at, *ret_done);
 	switch (e) {
@@ -73,7 +98,7 @@ int lazy_place(struct lazy_mm *mm, const struct source *s, uint64_t at, const vo
 		return 0;
 	case EEXIST: /* nobody else fills it: this page alone is there */
 		return range_shrink(mm, s, at, PAGE);
-	case ENOENT: /* unmapped; the event comes, or came */
+	case ENOENT: /* the event came */
 		return range_shrink(mm, s, at, PAGE);
 	case ESRCH: /* it has ended */
 		lazy_end(mm);
@@ -102,14 +127,14 @@ int lazy_zero(struct lazy_mm *mm, uint64_t at)
 	struct uffdio_zeropage z = { .range = { at, PAGE } };
 	struct uffdio_range wake = { at, PAGE };
 
-	if (ioctl(mm->uffd, UFFDIO_ZEROPAGE, &z) == 0 || errno == ENOENT)
+	if (ioctl(mm->uffd, UFFDIO_ZEROPAGE, &z) == 0)
 		return 0;
 	if (errno == ESRCH) {
 		lazy_end(mm);
 		return 0;
 	}
-	/* It is there by now, or comes up again when the event has been read. */
-	if (errno != EEXIST && errno != EAGAIN)
+	/* It is there by now, or comes up again when the event has been read; or who waits finds it unmapped. */
+	if (errno != EEXIST && errno != EAGAIN && errno != ENOENT)
 		return -errno;
 	return ioctl(mm->uffd, UFFDIO_WAKE, &wake) < 0 ? -errno : 0;
 }

@@ -1,6 +1,6 @@
 /*
  * Works on its memory all the time, in every way that matters to whoever brings
- * it: reads, moves, throws away, unmaps, forks. What it finds must always be
+ * it: reads, protects, moves, throws away, unmaps, forks. What it finds must always be
  * what it left there.
  */
 #define _GNU_SOURCE
@@ -98,6 +98,18 @@ static void fork_and_write(struct region *r)
 	verify(r, 511);
 }
 
+/* One mapping becomes many, and one again: no event tells of that. */
+static void protect(struct region *r)
+{
+	char *at = (char *)r->at;
+
+	for (size_t i = 0; i < SIZE; i += 16384)
+		check(mprotect(at + i, 4096, PROT_READ) == 0);
+	zdtm_nap();
+	verify(r, 129);
+	check(mprotect(at, SIZE, PROT_READ | PROT_WRITE) == 0);
+}
+
 static void *read_all(void *arg)
 {
 	for (size_t i = 0; !zdtm_released(); i++)
@@ -107,7 +119,8 @@ static void *read_all(void *arg)
 
 int main(void)
 {
-	static void (*const ways[])(struct region *) = { move, throw_away, renew, fork_and_write };
+	static void (*const ways[])(struct region *) = { protect, move, throw_away, renew,
+		                                         fork_and_write };
 	pthread_t reader;
 
 	for (size_t i = 0; i < REGIONS; i++) {
@@ -118,7 +131,7 @@ int main(void)
 	check(pthread_create(&reader, NULL, read_all, NULL) == 0);
 	zdtm_parked();
 	for (size_t i = 0; !zdtm_released(); i++)
-		ways[i / 3 % 4](&regions[4 + i % (REGIONS - 4)]);
+		ways[i / 3 % 5](&regions[4 + i % (REGIONS - 4)]);
 	check(pthread_join(reader, NULL) == 0);
 	for (size_t i = 0; i < REGIONS; i++)
 		verify(&regions[i], 1);
