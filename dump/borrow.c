@@ -13,7 +13,8 @@
 
 #include "lib/cleanup.h"
 
-#define OTHERS   64  /* descriptors that we have anyway */
+#define OTHERS   64  /* descriptors that we have anyway ... */
+#define TASK_HAS 3   /* ... and for each task */
 #define GIVE_MIN 256 /* descriptors for which a helper pays */
 
 void files_may_keep(struct dump *d)
@@ -25,6 +26,11 @@ void files_may_keep(struct dump *d)
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	d->keep_most = (size_t)(limit.rlim_cur / 2);
+}
+
+bool files_may_keep_each(const struct dump *d, size_t n)
+{
+	return d->tasks.n <= d->keep_most / (TASK_HAS + n);
 }
 
 /* A table that grows while threads share it makes each wait for all processors: so it grows before. */

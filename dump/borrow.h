@@ -21,6 +21,8 @@ void files_may_keep(struct dump *d);
 void files_make_room(const struct dump *d); /* for all that are known; before there are threads */
 void file_keep(struct dump *d, struct file *f, int *fd);
 void file_unkeep(struct dump *d, struct file *f);
+/* May so many be kept open for each task, besides those that it has anyway? */
+bool files_may_keep_each(const struct dump *d, size_t n);
 /* Close all that are kept: the tree is about to run on. */
 void files_give_back(struct dump *d);
 

@@ -254,7 +254,7 @@ static int read_text(const struct task *t, pid_t tid, char **ret)
 
 	*ret = NULL;
 	snprintf(path, sizeof(path), "task/%d/cgroup", tid);
-	r = file_read(t->proc, path, ret);
+	r = file_read_record(t->proc, path, ret);
 	return r < 0 && r != -ENOENT && r != -ESRCH ? (int)r : 0;
 }
 

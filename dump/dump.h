@@ -135,7 +135,7 @@ struct task {
 	int proc;           /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
 	int home;           /* ... and this is /proc/PID, which shows only what is left; else -1 */
 	int pidfd;          /* of a headless one that of a live thread */
-	int mem;            /* /proc/PID/mem */
+	int mem, pagemap;   /* /proc/PID/mem, and pagemap while few enough are frozen (borrow.h) */
 	ARRAY(struct thread) threads; /* the leader first */
 	struct task_facts *facts;     /* alike.c: of each of them, and some more ... */
 	size_t n_facts;               /* ... so many; 0: they are all asked */

@@ -9,6 +9,7 @@
  */
 #include "dump/files_look.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,6 +25,7 @@
 #include "lib/log.h"
 
 #define LOOK_HELPERS 3
+#define LIST_SIZE    8192
 #define LOOK_MIN     128 /* descriptors for which a helper pays */
 
 /* A directory of T in /proc; -errno. */
@@ -197,24 +199,23 @@ void glance_done(struct glance *g)
 /* The kernel lists them by number, and what it lists it need not look up again: of each, fdinfo is read. */
 static int glance_list(struct glance *g)
 {
-	auto_dir DIR *dir = NULL;
-	struct dirent *de;
-	int copy = openat(g->infos, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char entries[LIST_SIZE] __attribute__((aligned(8)));
+	ssize_t n;
 
-	dir = copy < 0 ? NULL : fdopendir(copy);
-	if (!dir)
-		return -errno;
-	while ((errno = 0, de = readdir(dir))) {
-		struct looked *l = de->d_name[0] == '.' ? NULL : array_add(&g->all);
+	while ((n = getdents64(g->infos, entries, sizeof(entries))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *de = (const void *)(entries + at);
+			struct looked *l = de->d_name[0] == '.' ? NULL : array_add(&g->all);
 
-		if (l)
-			l->file = (struct file){ .task = g->task,
-				                 .fd = (int)strtol(de->d_name, NULL, 10),
-				                 .kept = -1 };
-		else if (de->d_name[0] != '.')
-			return -ENOMEM;
-	}
-	return -errno;
+			at += de->d_reclen;
+			if (l)
+				l->file = (struct file){ .task = g->task,
+					                 .fd = (int)strtol(de->d_name, NULL, 10),
+					                 .kept = -1 };
+			else if (de->d_name[0] != '.')
+				return -ENOMEM;
+		}
+	return n < 0 ? -errno : 0;
 }
 
 static void *list_socks(void *d)

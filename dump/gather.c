@@ -42,7 +42,7 @@ static int status_whole(struct thread *th)
 	th->status = NULL;
 	th->status_size = 0;
 	snprintf(path, sizeof(path), "task/%d/status", th->tid);
-	n = file_read(th->task->proc, path, &th->status);
+	n = file_read_record(th->task->proc, path, &th->status);
 	return n < 0 ? (int)n : 0;
 }
 

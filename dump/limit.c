@@ -17,7 +17,7 @@ static int limit_take(struct dump *d, struct thread *th, const struct script *s,
 	struct limit_text limits[LIMITS];
 	uint64_t soft[LIMITS], hard[LIMITS];
 	Img__Limit msg = IMG__LIMIT__INIT;
-	ssize_t r = file_read(t->proc, "limits", &text);
+	ssize_t r = file_read_record(t->proc, "limits", &text);
 
 	if (r >= 0)
 		r = limits_parse(text, limits);

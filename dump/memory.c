@@ -264,7 +264,7 @@ static int take_vdso(struct dump *d, struct task *t, Img__Memory *msg)
 static int take_coredump_filter(const struct task *t, Img__Memory *msg)
 {
 	auto_free char *text = NULL;
-	ssize_t n = file_read(t->proc, "coredump_filter", &text);
+	ssize_t n = file_read_record(t->proc, "coredump_filter", &text);
 
 	/* A kernel without core dumps has no filter. */
 	if (n < 0)
@@ -394,7 +394,7 @@ static int memory_take(struct dump *d, struct thread *th, const struct script *s
 	auto_free char *auxv = NULL;
 	Img__Memory msg = IMG__MEMORY__INIT;
 	struct task *t = th->task;
-	ssize_t size = file_read(t->proc, "auxv", &auxv);
+	ssize_t size = file_read_record(t->proc, "auxv", &auxv);
 	int r;
 
 	if (size < 0)

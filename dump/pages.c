@@ -366,7 +366,7 @@ static struct pages *pages_new(struct dump *d, size_t hold)
 	if (!p)
 		return NULL;
 	p->d = d;
-	p->scan.pagemap = -1;
+	p->scan.pagemap.fd = -1;
 	pthread_mutex_init(&p->lock, NULL);
 	hold_init(&p->hold, hold);
 	return p;

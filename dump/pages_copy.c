@@ -27,6 +27,14 @@
 #define PAGE     4096u
 #define RUNS_MAX 32768u /* in one record: it is kept in memory until then */
 
+static void view_close(struct copier *c)
+{
+	if (c->view.pagemap > 0 && !c->lent)
+		close(c->view.pagemap);
+	c->view.pagemap = -1;
+	c->view.n = 0;
+}
+
 int copier_init(struct copier *c)
 {
 	c->view.pagemap = -1;
@@ -41,8 +49,7 @@ void copier_done(struct copier *c)
 {
 	if (c->buf)
 		munmap(c->buf, BUFFER);
-	if (c->view.pagemap > 0)
-		close(c->view.pagemap);
+	view_close(c);
 	array_done(&c->start);
 	array_done(&c->count);
 }
@@ -333,22 +340,17 @@ int copier_store(struct copier *c)
 
 /* ---- units ---- */
 
-static void view_close(struct copier *c)
-{
-	if (c->view.pagemap > 0)
-		close(c->view.pagemap);
-	c->view.pagemap = -1;
-	c->view.n = 0;
-}
-
 /* Has the task the pages of RUN for itself? If that cannot be seen: no. */
 static bool is_alone(struct copier *c, const struct unit *u, const struct run *run)
 {
 	if (c->viewed != u->task)
 		view_close(c);
 	c->viewed = u->task;
-	if (c->view.pagemap < 0)
-		c->view.pagemap = openat(u->task->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (c->view.pagemap < 0) {
+		c->lent = u->task->pagemap >= 0;
+		c->view.pagemap = c->lent ? u->task->pagemap
+		                          : openat(u->task->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	}
 	return c->view.pagemap >= 0 && pagemap_alone(&c->view, run->start, run->size / PAGE);
 }
 

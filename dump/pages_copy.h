@@ -38,6 +38,7 @@ struct copier {
 	char *buf;
 	struct task *viewed;
 	struct pagemap_view view; /* of that one; pagemap -1: none */
+	bool lent;                /* that is t->pagemap */
 	uint64_t zeros;           /* bytes that were not stored */
 	struct task *task;        /* whose runs these are */
 	const struct shmem *m;

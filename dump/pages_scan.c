@@ -21,6 +21,11 @@
 #include "lib/log.h"
 
 #define REGIONS 2048
+#define NO_PAGEMAP        \
+	(struct borrowed) \
+	{                 \
+		-1, false \
+	}
 
 bool pages_due(const struct dump *d, const struct task *t, const struct vma *v)
 {
@@ -35,24 +40,31 @@ int pages_fail(const struct dump *d, const struct task *t, int r)
 	                      : fail(r, "%s: look for its pages", task_name(t));
 }
 
-int pages_pagemap(const struct dump *d, const struct task *t)
+struct borrowed pages_pagemap(const struct dump *d, struct task *t)
 {
-	int fd = openat(d->from_copies ? t->copy.proc : t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	int fd;
 
-	return fd < 0 ? pages_fail(d, t, -errno) : fd;
+	if (t->pagemap >= 0 && !d->from_copies)
+		return (struct borrowed){ t->pagemap, true };
+	fd = openat(d->from_copies ? t->copy.proc : t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (struct borrowed){ pages_fail(d, t, -errno), false };
+	if (!d->frozen || !files_may_keep_each(d, 1))
+		return (struct borrowed){ fd, false };
+	t->pagemap = fd;
+	return (struct borrowed){ fd, true };
 }
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept)
 {
-	*s = (struct scan){ .d = d, .shares = shares, .kept = kept, .pagemap = -1 };
+	*s = (struct scan){ .d = d, .shares = shares, .kept = kept, .pagemap = NO_PAGEMAP };
 	s->region = calloc(REGIONS, sizeof(*s->region));
 	return s->region ? 0 : -ENOMEM;
 }
 
 void scan_done(struct scan *s)
 {
-	if (s->pagemap >= 0)
-		close(s->pagemap);
+	borrowed_done(&s->pagemap);
 	free(s->region);
 }
 
@@ -87,7 +99,7 @@ static bool next_group(struct scan *s, const struct task *t)
 static int find_regions(struct scan *s, const struct task *t)
 {
 	enum pagemap_query query = is_file(&t->vmas.v[s->vma]) ? PAGEMAP_FILE : PAGEMAP_ANON;
-	int n = pagemap_find(s->pagemap, query, &s->at, s->end, s->region, REGIONS);
+	int n = pagemap_find(s->pagemap.fd, query, &s->at, s->end, s->region, REGIONS);
 
 	if (n < 0)
 		return pages_fail(s->d, t, n);
@@ -96,15 +108,15 @@ static int find_regions(struct scan *s, const struct task *t)
 	return 0;
 }
 
-static int open_pagemap(struct scan *s, const struct task *t)
+static int open_pagemap(struct scan *s, struct task *t)
 {
-	if (s->pagemap < 0)
+	if (s->pagemap.fd < 0)
 		s->pagemap = pages_pagemap(s->d, t);
-	return s->pagemap < 0 ? s->pagemap : 0;
+	return s->pagemap.fd < 0 ? s->pagemap.fd : 0;
 }
 
 /* Have a region at hand: 1; 0 at the end of the task. */
-static int have_region(struct scan *s, const struct task *t)
+static int have_region(struct scan *s, struct task *t)
 {
 	int r = open_pagemap(s, t);
 
@@ -268,9 +280,8 @@ static int object_next(struct scan *s, const struct shmem *m, struct unit *u)
 /* Nothing of the last source shall be seen in the next one. */
 static void scan_reset(struct scan *s)
 {
-	if (s->pagemap >= 0)
-		close(s->pagemap);
-	s->pagemap = -1;
+	borrowed_done(&s->pagemap);
+	s->pagemap = NO_PAGEMAP;
 	s->at = s->end = 0;
 	s->next = s->n = s->vma = s->group_end = s->share = s->keep = 0;
 }
@@ -318,7 +329,7 @@ static int guards_add(struct guards *g, const struct page_region *r)
 
 int guards_read(struct task *t, struct guards *ret)
 {
-	auto_(scan_done) struct scan s = { .pagemap = -1 };
+	auto_(scan_done) struct scan s = { .pagemap = NO_PAGEMAP };
 	struct dump plain = {};
 	int r = scan_init(&s, &plain, NULL, NULL);
 
@@ -329,7 +340,8 @@ int guards_read(struct task *t, struct guards *ret)
 			continue;
 		r = open_pagemap(&s, t);
 		while (r == 0 && at < end) {
-			int n = pagemap_find(s.pagemap, PAGEMAP_GUARD, &at, end, s.region, REGIONS);
+			int n = pagemap_find(s.pagemap.fd, PAGEMAP_GUARD, &at, end, s.region,
+			                     REGIONS);
 
 			r = n < 0 ? fail(n, "%s: look for its guard regions", task_name(t)) : 0;
 			for (int k = 0; r == 0 && k < n; k++)

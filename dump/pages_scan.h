@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "dump/borrow.h"
 #include "dump/dump.h"
 #include "dump/pages_kept.h"
 #include "dump/pages_share.h"
@@ -38,7 +39,7 @@ struct scan {
 	const struct kept *kept;     /* ... nor are these */
 	size_t share, keep;          /* the next one of the task */
 	size_t task, object;         /* now at */
-	int pagemap;                 /* of the task; -1 */
+	struct borrowed pagemap;     /* of the task; fd -1 */
 	size_t vma;                  /* the mapping at the front of what was scanned */
 	size_t group_end;            /* behind the last mapping of this scan */
 	uint64_t at, end;            /* still to be scanned; for an object: of its file */
@@ -52,8 +53,8 @@ struct scan {
  */
 bool pages_due(const struct dump *d, const struct task *t, const struct vma *v);
 
-/* Descriptor of the pagemap where these pages of T are looked for, or -errno and a message. */
-int pages_pagemap(const struct dump *d, const struct task *t);
+/* Descriptor of the pagemap where these pages of T are looked for, or -errno and a message; by one thread. */
+struct borrowed pages_pagemap(const struct dump *d, struct task *t);
 
 /* R with the message that they cannot be looked for: who is to blame, the task or its copy. */
 int pages_fail(const struct dump *d, const struct task *t, int r);

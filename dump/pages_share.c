@@ -79,10 +79,10 @@ static int find_regions(const struct finder *f, const struct task *t, int pagema
 }
 
 /* The windows of a mapping; a large one may hold little. */
-static int place_vma(struct finder *f, uint32_t index, const struct task *t, const struct vma *v)
+static int place_vma(struct finder *f, uint32_t index, struct task *t, const struct vma *v)
 {
 	struct page_region regions[REGIONS];
-	auto_close int pagemap = -1;
+	auto_(borrowed_done) struct borrowed pagemap = { -1, false };
 	uint64_t at = v->start;
 	int r = 0;
 
@@ -91,10 +91,10 @@ static int place_vma(struct finder *f, uint32_t index, const struct task *t, con
 		return r < 0 ? r : add_place(f, (v->end - 1) / FRAMES_WINDOW, index);
 	}
 	pagemap = pages_pagemap(f->d, t);
-	if (pagemap < 0)
-		return pagemap;
+	if (pagemap.fd < 0)
+		return pagemap.fd;
 	while (r == 0 && at < v->end) {
-		int n = find_regions(f, t, pagemap, v, &at, v->end, regions);
+		int n = find_regions(f, t, pagemap.fd, v, &at, v->end, regions);
 
 		r = n < 0 ? n : 0;
 		for (int i = 0; r == 0 && i < n; i++)
@@ -107,7 +107,7 @@ static int place_vma(struct finder *f, uint32_t index, const struct task *t, con
 
 static int place_task(struct finder *f, uint32_t index)
 {
-	const struct task *t = &f->d->tasks.v[index];
+	struct task *t = &f->d->tasks.v[index];
 
 	if (t->state == TASK_ZOMBIE)
 		return 0;
@@ -212,11 +212,11 @@ static size_t vma_at(const struct task *t, uint64_t at)
 
 static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 {
-	const struct task *t = &f->d->tasks.v[p->task];
-	auto_close int pagemap = pages_pagemap(f->d, t);
+	struct task *t = &f->d->tasks.v[p->task];
+	auto_(borrowed_done) struct borrowed pagemap = pages_pagemap(f->d, t);
 	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
 	struct page_region regions[REGIONS];
-	int r = pagemap < 0 ? pagemap : 0;
+	int r = pagemap.fd < 0 ? pagemap.fd : 0;
 
 	for (size_t i = vma_at(t, first); r == 0 && i < t->vmas.n; i++) {
 		const struct vma *v = &t->vmas.v[i];
@@ -230,15 +230,15 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 		if (to - at <= SMALL) {
 			struct page_region all = { at, to, 0 };
 
-			r = each_frame(f, p->task, pagemap, v, &all, fn);
+			r = each_frame(f, p->task, pagemap.fd, v, &all, fn);
 			continue;
 		}
 		while (r == 0 && at < to) {
-			int n = find_regions(f, t, pagemap, v, &at, to, regions);
+			int n = find_regions(f, t, pagemap.fd, v, &at, to, regions);
 
 			r = n < 0 ? n : 0;
 			for (int k = 0; r == 0 && k < n; k++)
-				r = each_frame(f, p->task, pagemap, v, &regions[k], fn);
+				r = each_frame(f, p->task, pagemap.fd, v, &regions[k], fn);
 		}
 	}
 	return r;

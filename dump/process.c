@@ -42,7 +42,7 @@ static int process_ask(struct dump *d, struct thread *th, struct script *s, stru
 static int take_oom(const struct task *t, Img__Process *msg)
 {
 	auto_free char *text = NULL;
-	ssize_t r = file_read(t->proc, "oom_score_adj", &text);
+	ssize_t r = file_read_record(t->proc, "oom_score_adj", &text);
 
 	if (r < 0)
 		return fail((int)r, "%s: read /proc/%d/oom_score_adj", task_name(t), t->pid);

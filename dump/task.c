@@ -143,6 +143,7 @@ int task_add(struct dump *d, pid_t pid, size_t parent)
 		            .home = -1,
 		            .pidfd = -1,
 		            .mem = -1,
+		            .pagemap = -1,
 		            .copy = { .proc = -1, .mem = -1 } };
 	r = task_open(t);
 	if (r == 0)
@@ -410,6 +411,7 @@ void task_done(struct task *t)
 	closep(&t->home);
 	closep(&t->pidfd);
 	closep(&t->mem);
+	closep(&t->pagemap);
 	closep(&t->copy.proc);
 	closep(&t->copy.mem);
 }

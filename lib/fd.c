@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,7 +53,8 @@ int pwrite_full(int fd, const void *buf, size_t size, off_t at)
 	FULL(pwrite(fd, p, size, at));
 }
 
-ssize_t file_read(int dirfd, const char *path, char **ret_text)
+/* ONCE: what leaves room has come to its end. */
+static ssize_t read_all(int dirfd, const char *path, bool once, char **ret_text)
 {
 	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 	auto_free char *text = NULL;
@@ -73,6 +75,8 @@ ssize_t file_read(int dirfd, const char *path, char **ret_text)
 		if (n == 0)
 			break;
 		have += (size_t)n;
+		if (once && have < cap - 1)
+			break;
 		if (cap - have < 2048) {
 			char *more = realloc(text, cap * 2);
 
@@ -85,6 +89,16 @@ ssize_t file_read(int dirfd, const char *path, char **ret_text)
 	text[have] = '\0';
 	*ret_text = take_ptr(text);
 	return (ssize_t)have;
+}
+
+ssize_t file_read(int dirfd, const char *path, char **ret_text)
+{
+	return read_all(dirfd, path, false, ret_text);
+}
+
+ssize_t file_read_record(int dirfd, const char *path, char **ret_text)
+{
+	return read_all(dirfd, path, true, ret_text);
 }
 
 int file_write(int dirfd, const char *path, const char *text)

@@ -17,6 +17,9 @@ int pwrite_full(int fd, const void *buf, size_t size, off_t at);
  */
 ssize_t file_read(int dirfd, const char *path, char **ret_text);
 
+/* The same of one that is a single record, as most of /proc/PID are: what it has comes in one read(2). */
+ssize_t file_read_record(int dirfd, const char *path, char **ret_text);
+
 /* Write TEXT to an existing file in one write(2), as /proc wants it. */
 int file_write(int dirfd, const char *path, const char *text);
 
