@@ -43,6 +43,8 @@ struct pm_scan_arg {
 #define PAGE    UINT64_C(4096)
 #define ENTRIES 4096
 
+_Static_assert(PAGEMAP_WRITTEN == PAGE_IS_WRITTEN, "a category of the kernel's");
+
 static int scan(int pagemap, struct pm_scan_arg *arg)
 {
 	int n;
@@ -62,10 +64,15 @@ static bool set_tracked(struct pm_scan_arg *arg, enum pagemap_query query, uint6
 	arg->category_mask = PAGE_IS_WPALLOWED;
 	if (query == PAGEMAP_TRACKED)
 		return true;
-	arg->flags = query == PAGEMAP_ARM ? PM_SCAN_WP_MATCHING : 0;
 	arg->category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
-	arg->category_inverted = guard | (query == PAGEMAP_ARM ? 0 : PAGE_IS_WRITTEN);
-	arg->category_mask |= guard | PAGE_IS_WRITTEN;
+	arg->category_inverted = guard;
+	if (query == PAGEMAP_ARM) {
+		arg->flags = PM_SCAN_WP_MATCHING;
+		arg->return_mask |= PAGE_IS_WRITTEN;
+	} else {
+		arg->category_inverted |= PAGE_IS_WRITTEN;
+	}
+	arg->category_mask |= arg->category_inverted;
 	return true;
 }
 

@@ -9,14 +9,17 @@ struct page_region {
 	uint64_t start, end, categories;
 };
 
+#define PAGEMAP_WRITTEN \
+	(UINT64_C(1) << 1) /* category that PAGEMAP_ARM marks with: PAGE_IS_WRITTEN */
+
 enum pagemap_query {
 	PAGEMAP_ANON,  /* pages of memory without a file that may hold data */
 	PAGEMAP_FILE,  /* pages of a private file mapping that differ from the file */
 	PAGEMAP_GUARD, /* guard regions */
 	/* Of memory whose writes are tracked (dump/track.h); -ENOTTY where the kernel cannot: */
 	PAGEMAP_UNWRITTEN, /* PAGEMAP_ANON, not written to since they were armed */
-	PAGEMAP_ARM,       /* all others of PAGEMAP_ANON: in the same moment, they are armed */
-	PAGEMAP_TRACKED,   /* all of it, whatever is there */
+	PAGEMAP_ARM, /* PAGEMAP_ANON; what was written to is marked so, and armed in the same moment */
+	PAGEMAP_TRACKED, /* all of it, whatever is there */
 };
 
 /*

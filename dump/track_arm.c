@@ -26,41 +26,63 @@ static bool is_tracked(const struct dump *d, const struct vma *v)
 	return vma_has_pages(v) && vma_class(v) == VMA_ANON && !(v->flags & (VMF(ht) | VMF(dp)));
 }
 
-/* Neighbouring mappings from *I on, as [*ret_first, *I). */
-static bool next_group(const struct dump *d, const struct task *t, size_t *i, size_t *ret_first)
+/* Had V the mark of userfaultfd when its tree was frozen? */
+static bool was_tracked(const struct vma *v)
 {
-	while (*i < t->vmas.n && !is_tracked(d, &t->vmas.v[*i]))
+	return v->flags & VMF(uw);
+}
+
+enum which { ALL, NEW };
+
+static bool is_wanted(const struct dump *d, const struct vma *v, enum which which)
+{
+	return is_tracked(d, v) && (which == ALL || !was_tracked(v));
+}
+
+/* Neighbouring mappings from *I on, as [*ret_first, *I). */
+static bool next_group(const struct dump *d, const struct task *t, enum which which, size_t *i,
+                       size_t *ret_first)
+{
+	while (*i < t->vmas.n && !is_wanted(d, &t->vmas.v[*i], which))
 		(*i)++;
 	*ret_first = *i;
-	while (*i < t->vmas.n && is_tracked(d, &t->vmas.v[*i]))
+	while (*i < t->vmas.n && is_wanted(d, &t->vmas.v[*i], which))
 		(*i)++;
 	return *i > *ret_first;
 }
 
-/* What QUERY finds. */
-static int find_all(const struct dump *d, const struct task *t, enum pagemap_query query,
-                    struct spans *ret)
+static int add_span(struct spans *list, const struct page_region *r)
+{
+	struct span *s;
+
+	if (r->categories & PAGEMAP_WRITTEN)
+		return 0;
+	s = array_add(list);
+	if (!s)
+		return -ENOMEM;
+	*s = (struct span){ r->start, r->end };
+	return 0;
+}
+
+/* What QUERY finds that was not written to. */
+static int find_all(const struct dump *d, const struct task *t, enum which which,
+                    enum pagemap_query query, struct spans *ret)
 {
 	auto_free struct page_region *regions = calloc(REGIONS, sizeof(*regions));
 	auto_close int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
 
 	if (!regions || pagemap < 0)
 		return regions ? -errno : -ENOMEM;
-	for (size_t i = 0, first; next_group(d, t, &i, &first);) {
+	for (size_t i = 0, first; next_group(d, t, which, &i, &first);) {
 		uint64_t at = t->vmas.v[first].start, end = t->vmas.v[i - 1].end;
 
 		while (at < end) {
-			int n = pagemap_find(pagemap, query, &at, end, regions, REGIONS);
+			int n = pagemap_find(pagemap, query, &at, end, regions, REGIONS), r = 0;
 
-			if (n < 0)
-				return n;
-			for (int k = 0; k < n; k++) {
-				struct span *s = array_add(ret);
-
-				if (!s)
-					return -ENOMEM;
-				*s = (struct span){ regions[k].start, regions[k].end };
-			}
+			for (int k = 0; r == 0 && k < n; k++)
+				r = add_span(ret, &regions[k]);
+			if (n < 0 || r < 0)
+				return n < 0 ? n : r;
 		}
 	}
 	return 0;
@@ -82,7 +104,7 @@ static int register_each(const struct task *t, const struct tracked *m, size_t f
 		const struct vma *v = &t->vmas.v[i];
 		int r = uffd_track(m->uffd, v->start, v->end - v->start);
 
-		if (r == -EBUSY && v->flags & VMF(uw))
+		if (r == -EBUSY && was_tracked(v))
 			return refuse_foreign(t, v);
 		if (r == -ENOMEM || r == -ESRCH)
 			return fail(r, "%s: track its memory", task_name(t));
@@ -94,7 +116,7 @@ static int register_all(const struct dump *d, const struct task *t, const struct
 {
 	int r = 0;
 
-	for (size_t i = 0, first; r == 0 && next_group(d, t, &i, &first);) {
+	for (size_t i = 0, first; r == 0 && next_group(d, t, ALL, &i, &first);) {
 		uint64_t start = t->vmas.v[first].start;
 
 		if (uffd_track(m->uffd, start, t->vmas.v[i - 1].end - start) < 0)
@@ -107,46 +129,10 @@ static int register_all(const struct dump *d, const struct task *t, const struct
 static int check_foreign(const struct dump *d, const struct task *t, const struct tracked *m)
 {
 	array_each (v, &t->vmas) {
-		bool marked = v->flags & VMF(uw);
-
-		if (marked && (!m || m->uffd < 0 || !is_tracked(d, v) ||
-		               uffd_track(m->uffd, v->start, v->end - v->start) < 0))
+		if (was_tracked(v) && (!m || m->uffd < 0 || !is_tracked(d, v) ||
+		                       uffd_track(m->uffd, v->start, v->end - v->start) < 0))
 			return refuse_foreign(t, v);
 	}
-	return 0;
-}
-
-/* Take B out of A; both by address. */
-static int subtract(struct spans *a, const struct spans *b)
-{
-	struct spans out = {};
-	size_t k = 0;
-
-	for (size_t i = 0; i < a->n; i++) {
-		uint64_t at = a->v[i].start, end = a->v[i].end;
-
-		while (at < end) {
-			struct span *s;
-			uint64_t to;
-
-			while (k < b->n && b->v[k].end <= at)
-				k++;
-			if (k < b->n && b->v[k].start <= at) {
-				at = b->v[k].end;
-				continue;
-			}
-			to = k < b->n && b->v[k].start < end ? b->v[k].start : end;
-			s = array_add(&out);
-			if (!s) {
-				array_done(&out);
-				return -ENOMEM;
-			}
-			*s = (struct span){ at, to };
-			at = to;
-		}
-	}
-	array_done(a);
-	*a = out;
 	return 0;
 }
 
@@ -164,38 +150,31 @@ static int forget_id(struct tracked *m)
  * Where a mapping is moved to beside one that is tracked, the kernel makes them one and
  * forgets to track both (mremap_userfaultfd_prep(), seen on 6.18), but leaves the mark of the
  * protection in pages that may be written to from then on. Tracked again, they would be
- * taken for unwritten for ever: what was not KNOWN to be so before loses the mark.
+ * taken for unwritten for ever: what was not tracked until now loses the mark.
  */
-static int disarm_stale(const struct dump *d, const struct task *t, struct tracked *m,
-                        const struct spans *known)
+static int disarm_stale(const struct dump *d, const struct task *t, const struct tracked *m)
 {
 	struct spans stale = {};
-	int r = find_all(d, t, PAGEMAP_UNWRITTEN, &stale);
+	int r = find_all(d, t, NEW, PAGEMAP_UNWRITTEN, &stale);
 
-	if (r == 0)
-		r = subtract(&stale, known);
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = uffd_disarm(m->uffd, stale.v[i].start, stale.v[i].end - stale.v[i].start);
 	array_done(&stale);
 	return r;
 }
 
+/* One walk tells what was not written to, and arms the rest. */
 static int arm(const struct dump *d, const struct task *t, struct tracked *m)
 {
-	struct spans written = {};
 	int r = forget_id(m);
 
 	if (r == 0)
 		r = register_all(d, t, m);
 	if (r == 0)
-		r = disarm_stale(d, t, m, &m->unwritten);
+		r = disarm_stale(d, t, m);
 	if (r == 0)
-		r = find_all(d, t, PAGEMAP_ARM, &written);
-	/* Whoever wrote between the two looks is seen here. */
-	if (r == 0)
-		r = subtract(&m->unwritten, &written);
+		r = find_all(d, t, ALL, PAGEMAP_ARM, &m->unwritten);
 	m->armed = r == 0;
-	array_done(&written);
 	return r;
 }
 
@@ -208,8 +187,6 @@ int tracked_arm(struct dump *d, const struct task *t, struct tracked *m)
 	if (m->pinned)
 		return d->opt->track ? forget_id(m) : 0;
 	m->relative = d->parent && !memcmp(m->slot.id, d->parent->manifest->id.data, CHAIN_ID);
-	r = find_all(d, t, PAGEMAP_UNWRITTEN, &m->unwritten);
-	if (r == 0 && d->opt->track)
-		r = arm(d, t, m);
+	r = d->opt->track ? arm(d, t, m) : find_all(d, t, ALL, PAGEMAP_UNWRITTEN, &m->unwritten);
 	return r < 0 ? fail(r, "%s: look for what was written to", task_name(t)) : 0;
 }
