@@ -89,7 +89,8 @@ restored_from() {
 	last=''
 	save 3 dump -s
 	crtool squash -D "$chain/2"
-	(($(du -k "$chain/2" | cut -f 1) * 4 < $(du -k "$chain/3" | cut -f 1) * 5))
+	# 16 pages were; a file system may need a block for a list of holes
+	(($(du -k "$chain/2" | cut -f 1) <= $(du -k "$chain/3" | cut -f 1) + 16))
 }
 
 @test "a chain of a tree that shares memory" {
@@ -106,7 +107,7 @@ restored_from() {
 	local how=(--sign "$keys/key.pem" --encrypt "$keys/key" --compress zstd)
 	local read=(--verify "$keys/key.pub" --decrypt "$keys/key")
 
-	park memory_large
+	park track quiet
 	grow 3 "${how[@]}"
 	says 6 "checkpoint $chain/3: is encrypted; give its key (--decrypt)" crtool squash -D "$chain/3"
 	says 2 "checkpoint $chain/3: is signed; give the key, too (--sign)" \
