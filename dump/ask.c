@@ -120,7 +120,7 @@ static void leave_of(const struct thread *th, struct arch_leave *ret)
 	arch_leave_from(ret, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
 	if (mm->door && mm->mm_asked == 1)
-		ret->door = arch_door_undo(mm->door);
+		ret->door = arch_door(mm->door, DOOR_UNDO);
 }
 
 /* Written now, unless it was before the freeze. *SIGNAL is chosen when the leader, the first, has been asked. */
@@ -277,8 +277,8 @@ static int inject(struct dump *d, struct task *t)
 	r = guard_note_arena(d, t, &t->arena);
 
 	if (r == 0)
-		r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn,
-		                    t->door);
+		r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door,
+		                    script_signal(&t->threads.v[0].script));
 	if (r < 0)
 		return fail(r, "%s: map the arena into it", task_name(t));
 	return 0;

@@ -193,7 +193,7 @@ static int visit_begin(struct dump *d, struct thread *th, struct visit *ret)
 	r = guard_note_arena(d, t, &ret->arena);
 	return r < 0 ? r
 	             : parasite_inject(&ret->parasite, &th->tracee, &ret->arena, t->mem,
-	                               t->syscall_insn, t->door);
+	                               t->syscall_insn, t->door, 0);
 }
 
 static int visit_end(struct dump *d, struct thread *th, struct visit *v)

@@ -103,6 +103,13 @@ void script_amend(struct script *s, uint32_t signal, const void *leave, size_t l
 	memcpy(script_at(s, head->leave), leave, leave_size);
 }
 
+uint32_t script_signal(const struct script *s)
+{
+	const struct script_head *head = script_at(s, s->head);
+
+	return head ? head->signal : 0;
+}
+
 /* Its ops as the task left them. */
 static const struct op *script_answers(const struct script *s)
 {

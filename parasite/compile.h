@@ -67,6 +67,9 @@ int script_head(struct script *s);
 int script_finish(struct script *s, uint64_t shared, uint32_t signal, const void *leave,
                   size_t leave_size);
 
+/* That which its OP_STOP raises, once it is finished. */
+uint32_t script_signal(const struct script *s);
+
 /* Once finished and not copied yet: another signal, another leave block of the same size. */
 void script_amend(struct script *s, uint32_t signal, const void *leave, size_t leave_size);
 

@@ -95,10 +95,90 @@ static int remote_call(struct parasite *p, uint64_t insn, uint32_t nr, const uin
 	return result < 0 && result >= -4095 ? (int)result : 0;
 }
 
+/* Is this stop the one that the blob, or the door, asked for? */
+static bool is_our_stop(const siginfo_t *si, uint32_t signal)
+{
+	return si->si_signo == (int)signal && si->si_code == SI_TKILL;
+}
+
+static int go_on(struct tracee *t)
+{
+	if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
+		return -errno;
+	t->running = true;
+	return 0;
+}
+
+/* It runs, in code of ours, to where that stops it by SIGNAL. */
+static int wait_our_stop(struct tracee *t, uint32_t signal)
+{
+	for (;;) {
+		siginfo_t si = {};
+		int status, r = tracee_wait(t, &status);
+
+		if (r < 0)
+			return r;
+		if (status >> 16 == 0) {
+			if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) < 0)
+				return -errno;
+			if (is_our_stop(&si, signal))
+				return 0;
+			if (si.si_signo == SIGSTOP)
+				t->pending_stop = SIGSTOP;
+			else if (si.si_signo == (int)signal)
+				t->late_signal =
+					si; /* the program's own: given to it at the release */
+			else
+				return -EFAULT;
+		}
+		r = go_on(t);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int hold_all_but(struct tracee *t, uint32_t signal)
+{
+	t->held = false;
+	return tracee_set_mask(t, ALL_SIGNALS & ~SIGNAL(signal));
+}
+
+/* Through the door, with one stop. -errno: what the first call of its that failed said. */
+static int pass_door(struct parasite *p, enum arch_door way, uint32_t nr, const uint64_t args[6])
+{
+	struct tracee *t = p->host;
+	struct arch_regs regs = t->regs;
+	int64_t result = 0;
+	int r;
+
+	arch_regs_for_syscall(&regs, arch_door(p->door, way), nr, args);
+	t->changed = true;
+	r = hold_dispatch(t);
+	if (r == 0)
+		r = arch_regs_set(t->tid, &regs);
+	if (r == 0)
+		r = hold_all_but(t, p->signal);
+	if (r == 0)
+		r = go_on(t);
+	if (r == 0)
+		r = wait_our_stop(t, p->signal);
+	if (r == 0)
+		r = arch_regs_get(t->tid, &regs);
+	if (r == 0)
+		result = arch_door_result(&regs);
+	return result < 0 && result >= -4095 ? (int)result : r;
+}
+
+/* The instruction for a call, in the door if there is one. */
+static uint64_t insn_of(const struct parasite *p, enum arch_door way)
+{
+	return p->door ? arch_door(p->door, way) : p->syscall_insn;
+}
+
 /* All of it as the blob needs it, then the rest as the scripts do: never writable and executable. */
 static int map_arena(struct parasite *p)
 {
-	const uint64_t insn = p->door ? p->door : p->syscall_insn;
+	const uint64_t insn = insn_of(p, DOOR_MAP);
 	const uint64_t all[6] = { p->arena->base,
 		                  p->arena->size,
 		                  PROT_READ | PROT_EXEC,
@@ -107,21 +187,23 @@ static int map_arena(struct parasite *p)
 		                  0 };
 	const uint64_t rest[6] = { p->arena->base + ARENA_BLOB, p->arena->size - ARENA_BLOB,
 		                   PROT_READ | PROT_WRITE };
-	int r = remote_call(p, insn, SYS_mmap, all);
+	int r;
 
+	if (p->door && p->signal)
+		return pass_door(p, DOOR_MAP, SYS_mmap, all);
+	r = remote_call(p, insn, SYS_mmap, all);
 	return r < 0 ? r : remote_call(p, insn, SYS_mprotect, rest);
-}
-
-static uint64_t undo_insn(const struct parasite *p)
-{
-	return p->door ? arch_door_undo(p->door) : p->syscall_insn;
 }
 
 static int unmap_arena(struct parasite *p)
 {
 	const uint64_t args[6] = { p->arena->base, p->arena->size };
 
-	return p->arena->size ? remote_call(p, undo_insn(p), SYS_munmap, args) : 0;
+	if (!p->arena->size)
+		return 0;
+	if (p->door && p->signal)
+		return pass_door(p, DOOR_UNMAP, SYS_munmap, args);
+	return remote_call(p, insn_of(p, DOOR_UNMAP), SYS_munmap, args);
 }
 
 /* Where /proc/PID/mem does not write into code there is none. */
@@ -131,7 +213,11 @@ static void open_door(struct parasite *p, uint64_t at)
 	struct arch_leave leave;
 
 	arch_leave_from(&leave, &p->host->regs, p->host->sigmask);
-	arch_door_build(code, &leave, p->arena->base, p->arena->size);
+	arch_door_build(code, &leave,
+	                &(struct arch_door_of){ .base = p->arena->base,
+	                                        .size = p->arena->size,
+	                                        .blob = p->arena->size ? ARENA_BLOB : 0,
+	                                        .signal = p->signal });
 	if (at && pwrite_full(p->mem, code, sizeof(code), (off_t)at) == 0)
 		p->door = at;
 }
@@ -146,13 +232,15 @@ static void close_door(struct parasite *p)
 }
 
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-                    uint64_t syscall_insn, uint64_t door)
+                    uint64_t syscall_insn, uint64_t door, uint32_t signal)
 {
 	int r;
 
-	*p = (struct parasite){
-		.host = host, .arena = arena, .mem = mem, .syscall_insn = syscall_insn
-	};
+	*p = (struct parasite){ .host = host,
+		                .arena = arena,
+		                .mem = mem,
+		                .syscall_insn = syscall_insn,
+		                .signal = signal };
 	open_door(p, door);
 	r = map_arena(p);
 	if (r == 0)
@@ -173,7 +261,6 @@ void parasite_visit(struct parasite *p, struct tracee *host, struct arena *arena
 
 int parasite_start(struct parasite *p, struct tracee *t, const struct script *s)
 {
-	const struct script_head *head = script_at(s, s->head);
 	struct arch_regs regs = t->regs;
 	int r;
 
@@ -183,47 +270,13 @@ int parasite_start(struct parasite *p, struct tracee *t, const struct script *s)
 	if (r == 0)
 		r = arch_regs_set(t->tid, &regs);
 	if (r == 0)
-		r = tracee_set_mask(t, ALL_SIGNALS & ~SIGNAL(head->signal));
-	t->held = false;
-	if (r == 0 && ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
-		r = -errno;
-	t->running = r == 0;
-	return r;
-}
-
-/* Is this stop the one that the blob asked for? */
-static bool is_our_stop(const struct tracee *t, const siginfo_t *si, uint32_t signal)
-{
-	return si->si_signo == (int)signal && si->si_code == SI_TKILL;
+		r = hold_all_but(t, script_signal(s));
+	return r < 0 ? r : go_on(t);
 }
 
 int parasite_finish(struct parasite *p, struct tracee *t, const struct script *s)
 {
-	const struct script_head *head = script_at(s, s->head);
-
-	for (;;) {
-		siginfo_t si = {};
-		int status, r = tracee_wait(t, &status);
-
-		if (r < 0)
-			return r;
-		if (status >> 16 == 0) {
-			if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) < 0)
-				return -errno;
-			if (is_our_stop(t, &si, head->signal))
-				return 0;
-			if (si.si_signo == SIGSTOP)
-				t->pending_stop = SIGSTOP;
-			else if (si.si_signo == (int)head->signal)
-				t->late_signal =
-					si; /* the program's own: given to it at the release */
-			else
-				return -EFAULT;
-		}
-		if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
-			return -errno;
-		t->running = true;
-	}
+	return wait_our_stop(t, script_signal(s));
 }
 
 static int stand_in_door(struct parasite *p)
@@ -233,7 +286,8 @@ static int stand_in_door(struct parasite *p)
 	if (!p->door)
 		return 0;
 	p->host->changed = true;
-	arch_regs_for_syscall(&regs, undo_insn(p), SYS_munmap, (const uint64_t[6]){});
+	arch_regs_for_syscall(&regs, arch_door(p->door, DOOR_UNDO), SYS_munmap,
+	                      (const uint64_t[6]){});
 	return arch_regs_set(p->host->tid, &regs);
 }
 
@@ -256,13 +310,14 @@ int parasite_move(struct parasite *p, struct tracee *host)
 		return r;
 	close_door(p);
 	p->host = host;
+	p->signal = 0; /* that is another's */
 	open_door(p, door);
 	return stand_in_door(p);
 }
 
 int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64_t *ret_result)
 {
-	return tracee_syscall(p->host, p->door ? p->door : p->syscall_insn, nr, args, ret_result);
+	return tracee_syscall(p->host, insn_of(p, DOOR_CALL), nr, args, ret_result);
 }
 
 int parasite_cure(struct parasite *p)

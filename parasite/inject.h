@@ -95,6 +95,7 @@ struct parasite {
 	int mem;               /* /proc/PID/mem, borrowed */
 	uint64_t syscall_insn; /* address of a system call instruction in the target */
 	uint64_t door;         /* a better one (arch_door_build()), once it is there; 0: none */
+	uint32_t signal;       /* by which the host stops there; 0: at system calls */
 };
 
 /*
@@ -107,10 +108,11 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
 
 /*
  * Map ARENA (fully built) into the address space of HOST and copy it there. From
- * here to parasite_start() the host stands in the door at DOOR, if that is not 0.
+ * here to parasite_start() the host stands in the door at DOOR, if that is not 0. SIGNAL
+ * is one that parasite_signal() gave for it, or 0: then that takes four times as many stops.
  */
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-                    uint64_t syscall_insn, uint64_t door);
+                    uint64_t syscall_insn, uint64_t door, uint32_t signal);
 
 /*
  * The same for parasite_call() alone: ARENA is an empty one, {}, and nothing is mapped.

@@ -139,7 +139,7 @@ static int attach(const struct restore *r, struct rthread *by, struct tracing *w
 	room = ret == 0 ? tracing_room(&arena) : 0;
 	if (ret == 0)
 		ret = parasite_inject(&parasite, &by->tracee, &arena, mem,
-		                      syscall_insn(by->task, offset), 0);
+		                      syscall_insn(by->task, offset), 0, 0);
 	if (ret == 0)
 		ret = tracing_attach(&parasite, room, what);
 	end = parasite_cure(&parasite);

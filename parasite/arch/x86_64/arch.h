@@ -19,7 +19,7 @@ struct arch_regs {
 struct arch_leave {
 	struct user_regs_struct gp;
 	uint64_t sigmask;
-	uint64_t door; /* where to go for it, arch_door_undo(); 0: iretq */
+	uint64_t door; /* where to go for it, DOOR_UNDO; 0: iretq */
 };
 
 /* Largest extended state that NT_X86_XSTATE may have (with AMX: 11008 today). */
@@ -108,16 +108,31 @@ const char *arch_cpu_feature_missing(const uint32_t *want, const uint32_t *have,
 
 #define ARCH_DOOR_SIZE 512
 
-/*
- * Bytes for executable memory of a program: the system call instruction at their
- * beginning leads, for a thread that nobody traces any more, through an munmap
- * of SIZE bytes at BASE (unless the call failed) to LEAVE.
- */
-void arch_door_build(char buf[ARCH_DOOR_SIZE], const struct arch_leave *leave, uint64_t base,
-                     uint64_t size);
+struct arch_door_of {
+	uint64_t base, size; /* of the arena; {}: none */
+	uint64_t blob;       /* bytes at its start that stay executable */
+	uint32_t signal;     /* that stops who is traced and does nothing else; 0: no stop */
+};
 
-/* Where a thread goes in for the munmap, which needs no arguments there, and LEAVE. */
-uint64_t arch_door_undo(uint64_t door);
+/*
+ * Bytes for executable memory of a program. A thread that nobody traces any more comes back from
+ * there to LEAVE, whichever way it went in, and the arena is gone, unless it could not be mapped.
+ */
+void arch_door_build(char buf[ARCH_DOOR_SIZE], const struct arch_leave *leave,
+                     const struct arch_door_of *of);
+
+enum arch_door {
+	DOOR_MAP,   /* mmap, its arguments in the registers, then mprotect; a stop */
+	DOOR_UNMAP, /* munmap, likewise; a stop */
+	DOOR_CALL,  /* any call */
+	DOOR_UNDO,  /* out at once; no arguments */
+};
+
+/* Where a thread goes into DOOR. All but DOOR_UNDO begin with a system call instruction. */
+uint64_t arch_door(uint64_t door, enum arch_door way);
+
+/* How the calls of DOOR_MAP and DOOR_UNMAP ended, at the stop: a result or -errno. */
+int64_t arch_door_result(const struct arch_regs *regs);
 
 /* Where a door may be in SIZE bytes of vDSO CODE: they hold nothing, or an old door. */
 bool arch_door_place(const void *code, size_t size, size_t *ret_offset);

@@ -21,66 +21,97 @@
 
 struct door_data {
 	char magic[16];
-	uint64_t base, size; /* of the arena */
-	struct user_regs_struct gp;
+	uint64_t base, size;   /* of the arena */
+	uint64_t rest, length; /* all of it but the blob */
+	uint64_t regs[17];
 	uint64_t sigmask;
-	uint8_t sahf, overflow, direction;
+	uint8_t sahf, overflow, direction, signal;
 };
 
-extern const char door_code[], door_undo[], door_end[];
+extern const char door_map[], door_unmap[], door_call[], door_undo[], door_end[];
 
-/* DATA: the bytes behind the code; the offsets are those of struct door_data. */
+/*
+ * DATA: the bytes behind the code; the offsets are those of struct door_data. Three ways in, all of which end at the way
+ * back. The first two tell how their call ended (rbx) and stop at a signal, which is none when nobody traces.
+ */
 __asm__(".section .rodata\n"
         ".balign 16\n"
-        "door_code:\n"
-        "	syscall\n" /* mmap or mprotect; if it failed, there is nothing to unmap */
+        "door_map:\n"
+        "	syscall\n" /* mmap; if it failed, there is nothing to unmap */
+        "	movq	%rax, %rbx\n"
         "	testq	%rax, %rax\n"
         "	js	1f\n"
+        "	movq	door_end+32(%rip), %rdi\n"
+        "	movq	door_end+40(%rip), %rsi\n"
+        "	movl	$3, %edx\n" /* PROT_READ | PROT_WRITE */
+        "	movl	$10, %eax\n"
+        "	syscall\n" /* mprotect */
+        "	movq	%rax, %rbx\n"
+        "	leaq	door_undo(%rip), %r14\n"
+        "	jmp	2f\n"
+        "door_unmap:\n"
+        "	syscall\n" /* munmap */
+        "	movq	%rax, %rbx\n"
+        "1:	leaq	3f(%rip), %r14\n"
+        "2:	movl	$39, %eax\n" /* getpid */
+        "	syscall\n"
+        "	movl	%eax, %edi\n"
+        "	movl	$186, %eax\n" /* gettid */
+        "	syscall\n"
+        "	movl	%eax, %esi\n"
+        "	movzbl	door_end+195(%rip), %edx\n"
+        "	movl	$234, %eax\n" /* tgkill */
+        "	syscall\n"
+        "	jmpq	*%r14\n"
+        "door_call:\n"
+        "	syscall\n" /* any */
         "door_undo:\n"
         "	movq	door_end+16(%rip), %rdi\n"
         "	movq	door_end+24(%rip), %rsi\n"
         "	movl	$11, %eax\n" /* munmap */
         "	syscall\n"
-        "1:	movl	$14, %eax\n" /* rt_sigprocmask */
+        "3:	movl	$14, %eax\n" /* rt_sigprocmask */
         "	movl	$2, %edi\n"  /* SIG_SETMASK */
-        "	leaq	door_end+32+216(%rip), %rsi\n"
+        "	leaq	door_end+184(%rip), %rsi\n"
         "	xorl	%edx, %edx\n"
         "	movl	$8, %r10d\n"
         "	syscall\n"
-        "	cmpb	$0, door_end+32+226(%rip)\n"
-        "	je	2f\n"
+        "	cmpb	$0, door_end+194(%rip)\n"
+        "	je	4f\n"
         "	std\n"
-        "2:	movb	door_end+32+225(%rip), %al\n"
+        "4:	movb	door_end+193(%rip), %al\n"
         "	addb	$0x7f, %al\n"
-        "	movb	door_end+32+224(%rip), %ah\n"
+        "	movb	door_end+192(%rip), %ah\n"
         "	sahf\n"
-        "	movq	door_end+32+0(%rip), %r15\n"
-        "	movq	door_end+32+8(%rip), %r14\n"
-        "	movq	door_end+32+16(%rip), %r13\n"
-        "	movq	door_end+32+24(%rip), %r12\n"
-        "	movq	door_end+32+32(%rip), %rbp\n"
-        "	movq	door_end+32+40(%rip), %rbx\n"
-        "	movq	door_end+32+48(%rip), %r11\n"
-        "	movq	door_end+32+56(%rip), %r10\n"
-        "	movq	door_end+32+64(%rip), %r9\n"
-        "	movq	door_end+32+72(%rip), %r8\n"
-        "	movq	door_end+32+80(%rip), %rax\n"
-        "	movq	door_end+32+88(%rip), %rcx\n"
-        "	movq	door_end+32+96(%rip), %rdx\n"
-        "	movq	door_end+32+104(%rip), %rsi\n"
-        "	movq	door_end+32+112(%rip), %rdi\n"
-        "	movq	door_end+32+152(%rip), %rsp\n"
-        "	jmpq	*door_end+32+128(%rip)\n"
+        "	movq	door_end+48(%rip), %r15\n"
+        "	movq	door_end+56(%rip), %r14\n"
+        "	movq	door_end+64(%rip), %r13\n"
+        "	movq	door_end+72(%rip), %r12\n"
+        "	movq	door_end+80(%rip), %rbp\n"
+        "	movq	door_end+88(%rip), %rbx\n"
+        "	movq	door_end+96(%rip), %r11\n"
+        "	movq	door_end+104(%rip), %r10\n"
+        "	movq	door_end+112(%rip), %r9\n"
+        "	movq	door_end+120(%rip), %r8\n"
+        "	movq	door_end+128(%rip), %rax\n"
+        "	movq	door_end+136(%rip), %rcx\n"
+        "	movq	door_end+144(%rip), %rdx\n"
+        "	movq	door_end+152(%rip), %rsi\n"
+        "	movq	door_end+160(%rip), %rdi\n"
+        "	movq	door_end+168(%rip), %rsp\n"
+        "	jmpq	*door_end+176(%rip)\n"
         "	.balign 8\n"
         "door_end:\n"
         ".previous\n");
 
-_Static_assert(offsetof(struct door_data, base) == 16 && offsetof(struct door_data, gp) == 32 &&
-                       offsetof(struct door_data, sigmask) == 32 + 216 &&
-                       offsetof(struct door_data, sahf) == 32 + 224,
+_Static_assert(offsetof(struct door_data, base) == 16 && offsetof(struct door_data, rest) == 32 &&
+                       offsetof(struct door_data, regs) == 48 &&
+                       offsetof(struct door_data, sigmask) == 184 &&
+                       offsetof(struct door_data, sahf) == 192 &&
+                       offsetof(struct door_data, signal) == 195,
                "the code knows the layout");
 
-static const char magic[16] = "crtool's door 1";
+static const char magic[16] = "crtool's door 2";
 
 bool arch_door_place(const void *code, size_t size, size_t *ret_offset)
 {
@@ -95,32 +126,48 @@ bool arch_door_place(const void *code, size_t size, size_t *ret_offset)
 	*ret_offset = at;
 	/* Zeros; or what a crtool left that was killed. */
 	return !memcmp(place, zeros, sizeof(zeros)) ||
-	       !memcmp(place + (door_end - door_code), magic, sizeof(magic));
+	       !memcmp(place + (door_end - door_map), magic, sizeof(magic));
 }
 
-uint64_t arch_door_undo(uint64_t door)
+uint64_t arch_door(uint64_t door, enum arch_door way)
 {
-	return door + (uint64_t)(door_undo - door_code);
+	const char *const ways[] = { [DOOR_MAP] = door_map,
+		                     [DOOR_UNMAP] = door_unmap,
+		                     [DOOR_CALL] = door_call,
+		                     [DOOR_UNDO] = door_undo };
+
+	return door + (uint64_t)(ways[way] - door_map);
 }
 
-void arch_door_build(char buf[ARCH_DOOR_SIZE], const struct arch_leave *leave, uint64_t base,
-                     uint64_t size)
+int64_t arch_door_result(const struct arch_regs *regs)
 {
-	size_t code = (size_t)(door_end - door_code);
-	uint64_t flags = leave->gp.eflags;
+	return (int64_t)regs->gp.rbx;
+}
+
+void arch_door_build(char buf[ARCH_DOOR_SIZE], const struct arch_leave *leave,
+                     const struct arch_door_of *of)
+{
+	const struct user_regs_struct *gp = &leave->gp;
+	size_t code = (size_t)(door_end - door_map);
+	uint64_t flags = gp->eflags;
 	struct door_data data = {
-		.base = base,
-		.size = size,
-		.gp = leave->gp,
+		.base = of->base,
+		.size = of->size,
+		.rest = of->base + of->blob,
+		.length = of->size - of->blob,
+		.regs = { gp->r15, gp->r14, gp->r13, gp->r12, gp->rbp, gp->rbx, gp->r11, gp->r10,
+		          gp->r9, gp->r8, gp->rax, gp->rcx, gp->rdx, gp->rsi, gp->rdi, gp->rsp,
+		          gp->rip },
 		.sigmask = leave->sigmask,
 		.sahf = (uint8_t)flags,
 		.overflow = !!(flags & FLAG_OVERFLOW),
 		.direction = !!(flags & FLAG_DIRECTION),
+		.signal = (uint8_t)of->signal,
 	};
 
 	assert(code + sizeof(data) <= ARCH_DOOR_SIZE);
 	memcpy(data.magic, magic, sizeof(magic));
 	memset(buf, 0, ARCH_DOOR_SIZE);
-	memcpy(buf, door_code, code);
+	memcpy(buf, door_map, code);
 	memcpy(buf + code, &data, sizeof(data));
 }
