@@ -57,11 +57,17 @@ static int open_directory(struct dump *d)
 	return r;
 }
 
+#define WARM (512 * 1024) /* of a small process all that is read and written */
+
+/* Memory is made ready here: once the guard is forked, which would have it too, and before it is used. */
 static int open_images(struct dump *d)
 {
-	int r = d->opt->stream ? image_writer_stream(d->opt->stream_fd, d->opt->timeout_ms,
-	                                             d->opt->keys, &d->out)
-	                       : open_directory(d);
+	int r;
+
+	heap_warm(WARM);
+	r = d->opt->stream ? image_writer_stream(d->opt->stream_fd, d->opt->timeout_ms,
+	                                         d->opt->keys, &d->out)
+	                   : open_directory(d);
 
 	if (r == 0 && d->opt->compression.codec)
 		r = image_compress(d->out, &d->opt->compression);
@@ -117,8 +123,6 @@ static int tell_ended(struct dump *d)
 	return 0;
 }
 
-#define WARM (256 * 1024) /* of a small process nearly all that is read */
-
 static int prepare_task(struct dump *d, struct task *t)
 {
 	for (size_t i = 0; i < dump_naspects; i++) {
@@ -150,7 +154,6 @@ static int prepare(struct dump *d)
 		r = ask_prepare(d);
 	if (r == 0)
 		r = threads_deal(d);
-	heap_warm(WARM);
 	return r;
 }
 

@@ -1,19 +1,32 @@
 #include "lib/heap.h"
 
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
-#define KEEP (1 << 20) /* at the end of the heap, not given back to the kernel */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
+#endif
 
+#define PAGE  4096
+#define STACK (64 * 1024)
+#define KEEP  (1 << 20) /* at the end of the heap, not given back to the kernel */
+
+/* Kernels that do not know MADV_POPULATE_WRITE have page faults later. */
 void heap_warm(size_t size)
 {
-	void *volatile p;
+	volatile char stack[STACK];
+	void *volatile p; /* else there is no call */
+	uintptr_t from;
 
 	mallopt(M_TRIM_THRESHOLD, KEEP);
 	mallopt(M_MMAP_THRESHOLD, KEEP);
 	p = malloc(size);
+	from = (uintptr_t)p & ~(uintptr_t)(PAGE - 1);
 	if (p)
-		memset(p, 1, size);
+		madvise((void *)from, (uintptr_t)p + size - from, MADV_POPULATE_WRITE);
 	free(p);
+	for (size_t i = 0; i < sizeof(stack); i += PAGE)
+		stack[i] = 1;
 }
