@@ -60,6 +60,20 @@ static int leave_to_tracer(const struct dump *d, struct thread *th)
 	return 0;
 }
 
+/*
+ * Who was inside of a clone for a tracer that has died meanwhile, and is seized by us, makes a tracee of ours: the
+ * kernel has asked for the options at the beginning, and asks who the tracer is at the end (kernel_clone()).
+ */
+static int seize_new(struct thread *th)
+{
+	int r = tracee_seize(&th->tracee, th->tid, 0);
+
+	if (r != -EPERM || !tracer_is_own(th->tid))
+		return r;
+	th->tracee = (struct tracee){ .tid = th->tid, .seized = true };
+	return 0;
+}
+
 /* One that goes away meanwhile is forgotten. */
 static int seize_thread(struct dump *d, struct thread *th, bool stop)
 {
@@ -69,7 +83,7 @@ static int seize_thread(struct dump *d, struct thread *th, bool stop)
 	if (t->state == TASK_ZOMBIE || th->debugged)
 		return 0;
 	if (!th->tracee.tid)
-		r = tracee_seize(&th->tracee, th->tid, 0);
+		r = seize_new(th);
 	if (r == 0 && stop && !th->tracee.asked)
 		r = tracee_interrupt(&th->tracee);
 	if (r == -EPERM && !is_zombie(t, th->tid) && tracees_know(d, th))

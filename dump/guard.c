@@ -300,11 +300,22 @@ static void undo_uffd(struct task *t)
 	}
 }
 
+/* A copy that has not run yet is in the middle of its script. */
+static bool is_in_arena(const struct task *copy, const struct notes *notes)
+{
+	for (uint32_t i = 0; copy->state != TASK_ZOMBIE && i < notes->n; i++)
+		if (notes->v[i].what == NOTE_ARENA && !has_left(copy, &notes->v[i]))
+			return true;
+	return false;
+}
+
 /* The copy of T's memory: the one that was noted, or one that crtool did not know yet. */
-static bool is_copy(const struct task *copy, const struct task *t, const struct note *note)
+static bool is_copy(const struct task *copy, const struct task *t, const struct note *note,
+                    const struct notes *notes)
 {
 	return copy->ppid == t->pid && copy->exit_signal == 0 &&
-	       (copy->pid == note->tid || !strcmp(copy->comm, SNAPSHOT_COMM));
+	       (copy->pid == note->tid || !strcmp(copy->comm, SNAPSHOT_COMM) ||
+	        is_in_arena(copy, notes));
 }
 
 /* What was left where T came by to reap it: nobody is there now, or it is tried again. */
@@ -322,34 +333,39 @@ static bool undo_door(struct task *t)
 }
 
 /* Once it has ended, its parent reaps it. */
-static bool undo_copy(struct dump *g, struct task *t, const struct note *note)
+static bool undo_copy(struct dump *g, struct task *t, const struct note *note,
+                      const struct notes *notes)
 {
 	struct tracee *host = &t->threads.v[0].tracee;
-	int64_t result;
+	int64_t result = -1;
 
 	if (!undo_door(t))
 		return false;
 	array_each (copy, &g->tasks) {
-		if (!is_copy(copy, t, note))
+		if (!is_copy(copy, t, note, notes))
 			continue;
 		if (copy->state != TASK_ZOMBIE)
 			return false;
+		/* If it could not be stopped in time it was ours: we are told first, then its parent. */
+		waitpid(copy->pid, NULL, WNOHANG | __WALL);
 		if (tracee_syscall(host, t->syscall_insn, SYS_wait4,
-		                   (const uint64_t[6]){ (uint64_t)copy->pid, 0, __WALL },
+		                   (const uint64_t[6]){ (uint64_t)copy->pid, 0, WNOHANG | __WALL },
 		                   &result) == 0)
 			tracee_put_back(host);
+		if (result == 0)
+			return false; /* not yet */
 	}
 	return true;
 }
 
-static bool undo_note(struct dump *g, const struct note *note)
+static bool undo_note(struct dump *g, const struct notes *notes, const struct note *note)
 {
 	struct task *t = note->pid ? task_of(g, note->pid) : NULL;
 
 	if (!t || task_open_mem(t) < 0)
 		return true;
 	if (note->what == NOTE_COPY)
-		return undo_copy(g, t, note);
+		return undo_copy(g, t, note, notes);
 	if (note->what == NOTE_DISPATCH)
 		undo_dispatch(t, note);
 	else if (note->what == NOTE_UFFD)
@@ -368,7 +384,7 @@ static bool undo_once(struct dump *g, struct dump *d)
 	if (!done && freeze_tree(g) == 0) {
 		done = all_have_left(g, notes);
 		for (uint32_t i = 0; done && i < notes->n; i++)
-			done = undo_note(g, &notes->v[i]);
+			done = undo_note(g, notes, &notes->v[i]);
 		if (done)
 			tracees_undo(g, d);
 	}
@@ -422,6 +438,7 @@ int guard_target(struct dump *d)
 
 	if (r == 0) {
 		d->notes = notes;
+		d->notes->v[0].pid = 0; /* no page fault when the target stands */
 		r = guard_begin(&d->guard, NULL, undo, d);
 	}
 	return r < 0 ? fail(r, "fork the guard that protects the target") : 0;

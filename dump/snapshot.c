@@ -15,6 +15,7 @@
 #include "dump/guard.h"
 #include "dump/memory_map.h"
 #include "dump/task.h"
+#include "dump/tracer.h"
 #include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -81,6 +82,15 @@ int snapshot_disarm(const struct dump *d, struct thread *th)
 	return makes_copy(d, th) ? tracee_set_options(&th->tracee, 0) : 0;
 }
 
+static int say_died(const struct task *t, pid_t pid, bool exited, int status)
+{
+	return fail(
+		-ECANCELED,
+		"%s: the copy of its memory, process %d, %s %d before it was read; if memory is "
+		"short, a dump without --snapshot needs none",
+		task_name(t), pid, exited ? "exited with" : "died of signal", status);
+}
+
 /* Its memory, as it is read from outside. */
 static int open_copy(struct task *t)
 {
@@ -97,7 +107,7 @@ static int open_copy(struct task *t)
 int snapshot_take(struct dump *d, struct task *t)
 {
 	int64_t pid;
-	int status, r;
+	int status = 0x7f, r; /* none: as if stopped */
 
 	if (t->state == TASK_ZOMBIE || !makes_copy(d, t->threads.v))
 		return 0;
@@ -112,6 +122,9 @@ int snapshot_take(struct dump *d, struct task *t)
 	r = guard_note_copy(d, t, (pid_t)pid);
 	if (r == 0)
 		r = tracee_wait(&t->copy.tracee, &status);
+	if (r == -ESRCH && !WIFSTOPPED(status))
+		return say_died(t, (pid_t)pid, WIFEXITED(status),
+		                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	if (r == 0)
 		r = open_copy(t);
 	return r < 0 ? fail(r, "%s: look into its copy, process %d", task_name(t), (int)pid) : 0;
@@ -145,12 +158,7 @@ int snapshot_fail(const struct task *t, int r)
 
 	if (!info.si_pid)
 		return fail(r, "%s: read the copy of its memory, process %d", task_name(t), pid);
-	return fail(
-		-ECANCELED,
-		"%s: the copy of its memory, process %d, %s %d before it was read; if memory is "
-		"short, a dump without --snapshot needs none",
-		task_name(t), pid, info.si_code == CLD_EXITED ? "exited with" : "died of signal",
-		info.si_status);
+	return say_died(t, pid, info.si_code == CLD_EXITED, info.si_status);
 }
 
 /* ---- the end of it ---- */
@@ -170,10 +178,11 @@ static int reap_in(struct task *t, struct tracee *host, pid_t pid)
 	if (r < 0)
 		return r;
 	parasite_visit(&p, host, &none, t->mem, t->syscall_insn, t->door);
-	r = parasite_call(&p, SYS_wait4, (const uint64_t[6]){ (uint64_t)pid, 0, __WALL }, &result);
+	r = parasite_call(&p, SYS_wait4, (const uint64_t[6]){ (uint64_t)pid, 0, WNOHANG | __WALL },
+	                  &result);
 	cured = parasite_cure(&p);
 	if (r == 0)
-		r = result < 0 ? (int)result : cured;
+		r = result < 0 ? (int)result : result ? cured : -EAGAIN;
 	return r;
 }
 
@@ -211,17 +220,6 @@ static int reap(pid_t owner, pid_t pid)
 	return r;
 }
 
-static bool is_traced_by_us(pid_t pid)
-{
-	auto_free char *status = NULL;
-	uint64_t tracer = 0;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	return file_read(AT_FDCWD, path, &status) > 0 &&
-	       status_u64(status, "TracerPid", 10, &tracer) && (pid_t)tracer == getpid();
-}
-
 /* It was forked, but something failed before snapshot_take(): a child that is traced and no task. 0: none. */
 static pid_t find_copy(const struct dump *d, const struct task *t)
 {
@@ -236,7 +234,7 @@ static pid_t find_copy(const struct dump *d, const struct task *t)
 
 		if (end == at)
 			break;
-		if (!task_find(d, pid) && is_traced_by_us(pid))
+		if (!task_find(d, pid) && tracer_is_own(pid))
 			return pid;
 	}
 	return 0;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dump/tracees.h"
 #include "lib/cleanup.h"
@@ -35,6 +36,17 @@ static const struct task *in_tree(const struct dump *d, pid_t tracer)
 			if (th->tid == tracer)
 				return t;
 	return NULL;
+}
+
+bool tracer_is_own(pid_t tid)
+{
+	auto_free char *status = NULL;
+	uint64_t tracer = 0;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	return file_read(AT_FDCWD, path, &status) > 0 &&
+	       status_u64(status, "TracerPid", 10, &tracer) && (pid_t)tracer == gettid();
 }
 
 int tracer_check(struct dump *d, struct task *t, pid_t tid)

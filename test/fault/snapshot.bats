@@ -50,3 +50,30 @@ kill_copy() {
 	running "$pid"
 	release
 }
+
+# Is nothing left of a copy, neither it nor the arena that it was made from?
+is_alone() {
+	[ -z "$(cat "/proc/$pid/task/$pid/children")" ] && ! grep -q 'r-xp 00000000 00:00 0 *$' "/proc/$pid/maps"
+}
+
+kill_at() {
+	interfere "$1" KILL dump "${dump_with[@]}" -R -t "$pid" -D "$BATS_TEST_TMPDIR/to"
+	rm -rf "$BATS_TEST_TMPDIR/to"
+}
+
+# The guard may be too early, too late, or come while the copy is made, which makes it a tracee of the guard.
+@test "crtool is killed while the kernel makes the copy" {
+	local n=400 from
+
+	park fault/wide # its copy takes a while
+	while kill_at "$n" && is_alone; do
+		((n += 8))
+	done
+	from=$((n - 10))
+	for ((n = from; n < from + 20; n++)); do
+		within 20 is_alone
+		kill_at "$n"
+	done
+	within 20 is_alone
+	release
+}
