@@ -81,6 +81,7 @@ struct file {
 	int fd;            /* ... under this number; -1: it is only mapped */
 	char at[48];       /* where it is below /proc/PID: "fd/7", "map_files/..." */
 	char *link;        /* where that points */
+	bool leads;        /* to this file: seen as st was taken */
 	char *fdinfo;      /* text of /proc/PID/fdinfo/FD */
 	struct stat st;
 	uint32_t flags; /* fdinfo flags, without O_CLOEXEC */

@@ -310,10 +310,18 @@ static const char *name_of(const struct vma *v)
 	return *v->name == '/' && !strchr(v->name, '\\') ? v->name : NULL;
 }
 
-/* The file at AT below /proc/PID, which is no descriptor. LINK: where that points, or NULL. */
-static int mapped_add(struct dump *d, struct task *t, const char *at, const char *link,
+/* By its name, if that leads to the very inode; where stat(2) has other numbers than maps (btrfs) it is not seen. */
+static bool look_by_name(const struct vma *v, struct stat *ret)
+{
+	return name_of(v) && lstat(v->name, ret) == 0 && ret->st_dev == v->dev &&
+	       ret->st_ino == v->ino;
+}
+
+/* The file at AT below /proc/PID, which is no descriptor; V: it is that of this mapping, or NULL. */
+static int mapped_add(struct dump *d, struct task *t, const char *at, const struct vma *v,
                       uint32_t flags, uint32_t *ret_id)
 {
+	const char *link = v ? name_of(v) : NULL;
 	auto_(file_done) struct file f = { .task = t, .fd = -1, .flags = flags, .kept = -1 };
 	size_t index;
 	int r;
@@ -322,7 +330,8 @@ static int mapped_add(struct dump *d, struct task *t, const char *at, const char
 	if (link)
 		f.link = strdup(link);
 	r = link ? (f.link ? 0 : -ENOMEM) : link_read(t->proc, at, &f.link);
-	if (r == 0 && fstatat(t->proc, at, &f.st, 0) < 0)
+	f.leads = r == 0 && v && look_by_name(v, &f.st);
+	if (r == 0 && !f.leads && fstatat(t->proc, at, &f.st, 0) < 0)
 		r = -errno;
 	if (r == 0)
 		r = file_add(d, &f, &index);
@@ -351,7 +360,7 @@ static int node_add(struct dump *d, struct task *t, const struct vma *v, struct 
 	int r;
 
 	snprintf(at, sizeof(at), "map_files/%" PRIx64 "-%" PRIx64, v->start, v->end);
-	r = mapped_add(d, t, at, name_of(v), node->flags, &node->id);
+	r = mapped_add(d, t, at, v, node->flags, &node->id);
 	if (r == -EPERM)
 		return named_add(d, t, v, node->flags, &node->id);
 	return r < 0 ? fail(r, "%s: /proc/%d/%s: look at its file", task_name(t), t->pid, at) : 0;

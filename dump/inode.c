@@ -47,6 +47,7 @@ struct holding file_holding(const struct file *f)
 		.task = f->task,
 		.at = f->at,
 		.link = f->link,
+		.leads = f->leads,
 		.name = file_name(f),
 		.st = &f->st,
 		.file = f->fd >= 0 && !(f->flags & O_PATH) ? f : NULL,
@@ -81,7 +82,7 @@ static int find_path(const struct holding *h, char **ret)
 
 	if (!path)
 		return -ENOMEM;
-	if (leads_to(h->link, h->st)) {
+	if (h->leads || leads_to(h->link, h->st)) {
 		free(path);
 		path = strdup(h->link);
 	} else if (!leads_to(path, h->st)) {

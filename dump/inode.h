@@ -12,6 +12,7 @@ struct holding {
 	const struct task *task;
 	const char *at;   /* below /proc/PID: "fd/7", "cwd" */
 	const char *link; /* where that points */
+	bool leads;       /* it is known that the link leads there */
 	const char *name; /* for messages */
 	const struct stat *st;
 	const struct file *file; /* it is open; NULL: not, or by O_PATH */
