@@ -241,6 +241,36 @@ static int settle_stops(struct task *t)
 	return ran;
 }
 
+/*
+ * Nobody of it stands, and it has not ended: whoever lives is not known yet, and may just be about to exec once
+ * more, so that the leader seems to have exited before.
+ */
+static bool is_elsewhere(const struct task *t)
+{
+	struct task now = *t;
+
+	if (t->state == TASK_ZOMBIE)
+		return false;
+	array_each (th, &t->threads)
+		if (!th->exited)
+			return false;
+	return task_refresh(&now) == 0 && now.state != TASK_ZOMBIE;
+}
+
+/* One that had exited may be another by now, whom to seize. */
+static int look_anew(struct task *t)
+{
+	if (!is_elsewhere(t))
+		return 0;
+	if (deadline_passed())
+		return fail(-ETIMEDOUT, "%s: did not stop in time; --timeout gives it longer",
+		            task_name(t));
+	array_each (th, &t->threads)
+		thread_done(th);
+	t->threads.n = 0;
+	return 1;
+}
+
 /* Children of all tasks that were not known. */
 static int find_children(struct dump *d)
 {
@@ -280,6 +310,8 @@ static int freeze_round(struct dump *d, struct ended *ended, bool list)
 	new += r;
 	array_each (t, &d->tasks) {
 		r = settle_ended(t);
+		if (r == 0)
+			r = look_anew(t);
 		if (r < 0)
 			return r;
 		new += r;
