@@ -18,11 +18,11 @@
 #include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
+#include "dump/tracer_flags.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
-#include "lib/task_facts.h"
 
 #define SIGNAL(sig) (UINT64_C(1) << ((sig)-1))
 #define STOPS       (SIGNAL(SIGSTOP) | SIGNAL(SIGTSTP) | SIGNAL(SIGTTIN) | SIGNAL(SIGTTOU))
@@ -88,8 +88,6 @@ static const char *why_not(const struct dump *d, const struct seen *s)
 {
 	if (s->state == 'Z' || s->state == 'X')
 		return "it has ended, and its tracer has not been told";
-	if (s->state != 't')
-		return "it runs, and only who stands at a signal can be carried";
 	if (s->seccomp)
 		return "it is confined by seccomp, and could not wait for its tracer";
 	if (d->opt->leave_stopped)
@@ -101,40 +99,16 @@ static const char *why_not(const struct dump *d, const struct seen *s)
 	return NULL;
 }
 
-/* Asked once; forgotten with the dump. */
-struct tracers {
-	int asks; /* task_facts_open() */
-};
-
-static int flags_of(struct dump *d, pid_t tid, uint32_t *ret_options, bool *ret_seized)
-{
-	struct task_facts facts;
-	int r;
-
-	if (!d->tracers) {
-		d->tracers = calloc(1, sizeof(*d->tracers));
-		if (!d->tracers)
-			return -ENOMEM;
-		d->tracers->asks = task_facts_open(FACT_BIT(PTRACE));
-	}
-	r = d->tracers->asks < 0 ? d->tracers->asks : task_facts_of(d->tracers->asks, tid, &facts);
-	return r < 0 ? r : task_facts_tracing(&facts, ret_options, ret_seized);
-}
-
-void tracees_done(struct dump *d)
-{
-	if (d->tracers)
-		closep(&d->tracers->asks);
-	free(d->tracers);
-	d->tracers = NULL;
-}
+static const char traced_calls[] = "it runs from one system call to the next (PTRACE_SYSCALL), and "
+				   "only who stands at a signal, or "
+				   "runs on to one, can be carried";
 
 int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
 {
 	struct thread *by = find_thread(d, tracer);
 	uint32_t options;
 	struct seen s;
-	bool seized;
+	bool seized, steps;
 	int r = see(t, tid, &s);
 
 	if (r < 0)
@@ -143,12 +117,12 @@ int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
 		by->traces = true;
 	if (why_not(d, &s))
 		return refuse(t, tid, tracer, why_not(d, &s));
-	r = flags_of(d, tid, &options, &seized);
+	r = tracer_flags(d, tid, &options, &seized, &steps);
 	if (r < 0 && r != -ESRCH)
 		return refuse(t, tid, tracer,
 		              "this kernel does not tell with which options, or not crtool "
 		              "(CAP_BPF, CAP_PERFMON)");
-	return 0;
+	return r == 0 && steps && s.state != 't' ? refuse(t, tid, tracer, traced_calls) : 0;
 }
 
 bool tracees_know(const struct dump *d, const struct thread *th)
@@ -261,24 +235,75 @@ static bool would_lose(const struct tracing *is, uint64_t pending)
 	       (stop & (STOPS | SIGNAL(SIGCONT)) && pending & (STOPS | SIGNAL(SIGCONT)));
 }
 
+/* From outside, before anything is done to it. */
+static const char *judge(const struct traced *tr, const struct seen *s, bool steps)
+{
+	if (tr->is.runs && steps)
+		return traced_calls;
+	if (tr->is.runs && s->pending & (SIGNAL(SIGSTOP) | SIGNAL(SIGCONT)))
+		return "a signal waits for it that would be lost";
+	if (tr->is.options & PTRACE_O_SUSPEND_SECCOMP)
+		return "with PTRACE_O_SUSPEND_SECCOMP";
+	return NULL;
+}
+
+/* Should crtool be killed, it goes on. */
+static int halt(struct dump *d, struct thread *th, struct visit *v, struct traced *tr,
+                const char **ret_why)
+{
+	int r;
+
+	tr->is.halting = true;
+	r = guard_note_traced(d, tr, &th->traced);
+	if (r == 0)
+		r = tracing_halt(&v->parasite, v->room, &tr->is, ret_why);
+	tr->is.halting = false;
+	return r;
+}
+
 static int look_closer(struct dump *d, struct thread *th, struct visit *v, const struct seen *s,
                        struct traced *tr, const char **ret_why)
 {
-	int r = flags_of(d, th->tid, &tr->is.options, &tr->is.seized);
+	bool steps;
+	int r = tracer_flags(d, th->tid, &tr->is.options, &tr->is.seized, &steps);
 
+	tr->is.runs = s->state != 't';
+	if (r == 0)
+		*ret_why = judge(tr, s, steps);
+	if (r < 0 || *ret_why)
+		return r < 0 ? r : -EBUSY;
+	if (tr->is.runs)
+		r = halt(d, th, v, tr, ret_why);
 	if (r == 0)
 		r = tracing_look(&v->parasite, v->room, tr->insn, &tr->is, ret_why);
 	if (r < 0)
 		return r;
-	if (would_lose(&tr->is, s->pending))
+	if (s->state == 't' && would_lose(&tr->is, s->pending))
 		*ret_why = "a signal waits for it that would be lost";
-	if (tr->is.options & PTRACE_O_SUSPEND_SECCOMP)
-		*ret_why = "with PTRACE_O_SUSPEND_SECCOMP";
 	if (arch_in_restart(&tr->is.regs))
 		lose("%s: thread %d: which call it was in when it was interrupted for the second "
 		     "time: after a restore that fails with EINTR",
 		     task_name(th->task), th->tid);
 	return *ret_why ? -EBUSY : 0;
+}
+
+/* In the memory of the guard. */
+static int note(struct dump *d, struct thread *th, const struct traced *tr)
+{
+	if (!th->traced)
+		return guard_note_traced(d, tr, &th->traced);
+	*th->traced = *tr;
+	return 0;
+}
+
+/* It is not let go: who was made to stop goes on. */
+static void let_be(struct thread *th, struct visit *v)
+{
+	if (!th->traced)
+		return;
+	tracing_go_on(&v->parasite, v->room, &th->traced->is);
+	th->traced->tracer_pid = 0;
+	th->traced = NULL;
 }
 
 /* By the tracer BY, which stands still. */
@@ -299,8 +324,10 @@ static int detach(struct dump *d, struct thread *th, struct thread *by, const st
 		r = visit_begin(d, by, &v);
 	if (r == 0)
 		r = look_closer(d, th, &v, s, &tr, &why);
+	if (r < 0)
+		let_be(th, &v);
 	if (r == 0)
-		r = guard_note_traced(d, &tr, &th->traced);
+		r = note(d, th, &tr);
 	if (r == 0)
 		r = tracing_detach(&v.parasite, v.room, tr.insn, &tr.is);
 	end = visit_end(d, by, &v);

@@ -234,3 +234,12 @@ int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bo
 	*ret_seized = flags & PT_SEIZED;
 	return 0;
 }
+
+/* enum syscall_work_bit of linux/thread_info.h, since 5.11. */
+#define WORK_TRACE (UINT64_C(1) << 2)
+#define WORK_EMU   (UINT64_C(1) << 3)
+
+bool task_facts_calls_traced(const struct task_facts *facts)
+{
+	return facts->v[FACT_WORK] & (WORK_TRACE | WORK_EMU);
+}

@@ -16,6 +16,7 @@
 	FACT(REAL_CRED, "real_cred")             \
 	FACT(FLAGS, "flags")                     \
 	FACT(CPU_FLAGS, "thread_info.flags")     \
+	FACT(WORK, "thread_info.syscall_work")   \
 	FACT(ATOMIC_FLAGS, "atomic_flags")       \
 	FACT(PERSONALITY, "personality")         \
 	FACT(PDEATH_SIGNAL, "pdeath_signal")     \
@@ -66,3 +67,6 @@ ssize_t task_facts_all(int fd, pid_t pid, struct task_facts *ret, size_t max);
  * (PTRACE_SEIZE). -ESRCH: nobody traces it. -EOPNOTSUPP: in a way of later kernels.
  */
 int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bool *ret_seized);
+
+/* Who runs does so by PTRACE_SYSCALL or PTRACE_SYSEMU, with FACT_WORK. */
+bool task_facts_calls_traced(const struct task_facts *facts);

@@ -158,7 +158,7 @@ int tracing_look(struct parasite *p, uint64_t room, uint64_t insn, struct tracin
 		r = pread_full(p->mem, &answers, sizeof(answers), (off_t)room);
 	if (r < 0)
 		return r;
-	*ret_why = judge(&answers);
+	*ret_why = ret->runs ? NULL : judge(&answers);
 	ret->collected = answers.stop.si_pid != ret->tid;
 	ret->signal = answers.signal;
 	ret->regs = answers.regs;
@@ -166,6 +166,137 @@ int tracing_look(struct parasite *p, uint64_t room, uint64_t insn, struct tracin
 	if (!*ret_why) /* parked, it is not seen to be in one any more */
 		tracee_leave_rseq(ret->tid, answers.rseq.area, &ret->regs);
 	return *ret_why ? -EBUSY : 0;
+}
+
+/* Of each stop it is told by a SIGCHLD, too. */
+static bool has_news(const struct parasite *p)
+{
+	auto_free char *status = NULL;
+	uint64_t own = 0, shared = 0;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", p->host->tid);
+	if (file_read(AT_FDCWD, path, &status) <= 0)
+		return true;
+	status_u64(status, "SigPnd", 16, &own);
+	status_u64(status, "ShdPnd", 16, &shared);
+	return (own | shared) & SIGNAL(SIGCHLD);
+}
+
+static void drop_news(struct parasite *p, uint64_t room)
+{
+	struct room want;
+
+	room_begin(&want, room);
+	if (room_write(p, room, &want) == 0)
+		CALL(p, SYS_rt_sigtimedwait, AT(room, sigchld), 0, AT(room, none), KERNEL_SIGS);
+}
+
+/* ---- one that runs ---- */
+
+#define EVENT_STOPPED (SIGTRAP | PTRACE_EVENT_STOP << 8)
+
+/* Its siginfo; -ESRCH: it runs. */
+static int signal_of(struct parasite *p, uint64_t room, pid_t tid, siginfo_t *ret)
+{
+	int r = trace(p, PTRACE_GETSIGINFO, tid, 0, AT(room, signal));
+
+	return r < 0 ? r : pread_full(p->mem, ret, sizeof(*ret), (off_t)AT(room, signal));
+}
+
+/* A stop of our making? */
+static bool is_ours(const struct tracing *t, const siginfo_t *si)
+{
+	return t->seized ? si->si_code == EVENT_STOPPED
+	                 : si->si_signo == SIGSTOP && si->si_code == SI_TKILL;
+}
+
+/* It stops, and nobody is told. */
+static int await_any(struct parasite *p, uint64_t room, const struct tracing *t, siginfo_t *ret)
+{
+	int64_t r = CALL(p, SYS_waitid, P_PID, (uint64_t)t->tid, AT(room, stop), STOPPED);
+	siginfo_t si;
+
+	if (r == 0)
+		r = pread_full(p->mem, &si, sizeof(si), (off_t)AT(room, stop));
+	if (r < 0)
+		return (int)r;
+	return si.si_code == CLD_TRAPPED || si.si_code == CLD_STOPPED
+	               ? signal_of(p, room, t->tid, ret)
+	               : -ESRCH;
+}
+
+/*
+ * It has stopped at a signal of its own, and the SIGSTOP is still to come: that comes next, when the
+ * other is taken away, and becomes it.
+ */
+static int skip_stop(struct parasite *p, uint64_t room, const struct tracing *t,
+                     const siginfo_t *signal, const char **ret_why)
+{
+	struct room want;
+	siginfo_t si;
+	int r;
+
+	if (signal->si_code >> 8 > 0)
+		*ret_why = "it has just come to an event of ptrace(2)";
+	if (*ret_why)
+		return -EBUSY;
+	r = trace(p, PTRACE_CONT, t->tid, 0, 0);
+	if (r == 0)
+		r = await_any(p, room, t, &si);
+	if (r == 0 && !is_ours(t, &si))
+		*ret_why = "it has just come to two signals at once";
+	if (r < 0 || *ret_why)
+		return r < 0 ? r : -EBUSY;
+	room_begin(&want, room);
+	want.signal = *signal;
+	r = room_write(p, room, &want);
+	return r < 0 ? r : trace(p, PTRACE_SETSIGINFO, t->tid, 0, AT(room, signal));
+}
+
+int tracing_halt(struct parasite *p, uint64_t room, struct tracing *t, const char **ret_why)
+{
+	bool news = has_news(p);
+	struct room want;
+	siginfo_t si;
+	int r;
+
+	room_begin(&want, room);
+	r = room_write(p, room, &want);
+	if (r == 0)
+		r = t->seized
+		            ? trace(p, PTRACE_INTERRUPT, t->tid, 0, 0)
+		            : (int)CALL(p, SYS_tgkill, (uint64_t)t->pid, (uint64_t)t->tid, SIGSTOP);
+	if (r == 0)
+		r = await_any(p, room, t, &si);
+	if (r == -ESRCH)
+		*ret_why = "it has just ended, and its tracer has not been told";
+	if (r < 0)
+		return r;
+	if (!is_ours(t, &si)) {
+		t->runs = false;
+		return t->seized ? 0 : skip_stop(p, room, t, &si, ret_why);
+	}
+	r = (int)CALL(p, SYS_wait4, (uint64_t)t->tid, 0, WNOHANG | __WALL, 0);
+	if (!news)
+		drop_news(p, room);
+	return r < 0 ? r : 0;
+}
+
+int tracing_go_on(struct parasite *p, uint64_t room, const struct tracing *t)
+{
+	struct room want;
+	siginfo_t si;
+	int r;
+
+	room_begin(&want, room);
+	r = room_write(p, room, &want);
+	if (r == 0)
+		r = signal_of(p, room, t->tid, &si);
+	if (r < 0 || !is_ours(t, &si))
+		return r == -ESRCH ? 0 : r;
+	CALL(p, SYS_wait4, (uint64_t)t->tid, 0, WNOHANG | __WALL, 0);
+	return trace(p, PTRACE_CONT, t->tid, 0, 0);
 }
 
 /* ---- away ---- */
@@ -273,51 +404,33 @@ static int give_back(struct parasite *p, uint64_t room, const struct tracing *t)
 		r = regset(p, room, PTRACE_SETREGSET, t->tid);
 	if (r == 0)
 		r = trace(p, PTRACE_SETSIGMASK, t->tid, KERNEL_SIGS, AT(room, sigmask));
-	if (r == 0)
+	if (r == 0 && !t->runs)
 		r = trace(p, PTRACE_SETSIGINFO, t->tid, 0, AT(room, signal));
 	if (r == 0)
 		r = trace(p, PTRACE_SETOPTIONS, t->tid, 0, t->options);
 	return r;
 }
 
-/* Of each stop it is told by a SIGCHLD, too. */
-static bool has_news(const struct parasite *p)
-{
-	auto_free char *status = NULL;
-	uint64_t own = 0, shared = 0;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", p->host->tid);
-	if (file_read(AT_FDCWD, path, &status) <= 0)
-		return true;
-	status_u64(status, "SigPnd", 16, &own);
-	status_u64(status, "ShdPnd", 16, &shared);
-	return (own | shared) & SIGNAL(SIGCHLD);
-}
-
-static void drop_news(struct parasite *p, uint64_t room)
-{
-	struct room want;
-
-	room_begin(&want, room);
-	if (room_write(p, room, &want) == 0)
-		CALL(p, SYS_rt_sigtimedwait, AT(room, sigchld), 0, AT(room, none), KERNEL_SIGS);
-}
-
 int tracing_attach(struct parasite *p, uint64_t room, struct tracing *t)
 {
 	bool news = has_news(p);
-	int r = give_back(p, room, t);
+	int r;
 
-	if (r == 0 && !t->attaching)
-		return 0; /* it had not been let go */
+	if (t->halting)
+		return tracing_go_on(p, room, t);
+	r = give_back(p, room, t);
+	if (r == -ESRCH && t->going_on)
+		return 0;
+	if (r == 0 && !t->attaching) /* it had not been let go */
+		return t->runs ? trace(p, PTRACE_CONT, t->tid, 0, 0) : 0;
 	t->attaching = true;
 	r = r == -ESRCH ? attach(p, room, t) : r == 0 ? collect(p, t) : r;
-	if (r == 0 && (t->seized || !t->collected))
+	if (r == 0 && !t->runs && (t->seized || !t->collected))
 		r = stop_again(p, room, t);
 	if (r == 0)
 		r = give_back(p, room, t);
 	if (!news)
 		drop_news(p, room);
-	return r;
+	t->going_on = r == 0 && t->runs;
+	return t->going_on ? trace(p, PTRACE_CONT, t->tid, 0, 0) : r;
 }

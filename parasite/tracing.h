@@ -15,13 +15,15 @@
 
 #include "parasite/inject.h"
 
-/* A thread that stands at a signal: all that its tracer may know of it. */
+/* A thread that stands at a signal, or runs: all that its tracer may know of it. */
 struct tracing {
 	pid_t pid, tid;
 	uint32_t options; /* PTRACE_O_* */
 	bool seized;      /* by PTRACE_SEIZE */
 	bool collected;   /* the tracer has been told of the stop by wait(2) */
-	bool attaching;   /* tracing_attach() has begun; for the one who comes after us */
+	bool runs;        /* after PTRACE_CONT; signal and collected mean nothing */
+	/* For who comes after us: tracing_halt() has begun, nothing after it; tracing_attach() has; it goes on. */
+	bool halting, attaching, going_on;
 	siginfo_t signal; /* PTRACE_GETSIGINFO */
 	struct arch_regs regs;
 	uint64_t sigmask;
@@ -38,6 +40,15 @@ uint64_t tracing_room(struct arena *a);
  */
 int tracing_look(struct parasite *p, uint64_t room, uint64_t insn, struct tracing *ret,
                  const char **ret_why);
+
+/*
+ * Before that, of one that runs: it stops. If it was about to stop by itself it stands there now, and
+ * RET->runs is no more. -errno; RET_WHY: as above, and it goes on.
+ */
+int tracing_halt(struct parasite *p, uint64_t room, struct tracing *t, const char **ret_why);
+
+/* What that has stopped goes on. */
+int tracing_go_on(struct parasite *p, uint64_t room, const struct tracing *t);
 
 /* Park it at INSN and let it go. -errno: it may be anywhere on this way. */
 int tracing_detach(struct parasite *p, uint64_t room, uint64_t insn, const struct tracing *t);

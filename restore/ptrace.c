@@ -101,6 +101,7 @@ static void describe(const struct rthread *th, const Img__Ptrace *msg, struct tr
 		                 .options = msg->options,
 		                 .seized = msg->seized,
 		                 .collected = msg->collected,
+		                 .runs = msg->runs,
 		                 .sigmask = th->img->sigmask };
 	memcpy(&ret->signal, msg->signal.data, sizeof(ret->signal));
 	memcpy(&ret->regs, th->img->regs.data, sizeof(ret->regs));

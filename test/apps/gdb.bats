@@ -82,3 +82,20 @@ ends() {
 	types 'kill'
 	ends
 }
+
+@test "gdb while its program runs" {
+	session "$BUILD/test/fault/steady" sleep 3
+	types run
+	within 30 test -e "$dir/parked"
+
+	dump_running
+	dump_and_restore
+	dump_and_restore
+
+	ask_tmux send-keys C-c
+	within 30 shows 'received signal SIGINT'
+	types 'info threads'
+	within 20 shows '* 1 '
+	types 'kill'
+	ends
+}

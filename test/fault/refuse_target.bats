@@ -111,7 +111,11 @@ traced() {
 	release
 }
 
-@test "a thread that runs under a tracer" { traced seized 'thread * '; }
+@test "a thread that runs under a tracer is carried" {
+	park fault/traced seized
+	dump_running
+	release
+}
 
 @test "a zombie thread of a live process" { traced zombie-thread 'thread * '; }
 

@@ -33,3 +33,30 @@ both() {
 	done
 	release
 }
+
+# The same of a tracee that runs.
+runs() {
+	park ptrace_runs "$@"
+	dump_running
+	dump_and_restore
+	dump_and_restore
+	release
+}
+
+@test "one that asked to be traced runs, in a call" { runs traceme; }
+
+@test "one that was attached to runs, and calls nothing" { runs attach compute pending; }
+
+@test "one that was seized runs, and sleeps" { runs seize sleep; }
+
+@test "two threads run under a debugger that has attached to them" { runs attach threads sleep; }
+
+@test "one that runs, and whose dump fails after the freeze" {
+	for mode in attach seize; do
+		park ptrace_runs "$mode" threads
+		for stage in freeze gather ask files pages; do
+			run -1 crtool dump -t "$pid" -D "$(images)" --fail-at="$stage"
+		done
+		release
+	done
+}
