@@ -117,6 +117,7 @@ static bool has_context(struct task *t)
 /* Nothing is asked; but what a disk is at has to be done before anything is read. */
 static int aio_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
+	d->worked_on = true;
 	if (aio_wait(d, th->task) == 0)
 		return 0;
 	return fail(-ETIMEDOUT,

@@ -241,6 +241,7 @@ struct dump {
 	char *parent_path;   /* in it */
 	struct track *track; /* dump/track.h */
 	bool frozen;
+	bool worked_on; /* what the tree has asked the kernel for may have changed files since they were looked at */
 	bool undoing;     /* this is the guard's */
 	bool from_copies; /* pages are read from copies of the tree, which runs already */
 	size_t obstacles; /* counted by dump_obstacle() */
@@ -312,6 +313,11 @@ int dump_kinds_hold(struct dump *d);
 int dump_kinds_begin(struct dump *d);
 int dump_kinds_end(struct dump *d);
 void dump_kinds_release(struct dump *d, bool killed);
+
+/* Of what link_read() answers with -ENAMETOOLONG. */
+#define FILE_PATH_LONG                                                                  \
+	"its path is longer than the 4095 bytes that the kernel tells: not supported; " \
+	"move it to a shorter one"
 
 /* The room that owns F, or NULL; its record kind. */
 const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);

@@ -50,7 +50,8 @@
 	 IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | \
 	 IORING_SETUP_ATTACH_WQ | IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |           \
 	 URING_NO_MMAP | URING_FD_ONLY | IORING_SETUP_NO_SQARRAY)
-#define LET_GO "--on-unknown-fd=null or =close lets it go"
+#define AT_WORK "its thread is at work"
+#define LET_GO  "--on-unknown-fd=null or =close lets it go"
 
 static bool io_uring_owns(const struct file *f)
 {
@@ -411,6 +412,41 @@ static int poll_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
 	return why ? refuse(f, why) : 0;
 }
 
+/* What the program has handed over its thread takes while the program stands still. */
+static bool is_taken(const struct file *f, const char *text, const struct info *info)
+{
+	auto_(uring_done) struct uring u = URING_NONE;
+
+	return !ring_is_polled(text) || ring_open(f, info, &u) < 0 || ring_poll_quiet(&u);
+}
+
+/* All that is to be done is done before anything is saved: files are written to by it. */
+static int ring_rest(struct dump *d, const struct file *f)
+{
+	for (int waited = 0; waited < FROZEN_MS; waited += 2) {
+		auto_free char *text = NULL;
+		struct info info;
+		int r = wait_idle(d, f, &text, &info);
+
+		if (r < 0 || is_taken(f, text, &info))
+			return r;
+		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+	}
+	return refuse(f, AT_WORK);
+}
+
+static int io_uring_begin(struct dump *d)
+{
+	array_each (f, &d->files) {
+		int r = f->kind == KIND_io_uring && f->policy == FD_CARRY ? ring_rest(d, f) : 0;
+
+		if (r < 0)
+			return r;
+		d->worked_on |= f->kind == KIND_io_uring;
+	}
+	return 0;
+}
+
 static int table_dump(struct dump *d, const struct file *f, const char *text,
                       const struct info *info, const struct uring_facts *facts, Img__IoUring *msg)
 {
@@ -468,7 +504,7 @@ static int io_uring_dump(struct dump *d, const struct file *f)
 		if (r == -EAGAIN)
 			nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
 	}
-	return r == -EAGAIN ? refuse(f, "its thread is at work") : r;
+	return r == -EAGAIN ? refuse(f, AT_WORK) : r;
 }
 
 static void io_uring_release(struct dump *d, bool killed)
@@ -486,6 +522,7 @@ const struct dump_kind dump_io_uring = {
 	.needs_owner = true,
 	.owns = io_uring_owns,
 	.check = io_uring_check,
+	.begin = io_uring_begin,
 	.dump = io_uring_dump,
 	.release = io_uring_release,
 };

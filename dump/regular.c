@@ -92,10 +92,15 @@ static int regular_dump(struct dump *d, const struct file *f)
 {
 	Img__Regular msg = IMG__REGULAR__INIT;
 	struct holding h = file_holding(f);
+	struct stat now = f->st;
 	auto_free char *path = NULL;
 	uint8_t build_id[ELF_BUILD_ID_MAX];
-	int r = inode_put(d, &h, &path, &msg.inode);
+	int r;
 
+	if (d->worked_on && fstatat(f->task->proc, f->at, &now, 0) < 0)
+		return fail(-errno, "%s: fstat", file_name(f));
+	h.st = &now;
+	r = inode_put(d, &h, &path, &msg.inode);
 	if (r == 0 && !msg.inode && wants_content(d, f))
 		r = inode_keep(d, &h, path, &msg.content);
 	if (r < 0)
@@ -104,8 +109,8 @@ static int regular_dump(struct dump *d, const struct file *f)
 		read_build_id(d, f, build_id, sizeof(build_id), &msg.build_id);
 	msg.path = path;
 	msg.mode = f->st.st_mode;
-	msg.size = (uint64_t)f->st.st_size;
-	msg.mtime = (uint64_t)f->st.st_mtim.tv_sec * 1000000000 + (uint64_t)f->st.st_mtim.tv_nsec;
+	msg.size = (uint64_t)now.st_size;
+	msg.mtime = (uint64_t)now.st_mtim.tv_sec * 1000000000 + (uint64_t)now.st_mtim.tv_nsec;
 	msg.dev = f->st.st_dev;
 	msg.ino = f->st.st_ino;
 	msg.kernel = file_is_kernel(f);
