@@ -141,7 +141,7 @@ const char *file_describe(const struct file *f)
 		         type == S_IFCHR ? "character" : "block", major(f->st.st_rdev),
 		         minor(f->st.st_rdev));
 	else
-		snprintf(text, sizeof(text), "%s",
+		snprintf(text, sizeof(text), "%s%s",
 		         file_is_secret(f)              ? "secret memory, memfd_secret"
 		         : type == S_IFIFO              ? "fifo"
 		         : type == S_IFDIR              ? "directory"
@@ -149,6 +149,7 @@ const char *file_describe(const struct file *f)
 		         : type == S_IFSOCK             ? "socket"
 		         : type == S_IFLNK              ? "symbolic link"
 		         : f->link && f->link[0] == 'a' ? "anonymous inode"
-		                                        : "unknown kind of file");
+		                                        : "unknown kind of file",
+		         f->flags & O_PATH ? ", open with O_PATH" : "");
 	return text;
 }

@@ -218,7 +218,9 @@ static int fd_add(struct dump *d, struct task *t, struct looked *l)
 	else if (r == 0)
 		file_unkeep(d, f); /* a duplicate */
 	if (r < 0)
-		return fail(r, "%s: fd %d: look at it", task_name(t), number);
+		return r == -ENAMETOOLONG
+		               ? fail(-ENOTSUP, "%s: fd %d: " FILE_PATH_LONG, task_name(t), number)
+		               : fail(r, "%s: fd %d: look at it", task_name(t), number);
 	entry = array_add(&t->fds);
 	if (!entry)
 		return -ENOMEM;

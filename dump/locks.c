@@ -29,7 +29,7 @@ static const struct {
 	{ "LEASE", IMG__LOCKS__TYPE__LEASE },
 };
 
-/* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: a lock of another type. */
+/* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: a lock of another type. -EBUSY: it is being broken. */
 static int lock_parse(const char *line, Img__Locks__Lock *ret)
 {
 	char name[16], state[16], mode[16], end[24];
@@ -38,7 +38,9 @@ static int lock_parse(const char *line, Img__Locks__Lock *ret)
 	           &ret->start, end) != 5)
 		return -EPROTO;
 	ret->write = !strcmp(mode, "WRITE");
-	if ((!ret->write && strcmp(mode, "READ") != 0) || !strcmp(state, "BREAKING"))
+	if (!strcmp(state, "BREAKING"))
+		return -EBUSY;
+	if (!ret->write && strcmp(mode, "READ") != 0)
 		return -ENOTSUP;
 	ret->end = UINT64_MAX;
 	if (strcmp(end, "EOF") != 0 && sscanf(end, "%" SCNu64, &ret->end) != 1)
@@ -64,6 +66,12 @@ static int locks_each(struct dump *d, const struct task *t,
 			Img__Locks__Lock lock = IMG__LOCKS__LOCK__INIT;
 			int r = lock_parse(at, &lock);
 
+			if (r == -EBUSY)
+				return fail(-ENOTSUP,
+				            "%s: fd %d: %s: its lease is being broken, as somebody "
+				            "else opens the file: try again when the program has "
+				            "given it up",
+				            task_name(t), e->fd, f->link);
 			if (r < 0)
 				return fail(r, "%s: fd %d: %s: %.*s: not supported by this version",
 				            task_name(t), e->fd, f->link, (int)strcspn(at, "\n"),

@@ -31,7 +31,8 @@ static bool mqueue_owns(const struct file *f)
 	struct statfs fs;
 	char path[48];
 
-	if (f->link[0] != '/' || strchr(f->link + 1, '/') || !S_ISREG(f->st.st_mode))
+	if (f->flags & O_PATH || f->link[0] != '/' || strchr(f->link + 1, '/') ||
+	    !S_ISREG(f->st.st_mode))
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", task_tid(f->task), f->fd);
 	return statfs(path, &fs) == 0 && fs.f_type == MQUEUE_MAGIC;

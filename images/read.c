@@ -87,7 +87,8 @@ static int manifest_open(const struct images *im, uint64_t *ret_size)
 	if (fd == -ENOENT)
 		return fail(-ENOENT,
 		            "no checkpoint in %s: " MANIFEST_FILE
-		            " is missing; the dump did not finish",
+		            " is missing; the dump did not finish, or it went elsewhere: "
+		            "give its directory",
 		            im->dir);
 	if (fd == -EBADMSG || fd == -ELOOP)
 		return fail(-EBADMSG, "checkpoint %s: " MANIFEST_FILE " is not a regular file",

@@ -18,3 +18,22 @@ load lib/zdtm
 	[[ ${lines[4]} == *"task $pid: cannot be saved: 4 obstacles" ]]
 	running "$pid"
 }
+
+@test "O_PATH of what has no path is refused by name, or let go" {
+	park fds_opath
+	run -4 crtool check -t "$pid"
+	[[ $output == *"fd 6: anon_inode:[eventfd] (anonymous inode, open with O_PATH): not supported"* ]] || explain "it said: $output"
+	[[ $output == *"fd 7: /crtool-$pid (deleted): is deleted or hidden, and on a file system that crtool does not see"* ]]
+	running "$pid"
+	dump_with=(--on-unknown-fd 'null')
+	dump_running
+	release
+}
+
+@test "a file whose path is too long for the kernel to tell is refused by name" {
+	park fds_opath far
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"task $pid (fds_opath): fd 4: its path is longer than the 4095 bytes that the kernel tells: not supported; move it to a shorter one"* ]]
+	running "$pid"
+	release
+}

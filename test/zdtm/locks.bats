@@ -14,7 +14,7 @@ load lib/zdtm
 	opener=$!
 	within 5 grep -q BREAKING "/proc/$pid/fdinfo/4"
 	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"fd 4: $dir/write: lock:"*"LEASE  BREAKING"* ]]
+	[[ $output == *"fd 4: $dir/write: its lease is being broken, as somebody else opens the file: try again when the program has given it up"* ]]
 	running "$pid"
 	kill "$opener"
 }
