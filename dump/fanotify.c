@@ -143,6 +143,7 @@ static int group_read(const struct file *f, struct marks *m, Img__Fanotify *msg)
 		return fail(-ENOTSUP,
 		            "%s: made without CAP_SYS_ADMIN: not supported by this version",
 		            file_name(f));
+	m->mount.watcher = f;
 	while (r == 0 && (line = strstr(line + 1, "\nfanotify ")))
 		r = mark_add(f, m, line + 1);
 	return r;
@@ -182,8 +183,10 @@ static int fanotify_dump(struct dump *d, const struct file *f)
 	auto_(marks_done) struct marks m = {};
 	auto_free Img__Fanotify__Mark **list = NULL;
 	Img__Fanotify msg = IMG__FANOTIFY__INIT;
-	int r = group_read(f, &m, &msg);
+	int r;
 
+	m.mount.tell = true;
+	r = group_read(f, &m, &msg);
 	if (r == 0)
 		r = look_queue(f, &msg);
 	if (r < 0)

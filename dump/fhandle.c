@@ -1,7 +1,7 @@
 /*
  * File handles. A handle is opened on any mount of its file system, which tells a
- * path. Some file systems give handles that only tell files apart (overlayfs):
- * these are searched for, name by name.
+ * path. Some file systems give handles that only tell files apart (overlayfs): the
+ * kernel knows names of what is watched (lib/watched.h), or else these are searched for, name by name.
  */
 #include "dump/fhandle.h"
 
@@ -15,8 +15,12 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "dump/dump.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/kmem.h"
+#include "lib/log.h"
+#include "lib/watched.h"
 
 #define KERNEL_MINORBITS 20      /* the kernel writes a device number in its own way (MKDEV) */
 #define LOOKS            1000000 /* names that are looked at in a search: some seconds */
@@ -70,13 +74,22 @@ static int mount_find(struct fhandle_mount *m, uint32_t sdev)
 {
 	if (m->path && m->sdev == sdev)
 		return 0;
-	fhandle_done(m);
+	free(take_ptr(m->path));
 	m->sdev = sdev;
 	return fhandle_mount_path(sdev, &m->path);
 }
 
+static void names_done(struct fhandle_mount *m)
+{
+	if (m->names)
+		watched_done(m->names);
+	free(m->names);
+	m->names = NULL;
+}
+
 void fhandle_done(struct fhandle_mount *m)
 {
+	names_done(m);
 	free(m->path);
 	m->path = NULL;
 }
@@ -132,7 +145,17 @@ static void fts_closep(FTS **fts)
 		fts_close(*fts);
 }
 
-static int search(const struct fhandle *h, char **ret_path)
+/* To look into a directory it has to be opened. */
+static void tell_search(struct fhandle_mount *m)
+{
+	if (m->tell)
+		lose("%s: what it watches is searched for: it is told that directories are opened "
+		     "and read",
+		     m->watcher ? file_name(m->watcher) : m->path);
+	m->tell = false;
+}
+
+static int search(struct fhandle_mount *m, const struct fhandle *h, char **ret_path)
 {
 	auto_free char *top = NULL;
 	int r = fhandle_mount_path(h->sdev, &top);
@@ -147,6 +170,7 @@ static int search(const struct fhandle *h, char **ret_path)
 	/* What is in there changes all the time. */
 	if (statfs(top, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC)
 		return -ENOENT;
+	tell_search(m);
 	fts = fts_open(tops, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 	while (fts && looks++ < LOOKS && (e = fts_read(fts))) {
 		if (e->fts_info == FTS_DP || e->fts_info == FTS_NS ||
@@ -154,6 +178,48 @@ static int search(const struct fhandle *h, char **ret_path)
 			continue;
 		*ret_path = strdup(e->fts_path);
 		return *ret_path ? 0 : -ENOMEM;
+	}
+	return -ENOENT;
+}
+
+static void kmem_donep(struct kmem *k)
+{
+	kmem_done(k);
+}
+
+/* What the kernel calls it. Where it does not tell that the list stays empty. */
+static int names_read(struct fhandle_mount *m)
+{
+	auto_(kmem_donep) struct kmem k = KMEM_NONE;
+	auto_close int fd = -1;
+
+	m->names = calloc(1, sizeof(*m->names));
+	if (!m->names)
+		return -ENOMEM;
+	fd = m->watcher ? file_steal(m->watcher) : -1;
+	if (fd < 0 || kmem_open(&k) < 0 || watched_read(&k, fd, m->names) < 0)
+		debug("names of what is watched cannot be read from the memory of the kernel");
+	return 0;
+}
+
+static int find_name(struct fhandle_mount *m, const struct fhandle *h, char **ret_path)
+{
+	int r = m->names ? 0 : names_read(m);
+
+	if (r < 0)
+		return r;
+	array_each (w, &m->names->all) {
+		auto_free char *path = NULL;
+
+		if (w->ino != h->ino || w->sdev != h->sdev)
+			continue;
+		if (asprintf(&path, "%s%s", strcmp(m->path, "/") ? m->path : "",
+		             *w->path || strcmp(m->path, "/") ? w->path : "/") < 0)
+			return -ENOMEM;
+		if (!is_it(path, h))
+			continue;
+		*ret_path = take_ptr(path);
+		return 0;
 	}
 	return -ENOENT;
 }
@@ -169,8 +235,12 @@ int fhandle_path(struct fhandle_mount *m, const struct fhandle *h, char **ret_pa
 	if (r < 0)
 		return r;
 	fd = open_from(m->path, h);
+	if (fd == -ESTALE || fd == -EOPNOTSUPP) {
+		r = find_name(m, h, ret_path);
+		return r == -ENOENT ? search(m, h, ret_path) : r;
+	}
 	if (fd < 0)
-		return fd == -ESTALE || fd == -EOPNOTSUPP ? search(h, ret_path) : fd;
+		return fd;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	r = link_read(AT_FDCWD, self, &path);
 	if (r < 0)

@@ -76,3 +76,13 @@ teardown() {
 	dump_and_restore
 	release
 }
+
+@test "who watches directories on overlayfs is told nothing of a dump that finds them" {
+	overlay
+	start "$BUILD/test/zdtm/inotify" found
+	within 20 parked_or_gone
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output != *"is told"* ]] || skip "this kernel does not tell names"
+	dump_and_restore
+	release
+}

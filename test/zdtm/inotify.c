@@ -1,6 +1,6 @@
 /*
  * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what
- * is deleted and open. "quiet", "unseen": nothing is heard of a dump. They work on any file system.
+ * is deleted and open. "quiet", "unseen", "found": nothing is heard of a dump. They work on any file system.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -91,10 +91,29 @@ static int unseen(void)
 	return zdtm_pass();
 }
 
+/* All that happens in directories, which have to be found. */
+static int found(void)
+{
+	int fd = inotify_init1(IN_NONBLOCK);
+
+	check(mkdir("d", 0700) == 0 && mkdir("d/deep", 0700) == 0);
+	check(inotify_add_watch(fd, "d", IN_ALL_EVENTS) == 1);
+	check(inotify_add_watch(fd, "d/deep", IN_ALL_EVENTS) == 2);
+
+	zdtm_park();
+
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(mkdir("d/deep/new", 0700) == 0);
+	next(fd, 2, IN_CREATE);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int fd, gone, dir, file, link;
 
+	if (argc > 1 && !strcmp(argv[1], "found"))
+		return found();
 	if (argc > 1 && !strcmp(argv[1], "unseen"))
 		return unseen();
 	if (argc > 1 && !strcmp(argv[1], "quiet"))
