@@ -238,13 +238,12 @@ struct dump {
 	uint8_t id[CHAIN_ID];  /* of this checkpoint */
 	struct images *parent; /* --prev-images-dir, or NULL */
 	Img__Manifest__Parent parent_msg;
-	char *parent_path;   /* in it */
-	struct track *track; /* dump/track.h */
-	bool frozen;
-	bool worked_on; /* what the tree has asked the kernel for may have changed files since they were looked at */
-	bool undoing;     /* this is the guard's */
-	bool from_copies; /* pages are read from copies of the tree, which runs already */
-	size_t obstacles; /* counted by dump_obstacle() */
+	char *parent_path;      /* in it */
+	struct track *track;    /* dump/track.h */
+	bool frozen, worked_on; /* io_uring, AIO: files may have changed since the look */
+	bool undoing;           /* this is the guard's */
+	bool from_copies;       /* pages are read from copies of the tree, which runs already */
+	size_t obstacles;       /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 	uint64_t frozen_cpu;             /* of crtool from the one to the other, ns */
 };
@@ -313,11 +312,6 @@ int dump_kinds_hold(struct dump *d);
 int dump_kinds_begin(struct dump *d);
 int dump_kinds_end(struct dump *d);
 void dump_kinds_release(struct dump *d, bool killed);
-
-/* Of what link_read() answers with -ENAMETOOLONG. */
-#define FILE_PATH_LONG                                                                  \
-	"its path is longer than the 4095 bytes that the kernel tells: not supported; " \
-	"move it to a shorter one"
 
 /* The room that owns F, or NULL; its record kind. */
 const struct dump_kind *dump_kind_of(const struct file *f, uint32_t *ret_kind);

@@ -28,8 +28,8 @@ struct fhandle_mount {
 int fhandle_parse(const char *line, struct fhandle *ret);
 
 /*
- * A path to that very file, in a fresh string: its handle is opened, or else the kernel is asked for its name or the file
- * system is searched for it, which who watches there is told. -ENOENT: none was found.
+ * A path to that very file, in a fresh string: its handle is opened, or else the kernel is asked for its
+ * name, or the file system is searched for it, which who watches there is told. -ENOENT: none was found.
  */
 int fhandle_path(struct fhandle_mount *m, const struct fhandle *h, char **ret_path);
 void fhandle_done(struct fhandle_mount *m);

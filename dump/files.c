@@ -219,7 +219,7 @@ static int fd_add(struct dump *d, struct task *t, struct looked *l)
 		file_unkeep(d, f); /* a duplicate */
 	if (r < 0)
 		return r == -ENAMETOOLONG
-		               ? fail(-ENOTSUP, "%s: fd %d: " FILE_PATH_LONG, task_name(t), number)
+		               ? fail(-ENOTSUP, "%s: fd %d: " LINK_TOO_LONG, task_name(t), number)
 		               : fail(r, "%s: fd %d: look at it", task_name(t), number);
 	entry = array_add(&t->fds);
 	if (!entry)

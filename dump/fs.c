@@ -40,7 +40,7 @@ static int directory(struct dump *d, const struct task *t, const char *at, const
 	int r = link_read(t->proc, at, &ret->link);
 
 	if (r == -ENAMETOOLONG)
-		return fail(-ENOTSUP, "%s: %s: " FILE_PATH_LONG, task_name(t), what);
+		return fail(-ENOTSUP, "%s: %s: " LINK_TOO_LONG, task_name(t), what);
 	if (r < 0)
 		return fail(r, "%s: %s", task_name(t), what);
 	snprintf(name, sizeof(name), "%s: %s %s", task_name(t), what, ret->link);

@@ -25,6 +25,7 @@
 #include "dump/dump.h"
 #include "dump/ring_issuer.h"
 #include "dump/ring_poll.h"
+#include "dump/ring_probe.h"
 #include "dump/ring_table.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -32,15 +33,10 @@
 #include "lib/uring.h"
 #include "proto/io_uring.pb-c.h"
 
-#define DONE_MAX             (1u << 27) /* requests: a new ring needs as many, some seconds */
-#define BUFFER_GROUPS        65536u
-#define REGISTER_PBUF_STATUS 26u /* IORING_REGISTER_PBUF_STATUS, 6.8 */
-#define NAP_NS               2000000
-#define FROZEN_MS            100 /* what the kernel is at comes to an end */
-#define NO_MMAP              "its memory cannot be mapped (IORING_SETUP_NO_MMAP)"
-#define PROVIDED                                               \
-	"it has provided buffers (IORING_REGISTER_PBUF_RING, " \
-	"IORING_OP_PROVIDE_BUFFERS)"
+#define DONE_MAX   (1u << 27) /* requests: a new ring needs as many, some seconds */
+#define NAP_NS     2000000
+#define FROZEN_MS  100 /* what the kernel is at comes to an end */
+#define NO_MMAP    "its memory cannot be mapped (IORING_SETUP_NO_MMAP)"
 #define LARGER     (IORING_SETUP_SQE128 | IORING_SETUP_CQE32)
 #define LARGER_WHY "its entries are larger (IORING_SETUP_SQE128, IORING_SETUP_CQE32)"
 #define CARRIED \
@@ -123,61 +119,7 @@ static int wait_idle(struct dump *d, const struct file *f, char **ret_text, stru
 	                 "without a completion)");
 }
 
-/* ---- what calls tell ---- */
-
-static int probe_register(int fd, unsigned opcode, void *arg, unsigned n)
-{
-	return syscall(SYS_io_uring_register, fd, opcode, arg, n) < 0 ? -errno : 0;
-}
-
-/* The kernel looks for another eventfd, and for who may ask, before it reads the number of one. */
-static const char *probe_eventfd(int fd, bool known)
-{
-	int r = probe_register(fd, IORING_REGISTER_EVENTFD, (void *)8, 1);
-
-	return r == -EFAULT || (r == -EBUSY && known) ? NULL
-	       : r == -EBUSY                          ? "an eventfd is registered with it"
-	       : r == -EACCES ? "it is restricted (IORING_REGISTER_RESTRICTIONS)"
-	                      : "what is registered with it cannot be told";
-}
-
-/* IORING_SETUP_IOPOLL: a time that cannot be read is only looked at where nothing is polled for. */
-static bool probe_iopoll(int fd)
-{
-	struct io_uring_getevents_arg arg = { .ts = 8 };
-
-	return syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-	               &arg, sizeof(arg)) >= 0;
-}
-
-static const char *probe_enter(int fd)
-{
-	if (syscall(SYS_io_uring_enter, fd, 0, 0, 0, NULL, 0) >= 0)
-		return NULL;
-	return errno == EBADFD       ? "it is not enabled yet (IORING_SETUP_R_DISABLED)"
-	       : errno == EOWNERDEAD ? "the process whose thread polls it (IORING_SETUP_SQPOLL) "
-	                               "is gone"
-	                             : "it cannot be entered";
-}
-
-/* Who does not know the call does not look at its argument. A group of another sort is EINVAL, too. */
-static const char *probe_buffer_groups(struct dump *d, const struct file *f, int fd)
-{
-	struct {
-		uint32_t group, head, resv[8];
-	} status = {};
-
-	if (probe_register(fd, REGISTER_PBUF_STATUS, (void *)8, 1) != -EFAULT) {
-		if (d->frozen)
-			lose("%s: groups of provided buffers, which this kernel does not tell of",
-			     file_name(f));
-		return NULL;
-	}
-	for (; status.group < BUFFER_GROUPS; status.group++)
-		if (probe_register(fd, REGISTER_PBUF_STATUS, &status, 1) != -ENOENT)
-			return PROVIDED;
-	return NULL;
-}
+/* ---- before the freeze, and again when frozen ---- */
 
 /* Offsets are those of any ring of that size. */
 static int ring_open(const struct file *f, const struct info *info, struct uring *ret)
@@ -232,7 +174,7 @@ static const char *obstacle_in_facts(struct dump *d, const struct file *f, const
                                      const struct info *info, const struct uring_facts *facts)
 {
 	Img__IoUring msg = IMG__IO_URING__INIT;
-	const char *why = facts->buffer_groups           ? PROVIDED
+	const char *why = facts->buffer_groups           ? RING_PROVIDED
 	                  : facts->tagged                ? "what is registered with it bears tags "
 	                                                   "(IORING_REGISTER_FILES2, IORING_REGISTER_BUFFERS2)"
 	                  : facts->setup & LARGER        ? LARGER_WHY
@@ -260,7 +202,7 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 	fd = file_steal(f);
 	if (fd < 0)
 		return fail(fd, "%s: pidfd_getfd", file_name(f));
-	if (probe_register(fd, IORING_REGISTER_EVENTFD, (void *)8, 1) == -EEXIST) {
+	if (ring_probe_single(fd)) {
 		why = ring_is_polled(text) ? "a thread of the kernel polls it "
 		                             "(IORING_SETUP_SQPOLL), and one thread alone may "
 		                             "use it (IORING_SETUP_SINGLE_ISSUER)"
@@ -268,11 +210,11 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 		/* The rest its thread is asked, ring_issuer.c. */
 		return why ? refuse(f, why) : 0;
 	}
-	why = probe_eventfd(fd, known);
+	why = ring_probe_eventfd(fd, known);
 	if (!why)
-		why = probe_enter(fd);
+		why = ring_probe_enter(fd);
 	if (!why && !known)
-		why = probe_buffer_groups(d, f, fd);
+		why = ring_probe_buffer_groups(d, f, fd);
 	if (why)
 		return refuse(f, why);
 	return !d->frozen && !known && ring_is_polled(text) ? poll_look(d, f, info) : 0;
@@ -381,7 +323,7 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		return fail(r, "%s: map it", file_name(f));
 	if (ring_is_polled(f->fdinfo) && !ring_poll_quiet(&u))
 		return -EAGAIN;
-	if (!ring_is_single(f) && probe_iopoll(u.fd))
+	if (!ring_is_single(f) && ring_probe_iopoll(u.fd))
 		msg->setup |= IORING_SETUP_IOPOLL;
 	msg->array = facts ? !(facts->setup & IORING_SETUP_NO_SQARRAY) : has_array(f, &u, info);
 	if (!is_plain(&u, msg->array))

@@ -29,7 +29,7 @@ static const struct {
 	{ "LEASE", IMG__LOCKS__TYPE__LEASE },
 };
 
-/* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: a lock of another type. -EBUSY: it is being broken. */
+/* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: of another type. -EBUSY: is being broken. */
 static int lock_parse(const char *line, Img__Locks__Lock *ret)
 {
 	char name[16], state[16], mode[16], end[24];

@@ -25,3 +25,7 @@ int file_write(int dirfd, const char *path, const char *text);
 
 /* Where a magic link points, in a fresh string; -errno. */
 int link_read(int dirfd, const char *path, char **ret_target);
+/* What -ENAMETOOLONG of it means. */
+#define LINK_TOO_LONG                                                                   \
+	"its path is longer than the 4095 bytes that the kernel tells: not supported; " \
+	"move it to a shorter one"

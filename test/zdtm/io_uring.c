@@ -2,8 +2,8 @@
  * An io_uring: requests go on behind those that were made, completions that nobody has
  * fetched wait, what is prepared and not submitted stays so. Arguments: plain, noarray, late
  * (its first use comes after), one (it was used once), round (it has come round), async (threads of
- * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon, writes (it is at work all the time); those that
- * are refused: see refusals.
+ * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon, writes (it is
+ * at work all the time); those that are refused: see refusals.
  */
 #include <errno.h>
 #include <fcntl.h>
