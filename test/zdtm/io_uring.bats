@@ -82,24 +82,6 @@ thread_cpus() {
 	once soon
 }
 
-# dumped: by the time it was stopped a request may have been under way for too long.
-dumped() {
-	to=$(images)
-	run crtool dump -t "$pid" -D "$to"
-	[[ $status = 0 || $output == *"requests are under way"* ]] || explain "it said: $output"
-	return "$status"
-}
-
-@test "a file that requests write to while the program stands still is what it was" {
-	park io_uring writes
-	for _ in {1..8}; do
-		within 20 dumped
-		within 5 gone "$pid"
-		crtool restore -d -D "$to"
-	done
-	release
-}
-
 # refused KIND WORDS: the victim runs on.
 refused() {
 	park io_uring "$1"

@@ -2,8 +2,8 @@
  * An io_uring: requests go on behind those that were made, completions that nobody has
  * fetched wait, what is prepared and not submitted stays so. Arguments: plain, noarray, late
  * (its first use comes after), one (it was used once), round (it has come round), async (threads of
- * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon, writes (it is
- * at work all the time); those that are refused: see refusals.
+ * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon; those that
+ * are refused: see refusals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -301,27 +301,6 @@ static int iopoll(void)
 	return zdtm_pass();
 }
 
-/* By a thread of the kernel, one after the other, which goes on while we are stopped. */
-static void write_on(int fd)
-{
-	static char much[1 << 20];
-
-	while (!zdtm_released()) {
-		for (unsigned i = 0; i < ENTRIES; i++) {
-			struct io_uring_sqe *sqe = prepare(IORING_OP_WRITE, i);
-
-			sqe->fd = fd;
-			sqe->addr = (uint64_t)much;
-			sqe->len = sizeof(much);
-			sqe->flags = IOSQE_ASYNC;
-		}
-		submit(ENTRIES);
-		for (unsigned i = 0; i < ENTRIES; i++)
-			fetch(i, sizeof(much));
-		zdtm_nap();
-	}
-}
-
 static void wait_child(pid_t pid)
 {
 	int status;
@@ -362,7 +341,7 @@ int main(int argc, char **argv)
 		reg(IORING_REGISTER_BUFFERS, iov, 3);
 	if (!strcmp(kind, "slots"))
 		reg(IORING_REGISTER_FILES, none, 3);
-	if (!late && strcmp(kind, "soon") && strcmp(kind, "one") && strcmp(kind, "writes")) {
+	if (!late && strcmp(kind, "soon") && strcmp(kind, "one")) {
 		nothing(3);
 		read_file(fd, buf, 42, 0); /* its completion waits */
 		read_file(-1, buf, 43, 0);
@@ -378,12 +357,6 @@ int main(int argc, char **argv)
 		while (!zdtm_released())
 			zdtm_nap();
 		_exit(0);
-	}
-	if (!strcmp(kind, "writes")) {
-		zdtm_parked();
-		write_on(fd);
-		empty();
-		return zdtm_pass();
 	}
 	zdtm_park();
 
