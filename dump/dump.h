@@ -238,12 +238,11 @@ struct dump {
 	uint8_t id[CHAIN_ID];  /* of this checkpoint */
 	struct images *parent; /* --prev-images-dir, or NULL */
 	Img__Manifest__Parent parent_msg;
-	char *parent_path;      /* in it */
-	struct track *track;    /* dump/track.h */
-	bool frozen, worked_on; /* io_uring, AIO: files may have changed since the look */
-	bool undoing;           /* this is the guard's */
-	bool from_copies;       /* pages are read from copies of the tree, which runs already */
-	size_t obstacles;       /* counted by dump_obstacle() */
+	char *parent_path;               /* in it */
+	struct track *track;             /* dump/track.h */
+	bool frozen, worked_on;          /* io_uring, AIO: files may have changed since the look */
+	bool undoing, from_copies;       /* the guard's; pages are read from copies */
+	size_t obstacles;                /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 	uint64_t frozen_cpu;             /* of crtool from the one to the other, ns */
 };

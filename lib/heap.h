@@ -3,5 +3,5 @@
 
 #include <stddef.h>
 
-/* The next SIZE bytes (less than a MiB) of small allocations are there already, and a stack: no system call, no page fault. */
+/* The next SIZE bytes (less than a MiB) of small allocations, and a stack, are there: no system call, no page fault. */
 void heap_warm(size_t size);

@@ -31,8 +31,8 @@ struct door_data {
 extern const char door_map[], door_unmap[], door_call[], door_undo[], door_end[];
 
 /*
- * DATA: the bytes behind the code; the offsets are those of struct door_data. Three ways in, all of which end at the way
- * back. The first two tell how their call ended (rbx) and stop at a signal, which is none when nobody traces.
+ * DATA: the bytes behind the code; the offsets are those of struct door_data. Three ways in, all of which end at the
+ * way back. The first two tell how their call ended (rbx) and stop at a signal, which is none when nobody traces.
  */
 __asm__(".section .rodata\n"
         ".balign 16\n"
