@@ -163,10 +163,14 @@ static const struct state {
 	{ "handler", in_handler }, { "wait4", in_wait4 },         { "seccomp", in_seccomp },
 };
 
+/* The thread has begun: pthread_create(3) starts it with all signals blocked. */
+static atomic_int there;
+
 static void *stay(void *arg)
 {
 	const struct state *state = arg;
 
+	there = 1;
 	state->stay();
 	return NULL;
 }
@@ -181,6 +185,8 @@ int main(int argc, char **argv)
 		check(++state < states + sizeof(states) / sizeof(states[0]));
 	check(pipe(ends) == 0);
 	check(pthread_create(&thread, NULL, stay, (void *)state) == 0);
+	while (!there)
+		zdtm_nap();
 	for (int i = 0; i < 25; i++)
 		zdtm_nap();
 	zdtm_park();
