@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include "lib/deadline.h"
+
 bool ended_reap(const struct tracee *t)
 {
 	siginfo_t si = {};
@@ -25,13 +27,26 @@ static size_t count_settled(const struct dump *d)
 	return n;
 }
 
+/* Too late to go on: whoever blocks us must not block us for ever, be he known or not. */
+static void take_all(void)
+{
+	siginfo_t si;
+
+	do
+		si.si_pid = 0;
+	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | __WCLONE) == 0 && si.si_pid);
+}
+
 void ended_take(void *arg)
 {
 	struct ended *e = arg;
 	int saved = errno;
 	size_t before = e->settled;
 
-	if (!e->steady)
+	if (deadline_passed())
+		take_all();
+	errno = saved;
+	if (!e->steady || deadline_passed())
 		return;
 	e->settled = count_settled(e->d);
 	if (e->settled != before)

@@ -210,9 +210,10 @@ static int settle_ended(struct task *t)
 		return 0;
 	array_each (th, &t->threads) {
 		th->exited |= th->tracee.stopped && is_gone(th);
-		if (th->exited && (th->tid != t->pid || !is_zombie(t, th->tid)))
+		if (th->exited && (th->tid != t->pid || !is_zombie(t, th->tid))) {
+			ended_reap(&th->tracee);
 			thread_done(th);
-		else
+		} else
 			t->threads.v[kept++] = *th;
 	}
 	t->threads.n = kept;
@@ -265,8 +266,10 @@ static int look_anew(struct task *t)
 	if (deadline_passed())
 		return fail(-ETIMEDOUT, "%s: did not stop in time; --timeout gives it longer",
 		            task_name(t));
-	array_each (th, &t->threads)
+	array_each (th, &t->threads) {
+		ended_reap(&th->tracee); /* nobody knows it any more */
 		thread_done(th);
+	}
 	t->threads.n = 0;
 	return 1;
 }
