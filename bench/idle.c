@@ -55,17 +55,6 @@ static double run(const char *const args[])
 	return now_ms() - begun;
 }
 
-static double fact(const char *name)
-{
-	char text[4096] = "", *at;
-	int fd = open(out, O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	at = n > 0 ? strstr(text, name) : NULL;
-	return at ? strtod(at + strlen(name) + 1, NULL) / 1e3 : 0;
-}
-
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -240,7 +229,7 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 
 		bare[i] = bare_ms(pid);
 		run(look);
-		frozen[i] = fact("\"frozen_us\"");
+		frozen[i] = fact(out, "\"frozen_us\"");
 		remove_images();
 		dump[i] = run(save);
 		waitpid(pid, NULL, WNOHANG);

@@ -205,17 +205,6 @@ static double run(const char *const args[], double *cpu)
 	return now_ms() - begun;
 }
 
-static double fact(const char *name)
-{
-	char text[4096] = "", *at;
-	int fd = open(out, O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	at = n > 0 ? strstr(text, name) : NULL;
-	return at ? strtod(at + strlen(name) + 1, NULL) / 1e3 : 0;
-}
-
 static void remove_images(void)
 {
 	char command[160];
@@ -280,8 +269,8 @@ static struct cost measure(bool threads, int n)
 	}
 	count_calls(&all, &window);
 	run(save, &dump_cpu);
-	frozen = fact("\"frozen_us\"");
-	frozen_cpu = fact("\"frozen_cpu_us\"");
+	frozen = fact(out, "\"frozen_us\"");
+	frozen_cpu = fact(out, "\"frozen_cpu_us\"");
 	ended(n);
 	back = run(load, &back_cpu);
 	remove_images();
