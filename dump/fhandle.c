@@ -22,7 +22,8 @@
 #include "lib/log.h"
 #include "lib/watched.h"
 
-#define KERNEL_MINORBITS 20      /* the kernel writes a device number in its own way (MKDEV) */
+#define KERNEL_MINORBITS 20 /* the kernel writes a device number in its own way (MKDEV) */
+#define MOUNT_PATH       4096
 #define LOOKS            1000000 /* names that are looked at in a search: some seconds */
 #ifndef AT_HANDLE_FID
 #define AT_HANDLE_FID 0x200 /* 6.6 */
@@ -47,27 +48,55 @@ int fhandle_parse(const char *line, struct fhandle *ret)
 	return 0;
 }
 
+/* The next mount of the file system SDEV in mountinfo, of which *LINES are left. Not those that nobody can go to. */
+static bool next_mount(char **lines, uint32_t sdev, char ret[static MOUNT_PATH])
+{
+	char *line;
+
+	while ((line = strsep(lines, "\n"))) {
+		unsigned a, b;
+
+		/* "36 35 98:0 /mnt1 /mnt2 ...", proc(5); a path with blanks has \040 and is passed over */
+		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &a, &b, ret) == 3 &&
+		    a == sdev >> KERNEL_MINORBITS && b == (sdev & ((1u << KERNEL_MINORBITS) - 1)) &&
+		    access(ret, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A directory, if any mount is one: files can be mounted, too. */
 int fhandle_mount_path(uint32_t sdev, char **ret_path)
 {
-	auto_free char *text = NULL;
+	auto_free char *text = NULL, *found = NULL;
 	ssize_t len = file_read(AT_FDCWD, "/proc/self/mountinfo", &text);
-	char *line, *save = NULL;
+	char path[MOUNT_PATH], *lines = text;
 
 	if (len < 0)
 		return (int)len;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		unsigned a, b;
-		char path[4096];
+	while (next_mount(&lines, sdev, path)) {
+		bool directory = is_directory(path);
 
-		/* "36 35 98:0 /mnt1 /mnt2 ...", proc(5); a path with blanks has \040 and is passed over */
-		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &a, &b, path) != 3 ||
-		    a != sdev >> KERNEL_MINORBITS || b != (sdev & ((1u << KERNEL_MINORBITS) - 1)) ||
-		    access(path, F_OK) < 0)
+		if (found && !directory)
 			continue;
-		*ret_path = strdup(path);
-		return *ret_path ? 0 : -ENOMEM;
+		free(found);
+		found = strdup(path);
+		if (!found)
+			return -ENOMEM;
+		if (directory)
+			break;
 	}
-	return -ENOENT;
+	if (!found)
+		return -ENOENT;
+	*ret_path = take_ptr(found);
+	return 0;
 }
 
 static int mount_find(struct fhandle_mount *m, uint32_t sdev)
@@ -117,17 +146,6 @@ static int open_there(const char *mount, const struct fhandle *h)
 	return fd;
 }
 
-/* One file may be a mount, too. */
-static int open_from(const char *mount, const struct fhandle *h)
-{
-	int fd = open_there(mount, h);
-	auto_close int at = fd == -ENOTDIR ? open(mount, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-
-	if (at >= 0)
-		fd = open_by_handle_at(at, (struct file_handle *)&h->head, O_PATH | O_CLOEXEC);
-	return at >= 0 && fd < 0 ? -errno : fd;
-}
-
 static bool is_it(const char *path, const struct fhandle *h)
 {
 	struct fhandle have = { .head.handle_bytes = MAX_HANDLE_SZ };
@@ -137,6 +155,24 @@ static bool is_it(const char *path, const struct fhandle *h)
 	       have.head.handle_type == h->head.handle_type &&
 	       have.head.handle_bytes == h->head.handle_bytes &&
 	       !memcmp(have.bytes, h->bytes, h->head.handle_bytes);
+}
+
+/* Where files alone are mounted, it is one of them, or has no path: nothing need be opened. */
+static int find_mounted(const struct fhandle *h, char **ret_path)
+{
+	auto_free char *text = NULL;
+	ssize_t len = file_read(AT_FDCWD, "/proc/self/mountinfo", &text);
+	char path[MOUNT_PATH], *lines = text;
+
+	if (len < 0)
+		return (int)len;
+	while (next_mount(&lines, h->sdev, path)) {
+		if (!is_it(path, h))
+			continue;
+		*ret_path = strdup(path);
+		return *ret_path ? 0 : -ENOMEM;
+	}
+	return -ENOENT;
 }
 
 static void fts_closep(FTS **fts)
@@ -204,15 +240,17 @@ static int names_read(struct fhandle_mount *m)
 
 static int find_name(struct fhandle_mount *m, const struct fhandle *h, char **ret_path)
 {
+	const struct watched *w, *end;
 	int r = m->names ? 0 : names_read(m);
 
 	if (r < 0)
 		return r;
-	array_each (w, &m->names->all) {
+	end = m->names->all.v + m->names->all.n;
+	for (w = watched_find(m->names, h->sdev, h->ino); w && w < end; w++) {
 		auto_free char *path = NULL;
 
 		if (w->ino != h->ino || w->sdev != h->sdev)
-			continue;
+			break;
 		if (asprintf(&path, "%s%s", strcmp(m->path, "/") ? m->path : "",
 		             *w->path || strcmp(m->path, "/") ? w->path : "/") < 0)
 			return -ENOMEM;
@@ -234,7 +272,9 @@ int fhandle_path(struct fhandle_mount *m, const struct fhandle *h, char **ret_pa
 
 	if (r < 0)
 		return r;
-	fd = open_from(m->path, h);
+	fd = open_there(m->path, h);
+	if (fd == -ENOTDIR)
+		return find_mounted(h, ret_path);
 	if (fd == -ESTALE || fd == -EOPNOTSUPP) {
 		r = find_name(m, h, ret_path);
 		return r == -ENOENT ? search(m, h, ret_path) : r;

@@ -61,15 +61,30 @@ static uint64_t get(const struct reader *r, uint64_t at, const struct place *pla
 	return kmem_read(r->k, at, place, &value) < 0 ? 0 : value;
 }
 
+/* The text at AT, at most SIZE bytes of it: how long it is. */
+static size_t text_read(const struct reader *r, uint64_t at, char *ret, size_t size)
+{
+	const struct place word = { true, 0, 8 };
+	size_t n = 0;
+
+	while (n < size) {
+		uint64_t bytes = get(r, (at + n) & ~UINT64_C(7), &word);
+
+		for (unsigned i = (at + n) & 7; i < 8 && n < size; i++, n++) {
+			ret[n] = (char)(bytes >> 8 * i);
+			if (!ret[n])
+				return n;
+		}
+	}
+	return n;
+}
+
 /* The name at AT goes before END, below which there is room down to START. NULL: there is too little. */
 static char *name_put(const struct reader *r, uint64_t at, char *start, char *end)
 {
-	const struct place one = { true, 0, 1 };
 	char name[256];
-	size_t n = 0;
+	size_t n = at ? text_read(r, at, name, sizeof(name)) : 0;
 
-	while (n < sizeof(name) && (name[n] = (char)get(r, at + n, &one)))
-		n++;
 	if (!n || n >= sizeof(name) || (size_t)(end - start) < n + 1)
 		return NULL;
 	end -= n;
@@ -126,6 +141,25 @@ static int mark_add(const struct reader *r, uint64_t mark, struct watched_list *
 	return 0;
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct watched *x = a, *y = b;
+
+	return x->sdev != y->sdev ? (x->sdev < y->sdev ? -1 : 1)
+	                          : (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+const struct watched *watched_find(const struct watched_list *l, uint32_t sdev, uint64_t ino)
+{
+	const struct watched key = { .ino = ino, .sdev = sdev };
+	const struct watched *w =
+		l->all.n ? bsearch(&key, l->all.v, l->all.n, sizeof(key), compare) : NULL;
+
+	while (w && w > l->all.v && compare(w - 1, &key) == 0)
+		w--;
+	return w;
+}
+
 int watched_read(const struct kmem *k, int fd, struct watched_list *ret)
 {
 	struct reader r = { .k = k };
@@ -144,6 +178,8 @@ int watched_read(const struct kmem *k, int fd, struct watched_list *ret)
 	}
 	if (e < 0)
 		watched_done(ret);
+	else if (ret->all.n)
+		qsort(ret->all.v, ret->all.n, sizeof(*ret->all.v), compare);
 	return e;
 }
 

@@ -16,7 +16,7 @@ struct watched {
 };
 
 struct watched_list {
-	ARRAY(struct watched) all;
+	ARRAY(struct watched) all; /* by sdev and ino */
 };
 
 /*
@@ -25,3 +25,6 @@ struct watched_list {
  */
 int watched_read(const struct kmem *k, int fd, struct watched_list *ret);
 void watched_done(struct watched_list *l);
+
+/* The first with that inode; those that are the same follow it. NULL: there is none. */
+const struct watched *watched_find(const struct watched_list *l, uint32_t sdev, uint64_t ino);

@@ -60,11 +60,26 @@ overlay() {
 	release
 }
 
+@test "who watches a file that alone of its file system is mounted is told nothing of a dump" {
+	fresh_dir
+	mkdir "$dir/own"
+	: >"$dir/file"
+	mount -t tmpfs crtool-test "$dir/own" 2>/dev/null || skip "nothing can be mounted here"
+	: >"$dir/own/file"
+	mount --bind "$dir/own/file" "$dir/file"
+	umount "$dir/own"
+	start "$BUILD/test/zdtm/inotify" mounted
+	within 20 parked_or_gone
+	dump_running
+	dump_and_restore
+	release
+}
+
 teardown() {
 	local at
 
 	zdtm_teardown
-	for at in "$BATS_TEST_TMPDIR"/*/all "$BATS_TEST_TMPDIR"/1/own "$BATS_TEST_TMPDIR/1" "$BATS_TEST_TMPDIR"/*/upper; do
+	for at in "$BATS_TEST_TMPDIR"/*/all "$BATS_TEST_TMPDIR"/1/own "$BATS_TEST_TMPDIR/1/file" "$BATS_TEST_TMPDIR/1" "$BATS_TEST_TMPDIR"/*/upper; do
 		! mountpoint -q "$at" || umount "$at"
 	done
 }

@@ -1,6 +1,6 @@
 /*
  * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what
- * is deleted and open. "quiet", "unseen", "found": nothing is heard of a dump. They work on any file system.
+ * is deleted and open. "quiet", "unseen", "mounted", "found": nothing is heard of a dump. They work on any file system.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -91,6 +91,21 @@ static int unseen(void)
 	return zdtm_pass();
 }
 
+/* A file of a file system of which nothing else is mounted. */
+static int mounted(void)
+{
+	int fd = inotify_init1(IN_NONBLOCK);
+
+	check(inotify_add_watch(fd, "file", IN_ALL_EVENTS) == 1);
+
+	zdtm_park();
+
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	check(close(open("file", O_RDONLY)) == 0);
+	next(fd, 1, IN_OPEN);
+	return zdtm_pass();
+}
+
 /* All that happens in directories, which have to be found. */
 static int found(void)
 {
@@ -112,6 +127,8 @@ int main(int argc, char **argv)
 {
 	int fd, gone, dir, file, link;
 
+	if (argc > 1 && !strcmp(argv[1], "mounted"))
+		return mounted();
 	if (argc > 1 && !strcmp(argv[1], "found"))
 		return found();
 	if (argc > 1 && !strcmp(argv[1], "unseen"))
