@@ -2,13 +2,14 @@
  * AIO contexts, dump half. A context is its ring, memory that the kernel and the
  * program share (struct aio_ring of fs/aio.c): head, tail and the events that
  * nobody has fetched are read from there. Requests that are still under way
- * cannot be seen by anybody: those that a disk is at are waited for (aio_wait.c), and that there
- * may be others is told.
+ * are told by no file: those that a disk is at are waited for (aio_wait.c), those that wait for a file to be ready are
+ * read from the memory of the kernel (aio_poll.c), or else it is told that there may be some.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "dump/aio_poll.h"
 #include "dump/aio_wait.h"
 #include "dump/dump.h"
 #include "dump/memory_map.h"
@@ -31,8 +32,10 @@ struct contexts {
 
 static void contexts_done(struct contexts *c)
 {
-	array_each (context, &c->all)
+	array_each (context, &c->all) {
 		free(context->events.data);
+		aio_polls_free(context);
+	}
 	array_done(&c->all);
 }
 
@@ -85,10 +88,6 @@ static int context_read(const struct task *t, const struct vma *v, Img__Aio__Con
 	ret->nr = ring.nr;
 	ret->head = ring.head;
 	ret->tail = ring.tail;
-	lose("%s: AIO context %" PRIx64
-	     ": requests that wait for something else than a disk (IOCB_CMD_POLL) cannot be seen; "
-	     "if there are any, their events will not come",
-	     task_name(t), v->start);
 	return events_read(t, ret);
 }
 
@@ -126,22 +125,44 @@ static int aio_ask(struct dump *d, struct thread *th, struct script *s, struct a
 	            task_name(th->task));
 }
 
-static int aio_take(struct dump *d, struct thread *th, const struct script *s,
-                    const struct ask *ask)
+static int contexts_read(struct dump *d, struct task *t, const struct aio_found *found,
+                         struct contexts *contexts)
 {
-	auto_(contexts_done) struct contexts contexts = {};
-
-	array_each (v, &th->task->vmas) {
+	array_each (v, &t->vmas) {
 		Img__Aio__Context *context;
 		int r;
 
 		if (vma_class(v) != VMA_AIO)
 			continue;
-		context = array_add(&contexts.all);
-		r = context ? context_read(th->task, v, context) : -ENOMEM;
+		context = array_add(&contexts->all);
+		r = context ? context_read(t, v, context) : -ENOMEM;
+		if (r == 0)
+			r = aio_polls_put(t, found, context);
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+/* What waits may come to its end meanwhile: then it is an event. */
+static int aio_take(struct dump *d, struct thread *th, const struct script *s,
+                    const struct ask *ask)
+{
+	auto_(contexts_done) struct contexts contexts = {};
+	uint64_t before;
+	int r;
+
+	do {
+		auto_(aio_found_done) struct aio_found found = {};
+
+		contexts_done(&contexts);
+		before = aio_tails(th->task);
+		r = aio_polls_find(d, th->task, &found);
+		if (r == 0)
+			r = contexts_read(d, th->task, &found, &contexts);
+	} while (r == 0 && aio_tails(th->task) != before);
+	if (r < 0)
+		return r;
 	return contexts.all.n ? contexts_put(d, th->task, &contexts) : 0;
 }
 

@@ -29,8 +29,7 @@ static uint64_t now(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* The tails of all rings, so that it differs when one has moved. */
-static uint64_t tails(const struct task *t)
+uint64_t aio_tails(const struct task *t)
 {
 	uint64_t sum = 0;
 
@@ -84,10 +83,10 @@ static bool disks_work(const struct dump *d)
 
 int aio_wait(const struct dump *d, const struct task *t)
 {
-	uint64_t begin = now(), since = begin, seen = tails(t);
+	uint64_t begin = now(), since = begin, seen = aio_tails(t);
 
 	for (;;) {
-		uint64_t at = now(), tail = tails(t);
+		uint64_t at = now(), tail = aio_tails(t);
 
 		if (tail != seen || disks_work(d))
 			since = at;

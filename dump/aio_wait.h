@@ -8,3 +8,6 @@
  * data is in memory and the events in the rings. -EBUSY: the disk has not come to rest.
  */
 int aio_wait(const struct dump *d, const struct task *t);
+
+/* A number that differs when an event has been put into one of its rings. */
+uint64_t aio_tails(const struct task *t);

@@ -17,6 +17,7 @@
 
 #include "dump/guard.h"
 #include "dump/inode.h"
+#include "dump/kernel_memory.h"
 #include "dump/outsider.h"
 #include "dump/shmem.h"
 #include "dump/snapshot.h"
@@ -296,6 +297,7 @@ static void dump_done(struct dump *d)
 	outsiders_done(d);
 	tracees_done(d);
 	alike_done(d);
+	kernel_memory_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);
 	free(d->netns);

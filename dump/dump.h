@@ -217,7 +217,7 @@ struct dump {
 	struct mqueues *mqueues;           /* dump/mqueue.h */
 	struct ring_issuers *ring_issuers; /* dump/ring_issuer.h */
 	struct ring_polls *ring_polls;     /* dump/ring_poll.h */
-	struct kmem *ring_kernel;          /* dump/ring_table.h */
+	struct kmem *kernel_memory;        /* dump/kernel_memory.h */
 	struct inodes inodes;
 	void *build_ids;             /* build_id.c */
 	struct cgroups *cgroups;     /* dump/cgroup.h */

@@ -456,7 +456,6 @@ static void io_uring_release(struct dump *d, bool killed)
 	free(d->ring_issuers);
 	d->ring_issuers = NULL;
 	ring_polls_done(d);
-	ring_tables_done(d);
 }
 
 const struct dump_kind dump_io_uring = {

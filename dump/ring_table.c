@@ -8,39 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dump/kernel_memory.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
-/* ---- what the kernel has ---- */
-
-static const struct kmem *kernel(struct dump *d)
-{
-	if (!d->ring_kernel) {
-		d->ring_kernel = malloc(sizeof(*d->ring_kernel));
-		if (!d->ring_kernel)
-			return NULL;
-		*d->ring_kernel = KMEM_NONE;
-		if (kmem_open(d->ring_kernel) < 0)
-			debug("io_uring: the memory of the kernel cannot be read");
-	}
-	return d->ring_kernel->program < 0 ? NULL : d->ring_kernel;
-}
-
 int ring_facts(struct dump *d, const struct file *f, struct uring_facts *ret)
 {
-	const struct kmem *k = kernel(d);
+	const struct kmem *k = kernel_memory(d);
 	auto_close int fd = k ? file_steal(f) : -EOPNOTSUPP;
 	int r = fd < 0 ? fd : uring_facts_read(k, fd, ret);
 
 	return r < 0 ? -EOPNOTSUPP : 0;
-}
-
-void ring_tables_done(struct dump *d)
-{
-	if (d->ring_kernel)
-		kmem_done(d->ring_kernel);
-	free(d->ring_kernel);
-	d->ring_kernel = NULL;
 }
 
 /* ---- files ---- */
@@ -60,51 +38,6 @@ static bool open_beside(const struct dump *d, const struct file *f, uint32_t fil
 		if (has_open(t, f->id) && !has_open(t, file))
 			return false;
 	return true;
-}
-
-/* What a task has open, by its address. */
-struct open_file {
-	uint64_t at, event;
-	uint32_t id;
-};
-
-struct open_files {
-	ARRAY(struct open_file) all;
-};
-
-static void open_files_done(struct open_files *o)
-{
-	array_done(&o->all);
-}
-
-static int open_files_add(struct dump *d, const struct file *f, struct open_files *o)
-{
-	auto_close int fd = file_steal(f);
-	uint64_t at = 0, event = 0;
-	struct open_file *slot;
-	int r = fd < 0 ? fd : kmem_file(kernel(d), fd, &at);
-
-	if (r == 0 && f->kind == KIND_eventfd)
-		r = uring_facts_event(kernel(d), fd, &event);
-	if (r < 0)
-		return r;
-	slot = array_add(&o->all);
-	if (!slot)
-		return -ENOMEM;
-	*slot = (struct open_file){ at, event, f->id };
-	return 0;
-}
-
-static int open_files_list(struct dump *d, const struct task *t, struct open_files *o)
-{
-	array_each (e, &t->fds) {
-		const struct file *f = &d->files.v[e->file];
-		int r = f->policy == FD_CARRY ? open_files_add(d, f, o) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 static const char *file_put(struct dump *d, const struct file *f, uint32_t id, uint32_t *ret)
@@ -132,13 +65,9 @@ static const char *files_put(struct dump *d, const struct file *f, const struct 
 		return "there is no memory";
 	for (; !why && msg->n_slot < facts->file.n; msg->n_slot++) {
 		uint64_t at = facts->file.v[msg->n_slot];
-		uint32_t id = 0;
 
-		array_each (open, &o->all)
-			if (open->at == at)
-				id = open->id;
 		if (at)
-			why = file_put(d, f, id, &msg->slot[msg->n_slot]);
+			why = file_put(d, f, open_file_at(o, at), &msg->slot[msg->n_slot]);
 	}
 	return why;
 }
@@ -146,13 +75,8 @@ static const char *files_put(struct dump *d, const struct file *f, const struct 
 static const char *event_put(struct dump *d, const struct file *f, const struct open_files *o,
                              const struct uring_facts *facts, Img__IoUring *msg)
 {
-	uint32_t id = 0;
-
-	array_each (open, &o->all)
-		if (open->event && open->event == facts->event)
-			id = open->id;
 	msg->event_async = facts->event_async;
-	return file_put(d, f, id, &msg->eventfd);
+	return file_put(d, f, open_eventfd_of(o, facts->event), &msg->eventfd);
 }
 
 static bool any_file(const struct uring_facts *facts)
@@ -213,7 +137,7 @@ const char *ring_table_put(struct dump *d, const struct file *f, const char *tex
 
 	if (why || !(facts->event || any_file(facts)))
 		return why;
-	if (open_files_list(d, f->task, &o) < 0)
+	if (open_files_read(d, f->task, &o) < 0)
 		return "what is registered with it cannot be told";
 	why = any_file(facts) ? files_put(d, f, &o, facts, msg) : NULL;
 	return !why && facts->event ? event_put(d, f, &o, facts, msg) : why;

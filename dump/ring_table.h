@@ -21,6 +21,3 @@ int ring_facts(struct dump *d, const struct file *f, struct uring_facts *ret);
 const char *ring_table_put(struct dump *d, const struct file *f, const char *text, size_t buffers,
                            const struct uring_facts *facts, Img__IoUring *msg);
 void ring_table_done(Img__IoUring *msg);
-
-/* Of D. */
-void ring_tables_done(struct dump *d);

@@ -110,3 +110,29 @@ int kmem_file(const struct kmem *k, int fd, uint64_t *ret)
 		r = kmem_read(k, at, &array, &at);
 	return r < 0 ? r : kmem_read(k, at, &slot, ret);
 }
+
+uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t at)
+{
+	uint64_t value = 0;
+	int e = place->size ? kmem_read(r->k, at, place, &value) : -EOPNOTSUPP;
+
+	if (!r->error && e < 0)
+		r->error = e;
+	return e < 0 ? 0 : value;
+}
+
+uint64_t kmem_get(struct kmem_reader *r, const char *type, const char *path, uint64_t at)
+{
+	const struct place place = btf_place(&r->k->btf, type, path);
+
+	return kmem_get_at(r, &place, at);
+}
+
+struct place kmem_place(struct kmem_reader *r, const char *type, const char *path)
+{
+	const struct place place = btf_place(&r->k->btf, type, path);
+
+	if (!r->error && !place.found)
+		r->error = -EOPNOTSUPP;
+	return place;
+}

@@ -23,3 +23,16 @@ int kmem_read(const struct kmem *k, uint64_t at, const struct place *place, uint
 
 /* The structure file of our own descriptor FD. -errno. */
 int kmem_file(const struct kmem *k, int fd, uint64_t *ret);
+
+/* Many fields: the first failure is kept, and what could not be read is 0. */
+struct kmem_reader {
+	const struct kmem *k;
+	int error;
+};
+
+/* PATH of the structure TYPE at AT. */
+uint64_t kmem_get(struct kmem_reader *r, const char *type, const char *path, uint64_t at);
+/* The same of a place that is known already. */
+uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t at);
+/* Where it is in a structure; one that this kernel has not got is a failure. */
+struct place kmem_place(struct kmem_reader *r, const char *type, const char *path);

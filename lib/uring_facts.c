@@ -11,26 +11,13 @@
 #define FILE_FLAGS UINT64_C(7) /* kept in the lowest bits of an address */
 
 struct reader {
-	const struct kmem *k;
+	struct kmem_reader kernel;
 	uint64_t ring;
-	int error;
 };
-
-/* A field of a structure; the first that cannot be read is kept. */
-static uint64_t get(struct reader *r, const char *type, const char *path, uint64_t at)
-{
-	const struct place place = btf_place(&r->k->btf, type, path);
-	uint64_t value = 0;
-	int e = place.size ? kmem_read(r->k, at, &place, &value) : -EOPNOTSUPP;
-
-	if (!r->error && e < 0)
-		r->error = e;
-	return e < 0 ? 0 : value;
-}
 
 static uint64_t ring(struct reader *r, const char *path)
 {
-	return get(r, RING, path, r->ring);
+	return kmem_get(&r->kernel, RING, path, r->ring);
 }
 
 /* What is in a table: the addresses of its slots, 0 for empty ones. */
@@ -44,14 +31,14 @@ static struct table table_of(struct reader *r, const char *nodes, const char *n,
 {
 	struct table t = {
 		.node = { true, 0, 8 },
-		.content = btf_place(&r->k->btf, "io_rsrc_node", content),
-		.tag = btf_place(&r->k->btf, "io_rsrc_node", "tag"),
+		.content = btf_place(&r->kernel.k->btf, "io_rsrc_node", content),
+		.tag = btf_place(&r->kernel.k->btf, "io_rsrc_node", "tag"),
 		.nodes = ring(r, nodes),
 		.n = ring(r, n),
 	};
 
 	if (!t.content.size || !t.tag.size || t.n > FILES_MAX)
-		r->error = r->error ? r->error : -EOPNOTSUPP;
+		r->kernel.error = r->kernel.error ? r->kernel.error : -EOPNOTSUPP;
 	return t;
 }
 
@@ -59,14 +46,14 @@ static int slot_read(struct reader *r, const struct table *t, uint64_t index, ui
                      bool *ret_tagged)
 {
 	uint64_t node = 0, tag = 0;
-	int e = kmem_read(r->k, t->nodes + index * 8, &t->node, &node);
+	int e = kmem_read(r->kernel.k, t->nodes + index * 8, &t->node, &node);
 
 	*ret = 0;
 	if (e < 0 || !node)
 		return e;
-	e = kmem_read(r->k, node, &t->content, ret);
+	e = kmem_read(r->kernel.k, node, &t->content, ret);
 	if (e == 0)
-		e = kmem_read(r->k, node, &t->tag, &tag);
+		e = kmem_read(r->kernel.k, node, &t->tag, &tag);
 	*ret_tagged |= tag != 0;
 	return e;
 }
@@ -75,23 +62,23 @@ static int files_read(struct reader *r, struct uring_facts *ret)
 {
 	struct table t = table_of(r, "file_table.data.nodes", "file_table.data.nr", "file_ptr");
 
-	for (uint64_t i = 0; !r->error && i < t.n; i++) {
+	for (uint64_t i = 0; !r->kernel.error && i < t.n; i++) {
 		uint64_t *slot = array_add(&ret->file);
 
-		r->error = slot ? slot_read(r, &t, i, slot, &ret->tagged) : -ENOMEM;
+		r->kernel.error = slot ? slot_read(r, &t, i, slot, &ret->tagged) : -ENOMEM;
 		if (slot)
 			*slot &= ~FILE_FLAGS;
 	}
-	return r->error;
+	return r->kernel.error;
 }
 
 static int buffers_read(struct reader *r, struct uring_facts *ret)
 {
 	struct table t = table_of(r, "buf_table.nodes", "buf_table.nr", "buf");
 
-	for (uint64_t i = 0; !r->error && i < t.n; i++)
-		r->error = slot_read(r, &t, i, &(uint64_t){ 0 }, &ret->tagged);
-	return r->error;
+	for (uint64_t i = 0; !r->kernel.error && i < t.n; i++)
+		r->kernel.error = slot_read(r, &t, i, &(uint64_t){ 0 }, &ret->tagged);
+	return r->kernel.error;
 }
 
 static void event_read(struct reader *r, struct uring_facts *ret)
@@ -100,20 +87,21 @@ static void event_read(struct reader *r, struct uring_facts *ret)
 
 	if (!event)
 		return;
-	ret->event = get(r, "io_ev_fd", "cq_ev_fd", event);
-	ret->event_async = get(r, "io_ev_fd", "eventfd_async", event);
+	ret->event = kmem_get(&r->kernel, "io_ev_fd", "cq_ev_fd", event);
+	ret->event_async = kmem_get(&r->kernel, "io_ev_fd", "eventfd_async", event);
 }
 
 static void workers_read(struct reader *r, struct uring_facts *ret)
 {
-	struct place place = btf_place(&r->k->btf, RING, "iowq_limits");
+	struct place place = btf_place(&r->kernel.k->btf, RING, "iowq_limits");
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct place one = { place.found, place.at + (uint32_t)i * 4, 4 };
 		uint64_t value = 0;
-		int e = place.size == 8 ? kmem_read(r->k, r->ring, &one, &value) : -EOPNOTSUPP;
+		int e = place.size == 8 ? kmem_read(r->kernel.k, r->ring, &one, &value)
+		                        : -EOPNOTSUPP;
 
-		r->error = r->error ? r->error : e;
+		r->kernel.error = r->kernel.error ? r->kernel.error : e;
 		ret->workers[i] = (uint32_t)value;
 	}
 }
@@ -121,46 +109,46 @@ static void workers_read(struct reader *r, struct uring_facts *ret)
 /* The first CPUs of the set of that name; one that is not in the structure itself is behind a pointer. */
 static uint64_t first_cpus(struct reader *r, const char *type, const char *path, uint64_t at)
 {
-	struct place place = btf_place(&r->k->btf, type, path);
+	struct place place = btf_place(&r->kernel.k->btf, type, path);
 	const struct place word = { true, 0, 8 };
 	uint64_t set = 0;
 	int e = place.found ? 0 : -EOPNOTSUPP;
 
 	at += place.at;
 	if (e == 0 && place.size == 8)
-		e = kmem_read(r->k, at, &word, &at);
+		e = kmem_read(r->kernel.k, at, &word, &at);
 	if (e == 0)
-		e = kmem_read(r->k, at, &word, &set);
-	r->error = r->error ? r->error : e;
+		e = kmem_read(r->kernel.k, at, &word, &set);
+	r->kernel.error = r->kernel.error ? r->kernel.error : e;
 	return set;
 }
 
 /* May the threads that work for one of those who use it not run where that itself may? */
 static void bound_read(struct reader *r, struct uring_facts *ret)
 {
-	const struct place list = btf_place(&r->k->btf, RING, "tctx_list");
-	uint64_t head = r->ring + list.at, node = get(r, "list_head", "next", head);
+	const struct place list = btf_place(&r->kernel.k->btf, RING, "tctx_list");
+	uint64_t head = r->ring + list.at, node = kmem_get(&r->kernel, "list_head", "next", head);
 
-	for (int i = 0; !r->error && node && node != head && i < USERS_MAX; i++) {
-		uint64_t task = get(r, "io_tctx_node", "task", node),
-			 own = get(r, "task_struct", "io_uring", task),
-			 threads = own ? get(r, "io_uring_task", "io_wq", own) : 0;
+	for (int i = 0; !r->kernel.error && node && node != head && i < USERS_MAX; i++) {
+		uint64_t task = kmem_get(&r->kernel, "io_tctx_node", "task", node),
+			 own = kmem_get(&r->kernel, "task_struct", "io_uring", task),
+			 threads = own ? kmem_get(&r->kernel, "io_uring_task", "io_wq", own) : 0;
 
 		if (threads)
 			ret->bound |= first_cpus(r, "task_struct", "cpus_ptr", task) &
 			              ~first_cpus(r, "io_wq", "cpu_mask", threads);
-		node = get(r, "list_head", "next", node);
+		node = kmem_get(&r->kernel, "list_head", "next", node);
 	}
 }
 
 int uring_facts_read(const struct kmem *k, int fd, struct uring_facts *ret)
 {
-	struct reader r = { .k = k };
+	struct reader r = { .kernel.k = k };
 	uint64_t file = 0;
 
 	*ret = (struct uring_facts){};
-	r.error = kmem_file(k, fd, &file);
-	r.ring = get(&r, "file", "private_data", file);
+	r.kernel.error = kmem_file(k, fd, &file);
+	r.ring = kmem_get(&r.kernel, "file", "private_data", file);
 	ret->setup = (uint32_t)ring(&r, "flags");
 	ret->idle = ring(&r, "sq_thread_idle");
 	ret->clock = (uint32_t)ring(&r, "clockid");
@@ -171,11 +159,11 @@ int uring_facts_read(const struct kmem *k, int fd, struct uring_facts *ret)
 	workers_read(&r, ret);
 	event_read(&r, ret);
 	bound_read(&r, ret);
-	if (r.error == 0 && files_read(&r, ret) == 0)
+	if (r.kernel.error == 0 && files_read(&r, ret) == 0)
 		buffers_read(&r, ret);
-	if (r.error)
+	if (r.kernel.error)
 		uring_facts_done(ret);
-	return r.error;
+	return r.kernel.error;
 }
 
 void uring_facts_done(struct uring_facts *f)
@@ -186,10 +174,10 @@ void uring_facts_done(struct uring_facts *f)
 
 int uring_facts_event(const struct kmem *k, int fd, uint64_t *ret)
 {
-	struct reader r = { .k = k };
+	struct reader r = { .kernel.k = k };
 	uint64_t file = 0;
 
-	r.error = kmem_file(k, fd, &file);
-	*ret = get(&r, "file", "private_data", file);
-	return r.error;
+	r.kernel.error = kmem_file(k, fd, &file);
+	*ret = kmem_get(&r.kernel, "file", "private_data", file);
+	return r.kernel.error;
 }

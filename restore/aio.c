@@ -3,7 +3,7 @@
  * follows it: a new one is moved to where the old one was. Its head and tail
  * are the kernel's, too; they come to where they were by requests that are done
  * at once (reads of /dev/null), as many of them fetched as head tells. Then the
- * events that nobody had fetched take the place of ours.
+ * events that nobody had fetched take the place of ours. Requests that wait are made again when descriptors are there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/aio.pb-c.h"
+#include "proto/fds.pb-c.h"
 #include "proto/memory.pb-c.h"
 #include "restore/restore.h"
 
@@ -44,6 +45,32 @@ static bool is_mapped(const Img__Memory *m, const Img__Aio__Context *c)
 	return false;
 }
 
+static bool is_open(const Img__Fds *fds, uint32_t fd)
+{
+	for (size_t i = 0; fds && i < fds->n_fd; i++)
+		if (fds->fd[i] == fd)
+			return true;
+	return false;
+}
+
+static bool polls_sound(const struct restore *r, uint32_t owner, const Img__Aio__Context *c)
+{
+	const struct rtask *t = rtask_find(r, (pid_t)owner);
+	const Img__Fds *fds =
+		t ? (const Img__Fds *)images_one(r->images, KIND_fds,
+	                                         (uint32_t)t->shares[TABLE_FILES]->pid)
+		  : NULL;
+
+	for (size_t i = 0; i < c->n_poll; i++) {
+		const Img__Aio__Poll *p = c->poll[i];
+
+		if (p->events > UINT16_MAX || !is_open(fds, p->fd) ||
+		    (p->counted ? !is_open(fds, p->eventfd) : p->eventfd != 0))
+			return false;
+	}
+	return c->n_poll <= requests(c);
+}
+
 static int aio_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Aio *msg = (const Img__Aio *)base;
@@ -54,7 +81,8 @@ static int aio_check(struct restore *r, uint32_t owner, const ProtobufCMessage *
 
 		if (!is_mapped(m, c) || (i && c->address <= msg->context[i - 1]->address) ||
 		    c->nr != (c->size - RING_HEAD) / EVENT_SIZE || c->head >= c->nr ||
-		    c->tail >= c->nr || c->events.len != pending(c) * EVENT_SIZE)
+		    c->tail >= c->nr || c->events.len != pending(c) * EVENT_SIZE ||
+		    !polls_sound(r, owner, c))
 			return fail(-EBADMSG, "task %u: AIO context %" PRIx64 " makes no sense",
 			            owner, c->address);
 		if (requests(c) < 4 * (uint32_t)sysconf(_SC_NPROCESSORS_CONF))
@@ -159,7 +187,42 @@ static int aio_emit(struct restore *r, struct rthread *th, const ProtobufCMessag
 	return e;
 }
 
+static void copy(struct script *s, uint64_t from, uint64_t to, size_t size)
+{
+	for (size_t at = 0; at < size; at += 8)
+		script_op(s, OP_COPY, EXPECT_ANY, 0, 0, (const uint64_t[6]){ from + at, to + at });
+}
+
+/* From where it was, for the moment: the program may have something else there by now. */
+static void poll_emit(const Img__Aio__Context *c, const Img__Aio__Poll *p, struct script *s)
+{
+	const struct iocb cb = { .aio_data = p->data,
+		                 .aio_lio_opcode = IOCB_CMD_POLL,
+		                 .aio_fildes = p->fd,
+		                 .aio_buf = p->events,
+		                 .aio_flags = p->counted ? IOCB_FLAG_RESFD : 0,
+		                 .aio_resfd = p->eventfd };
+	uint64_t kept = script_alloc(s, sizeof(cb));
+
+	copy(s, p->iocb, kept, sizeof(cb));
+	copy(s, script_put(s, &cb, sizeof(cb)), p->iocb, sizeof(cb));
+	script_want(s, 1, SYS_io_submit, c->address, 1, script_put(s, &p->iocb, sizeof(p->iocb)));
+	copy(s, kept, p->iocb, sizeof(cb));
+}
+
+static int polls_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
+                      struct script *s)
+{
+	const Img__Aio *msg = (const Img__Aio *)base;
+
+	for (size_t i = 0; i < msg->n_context; i++)
+		for (size_t k = 0; k < msg->context[i]->n_poll; k++)
+			poll_emit(msg->context[i], msg->context[i]->poll[k], s);
+	return 0;
+}
+
 const struct restore_aspect restore_aio = {
 	.check = aio_check,
 	.emit[PHASE_BUILD] = aio_emit,
+	.emit[PHASE_PROCESS] = polls_emit,
 };

@@ -1,13 +1,19 @@
 /*
  * AIO contexts: an idle one, one with events that wait, one whose ring has come round. Their ids
  * stay, events come in order and with their data, new requests work until the ring is full.
- * "direct": requests are under way all the time.
+ * "direct": requests are under way all the time. "poll": some wait for a file to be ready, among them one whose struct
+ * iocb has been used for something else since, and one that an eventfd counts; "gone": one waits for a file that
+ * is closed.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,11 +114,77 @@ static int direct(void)
 	return zdtm_pass();
 }
 
+static void submit_poll(aio_context_t ctx, struct iocb *cb, int fd, uint64_t data, int event)
+{
+	*cb = (struct iocb){ .aio_data = data,
+		             .aio_lio_opcode = IOCB_CMD_POLL,
+		             .aio_fildes = (uint32_t)fd,
+		             .aio_buf = POLLIN };
+	if (event >= 0) {
+		cb->aio_flags = IOCB_FLAG_RESFD;
+		cb->aio_resfd = (uint32_t)event;
+	}
+	check(syscall(SYS_io_submit, ctx, 1, &cb) == 1);
+}
+
+static void fetch_poll(aio_context_t ctx, const struct iocb *cb, uint64_t data)
+{
+	struct io_event e = {};
+
+	check(syscall(SYS_io_getevents, ctx, 1, 1, &e, NULL) == 1);
+	check(e.data == data && e.obj == (uint64_t)cb && (e.res & POLLIN));
+}
+
+/* The last one of them is cancelled in the end. */
+static int polling(bool gone)
+{
+	aio_context_t ctx = setup(), other = setup();
+	static struct iocb cbs[4];
+	int ends[4][2], event = eventfd(0, EFD_NONBLOCK),
+			file = open("file", O_RDWR | O_CREAT, 0600);
+	struct io_event e;
+	uint64_t n;
+
+	for (int i = 0; i < 4; i++)
+		check(pipe(ends[i]) == 0);
+	check(pwrite(file, memset(bufs[1], 1, 8), 8, 8) == 8);
+	submit(ctx, file, 1); /* its event waits */
+	submit_poll(ctx, &cbs[0], ends[0][0], 100, -1);
+	submit_poll(ctx, &cbs[1], ends[1][0], 101, event);
+	submit_poll(other, &cbs[2], dup(ends[2][0]), 102, -1);
+	submit_poll(other, &cbs[3], ends[3][0], 103, -1);
+	memset(&cbs[1], 0x5a, sizeof(cbs[1]));
+	if (gone)
+		check(close(ends[3][0]) == 0);
+
+	zdtm_park();
+
+	if (gone)
+		return zdtm_pass();
+	fetch(ctx, 1);
+	empty(ctx);
+	empty(other);
+	check(*(unsigned char *)&cbs[1] == 0x5a &&
+	      ((unsigned char *)&cbs[1])[sizeof(cbs[1]) - 1] == 0x5a);
+	check(read(event, &n, sizeof(n)) < 0);
+	for (int i = 0; i < 3; i++)
+		check(write(ends[i][1], "x", 1) == 1);
+	fetch_poll(ctx, &cbs[0], 100);
+	fetch_poll(ctx, &cbs[1], 101);
+	check(read(event, &n, sizeof(n)) == sizeof(n) && n == 1);
+	fetch_poll(other, &cbs[2], 102);
+	check(syscall(SYS_io_cancel, other, &cbs[3], &e) < 0 && errno == EINPROGRESS);
+	check(syscall(SYS_io_getevents, other, 1, 1, &e, NULL) == 1 && e.data == 103);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	aio_context_t idle = setup(), some = setup(), round = setup();
 	int fd = open("file", O_RDWR | O_CREAT, 0600);
 
+	if (argc > 1 && strcmp(argv[1], "direct"))
+		return polling(!strcmp(argv[1], "gone"));
 	if (argc > 1)
 		return direct();
 	for (int i = 0; i < REQUESTS; i++)

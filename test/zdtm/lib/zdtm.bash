@@ -27,6 +27,13 @@ crtool() {
 	"${inside[@]}" "$BUILD/crtool" "$@" 3>&- 4>&-
 }
 
+# The same without the right to look into the memory of the kernel.
+blind_crtool() {
+	local less=-bpf,-perfmon,-sys_admin
+
+	setpriv --bounding-set "$less" --inh-caps "$less" "$BUILD/crtool" "$@" 3>&- 4>&-
+}
+
 # Wait until a command succeeds, $1 seconds at most.
 within() {
 	local end=$((SECONDS + $1))
