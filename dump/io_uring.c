@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/ring_groups.h"
 #include "dump/ring_issuer.h"
 #include "dump/ring_poll.h"
 #include "dump/ring_probe.h"
@@ -170,20 +171,37 @@ static int poll_look(struct dump *d, const struct file *f, const struct info *in
 	                                    : 0;
 }
 
+static const char *registered_put(struct dump *d, const struct file *f, const char *text,
+                                  const struct info *info, const struct uring_facts *facts,
+                                  Img__IoUring *msg)
+{
+	const char *why = ring_table_put(d, f, text, info->buffers, facts, msg);
+
+	msg->sq_entries = (uint32_t)info->sq_mask + 1;
+	msg->done = (uint32_t)info->requests;
+	msg->array = !(facts->setup & IORING_SETUP_NO_SQARRAY);
+	return why ? why : ring_groups_put(d, f, facts, msg);
+}
+
+static void registered_done(Img__IoUring *msg)
+{
+	ring_table_done(msg);
+	ring_groups_done(msg);
+}
+
 static const char *obstacle_in_facts(struct dump *d, const struct file *f, const char *text,
                                      const struct info *info, const struct uring_facts *facts)
 {
 	Img__IoUring msg = IMG__IO_URING__INIT;
-	const char *why = facts->buffer_groups           ? RING_PROVIDED
-	                  : facts->tagged                ? "what is registered with it bears tags "
+	const char *why = facts->tagged                  ? "what is registered with it bears tags "
 	                                                   "(IORING_REGISTER_FILES2, IORING_REGISTER_BUFFERS2)"
 	                  : facts->setup & LARGER        ? LARGER_WHY
 	                  : facts->setup & URING_NO_MMAP ? NO_MMAP
 	                  : facts->setup & ~SETUP_KNOWN
 	                          ? "it was made in a way that this version does not know"
-	                          : ring_table_put(d, f, text, info->buffers, facts, &msg);
+	                          : registered_put(d, f, text, info, facts, &msg);
 
-	ring_table_done(&msg);
+	registered_done(&msg);
 	return why;
 }
 
@@ -271,14 +289,21 @@ static bool is_plain(const struct uring *u, bool array)
 	       !any_set(u->sqes + sqes, u->sqes + pages * 4096);
 }
 
-/* Does T map the ring of F so that its script can write there? */
-static bool maps_ring(struct task *t, const struct file *f)
+/* Does T map F at one of these offsets so that its script can write there? */
+static bool maps_ring(struct task *t, const struct file *f, uint64_t offset, uint64_t or_offset)
 {
 	array_each (v, &mm_of(t)->vmas)
 		if (v->ino == f->st.st_ino && v->dev == f->st.st_dev && v->prot & PROT_WRITE &&
-		    (v->offset == IORING_OFF_SQ_RING || v->offset == IORING_OFF_CQ_RING))
+		    (v->offset == offset || v->offset == or_offset))
 			return true;
 	return false;
+}
+
+/* What its script writes to: the ring, and with provided buffers its requests. */
+static bool maps_enough(struct task *t, const struct file *f, const Img__IoUring *msg)
+{
+	return maps_ring(t, f, IORING_OFF_SQ_RING, IORING_OFF_CQ_RING) &&
+	       (!msg->n_group || maps_ring(t, f, IORING_OFF_SQES, IORING_OFF_SQES));
 }
 
 /* One that one thread alone may use, and what that has told. */
@@ -294,7 +319,7 @@ static int single_dump(struct dump *d, const struct file *f, bool known, Img__Io
 		              "not the main thread of a process that has it open");
 	if (issuer->why)
 		return refuse(f, issuer->why);
-	if (!maps_ring(task_find(d, issuer->task->pid), f))
+	if (!maps_enough(task_find(d, issuer->task->pid), f, msg))
 		return refuse(f, "the process that uses it does not map it");
 	array_each (t, &d->tasks)
 		array_each (e, &t->fds)
@@ -325,7 +350,8 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		return -EAGAIN;
 	if (!ring_is_single(f) && ring_probe_iopoll(u.fd))
 		msg->setup |= IORING_SETUP_IOPOLL;
-	msg->array = facts ? !(facts->setup & IORING_SETUP_NO_SQARRAY) : has_array(f, &u, info);
+	if (!facts)
+		msg->array = has_array(f, &u, info);
 	if (!is_plain(&u, msg->array))
 		return refuse(f, LARGER_WHY);
 	if (!facts && !info->requests)
@@ -338,9 +364,7 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		     "cannot be "
 		     "seen; requests that name them will fail",
 		     file_name(f));
-	msg->sq_entries = (uint32_t)info->sq_mask + 1;
 	msg->cq_entries = (uint32_t)info->cq_mask + 1;
-	msg->done = (uint32_t)info->requests;
 	msg->files = (uint32_t)info->files;
 	msg->ring = (ProtobufCBinaryData){ uring_ring_size(&u, msg->array), u.ring };
 	msg->sqes = (ProtobufCBinaryData){ uring_sqes_size(&u), u.sqes };
@@ -389,10 +413,11 @@ static int io_uring_begin(struct dump *d)
 	return 0;
 }
 
-static int table_dump(struct dump *d, const struct file *f, const char *text,
-                      const struct info *info, const struct uring_facts *facts, Img__IoUring *msg)
+static int registered_dump(struct dump *d, const struct file *f, const char *text,
+                           const struct info *info, const struct uring_facts *facts,
+                           Img__IoUring *msg)
 {
-	const char *why = ring_table_put(d, f, text, info->buffers, facts, msg);
+	const char *why = registered_put(d, f, text, info, facts, msg);
 
 	return why ? refuse(f, why) : 0;
 }
@@ -423,7 +448,7 @@ static int io_uring_try(struct dump *d, const struct file *f)
 	bool known = r == 0 && ring_facts(d, f, &facts) == 0;
 
 	if (r == 0)
-		r = table_dump(d, f, text, &info, &facts, &msg);
+		r = registered_dump(d, f, text, &info, &facts, &msg);
 	if (r == 0 && known)
 		put_facts(f, &facts, &msg);
 	if (r == 0)
@@ -432,7 +457,7 @@ static int io_uring_try(struct dump *d, const struct file *f)
 		r = poll_dump(d, f, &msg);
 	if (r == 0)
 		r = ring_dump(d, f, &info, known ? &facts : NULL, &msg);
-	ring_table_done(&msg);
+	registered_done(&msg);
 	return r;
 }
 

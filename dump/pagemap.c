@@ -14,6 +14,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "lib/array.h"
+
 #ifndef PAGEMAP_SCAN
 struct pm_scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
@@ -181,6 +183,45 @@ int pagemap_frames(int pagemap, uint64_t start, size_t n, uint64_t *ret)
 		ret[i] = entry_frame(ret[i]);
 	}
 	return 0;
+}
+
+/* In a region that is there. */
+static int where_in(int pagemap, uint64_t frame, const struct page_region *region, uint64_t *ret)
+{
+	uint64_t entries[512];
+
+	for (uint64_t at = region->start; at < region->end;) {
+		uint64_t want = (region->end - at) / PAGE;
+		ssize_t got = pread(pagemap, entries,
+		                    (want < ARRAY_SIZE(entries) ? want : ARRAY_SIZE(entries)) * 8,
+		                    (off_t)(at / PAGE * 8));
+
+		if (got <= 0)
+			return got < 0 ? -errno : -EPROTO;
+		for (ssize_t i = 0; i < got / 8; i++, at += PAGE)
+			if (entries[i] & PM_PRESENT && (entries[i] & PM_FRAME) == frame) {
+				*ret = at;
+				return 0;
+			}
+	}
+	return -ENOENT;
+}
+
+int pagemap_where(int pagemap, uint64_t frame, uint64_t start, uint64_t end, uint64_t *ret)
+{
+	struct page_region regions[64];
+	int r = -ENOENT;
+
+	while (r == -ENOENT && start < end) {
+		int n = pagemap_find(pagemap, PAGEMAP_ANON, &start, end, regions,
+		                     ARRAY_SIZE(regions));
+
+		if (n < 0)
+			return n;
+		for (int i = 0; r == -ENOENT && i < n; i++)
+			r = where_in(pagemap, frame, &regions[i], ret);
+	}
+	return r;
 }
 
 /* Have the entry of the page at START in the view. */

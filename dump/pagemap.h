@@ -38,6 +38,12 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 int pagemap_frames(int pagemap, uint64_t start, size_t n, uint64_t *ret);
 
 /*
+ * The page between START and END whose frame that is, of any memory. Takes CAP_SYS_ADMIN. 0 or -errno; -ENOENT: it is
+ * not there, or frames are hidden.
+ */
+int pagemap_where(int pagemap, uint64_t frame, uint64_t start, uint64_t end, uint64_t *ret);
+
+/*
  * A look at the entries of many pages at once, for pagemap_alone(). PAGEMAP is
  * the caller's.
  */

@@ -20,6 +20,9 @@
 #define URING_NO_MMAP       (1U << 14) /* IORING_SETUP_NO_MMAP, 6.5 */
 #define URING_FD_ONLY       (1U << 15) /* IORING_SETUP_REGISTERED_FD_ONLY, 6.5 */
 
+#define URING_RING_MMAP 1u /* IOU_PBUF_RING_MMAP, 6.4 */
+#define URING_RING_INC  2u /* IOU_PBUF_RING_INC, 6.12 */
+
 #define URING_STEPS_MAX 8192u  /* times that a ring which one thread alone may use has come round */
 #define URING_SQ_MAX    32768u /* IORING_MAX_ENTRIES of the kernel */
 #define URING_CQ_MAX    65536u
@@ -47,6 +50,12 @@ size_t uring_sqes_size(const struct uring *u);
 static inline uint32_t *uring_u32(const struct uring *u, uint32_t offset)
 {
 	return (uint32_t *)(void *)(u->ring + offset);
+}
+
+/* Where that group of provided buffers is mapped: IORING_OFF_PBUF_RING, 6.4. */
+static inline uint64_t uring_group_offset(uint32_t group)
+{
+	return UINT64_C(0x80000000) | (uint64_t)group << 16;
 }
 
 static inline size_t pages_of(size_t size)

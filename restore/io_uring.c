@@ -5,7 +5,7 @@
  *
  * One that a thread of the kernel polls is made by its process, as this thread is one of the
  * process's and has the rights of whoever made it; its requests are made at the end, when
- * the process waits to be let go.
+ * the process waits to be let go. So are those of a ring with provided buffers, which are registered by then.
  */
 #include "restore/io_uring.h"
 
@@ -23,6 +23,7 @@
 #include "lib/uring.h"
 #include "proto/fds.pb-c.h"
 #include "restore/creds.h"
+#include "restore/ring_groups.h"
 #include "restore/ring_table.h"
 
 #define DONE_MAX (1u << 27)                                /* as at dump */
@@ -42,6 +43,17 @@ static bool is_single(const Img__IoUring *msg)
 static bool is_polled(const Img__IoUring *msg)
 {
 	return msg->setup & IORING_SETUP_SQPOLL;
+}
+
+/* Whoever makes its requests cannot open a file for them. */
+static bool takes_fixed(const Img__IoUring *msg)
+{
+	return ring_groups_take(msg) && (is_single(msg) || is_polled(msg));
+}
+
+bool ring_is_late(const Img__IoUring *msg)
+{
+	return is_single(msg) || is_polled(msg) || msg->n_group;
 }
 
 /* Besides msg->setup. */
@@ -71,13 +83,14 @@ static int io_uring_check(struct restore *r, const Img__File *file, const Protob
 	    msg->sq_entries > URING_SQ_MAX || msg->cq_entries > URING_CQ_MAX ||
 	    msg->cq_entries < msg->sq_entries || msg->done > DONE_MAX ||
 	    msg->sqes.len != (size_t)msg->sq_entries * sizeof(struct io_uring_sqe) ||
-	    !setup_makes_sense(r, file, msg) || !ring_table_sound(r, msg))
+	    !setup_makes_sense(r, file, msg) || !ring_table_sound(r, msg) ||
+	    !ring_groups_sound(msg))
 		return fail(-EBADMSG, "file %u: io_uring: makes no sense", file->id);
 	return 0;
 }
 
-/* N requests to do nothing; N is not more than it has entries. -errno. */
-static int advance(struct uring *u, uint32_t n, bool polled)
+/* N of the requests that are prepared; N is not more than it has entries. -errno. */
+static int advance(struct uring *u, uint32_t n, bool wait)
 {
 	const struct io_sqring_offsets *sq = &u->params.sq_off;
 	const struct io_cqring_offsets *cq = &u->params.cq_off;
@@ -85,9 +98,8 @@ static int advance(struct uring *u, uint32_t n, bool polled)
 	long r;
 
 	__atomic_store_n(tail, *tail + n, __ATOMIC_RELEASE);
-	r = polled ? syscall(SYS_io_uring_enter, u->fd, n, n,
-	                     IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP, NULL, 0)
-	           : syscall(SYS_io_uring_enter, u->fd, n, 0, 0, NULL, 0);
+	r = syscall(SYS_io_uring_enter, u->fd, n, wait ? n : 0,
+	            wait ? IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP : 0, NULL, 0);
 	if (r < 0)
 		return -errno;
 	if (r != n || __atomic_load_n(uring_u32(u, cq->tail), __ATOMIC_ACQUIRE) != *tail)
@@ -96,24 +108,48 @@ static int advance(struct uring *u, uint32_t n, bool polled)
 	return 0;
 }
 
-/* IORING_OP_NOP is 0, as all of a request that does nothing. */
 static void index_all(struct uring *u, const Img__IoUring *msg)
 {
 	for (uint32_t i = 0; msg->array && i < msg->sq_entries; i++)
 		uring_u32(u, u->params.sq_off.array)[i] = i;
 }
 
-static int advance_all(struct uring *u, const Img__IoUring *msg)
+/* Whatever is taken next is this one. */
+static int advance_step(struct uring *u, const Img__IoUring *msg, const struct ring_step *step)
 {
-	uint32_t left = msg->done;
+	struct io_uring_sqe *sqes = (struct io_uring_sqe *)(void *)u->sqes;
 	int r = 0;
 
-	while (r == 0 && left) {
+	for (uint32_t i = 0; i < msg->sq_entries; i++)
+		sqes[i] = step->sqe;
+	for (uint32_t left = step->n; r == 0 && left;) {
 		uint32_t n = left < msg->sq_entries ? left : msg->sq_entries;
 
-		r = advance(u, n, is_polled(msg));
+		r = advance(u, n, is_polled(msg) || step->sqe.opcode == IORING_OP_READ);
 		left -= n;
 	}
+	return r;
+}
+
+static int advance_all(struct uring *u, const Img__IoUring *msg, int nothing, unsigned how)
+{
+	auto_(ring_steps_done) struct ring_steps steps = {};
+	int r = ring_steps(msg, nothing, how, &steps);
+
+	array_each (step, &steps.all)
+		if (r == 0)
+			r = advance_step(u, msg, step);
+	return r;
+}
+
+/* Before requests take buffers: rings seem full, the file that they read is registered. */
+static int takes_begin(int fd, int mem, int nothing, const Img__IoUring *msg, uint64_t *saved)
+{
+	int r = ring_groups_fill(fd, mem, msg, false, saved);
+
+	if (r == 0 && takes_fixed(msg) &&
+	    syscall(SYS_io_uring_register, fd, IORING_REGISTER_FILES, &nothing, 1) < 0)
+		r = -errno;
 	return r;
 }
 
@@ -145,6 +181,20 @@ static int memory_put(struct uring *u, const Img__File *file, const Img__IoUring
 	return 0;
 }
 
+/* For ring_issuer.c: all requests are the first one; a file that is read for nothing is registered as number 0. */
+static int single_prepare(struct uring *u, const Img__IoUring *msg)
+{
+	auto_close int nothing = -1;
+
+	*uring_u32(u, u->params.sq_off.tail) = msg->done;
+	for (uint32_t i = 0; msg->n_group && msg->array && i < msg->sq_entries; i++)
+		uring_u32(u, u->params.sq_off.array)[i] = 0;
+	if (!ring_groups_take(msg))
+		return 0;
+	nothing = ring_nothing_open();
+	return nothing < 0 ? nothing : takes_begin(u->fd, -1, nothing, msg, NULL);
+}
+
 static int io_uring_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
@@ -160,13 +210,15 @@ static int io_uring_open(struct restore *r, const Img__File *file, const Protobu
 		            file->id);
 	if (e == 0)
 		index_all(&u, msg);
+	if (e == 0)
+		e = ring_groups_register(u.fd, msg);
 	if (e == 0 && is_single(msg))
-		*uring_u32(&u, u.params.sq_off.tail) = msg->done; /* made by ring_issuer.c */
-	else if (e == 0)
-		e = advance_all(&u, msg);
+		e = single_prepare(&u, msg);
+	else if (e == 0 && !ring_is_late(msg))
+		e = advance_all(&u, msg, -1, 0);
 	if (e < 0)
 		return fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done);
-	e = is_single(msg) ? 0 : memory_put(&u, file, msg);
+	e = ring_is_late(msg) ? 0 : memory_put(&u, file, msg);
 	if (e < 0)
 		return e;
 	e = pool_set_flags(u.fd, file);
@@ -184,7 +236,10 @@ static int io_uring_emit(struct restore *r, struct rtask *t, int fd, const Img__
 {
 	const Img__IoUring *msg = (const Img__IoUring *)base;
 
-	return is_single(msg) ? 0 : ring_table_emit(r, t, s, fd, msg);
+	if (is_single(msg))
+		return 0;
+	ring_groups_emit(s, fd, msg);
+	return ring_table_emit(r, t, s, fd, msg);
 }
 
 /* ---- those that their process makes ---- */
@@ -209,23 +264,35 @@ static int io_uring_make(struct restore *r, struct rtask *t, const Img__File *fi
 	script_want(s, 0, SYS_io_uring_setup, msg->sq_entries,
 	            script_put(s, &params, sizeof(params)));
 	creds_return(r, t->threads.v, s);
+	ring_groups_emit_early(s, 0, msg);
 	if (file->flags & O_NONBLOCK)
 		script_call(s, SYS_fcntl, 0, F_SETFL, O_NONBLOCK);
 	return 0;
 }
 
-/* From who has it, a descriptor of ours. */
-static int fetch(struct restore *r, uint32_t file)
+/* Who has it, and under which number; NULL: nobody. */
+static struct rtask *holder_of(struct restore *r, uint32_t file, int *ret_fd)
 {
 	array_each (t, &r->tasks) {
 		const Img__Fds *fds =
 			(const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)t->pid);
 
 		for (size_t i = 0; fds && i < fds->n_fd; i++)
-			if (fds->file[i] == file)
-				return file_fetch(t, (int)fds->fd[i]);
+			if (fds->file[i] == file) {
+				*ret_fd = (int)fds->fd[i];
+				return t;
+			}
 	}
-	return -ENOENT;
+	return NULL;
+}
+
+/* From who has it, a descriptor of ours. */
+static int fetch(struct restore *r, uint32_t file)
+{
+	int fd = -1;
+	const struct rtask *t = holder_of(r, file, &fd);
+
+	return t ? file_fetch(t, fd) : -ENOENT;
 }
 
 /* ---- at the end ---- */
@@ -270,6 +337,52 @@ static int register_eventfd(struct restore *r, const struct uring *u, const Img_
 	                                                                                 : 0;
 }
 
+/* The memory of who has it, where rings of buffers are. */
+static int open_memory(struct restore *r, uint32_t file)
+{
+	int unused, fd;
+	const struct rtask *t = holder_of(r, file, &unused);
+	char path[32];
+
+	if (!t)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "/proc/%d/mem", t->pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int advance_taking(struct restore *r, struct uring *u, const Img__File *file,
+                          const Img__IoUring *msg)
+{
+	auto_close int nothing = ring_nothing_open(),
+		       mem = nothing < 0 ? nothing : open_memory(r, file->id);
+	auto_free uint64_t *saved = calloc(msg->n_group, sizeof(*saved));
+	bool fixed = takes_fixed(msg);
+	int e = mem < 0 ? mem : saved ? takes_begin(u->fd, mem, nothing, msg, saved) : -ENOMEM;
+
+	if (e == 0)
+		e = advance_all(u, msg, fixed ? 0 : nothing, fixed ? IOSQE_FIXED_FILE : 0);
+	if (e == 0 && fixed &&
+	    syscall(SYS_io_uring_register, u->fd, IORING_UNREGISTER_FILES, NULL, 0) < 0)
+		e = -errno;
+	return e < 0 ? e : ring_groups_fill(u->fd, mem, msg, true, saved);
+}
+
+/* Its requests, which nobody has made yet. */
+static int make_requests(struct restore *r, struct uring *u, const Img__File *file,
+                         const Img__IoUring *msg)
+{
+	int e;
+
+	index_all(u, msg);
+	e = msg->n_group ? advance_taking(r, u, file, msg) : advance_all(u, msg, -1, 0);
+	if (e == 0 && msg->eventfd)
+		e = register_eventfd(r, u, msg);
+	if (is_polled(msg))
+		await_sleep(u, msg);
+	return e;
+}
+
 /* One that its thread alone may use has made its requests now; that of a thread of the kernel makes them. */
 static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
                            const ProtobufCMessage *base)
@@ -278,7 +391,7 @@ static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
 	auto_(uring_done) struct uring u = URING_NONE;
 	int e = 0;
 
-	if (!is_single(msg) && !is_polled(msg))
+	if (!ring_is_late(msg))
 		return 0;
 	e = take_over(r, fd, file, msg, &u);
 	if (e < 0)
@@ -286,13 +399,8 @@ static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
 	if (msg->ring.len != uring_ring_size(&u, msg->array))
 		return fail(-EBADMSG, "file %u: io_uring: this kernel's rings are of another size",
 		            file->id);
-	if (is_polled(msg)) {
-		index_all(&u, msg);
-		e = advance_all(&u, msg);
-		if (e == 0 && msg->eventfd)
-			e = register_eventfd(r, &u, msg);
-		await_sleep(&u, msg);
-	}
+	e = is_single(msg) ? ring_groups_fill(u.fd, -1, msg, true, NULL)
+	                   : make_requests(r, &u, file, msg);
 	return e < 0 ? fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done)
 	             : memory_put(&u, file, msg);
 }

@@ -6,3 +6,6 @@
 
 /* The ring that FILE is, or NULL. */
 const Img__IoUring *io_uring_record(const struct restore *r, uint32_t file);
+
+/* Are its requests made at the end, or by its thread? */
+bool ring_is_late(const Img__IoUring *msg);

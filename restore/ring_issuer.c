@@ -2,7 +2,8 @@
  * Rings that one thread alone may use, restore half. They were made disabled, so that
  * whoever enables them is this thread; then it makes as many requests to do nothing as
  * there were: all are prepared, each call takes as many as the ring has entries, and after
- * each the completions are taken for fetched.
+ * each the completions are taken for fetched. Some of them are others (ring_groups.h): then all
+ * are the one that is first in the ring, or that many from where the next one is.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -17,19 +18,31 @@
 #include "proto/ring_issuer.pb-c.h"
 #include "restore/io_uring.h"
 #include "restore/restore.h"
+#include "restore/ring_groups.h"
 #include "restore/ring_table.h"
 
-/* Where M maps the ring FILE and may write; 0: nowhere. */
-static uint64_t ring_address(const Img__Memory *m, uint32_t file)
+/* Where M maps the ring FILE from one of these offsets on and may write; 0: nowhere. */
+static uint64_t ring_address(const Img__Memory *m, uint32_t file, uint64_t offset,
+                             uint64_t or_offset)
 {
 	for (size_t i = 0; m && i < m->n_vmas; i++) {
 		const Img__Vma *v = m->vmas[i];
 
 		if (v->type == IMG__VMA__TYPE__RING && v->object == file && v->prot & PROT_WRITE &&
-		    (v->offset == IORING_OFF_SQ_RING || v->offset == IORING_OFF_CQ_RING))
+		    (v->offset == offset || v->offset == or_offset))
 			return v->start;
 	}
 	return 0;
+}
+
+static uint64_t head_address(const Img__Memory *m, uint32_t file)
+{
+	return ring_address(m, file, IORING_OFF_SQ_RING, IORING_OFF_CQ_RING);
+}
+
+static uint64_t sqes_address(const Img__Memory *m, uint32_t file)
+{
+	return ring_address(m, file, IORING_OFF_SQES, IORING_OFF_SQES);
 }
 
 static const Img__Memory *memory_of(const struct restore *r, const struct rtask *t)
@@ -60,27 +73,72 @@ static int ring_issuer_check(struct restore *r, uint32_t owner, const ProtobufCM
 
 		if (!t || !record || !(record->setup & URING_SINGLE_ISSUER) ||
 		    !is_open(r, t, ring->fd, ring->file) ||
-		    !ring_address(memory_of(r, t), ring->file))
+		    !head_address(memory_of(r, t), ring->file) ||
+		    (record->n_group && !sqes_address(memory_of(r, t), ring->file)))
 			return fail(-EBADMSG, "task %u: ring of fd %u: makes no sense", owner,
 			            ring->fd);
 	}
 	return 0;
 }
 
-/* HEAD: where the head and the tail of the completions are, which follow each other. */
-static void requests_emit(struct script *s, int fd, const Img__IoUring *msg, uint64_t head)
+struct single {
+	const Img__IoUring *msg;
+	struct script *s;
+	int fd;
+	uint64_t
+		head; /* address of the head and the tail of the completions, which follow each other */
+	uint64_t sqes; /* of its requests */
+	uint32_t done; /* requests */
+};
+
+/* That many requests are this one: with an array of indexes all of them are the first. */
+static void sqe_emit(struct single *o, const struct ring_step *step)
 {
-	for (uint32_t done = 0; done < msg->done;) {
-		uint32_t left = msg->done - done,
-			 n = left < msg->sq_entries ? left : msg->sq_entries;
+	uint32_t all = o->msg->array ? 1 : o->msg->sq_entries, n = step->n < all ? step->n : all;
+	uint64_t from = script_put(o->s, &step->sqe, sizeof(step->sqe));
+
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t at = 0; at < sizeof(step->sqe); at += 8)
+			script_op(o->s, OP_COPY, EXPECT_ANY, 0, 0,
+			          (const uint64_t[6]){
+					  from + at,
+					  o->sqes + (o->done + i) % all * sizeof(step->sqe) + at });
+}
+
+static void requests_emit(struct single *o, uint32_t n)
+{
+	for (uint32_t end = o->done + n; o->done < end;) {
+		uint32_t left = end - o->done,
+			 some = left < o->msg->sq_entries ? left : o->msg->sq_entries;
 		uint64_t both;
 
-		done += n;
-		both = (uint64_t)done << 32 | done;
-		script_want(s, n, SYS_io_uring_enter, fd, n, 0, 0, 0, 0);
-		script_op(s, OP_COPY, EXPECT_ANY, 0, 0,
-		          (const uint64_t[6]){ script_put(s, &both, sizeof(both)), head });
+		o->done += some;
+		both = (uint64_t)o->done << 32 | o->done;
+		script_want(o->s, some, SYS_io_uring_enter, o->fd, some, 0, 0, 0, 0);
+		script_op(o->s, OP_COPY, EXPECT_ANY, 0, 0,
+		          (const uint64_t[6]){ script_put(o->s, &both, sizeof(both)), o->head });
 	}
+}
+
+static int all_emit(struct single *o)
+{
+	auto_(ring_steps_done) struct ring_steps steps = {};
+	int e = ring_steps(o->msg, 0, IOSQE_FIXED_FILE, &steps);
+	uint64_t saved = 0;
+
+	if (e < 0)
+		return e;
+	ring_groups_emit(o->s, o->fd, o->msg);
+	ring_groups_emit_fill(o->s, o->msg, false, &saved);
+	array_each (step, &steps.all) {
+		if (o->msg->n_group)
+			sqe_emit(o, step);
+		requests_emit(o, step->n);
+	}
+	ring_groups_emit_fill(o->s, o->msg, true, &saved);
+	if (ring_groups_take(o->msg))
+		script_call(o->s, SYS_io_uring_register, o->fd, IORING_UNREGISTER_FILES, 0, 0);
+	return 0;
 }
 
 /* The same for all rings. */
@@ -106,12 +164,17 @@ static int ring_issuer_emit(struct restore *r, struct rthread *th, const Protobu
 
 	for (size_t i = 0; e == 0 && i < msg->n_ring; i++) {
 		const Img__RingIssuer__Ring *ring = msg->ring[i];
-		const Img__IoUring *record = io_uring_record(r, ring->file);
+		const Img__Memory *m = memory_of(r, th->task);
+		struct single one = { .msg = io_uring_record(r, ring->file),
+			              .s = s,
+			              .fd = (int)ring->fd,
+			              .head = head_address(m, ring->file) + head,
+			              .sqes = sqes_address(m, ring->file) };
 
 		script_call(s, SYS_io_uring_register, ring->fd, IORING_REGISTER_ENABLE_RINGS, 0, 0);
-		requests_emit(s, (int)ring->fd, record,
-		              ring_address(memory_of(r, th->task), ring->file) + head);
-		e = ring_table_emit(r, th->task, s, (int)ring->fd, record);
+		e = all_emit(&one);
+		if (e == 0)
+			e = ring_table_emit(r, th->task, s, one.fd, one.msg);
 	}
 	return e;
 }

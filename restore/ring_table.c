@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/uring.h"
 #include "proto/fds.pb-c.h"
+#include "restore/io_uring.h"
 
 #define REGISTER_FILE_ALLOC_RANGE 25u      /* IORING_REGISTER_FILE_ALLOC_RANGE, 6.0 */
 #define REGISTER_CLOCK            29u      /* IORING_REGISTER_CLOCK, 6.12 */
@@ -80,7 +81,7 @@ static int emit_files(const Img__Fds *fds, struct script *s, int fd, const Img__
 	return 0;
 }
 
-/* One that is polled makes its requests first, in finish(). */
+/* One whose requests are made in finish() counts from then on. */
 static int emit_eventfd(const Img__Fds *fds, struct script *s, int fd, const Img__IoUring *msg)
 {
 	int number = number_of(fds, msg->eventfd);
@@ -89,7 +90,7 @@ static int emit_eventfd(const Img__Fds *fds, struct script *s, int fd, const Img
 		return fail(-EBADMSG,
 		            "io_uring: eventfd %u is registered, and its process has not got it",
 		            msg->eventfd);
-	if (!(msg->setup & IORING_SETUP_SQPOLL))
+	if (msg->setup & URING_SINGLE_ISSUER || !ring_is_late(msg))
 		script_call(s, SYS_io_uring_register, fd, ring_event_call(msg),
 		            script_put(s, &number, sizeof(number)), 1);
 	return 0;

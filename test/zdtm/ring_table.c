@@ -10,66 +10,26 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "zdtm.h"
+#include "ring.h"
 
-#define ENTRIES    4u
 #define SLOTS      5
-#define CLOCK_CALL 29u                   /* IORING_REGISTER_CLOCK */
-#define SINGLE     (1U << 12 | 1U << 13) /* IORING_SETUP_SINGLE_ISSUER, _DEFER_TASKRUN */
-
-static struct {
-	int fd;
-	struct io_uring_params p;
-	uint8_t *ring;
-	struct io_uring_sqe *sqes;
-} u;
-
-static uint32_t *at(uint32_t offset)
-{
-	return (uint32_t *)(void *)(u.ring + offset);
-}
+#define CLOCK_CALL 29u /* IORING_REGISTER_CLOCK */
 
 static void make(const char *kind)
 {
-	u.p.flags = !strcmp(kind, "polled")   ? IORING_SETUP_SQPOLL
-	            : !strcmp(kind, "single") ? SINGLE
-	                                      : 0;
-	u.p.sq_thread_idle = 10;
-	u.fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &u.p);
-	check(u.fd >= 0);
-	u.ring = mmap(NULL,
-	              u.p.cq_off.cqes + u.p.cq_entries * sizeof(struct io_uring_cqe) + ENTRIES * 4,
-	              PROT_READ | PROT_WRITE, MAP_SHARED, u.fd, IORING_OFF_SQ_RING);
-	u.sqes = mmap(NULL, ENTRIES * sizeof(*u.sqes), PROT_READ | PROT_WRITE, MAP_SHARED, u.fd,
-	              IORING_OFF_SQES);
-	check(u.ring != MAP_FAILED && u.sqes != MAP_FAILED);
-}
-
-static bool reg(unsigned call, void *arg, unsigned n)
-{
-	return syscall(SYS_io_uring_register, u.fd, call, arg, n) >= 0;
+	ring_make(!strcmp(kind, "polled")   ? IORING_SETUP_SQPOLL
+	          : !strcmp(kind, "single") ? RING_SINGLE
+	                                    : 0);
 }
 
 /* What a request answers. */
 static int request(struct io_uring_sqe sqe)
 {
-	uint32_t tail = *at(u.p.sq_off.tail), i = tail % ENTRIES, head = *at(u.p.cq_off.head);
-	struct io_uring_cqe *cqe;
-
-	u.sqes[i] = sqe;
-	at(u.p.sq_off.array)[i] = i;
-	__atomic_store_n(at(u.p.sq_off.tail), tail + 1, __ATOMIC_SEQ_CST);
-	check(syscall(SYS_io_uring_enter, u.fd, 1, 1,
-	              IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP, NULL, 0) == 1);
-	cqe = (struct io_uring_cqe *)(void *)(u.ring + u.p.cq_off.cqes) + head % u.p.cq_entries;
-	__atomic_store_n(at(u.p.cq_off.head), head + 1, __ATOMIC_SEQ_CST);
-	return cqe->res;
+	return ring_request(sqe).res;
 }
 
 /* One byte, from where slot SLOT stands. */
@@ -97,13 +57,7 @@ static bool counted(int event, uint64_t want)
 		else if (n < want)
 			zdtm_nap();
 	} while (n < want);
-	return u.p.flags & SINGLE ? !want == !n : n == want;
-}
-
-static void rest(void)
-{
-	while (u.p.flags & IORING_SETUP_SQPOLL && !(*at(u.p.sq_off.flags) & IORING_SQ_NEED_WAKEUP))
-		zdtm_nap();
+	return u.p.flags & RING_SINGLE ? !want == !n : n == want;
 }
 
 static void tag(int fd)
@@ -165,7 +119,7 @@ int main(int argc, char **argv)
 		check(close(second) == 0);
 	if (!strcmp(kind, "fork"))
 		child = fork();
-	rest();
+	ring_rest();
 	if (!child) {
 		while (!zdtm_released())
 			zdtm_nap();
@@ -188,7 +142,7 @@ int main(int argc, char **argv)
 	workers[0] = workers[1] = 0;
 	check(reg(IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2) && workers[0] == 3 &&
 	      workers[1] == 5);
-	rest();
+	ring_rest();
 	if (child > 0)
 		check(waitpid(child, NULL, 0) == child);
 	return zdtm_pass();

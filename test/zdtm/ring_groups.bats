@@ -1,0 +1,44 @@
+load lib/zdtm
+
+setup() {
+	[ "$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 2)" = 0 ] || skip "no io_uring here"
+	park ring_groups ring
+	run crtool check -t "$pid"
+	release
+	[[ $status = 0 || $output != *"it has provided buffers (IORING_REGISTER_PBUF_RING"* ]] ||
+		skip "this kernel does not show provided buffers"
+}
+
+@test "buffers of a ring in memory of the program are taken on from where they were" { zdtm ring_groups ring; }
+@test "the same of a ring in memory of the kernel that is mapped" { zdtm ring_groups mapped; }
+@test "the same of buffers that were provided by requests" { zdtm ring_groups list; }
+@test "many groups of all sorts" { zdtm ring_groups all; }
+@test "a ring whose numbers have come round" { once ring_groups round; }
+@test "a ring of buffers that may be taken by parts, none of which was" { once ring_groups whole; }
+
+@test "the same of a ring that one thread alone may use, with and without an array of indexes" {
+	zdtm ring_groups single
+	once ring_groups noarray
+}
+
+@test "the same of a ring that a thread of the kernel polls" {
+	accept='Sq(Thread|ThreadCpu|TotalTime|WorkTime) |poll_idle: ' # which is measured
+	zdtm ring_groups polled
+}
+
+# refused KIND WORDS: the victim runs on.
+refused() {
+	park ring_groups "$1"
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	echo "$output"
+	[[ $output == *"task $pid (ring_groups): fd "*"anon_inode:[io_uring]"*"$2"* ]]
+	running "$pid"
+	release
+}
+
+@test "what provided buffers are refused for, by name" {
+	refused fork "it has provided buffers, and more than one process has it open"
+	refused gone "is in memory that its process has no more"
+	refused bundle "(IORING_RECVSEND_BUNDLE)"
+	refused parts "taken by parts (IOU_PBUF_RING_INC)"
+}
