@@ -27,6 +27,7 @@
 #include "dump/ring_issuer.h"
 #include "dump/ring_poll.h"
 #include "dump/ring_probe.h"
+#include "dump/ring_shape.h"
 #include "dump/ring_table.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -249,46 +250,6 @@ static int io_uring_check(struct dump *d, const struct file *f)
 
 /* ---- the record ---- */
 
-/* Is any byte from AT to END set? */
-static bool any_set(const uint8_t *at, const uint8_t *end)
-{
-	while (at < end && !*at)
-		at++;
-	return at < end;
-}
-
-/*
- * Has it an array of indexes? It shows in the size, or else in what is there: who
- * has one writes into it, but for one that has always used its first request. The array of a
- * ring that nobody has used yet will be the usual one: then it does not matter. One that was used
- * once can be either: to who takes requests by turns both are the same.
- */
-static bool has_array(const struct file *f, const struct uring *u, const struct info *info)
-{
-	size_t without = uring_ring_size(u, false), with = uring_ring_size(u, true);
-
-	if (pages_of(with) != pages_of(without))
-		return u->ring_pages == pages_of(with);
-	if (any_set(u->ring + without, u->ring + with))
-		return true;
-	if (info->requests == 1)
-		lose("%s: whether it has an array of indexes, which cannot be told of a ring that "
-		     "was "
-		     "used once; it is taken for one without (IORING_SETUP_NO_SQARRAY)",
-		     file_name(f));
-	return info->requests > 1 &&
-	       !any_set(u->sqes + sizeof(struct io_uring_sqe), u->sqes + uring_sqes_size(u));
-}
-
-/* Larger entries show in the size of the regions, or in what is behind the smaller ones. */
-static bool is_plain(const struct uring *u, bool array)
-{
-	size_t sqes = uring_sqes_size(u), pages = pages_of(sqes);
-
-	return u->ring_pages == pages_of(uring_ring_size(u, array)) && u->sqes_pages == pages &&
-	       !any_set(u->sqes + sqes, u->sqes + pages * 4096);
-}
-
 /* Does T map F at one of these offsets so that its script can write there? */
 static bool maps_ring(struct task *t, const struct file *f, uint64_t offset, uint64_t or_offset)
 {
@@ -351,8 +312,8 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 	if (!ring_is_single(f) && ring_probe_iopoll(u.fd))
 		msg->setup |= IORING_SETUP_IOPOLL;
 	if (!facts)
-		msg->array = has_array(f, &u, info);
-	if (!is_plain(&u, msg->array))
+		msg->array = ring_has_array(f, &u, info->requests);
+	if (!ring_is_plain(&u, msg->array))
 		return refuse(f, LARGER_WHY);
 	if (!facts && !info->requests)
 		lose("%s: whether its entries are larger (IORING_SETUP_SQE128, "
@@ -378,12 +339,20 @@ static int poll_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
 	return why ? refuse(f, why) : 0;
 }
 
-/* What the program has handed over its thread takes while the program stands still. */
-static bool is_taken(const struct file *f, const char *text, const struct info *info)
+/*
+ * What the program has handed over the thread that polls it takes while the program stands still, and only then it
+ * is under way: INFO, of an idle ring, holds if it is the same once all has been taken.
+ */
+static bool is_at_rest(const struct file *f, const char *text, const struct info *info)
 {
 	auto_(uring_done) struct uring u = URING_NONE;
+	auto_free char *again = NULL;
+	struct info now;
 
-	return !ring_is_polled(text) || ring_open(f, info, &u) < 0 || ring_poll_quiet(&u);
+	if (!ring_is_polled(text) || ring_open(f, info, &u) < 0)
+		return true;
+	return ring_poll_quiet(&u) && info_read(f, &again, &now) == 0 && now.idle &&
+	       now.requests == info->requests;
 }
 
 /* All that is to be done is done before anything is saved: files are written to by it. */
@@ -394,7 +363,7 @@ static int ring_rest(struct dump *d, const struct file *f)
 		struct info info;
 		int r = wait_idle(d, f, &text, &info);
 
-		if (r < 0 || is_taken(f, text, &info))
+		if (r < 0 || is_at_rest(f, text, &info))
 			return r;
 		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
 	}

@@ -82,6 +82,28 @@ thread_cpus() {
 	once soon
 }
 
+# dumped: by the time it was stopped a request may have been under way for too long.
+dumped() {
+	to=$(images)
+	run crtool dump -t "$pid" -D "$to"
+	[[ $status = 0 || $output == *"requests are under way"* || $output == *"its thread is at work"* ]] || explain "it said: $output"
+	return "$status"
+}
+
+# What is written meanwhile is seen by the program itself, which reads it back.
+rounds_of_writes() {
+	park io_uring "$1"
+	for _ in {1..8}; do
+		within 20 dumped
+		within 5 gone "$pid"
+		crtool restore -d -D "$to"
+	done
+	release
+}
+
+@test "a file that requests write to while the program stands still is what it was" { rounds_of_writes writes; }
+@test "the same by the thread that polls the ring" { rounds_of_writes polled_writes; }
+
 # refused KIND WORDS [CRTOOL]: the victim runs on.
 refused() {
 	park io_uring "$1"

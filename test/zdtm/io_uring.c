@@ -2,8 +2,8 @@
  * An io_uring: requests go on behind those that were made, completions that nobody has
  * fetched wait, what is prepared and not submitted stays so. Arguments: plain, noarray, late
  * (its first use comes after), one (it was used once), round (it has come round), async (threads of
- * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon; those that
- * are refused: see refusals.
+ * the kernel have worked for it), buffers, slots (a table for files, empty), fork, soon, writes and polled_writes (it
+ * is at work all the time); those that are refused: see refusals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -261,6 +261,7 @@ static int flags_of(const char *kind)
 		      { "polled_cpu", IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF },
 		      { "polled_late", IORING_SETUP_SQPOLL },
 		      { "polled_fork", IORING_SETUP_SQPOLL },
+		      { "polled_writes", IORING_SETUP_SQPOLL },
 		      { "iopoll", IORING_SETUP_IOPOLL },
 		      { "disabled", IORING_SETUP_R_DISABLED },
 		      { "wide", IORING_SETUP_CQE32 | IORING_SETUP_SQE128 } };
@@ -301,6 +302,52 @@ static int iopoll(void)
 	return zdtm_pass();
 }
 
+/* The next completion, whichever it is of: threads of the kernel may overtake each other. */
+static uint64_t fetch_any(int res)
+{
+	uint32_t head = *at(u.p.cq_off.head);
+	const struct io_uring_cqe *cqe =
+		(struct io_uring_cqe *)(void *)(u.ring + u.p.cq_off.cqes) + head % u.p.cq_entries;
+	uint64_t data;
+
+	while (head == __atomic_load_n(at(u.p.cq_off.tail), __ATOMIC_ACQUIRE))
+		check(syscall(SYS_io_uring_enter, u.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) ==
+		      0);
+	check(cqe->res == res);
+	data = cqe->user_data;
+	__atomic_store_n(at(u.p.cq_off.head), head + 1, __ATOMIC_RELEASE);
+	return data;
+}
+
+/* By threads of the kernel, which go on while we are stopped. Each round fills the file with other bytes. */
+static void write_on(int fd)
+{
+	static char much[1 << 20], back[1 << 20];
+
+	for (char round = 1; !zdtm_released(); round++) {
+		unsigned seen = 0;
+
+		memset(much, round, sizeof(much));
+		for (unsigned i = 0; i < ENTRIES; i++) {
+			struct io_uring_sqe *sqe = prepare(IORING_OP_WRITE, i);
+
+			sqe->fd = fd;
+			sqe->addr = (uint64_t)much;
+			sqe->len = sizeof(much);
+			sqe->off = i * sizeof(much);
+			sqe->flags = IOSQE_ASYNC;
+		}
+		submit(ENTRIES);
+		for (unsigned i = 0; i < ENTRIES; i++)
+			seen |= 1u << fetch_any(sizeof(much));
+		check(seen == (1u << ENTRIES) - 1);
+		for (unsigned i = 0; i < ENTRIES; i++) {
+			check(pread(fd, back, sizeof(back), i * sizeof(back)) == sizeof(back));
+			check(!memcmp(back, much, sizeof(much)));
+		}
+	}
+}
+
 static void wait_child(pid_t pid)
 {
 	int status;
@@ -314,7 +361,8 @@ int main(int argc, char **argv)
 	char *buf = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct iovec iov[3] = { { buf, 64 }, { buf + 1024, 64 }, {} };
 	int fd = open("file", O_RDWR | O_CREAT, 0600), none[3] = { -1, -1, -1 };
-	bool late = strstr(kind, "late"), polled = !strncmp(kind, "polled", 6);
+	bool late = strstr(kind, "late"), writes = strstr(kind, "writes"),
+	     polled = !strncmp(kind, "polled", 6);
 	pid_t child = 0;
 	int ep;
 
@@ -341,7 +389,7 @@ int main(int argc, char **argv)
 		reg(IORING_REGISTER_BUFFERS, iov, 3);
 	if (!strcmp(kind, "slots"))
 		reg(IORING_REGISTER_FILES, none, 3);
-	if (!late && strcmp(kind, "soon") && strcmp(kind, "one")) {
+	if (!late && !writes && strcmp(kind, "soon") && strcmp(kind, "one")) {
 		nothing(3);
 		read_file(fd, buf, 42, 0); /* its completion waits */
 		read_file(-1, buf, 43, 0);
@@ -357,6 +405,12 @@ int main(int argc, char **argv)
 		while (!zdtm_released())
 			zdtm_nap();
 		_exit(0);
+	}
+	if (writes) {
+		zdtm_parked();
+		write_on(fd);
+		empty();
+		return zdtm_pass();
 	}
 	zdtm_park();
 
