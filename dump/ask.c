@@ -30,16 +30,18 @@
 #define FEW              16            /* tasks for which that is no waste of memory */
 
 /* A thread that is still on its way out of a dump whose crtool was killed needs the old door. */
-static int check_door_is_free(struct task *t)
+static int check_door_is_free(struct dump *d, struct task *t)
 {
 	uint64_t door = mm_of(t)->door;
 
 	array_each (th, &t->threads)
 		if (door && arch_ip(&th->tracee.regs) - door < ARCH_DOOR_SIZE)
-			return fail(
-				-EBUSY,
-				"%s: thread %d is still leaving a dump that was killed; try again",
-				task_name(t), th->tid);
+			return passing(
+				d,
+				fail(-EBUSY,
+			             "%s: thread %d is still leaving a dump that was killed; try "
+			             "again",
+			             task_name(t), th->tid));
 	return 0;
 }
 
@@ -206,14 +208,14 @@ static bool is_prepared(const struct task *t)
 
 /* ---- frozen ---- */
 
-static int make_arena(struct task *t)
+static int make_arena(struct dump *d, struct task *t)
 {
 	size_t size = arena_size(t->mm_users, t->mm_asked);
 	uint64_t base = is_prepared(t) ? t->arena.base : vmas_gap(t, size);
 	int r = task_find_syscall(t);
 
 	if (r == 0 && t->door)
-		r = check_door_is_free(t);
+		r = check_door_is_free(d, t);
 	if (r < 0)
 		return r;
 	if (!base)
@@ -252,9 +254,9 @@ static int build_scripts(struct dump *d, struct task *t)
 		forget_scripts(t);
 	t->concerned = concerned;
 	if (mm_of(t) == t)
-		r = make_arena(t);
+		r = make_arena(d, t);
 	if (r == 0)
-		r = check_door_is_free(t);
+		r = check_door_is_free(d, t);
 	array_each (th, &t->threads)
 		if (r == 0 && !th->like)
 			r = check_filters(th);

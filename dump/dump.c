@@ -58,6 +58,8 @@ static int open_directory(struct dump *d)
 	return r;
 }
 
+#define TRIES_MAX 9 /* the last after half a second */
+
 #define WARM (512 * 1024) /* of a small process all that is read and written */
 
 /* Memory is made ready here: once the guard is forked, which would have it too, and before it is used. */
@@ -88,7 +90,7 @@ static int tell(struct dump *d, const char *moment)
 
 static int tell_begin(struct dump *d)
 {
-	return tell(d, "pre-dump");
+	return d->again ? 0 : tell(d, "pre-dump");
 }
 
 static int tell_locked(struct dump *d)
@@ -336,12 +338,39 @@ static void signal_stops_no_more(void)
 	sigaction(SIGCHLD, &sa, NULL);
 }
 
-int dump_run(const struct dump_options *opt)
+static int run_once(const struct dump_options *opt, bool again, bool *ret_passing)
 {
 	Img__Manifest manifest = IMG__MANIFEST__INIT;
-	struct dump d = { .opt = opt, .dirfd = -1, .manifest = &manifest };
+	struct dump d = { .opt = opt, .dirfd = -1, .manifest = &manifest, .again = again };
 	uint64_t begun = clock_ns();
-	int r = check_fail_at(opt->fail_at);
+	int r = run_stages(&d);
+
+	if (r == 0)
+		note_facts(&d, begun);
+	*ret_passing = d.passing && !d.sealed;
+	dump_done(&d);
+	return r;
+}
+
+/* 2 ms, 4 ms ...: by then it is over, or it stays. A stream has begun. */
+static bool may_try_again(const struct dump_options *opt, int tries)
+{
+	const struct timespec moment = { .tv_nsec = 1000000L << tries };
+
+	if (tries > TRIES_MAX || moment.tv_nsec / 1000000 > opt->timeout_ms || opt->stream ||
+	    interrupted())
+		return false;
+	info("%s; once more", log_failure());
+	log_forget();
+	log_losses_forget();
+	nanosleep(&moment, NULL);
+	return true;
+}
+
+int dump_run(const struct dump_options *opt)
+{
+	bool passing = false;
+	int r = check_fail_at(opt->fail_at), tries = 0;
 
 	if (r == 0)
 		r = unknown_parse(&opt->on_unknown_fd);
@@ -351,11 +380,11 @@ int dump_run(const struct dump_options *opt)
 		r = ext_unix_parse(&opt->ext_unix);
 	interrupts_catch();
 	signal_stops_no_more();
-	if (r == 0)
-		r = run_stages(&d);
-	if (r == 0)
-		note_facts(&d, begun);
-	dump_done(&d);
+	if (r < 0)
+		return r;
+	do
+		r = run_once(opt, tries > 0, &passing);
+	while (r < 0 && passing && may_try_again(opt, ++tries));
 	return r;
 }
 

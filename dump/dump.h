@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -135,7 +134,7 @@ struct task {
 	bool headless;      /* its leader has exited, other threads live */
 	int proc;           /* /proc/PID, O_PATH; of a headless one that of a live thread ... */
 	int home;           /* ... and this is /proc/PID, which shows only what is left; else -1 */
-	int pidfd;          /* of a headless one that of a live thread */
+	int pidfd;          /* see task_pidfd() */
 	int mem, pagemap;   /* /proc/PID/mem, and pagemap while few enough are frozen (borrow.h) */
 	ARRAY(struct thread) threads; /* the leader first */
 	struct task_facts *facts;     /* alike.c: of each of them, and some more ... */
@@ -240,6 +239,7 @@ struct dump {
 	Img__Manifest__Parent parent_msg;
 	char *parent_path;               /* in it */
 	struct track *track;             /* dump/track.h */
+	bool passing, again;             /* passing() of stages.h; not the first try */
 	bool frozen, worked_on;          /* io_uring, AIO: files may have changed since the look */
 	bool undoing, from_copies;       /* the guard's; pages are read from copies */
 	size_t obstacles;                /* counted by dump_obstacle() */

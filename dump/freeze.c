@@ -359,7 +359,7 @@ static bool knows_all_threads(struct dump *d)
 }
 
 /* A task that was on its way out is a zombie by now, or gone; -ESRCH: forget it. */
-static int settle_task(struct task *t, bool fresh)
+static int settle_task(struct dump *d, struct task *t, bool fresh)
 {
 	int r = fresh ? 0 : task_refresh(t);
 
@@ -371,9 +371,10 @@ static int settle_task(struct task *t, bool fresh)
 		return 0;
 	}
 	if (!t->threads.n || (t->threads.v[0].tid == t->pid) == t->headless)
-		return fail(-ECANCELED,
-		            "%s: its main thread exited while it was being frozen; try again",
-		            task_name(t));
+		return passing(
+			d, fail(-ETIMEDOUT,
+		                "%s: its main thread exited while it was being frozen; try again",
+		                task_name(t)));
 	return task_behead(t);
 }
 
@@ -385,8 +386,9 @@ static int settle_parent(struct dump *d, struct task *t)
 	if (t == d->tasks.v)
 		return 0;
 	if (!parent)
-		return fail(-ECANCELED, "%s: left the tree while it was being frozen; try again",
-		            task_name(t));
+		return passing(d, fail(-ETIMEDOUT,
+		                       "%s: left the tree while it was being frozen; try again",
+		                       task_name(t)));
 	t->parent_at = (size_t)(parent - d->tasks.v);
 	return 0;
 }
@@ -398,7 +400,7 @@ static int settle_tree(struct dump *d, bool fresh)
 	int r = 0;
 
 	for (size_t i = 0; i < d->tasks.n; i++) {
-		r = settle_task(&d->tasks.v[i], fresh);
+		r = settle_task(d, &d->tasks.v[i], fresh);
 		if (r == -ESRCH && i > 0) {
 			task_done(&d->tasks.v[i]);
 			r = 0;

@@ -24,7 +24,10 @@ static int ptrace_take(struct dump *d, struct thread *th, const struct script *s
 	msg.options = tr->is.options;
 	msg.seized = tr->is.seized;
 	msg.collected = tr->is.collected;
+	msg.at = tr->is.at;
 	msg.runs = tr->is.runs;
+	msg.calls = tr->is.calls;
+	msg.in_call = tr->is.in_call;
 	msg.signal = (ProtobufCBinaryData){ sizeof(tr->is.signal), (uint8_t *)&tr->is.signal };
 	msg.debug = debug;
 	msg.n_debug = r > 0 ? ARCH_DEBUG_REGS : 0;

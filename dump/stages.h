@@ -35,3 +35,10 @@ int end_tree(struct dump *d);    /* release.c: kill, or leave stopped */
 
 /* Let everything run on as if nothing had been (release.c). Idempotent. */
 void unfreeze_tree(struct dump *d);
+
+/* R, for what is in the way only for a moment, and over when the tree runs on: the dump begins anew, some times. */
+static inline int passing(struct dump *d, int r)
+{
+	d->passing = true;
+	return r;
+}

@@ -18,44 +18,8 @@
 #include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
-#include "dump/tracer_flags.h"
-#include "lib/cleanup.h"
-#include "lib/fd.h"
+#include "dump/tracees_judge.h"
 #include "lib/log.h"
-#include "lib/procfs.h"
-
-#define SIGNAL(sig) (UINT64_C(1) << ((sig)-1))
-#define STOPS       (SIGNAL(SIGSTOP) | SIGNAL(SIGTSTP) | SIGNAL(SIGTTIN) | SIGNAL(SIGTTOU))
-
-/* What status says of a thread. */
-struct seen {
-	uint64_t tracer, seccomp, pending;
-	char state;
-};
-
-static int see(const struct task *t, pid_t tid, struct seen *ret)
-{
-	auto_free char *status = NULL;
-	uint64_t own = 0, shared = 0;
-	char path[48];
-	size_t len = 0;
-	const char *state;
-	ssize_t r;
-
-	snprintf(path, sizeof(path), "task/%d/status", tid);
-	r = file_read(t->proc, path, &status);
-	if (r < 0)
-		return (int)r;
-	*ret = (struct seen){};
-	state = key_value(status, "State", &len);
-	ret->state = state && len ? *state : '?';
-	status_u64(status, "TracerPid", 10, &ret->tracer);
-	status_u64(status, "Seccomp", 10, &ret->seccomp);
-	status_u64(status, "SigPnd", 16, &own);
-	status_u64(status, "ShdPnd", 16, &shared);
-	ret->pending = own | shared;
-	return 0;
-}
 
 static struct thread *find_thread(const struct dump *d, pid_t tid)
 {
@@ -70,66 +34,36 @@ static struct thread *find_thread(const struct dump *d, pid_t tid)
 	return NULL;
 }
 
-static int refuse(const struct task *t, pid_t tid, pid_t tracer, const char *why)
-{
-	char name[64], thread[32] = "";
-
-	name_pid((uint64_t)tracer, name, sizeof(name));
-	if (tid != t->pid)
-		snprintf(thread, sizeof(thread), "thread %d ", tid);
-	return fail(-EBUSY,
-	            "%s: %sis being traced by %s, which is in the tree, too: %s; let that detach "
-	            "first",
-	            task_name(t), thread, name, why);
-}
-
-/* Seen from outside, why not? NULL: nothing is in the way. */
-static const char *why_not(const struct dump *d, const struct seen *s)
-{
-	if (s->state == 'Z' || s->state == 'X')
-		return "it has ended, and its tracer has not been told";
-	if (s->seccomp)
-		return "it is confined by seccomp, and could not wait for its tracer";
-	if (d->opt->leave_stopped)
-		return "it could not be left stopped (-s)";
-	if (d->opt->snapshot)
-		return "no snapshot can be made of it (--snapshot)";
-	if (d->opt->hand_over)
-		return "it cannot be migrated";
-	return NULL;
-}
-
-static const char traced_calls[] = "it runs from one system call to the next (PTRACE_SYSCALL), and "
-				   "only who stands at a signal, or "
-				   "runs on to one, can be carried";
-
 int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
 {
 	struct thread *by = find_thread(d, tracer);
-	uint32_t options;
-	struct seen s;
-	bool seized, steps;
-	int r = see(t, tid, &s);
+	struct tracer_flags how;
+	struct tracee_seen s;
+	int r = tracee_see(t, tid, &s);
 
 	if (r < 0)
 		return fail(r, "%s: read the status of thread %d", task_name(t), tid);
 	if (by)
 		by->traces = true;
-	if (why_not(d, &s))
-		return refuse(t, tid, tracer, why_not(d, &s));
-	r = tracer_flags(d, tid, &options, &seized, &steps);
+	d->passing = tracee_has_ended(&s);
+	if (tracee_why_not(d, &s))
+		return tracee_refuse(t, tid, tracer, tracee_why_not(d, &s));
+	r = tracer_flags(d, tid, &how);
 	if (r < 0 && r != -ESRCH)
-		return refuse(t, tid, tracer,
-		              "this kernel does not tell with which options, or not crtool "
-		              "(CAP_BPF, CAP_PERFMON)");
-	return r == 0 && steps && s.state != 't' ? refuse(t, tid, tracer, traced_calls) : 0;
+		return tracee_refuse(t, tid, tracer,
+		                     "this kernel does not tell with which options, or not crtool "
+		                     "(CAP_BPF, CAP_PERFMON)");
+	if (r < 0 || s.state == 't' || !tracee_why_not_run(&how))
+		return 0;
+	return tracee_refuse(t, tid, tracer, tracee_why_not_run(&how));
 }
 
 bool tracees_know(const struct dump *d, const struct thread *th)
 {
-	struct seen s;
+	struct tracee_seen s;
 
-	return see(th->task, th->tid, &s) == 0 && s.tracer && find_thread(d, (pid_t)s.tracer);
+	return tracee_see(th->task, th->tid, &s) == 0 && s.tracer &&
+	       find_thread(d, (pid_t)s.tracer);
 }
 
 /* ---- calls of a tracer ---- */
@@ -222,31 +156,6 @@ static int unpark(struct dump *d, struct parked *p)
 
 /* ---- away ---- */
 
-/* Signals that wait for it, of which one would be taken for that which stops it again. */
-static bool would_lose(const struct tracing *is, uint64_t pending)
-{
-	uint64_t stop = SIGNAL(is->signal.si_signo);
-
-	if (!is->seized && pending & (SIGNAL(SIGSTOP) | SIGNAL(SIGCONT)))
-		return true;
-	if (!is->seized && is->collected)
-		return false;
-	return pending & stop ||
-	       (stop & (STOPS | SIGNAL(SIGCONT)) && pending & (STOPS | SIGNAL(SIGCONT)));
-}
-
-/* From outside, before anything is done to it. */
-static const char *judge(const struct traced *tr, const struct seen *s, bool steps)
-{
-	if (tr->is.runs && steps)
-		return traced_calls;
-	if (tr->is.runs && s->pending & (SIGNAL(SIGSTOP) | SIGNAL(SIGCONT)))
-		return "a signal waits for it that would be lost";
-	if (tr->is.options & PTRACE_O_SUSPEND_SECCOMP)
-		return "with PTRACE_O_SUSPEND_SECCOMP";
-	return NULL;
-}
-
 /* Should crtool be killed, it goes on. */
 static int halt(struct dump *d, struct thread *th, struct visit *v, struct traced *tr,
                 const char **ret_why)
@@ -255,36 +164,50 @@ static int halt(struct dump *d, struct thread *th, struct visit *v, struct trace
 
 	tr->is.halting = true;
 	r = guard_note_traced(d, tr, &th->traced);
-	if (r == 0)
-		r = tracing_halt(&v->parasite, v->room, &tr->is, ret_why);
-	tr->is.halting = false;
+	if (r < 0)
+		return r;
+	r = tracing_halt(&v->parasite, v->room, &th->traced->is, ret_why);
+	*tr = *th->traced;
+	tr->is.halting = false; /* in what is noted not before its registers are */
 	return r;
 }
 
-static int look_closer(struct dump *d, struct thread *th, struct visit *v, const struct seen *s,
-                       struct traced *tr, const char **ret_why)
+static int look_closer(struct dump *d, struct thread *th, struct visit *v,
+                       const struct tracee_seen *s, struct traced *tr, const char **ret_why)
 {
-	bool steps;
-	int r = tracer_flags(d, th->tid, &tr->is.options, &tr->is.seized, &steps);
+	struct tracer_flags how;
+	struct tracee_seen now;
+	int r = tracer_flags(d, th->tid, &how);
 
-	tr->is.runs = s->state != 't';
 	if (r == 0)
-		*ret_why = judge(tr, s, steps);
-	if (r < 0 || *ret_why)
-		return r < 0 ? r : -EBUSY;
+		r = tracee_see(th->task, th->tid, &now);
+	if (r < 0)
+		return r;
+	/* No stop of its tracer's making is taken for one of ours. */
+	if (how.about_to_stop || (s->state != 't' && strchr("tTZX", now.state)))
+		*ret_why = "it has just come to a stop of its tracer's";
+	if (*ret_why)
+		return -EAGAIN;
+	tr->is.options = how.options;
+	tr->is.seized = how.seized;
+	tr->is.runs = s->state != 't';
+	tr->is.calls = tr->is.runs && how.calls;
+	*ret_why = tracee_judge(&tr->is, s, &how);
+	if (*ret_why)
+		return -EBUSY;
 	if (tr->is.runs)
 		r = halt(d, th, v, tr, ret_why);
 	if (r == 0)
-		r = tracing_look(&v->parasite, v->room, tr->insn, &tr->is, ret_why);
+		r = tracing_look(&v->parasite, v->room, &tr->is, ret_why);
 	if (r < 0)
 		return r;
-	if (s->state == 't' && would_lose(&tr->is, s->pending))
-		*ret_why = "a signal waits for it that would be lost";
-	if (arch_in_restart(&tr->is.regs))
+	*ret_why = tr->is.runs ? NULL : tracee_judge_stop(&tr->is, s);
+	if (arch_in_restart(&tr->is.regs) &&
+	    (tr->is.at == TRACING_AT_ENTRY || arch_is_restarted(&tr->is.regs)))
 		lose("%s: thread %d: which call it was in when it was interrupted for the second "
 		     "time: after a restore that fails with EINTR",
 		     task_name(th->task), th->tid);
-	return *ret_why ? -EBUSY : 0;
+	return *ret_why ? -EAGAIN : 0;
 }
 
 /* In the memory of the guard. */
@@ -307,7 +230,7 @@ static void let_be(struct thread *th, struct visit *v)
 }
 
 /* By the tracer BY, which stands still. */
-static int detach(struct dump *d, struct thread *th, struct thread *by, const struct seen *s)
+static int detach(struct dump *d, struct thread *th, struct thread *by, const struct tracee_seen *s)
 {
 	struct traced tr = { .is = { .pid = th->task->pid, .tid = th->tid },
 		             .tracer = by->tid,
@@ -318,7 +241,7 @@ static int detach(struct dump *d, struct thread *th, struct thread *by, const st
 
 	if (r < 0)
 		return r;
-	tr.insn = th->task->syscall_insn;
+	tr.is.insn = th->task->syscall_insn;
 	r = park(d, by);
 	if (r == 0)
 		r = visit_begin(d, by, &v);
@@ -329,10 +252,11 @@ static int detach(struct dump *d, struct thread *th, struct thread *by, const st
 	if (r == 0)
 		r = note(d, th, &tr);
 	if (r == 0)
-		r = tracing_detach(&v.parasite, v.room, tr.insn, &tr.is);
+		r = tracing_detach(&v.parasite, v.room, &tr.is);
 	end = visit_end(d, by, &v);
+	d->passing = why && r == -EAGAIN;
 	if (why)
-		return refuse(th->task, th->tid, by->tid, why);
+		return tracee_refuse(th->task, th->tid, by->tid, why);
 	r = r < 0 ? r : end;
 	return r < 0 ? fail(r, "%s: have %s let thread %d go", task_name(th->task),
 	                    task_name(by->task), th->tid)
@@ -343,8 +267,8 @@ static int detach(struct dump *d, struct thread *th, struct thread *by, const st
 static int try_detach(struct dump *d, struct thread *th)
 {
 	struct thread *by;
-	struct seen s, theirs;
-	int r = see(th->task, th->tid, &s);
+	struct tracee_seen s, theirs;
+	int r = tracee_see(th->task, th->tid, &s);
 
 	th->hand = 0; /* this one; nobody has seized it */
 	if (r == 0 && !s.tracer) {
@@ -356,16 +280,17 @@ static int try_detach(struct dump *d, struct thread *th)
 		return tracer_check(d, th->task, th->tid);
 	if (!by->tracee.stopped)
 		return 0;
-	if (why_not(d, &s))
-		return refuse(th->task, th->tid, by->tid, why_not(d, &s));
+	d->passing = tracee_has_ended(&s);
+	if (tracee_why_not(d, &s))
+		return tracee_refuse(th->task, th->tid, by->tid, tracee_why_not(d, &s));
 	if (by->hand)
-		return refuse(th->task, th->tid, by->tid, "by one of many threads");
-	r = see(by->task, by->tid, &theirs);
+		return tracee_refuse(th->task, th->tid, by->tid, "by one of many threads");
+	r = tracee_see(by->task, by->tid, &theirs);
 	if (r < 0)
 		return r;
 	if (theirs.seccomp || by->tracee.dispatch.mode)
-		return refuse(th->task, th->tid, by->tid,
-		              "which is confined by seccomp, or catches its own calls");
+		return tracee_refuse(th->task, th->tid, by->tid,
+		                     "which is confined by seccomp, or catches its own calls");
 	r = detach(d, th, by, &s);
 	if (r < 0)
 		return r;
@@ -396,8 +321,8 @@ int tracees_check(struct dump *d)
 	array_each (t, &d->tasks)
 		array_each (th, &t->threads)
 			if (th->traced && th->tracee.stop_signal)
-				return refuse(t, th->tid, th->traced->tracer,
-				              "it is stopped by job control");
+				return tracee_refuse(t, th->tid, th->traced->tracer,
+				                     "it is stopped by job control");
 	return 0;
 }
 

@@ -12,7 +12,6 @@
 struct traced {
 	struct tracing is;
 	pid_t tracer, tracer_pid; /* 0: nobody has to attach any more */
-	uint64_t insn;            /* where it is parked */
 };
 
 /* A tracer that has let somebody go. Should crtool be killed it must not find out: it is parked, too. */

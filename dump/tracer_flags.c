@@ -12,8 +12,7 @@ struct tracers {
 	int asks; /* task_facts_open() */
 };
 
-int tracer_flags(struct dump *d, pid_t tid, uint32_t *ret_options, bool *ret_seized,
-                 bool *ret_steps)
+int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret)
 {
 	struct task_facts facts = {};
 	int r;
@@ -22,11 +21,16 @@ int tracer_flags(struct dump *d, pid_t tid, uint32_t *ret_options, bool *ret_sei
 		d->tracers = calloc(1, sizeof(*d->tracers));
 		if (!d->tracers)
 			return -ENOMEM;
-		d->tracers->asks = task_facts_open(FACT_BIT(PTRACE) | FACT_BIT(WORK));
+		d->tracers->asks =
+			task_facts_open(FACT_BIT(PTRACE) | FACT_BIT(WORK) | FACT_BIT(JOBCTL));
 	}
 	r = d->tracers->asks < 0 ? d->tracers->asks : task_facts_of(d->tracers->asks, tid, &facts);
-	*ret_steps = task_facts_calls_traced(&facts);
-	return r < 0 ? r : task_facts_tracing(&facts, ret_options, ret_seized);
+	if (r < 0)
+		return r;
+	ret->calls = task_facts_calls_traced(&facts);
+	ret->about_to_stop = task_facts_trap_waits(&facts);
+	ret->emulated = task_facts_calls_emulated(&facts);
+	return task_facts_tracing(&facts, &ret->options, &ret->seized);
 }
 
 void tracees_done(struct dump *d)

@@ -3,9 +3,12 @@
 
 #include "dump/dump.h"
 
-/*
- * With which PTRACE_O_* the thread TID is traced, whether it was seized, and whether it is stopped at each of
- * its calls when it runs. -ESRCH: nobody traces it; else -errno: that cannot be seen.
- */
-int tracer_flags(struct dump *d, pid_t tid, uint32_t *ret_options, bool *ret_seized,
-                 bool *ret_steps);
+struct tracer_flags {
+	uint32_t options; /* PTRACE_O_* */
+	bool seized;
+	bool calls, emulated; /* if it runs: by PTRACE_SYSCALL, by PTRACE_SYSEMU */
+	bool about_to_stop;   /* because its tracer wants it */
+};
+
+/* How the thread TID is traced. -ESRCH: nobody traces it; else -errno: that cannot be seen. */
+int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret);

@@ -241,5 +241,19 @@ int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bo
 
 bool task_facts_calls_traced(const struct task_facts *facts)
 {
-	return facts->v[FACT_WORK] & (WORK_TRACE | WORK_EMU);
+	return facts->v[FACT_WORK] & WORK_TRACE;
+}
+
+bool task_facts_calls_emulated(const struct task_facts *facts)
+{
+	return facts->v[FACT_WORK] & WORK_EMU;
+}
+
+/* linux/sched/jobctl.h */
+#define JOBCTL_TRAP_STOP   (UINT64_C(1) << 19)
+#define JOBCTL_TRAP_NOTIFY (UINT64_C(1) << 20)
+
+bool task_facts_trap_waits(const struct task_facts *facts)
+{
+	return facts->v[FACT_JOBCTL] & (JOBCTL_TRAP_STOP | JOBCTL_TRAP_NOTIFY);
 }

@@ -12,6 +12,7 @@
 /* The fields, by their names in struct task_struct: FACT(number, path); TID is its number in our pid namespace. */
 #define TASK_FACTS(FACT)                         \
 	FACT(PTRACE, "ptrace")                   \
+	FACT(JOBCTL, "jobctl")                   \
 	FACT(CRED, "cred")                       \
 	FACT(REAL_CRED, "real_cred")             \
 	FACT(FLAGS, "flags")                     \
@@ -68,5 +69,8 @@ ssize_t task_facts_all(int fd, pid_t pid, struct task_facts *ret, size_t max);
  */
 int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bool *ret_seized);
 
-/* Who runs does so by PTRACE_SYSCALL or PTRACE_SYSEMU, with FACT_WORK. */
+/* Who runs does so by PTRACE_SYSCALL; or by PTRACE_SYSEMU. With FACT_WORK. */
 bool task_facts_calls_traced(const struct task_facts *facts);
+bool task_facts_calls_emulated(const struct task_facts *facts);
+/* Will it stop for its tracer next, with FACT_JOBCTL? As who has just been born does. */
+bool task_facts_trap_waits(const struct task_facts *facts);

@@ -48,6 +48,9 @@ static int ptrace_check(struct restore *r, uint32_t owner, const ProtobufCMessag
 	memcpy(&si, msg->signal.data, sizeof(si));
 	if (si.si_signo < 1 || si.si_signo > 64 || si.si_signo == SIGKILL)
 		return fail(-EBADMSG, "thread %u: traced at signal %d", owner, si.si_signo);
+	if (msg->at > TRACING_AT_EXIT || (msg->at && msg->runs) || (msg->calls && !msg->runs) ||
+	    (msg->in_call && !msg->calls))
+		return fail(-EBADMSG, "thread %u: traced at no place that there is", owner);
 	if (msg->n_debug && msg->n_debug != ARCH_DEBUG_REGS)
 		return fail(-EBADMSG, "thread %u: has %zu debug registers", owner, msg->n_debug);
 	return 0;
@@ -94,14 +97,19 @@ static uint64_t syscall_insn(const struct rtask *t, int64_t offset)
 	return t->vdso && offset >= 0 ? t->vdso + (uint64_t)offset : 0;
 }
 
-static void describe(const struct rthread *th, const Img__Ptrace *msg, struct tracing *ret)
+static void describe(const struct rthread *th, const Img__Ptrace *msg, uint64_t insn,
+                     struct tracing *ret)
 {
 	*ret = (struct tracing){ .pid = th->task->pid,
 		                 .tid = th->tid,
+		                 .insn = insn,
 		                 .options = msg->options,
 		                 .seized = msg->seized,
 		                 .collected = msg->collected,
+		                 .at = (enum tracing_at)msg->at,
 		                 .runs = msg->runs,
+		                 .calls = msg->calls,
+		                 .in_call = msg->in_call,
 		                 .sigmask = th->img->sigmask };
 	memcpy(&ret->signal, msg->signal.data, sizeof(ret->signal));
 	memcpy(&ret->regs, th->img->regs.data, sizeof(ret->regs));
@@ -155,7 +163,7 @@ static int trace_thread(const struct restore *r, struct rthread *th, int64_t off
 	struct tracing what;
 	int ret;
 
-	describe(th, msg, &what);
+	describe(th, msg, syscall_insn(th->task, offset), &what);
 	ret = park(th, msg, offset);
 	if (ret == 0)
 		ret = attach(r, by, &what, offset);

@@ -60,6 +60,21 @@ setup() {
 	points KILL
 }
 
+@test "killed at any call, a tracer of system calls sees each once" {
+	FAULT_STEP=$((FAULT_STEP * 24))
+	victim=(ptrace_calls)
+	points KILL
+}
+
+@test "killed at any call, a tracer has its tracee at the entry of a system call, or at its end" {
+	FAULT_STEP=$((FAULT_STEP * 24))
+	victim=(ptrace_calls entry untold)
+	points KILL
+	rm -r "$BATS_TEST_TMPDIR/count"
+	victim=(ptrace_calls exit)
+	points KILL
+}
+
 # Most calls look for others who have the queue open: only those that drive the task are taken here.
 @test "killed at any ptrace(2), a program that waits for a notification of a message runs on, still registered" {
 	local n to

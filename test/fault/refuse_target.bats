@@ -86,20 +86,6 @@ load lib/refuse
 	release
 }
 
-@test "a debugger and its tracee in one tree" {
-	local root
-
-	[ -n "$(command -v strace)" ] || skip "no strace"
-	fresh_dir
-	start strace -o /dev/null "$BUILD/test/zdtm/park"
-	root=$pid
-	within 5 test -e "$dir/parked"
-	says 8 "task $(cat "/proc/$root/task/$root/children")(park): is being traced by $root (strace), which is in the tree, too*" \
-		crtool dump -t "$root" -D "$BATS_TEST_TMPDIR/to"
-	running "$root"
-	release
-}
-
 # traced MODE: a session of a debugger in the tree, of which MESSAGE tells; it goes on as if nothing had been.
 traced() {
 	local child
@@ -136,13 +122,15 @@ traced() {
 	release
 }
 
-@test "a tracee that stands at a system call, or at an event" {
-	local child mode
+@test "a tracee that stands at an event, or that runs from call to call without having been seized" {
+	local child mode why
 
-	for mode in call event; do
+	for mode in event steps; do
 		park fault/traced "$mode"
 		child=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
-		says 8 "task ${child%% *} (*): is being traced by $pid (traced), which is in the tree, too: it stands at *" \
+		why="it stands at an event of ptrace(2)"
+		[ "$mode" = event ] || why="it runs from one system call to the next (PTRACE_SYSCALL), and was attached to by PTRACE_ATTACH*"
+		says 8 "task ${child%% *} (*): is being traced by $pid (traced), which is in the tree, too: $why; let that detach first" \
 			crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/to"
 		grep -q "^TracerPid:.$pid$" "/proc/$child/status"
 		release

@@ -1,7 +1,7 @@
 /*
  * A debugger and what it traces, in one tree; it finds all of it as it left it.
  *
- *	traced call          a child that asked for it and stands at the entry of a system call
+ *	traced steps         a child that asked for it and runs to its next system call
  *	traced event         that has become another program, which its tracer has been told of
  *	traced seized        a thread of a child, running
  *	traced zombie-thread that thread has ended, and the debugger has not been told
@@ -33,7 +33,7 @@ static bool is(const char *name)
 /* Does the child ask to be traced? */
 static bool asks(void)
 {
-	return is("call") || is("event");
+	return is("steps") || is("event");
 }
 
 static void reach(int *what, int value)
@@ -56,6 +56,9 @@ static void child(void)
 	if (asks()) {
 		check(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
 		raise(SIGUSR1);
+		__atomic_store_n(&shared->tid, getpid(), __ATOMIC_SEQ_CST);
+		while (is("steps") && !__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
+			continue;
 		execl("/proc/self/exe", "traced", "end", NULL);
 		_exit(4);
 	}
@@ -79,6 +82,20 @@ static char thread_state(pid_t pid)
 	return strrchr(text, ')')[2];
 }
 
+/* From call to call, until it calls nothing any more. */
+static void step(pid_t pid)
+{
+	bool stands = true;
+
+	while (stands || !__atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST)) {
+		if (stands)
+			check(ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0);
+		stands = waitpid(pid, NULL, WNOHANG) == pid;
+		if (!stands)
+			zdtm_nap();
+	}
+}
+
 static void set_up(pid_t pid)
 {
 	int status;
@@ -87,9 +104,13 @@ static void set_up(pid_t pid)
 		check(waitpid(pid, &status, 0) == pid);
 		check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
 		check(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXEC) == 0);
-		check(ptrace(is("call") ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, NULL) == 0);
+		if (is("steps")) {
+			step(pid);
+			return;
+		}
+		check(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
 		check(waitpid(pid, &status, 0) == pid);
-		check(status >> 8 == (SIGTRAP | (is("call") ? 0 : PTRACE_EVENT_EXEC << 8)));
+		check(status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8));
 		return;
 	}
 	while (!__atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST))
@@ -107,6 +128,9 @@ static void go_on(pid_t pid)
 	int status;
 
 	if (asks()) {
+		__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
+		if (is("steps"))
+			check(waitpid(pid, &status, 0) == pid);
 		check(ptrace(PTRACE_SETOPTIONS, pid, NULL, 0) == 0);
 		check(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0);
 	} else {

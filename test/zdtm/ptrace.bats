@@ -51,9 +51,50 @@ runs() {
 
 @test "two threads run under a debugger that has attached to them" { runs attach threads sleep; }
 
+@test "one that was attached to waits in epoll_wait, and does not see EINTR" { runs attach epoll; }
+
+@test "the same of one that was seized" { runs seize epoll; }
+
 @test "one that runs, and whose dump fails after the freeze" {
 	for mode in attach seize; do
 		park ptrace_runs "$mode" threads
+		for stage in freeze gather ask files pages; do
+			run -1 crtool dump -t "$pid" -D "$(images)" --fail-at="$stage"
+		done
+		release
+	done
+}
+
+# The same of one whose system calls are traced.
+calls() {
+	park ptrace_calls "$@"
+	dump_running
+	dump_and_restore
+	dump_and_restore
+	release
+}
+
+@test "a tracer of system calls sees each once: one that was interrupted" { calls; }
+
+@test "one that the kernel does not make again by itself" { calls epoll; }
+
+@test "one that sleeps again and again, without PTRACE_O_TRACESYSGOOD" { calls sleep plain; }
+
+@test "a tracee that computes, until its next call" { calls compute; }
+
+@test "two threads" { calls threads; }
+
+@test "a tracee that stands at the entry of a system call" { calls entry; }
+
+@test "one that does so, and wait(2) has not told of it" { calls entry untold threads; }
+
+@test "a tracee that stands at the end of a system call" { calls exit plain; }
+
+@test "one that has come to it, and wait(2) has not told" { calls exit untold; }
+
+@test "traced system calls, and a dump that fails after the freeze" {
+	for mode in read epoll entry exit; do
+		park ptrace_calls "$mode" threads
 		for stage in freeze gather ask files pages; do
 			run -1 crtool dump -t "$pid" -D "$(images)" --fail-at="$stage"
 		done

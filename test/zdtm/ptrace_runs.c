@@ -4,6 +4,7 @@
  *	ptrace_runs traceme|attach|seize [WORD]...
  *
  *	compute   it calls nothing, instead of waiting in read(2)
+ *	epoll     it waits in epoll_wait(2)
  *	sleep     it sleeps for a moment, again and again
  *	threads   so does a second thread of it
  *	pending   a SIGCHLD waits for the debugger
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -56,8 +58,12 @@ static void *sleep_on(void *arg)
 
 static void tracee(void)
 {
+	struct epoll_event event = { .events = EPOLLIN };
+	int polled = epoll_create1(0);
 	pthread_t t;
 	char c = 0;
+
+	check(polled >= 0 && epoll_ctl(polled, EPOLL_CTL_ADD, ends[0], &event) == 0);
 
 	if (is("threads"))
 		check(pthread_create(&t, NULL, sleep_on, shared) == 0);
@@ -69,6 +75,8 @@ static void tracee(void)
 		continue;
 	if (is("sleep"))
 		sleep_on(NULL);
+	if (is("epoll"))
+		check(epoll_wait(polled, &event, 1, -1) == 1);
 	check(read(ends[0], &c, 1) == 1 && c == 'x');
 	if (is("threads"))
 		check(pthread_join(t, NULL) == 0);

@@ -78,6 +78,11 @@ bool arch_restart_interrupted(struct arch_regs *regs);
 /* The same in a restored task: the restart block is gone, so the call starts anew. */
 bool arch_restart_anew(struct arch_regs *regs);
 
+/* Does the kernel make the call anew that they are at the end of? */
+bool arch_is_restarted(const struct arch_regs *regs);
+/* If it does: at the entry of that call, with everything before it done. */
+void arch_regs_at_entry(struct arch_regs *regs);
+
 /* Registers for running the blob at ENTRY with HEAD on STACK, from those of the thread. */
 void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, uint64_t stack);
 

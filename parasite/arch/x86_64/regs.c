@@ -166,6 +166,23 @@ bool arch_restart_anew(struct arch_regs *regs)
 	return true;
 }
 
+bool arch_is_restarted(const struct arch_regs *regs)
+{
+	long nr, said = (long)regs->gp.rax;
+
+	return arch_in_syscall(regs, &nr) &&
+	       (said == -ERESTARTSYS || said == -ERESTARTNOINTR || said == -ERESTARTNOHAND ||
+	        said == -ERESTART_RESTARTBLOCK);
+}
+
+/* There rax says ENOSYS, which stays if a tracer takes the call away (arch/x86/entry/entry_64.S). */
+void arch_regs_at_entry(struct arch_regs *regs)
+{
+	if ((long)regs->gp.rax == -ERESTART_RESTARTBLOCK)
+		regs->gp.orig_rax = SYS_restart_syscall;
+	regs->gp.rax = (unsigned long)-ENOSYS;
+}
+
 void arch_regs_for_blob(struct arch_regs *regs, uint64_t entry, uint64_t head, uint64_t stack)
 {
 	regs->gp.rip = entry;

@@ -1,0 +1,55 @@
+load lib/apps
+
+# What strace has written, without what differs from run to run: numbers of processes, addresses, times.
+calls_seen() {
+	local file
+
+	for file in "$dir"/log.*; do
+		grep -hoE '^[a-z_0-9]+\(|^\+\+\+ .*|^--- SIG[A-Z]+|ERESTART[A-Z]*|EINTR' "$file" | sort | uniq -c | tr -s ' \n' ' '
+		echo
+	done | sort
+}
+
+results() {
+	calls_seen
+	cat "$dir/out"
+}
+
+trace() {
+	start strace -ff -o "$dir/log" "$@"
+}
+
+@test "strace -f of a shell, its loop and its children: each call is seen once" {
+	needs strace
+	begin() {
+		# shellcheck disable=SC2016 # for that shell
+		trace sh -c 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $(expr $i + 1); /bin/sleep 0.02; done'
+		within 20 lines out 5
+	}
+	carry dump_running dump_and_restore dump_and_restore_twice
+}
+
+# It has one child, which opens the fifo (openat(2)).
+waits_in_open() {
+	local child
+
+	read -r child _ <"/proc/$pid/task/$pid/children"
+	grep -qs '^257 ' "/proc/$child/syscall"
+}
+
+@test "strace of a program that waits: it is told of the end of that call alone" {
+	needs strace
+	fresh_dir
+	mkfifo "$dir/fifo"
+	trace sh -c 'read -r line <fifo; echo "$line"'
+	within 20 waits_in_open
+	dump_running
+	dump_and_restore
+	dump_and_restore
+	echo through >"$dir/fifo"
+	finish 20
+	[ "$(cat "$dir/out")" = through ]
+	run -1 grep -E 'ERESTART|EINTR' "$dir"/log.*
+	[ "$(grep -c 'openat.*fifo' "$dir"/log.*)" = 1 ]
+	[ ! -s "$dir/err" ]
+}
