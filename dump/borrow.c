@@ -14,7 +14,7 @@
 #include "lib/cleanup.h"
 
 #define OTHERS   64  /* descriptors that we have anyway ... */
-#define TASK_HAS 3   /* ... and for each task */
+#define TASK_HAS 2   /* ... and for each task */
 #define GIVE_MIN 256 /* descriptors for which a helper pays */
 
 void files_may_keep(struct dump *d)

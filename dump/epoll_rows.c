@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/task.h"
 #include "lib/cleanup.h"
 
 struct job {
@@ -59,13 +60,14 @@ static bool is_doubtful(const struct job *job, size_t i)
 static void *rows_try(void *arg)
 {
 	const struct job *job = arg;
-	int last = job->rows[job->n - 1].tfd, next = 0, stolen, epoll, pidfd;
+	int last = job->rows[job->n - 1].tfd, next = 0, stolen, epoll;
+	int pidfd = task_pidfd(job->epoll->task);
 
 	if (unshare(CLONE_FILES) < 0)
 		return NULL;
 	stolen = file_steal(job->epoll);
 	epoll = stolen < 0 ? -1 : fcntl(stolen, F_DUPFD_CLOEXEC, last + 1);
-	pidfd = epoll < 0 ? -1 : fcntl(job->epoll->task->pidfd, F_DUPFD_CLOEXEC, last + 1);
+	pidfd = epoll < 0 ? -1 : fcntl(pidfd, F_DUPFD_CLOEXEC, last + 1);
 	if (pidfd < 0 || close_range(0, (unsigned)last, 0) < 0)
 		return NULL;
 	for (size_t i = 0; i < job->n; i++)

@@ -15,6 +15,7 @@
 #include "dump/borrow.h"
 #include "dump/dump.h"
 #include "dump/stages.h"
+#include "dump/task.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/file.pb-c.h"
@@ -36,9 +37,10 @@ const char *file_name(const struct file *f)
 
 int file_steal(const struct file *f)
 {
-	int fd = (int)syscall(SYS_pidfd_getfd, f->task->pidfd, f->fd, 0);
+	int pidfd = task_pidfd(f->task);
+	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, f->fd, 0);
 
-	return fd < 0 ? -errno : fd;
+	return pidfd < 0 ? pidfd : fd < 0 ? -errno : fd;
 }
 
 static int socket_ask(int fd, int name, int *ret)

@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -123,10 +123,26 @@ static int task_open(struct task *t)
 	t->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (t->proc < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	t->pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
-	if (t->pidfd < 0)
-		return -errno;
 	return task_refresh(t);
+}
+
+/* Opened when somebody needs it first, by one of several threads. The number is still that of who has t->proc. */
+int task_pidfd(struct task *t)
+{
+	int fd = __atomic_load_n(&t->pidfd, __ATOMIC_ACQUIRE), none = -1;
+	auto_close int own = -1;
+
+	if (fd >= 0)
+		return fd;
+	own = (int)syscall(SYS_pidfd_open, t->pid, 0);
+	if (own < 0)
+		return -errno;
+	if (faccessat(t->proc, "stat", F_OK, 0) < 0)
+		return -ESRCH;
+	if (!__atomic_compare_exchange_n(&t->pidfd, &none, own, false, __ATOMIC_ACQ_REL,
+	                                 __ATOMIC_ACQUIRE))
+		return none;
+	return take_fd(&own);
 }
 
 int task_add(struct dump *d, pid_t pid, size_t parent)
@@ -161,14 +177,12 @@ int task_add(struct dump *d, pid_t pid, size_t parent)
 
 bool task_has_ended(const struct task *t)
 {
-	struct pollfd p = { .fd = t->pidfd, .events = POLLIN };
 	struct proc_stat st;
+	int r = stat_read(task_home(t), "stat", &st);
 
-	if (t->state == TASK_ZOMBIE) /* and reaped? */
-		return stat_read(task_home(t), "stat", &st) < 0;
-	if (t->headless) /* its pidfd is that of one thread */
-		return stat_read(task_home(t), "stat", &st) < 0 || st.field[STAT_NUM_THREADS] <= 1;
-	return poll(&p, 1, 0) > 0;
+	if (r < 0 || t->state == TASK_ZOMBIE) /* reaped */
+		return r < 0;
+	return st.state == 'Z' && st.field[STAT_NUM_THREADS] <= 1;
 }
 
 /*

@@ -22,6 +22,9 @@ int task_stat(const struct task *t, struct proc_stat *ret);
  */
 int task_behead(struct task *t);
 
+/* A pidfd of it, or of a live thread of a headless one; it keeps it. -errno. */
+int task_pidfd(struct task *t);
+
 /* Has it ended since it was seen alive, or was it reaped since it was seen as a zombie? */
 bool task_has_ended(const struct task *t);
 
