@@ -2,9 +2,9 @@
  * Packet sockets, dump half. Options are asked of a stolen descriptor; memberships, fanout groups and
  * rings the kernel lists (packet_diag).
  *
- * Packets that wait are let go, as the network might have done, but those in a receive ring (sk_packet_ring.c).
- * Refused are rings to send from (nothing tells where in them the kernel is), and fanout groups
- * that a program chooses in (it cannot be read). Not seen: how many members a fanout group may have, if that is not the
+ * Packets that wait are let go, as the network might have done, but those in a ring (sk_packet_ring.c).
+ * Refused are fanout groups that a program chooses in (it cannot be read), and rings to send from where
+ * the memory of the kernel cannot be read. Not seen: how many members a fanout group may have, if that is not the
  * usual number (struct fanout_args), PACKET_TX_TIMESTAMP.
  */
 #include <arpa/inet.h>
@@ -15,8 +15,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "dump/kernel_memory.h"
 #include "dump/sk_inet.h"
 #include "dump/sk_packet_ring.h"
 #include "lib/cleanup.h"
@@ -39,6 +41,7 @@ struct listed {
 	uint32_t inode; /* wanted */
 	bool found, fanout, sends;
 	struct packet_diag_ring ring; /* of no block: there is none */
+	struct tpacket_facts send;    /* so is that which it sends from */
 	struct packet_diag_mclist *members;
 	size_t nmembers;
 };
@@ -75,7 +78,7 @@ static int listed_take(const void *data, size_t size, void *arg)
 }
 
 /* There are few of them in a system: one list each time. */
-static int listed_find(const struct file *f, struct listed *ret)
+static int listed_read(const struct file *f, struct listed *ret)
 {
 	struct packet_diag_req req = {
 		.sdiag_family = AF_PACKET,
@@ -94,6 +97,44 @@ static int listed_find(const struct file *f, struct listed *ret)
 	if (r < 0 || !ret->found)
 		return fail(r < 0 ? r : -ENOENT, "%s: list packet sockets", file_name(f));
 	return 0;
+}
+
+static size_t ring_size(const struct listed *l)
+{
+	return (size_t)l->ring.pdr_block_size * l->ring.pdr_block_nr;
+}
+
+static size_t send_size(const struct listed *l)
+{
+	return (size_t)l->send.block_size * l->send.block_nr;
+}
+
+/* The kernel lists none of TPACKET_V3 that is to send from, and of none where it is in it. */
+static int find_send(struct dump *d, const struct file *f, int fd, struct listed *l)
+{
+	const struct kmem *k;
+	int version, r = sk_option(fd, SOL_PACKET, PACKET_VERSION, &version);
+
+	if (r < 0)
+		return fail(r, "%s: PACKET_VERSION", file_name(f));
+	if (!l->sends && version != TPACKET_V3)
+		return 0;
+	k = kernel_memory(d);
+	r = k ? tpacket_facts_read(k, fd, &l->send) : -EOPNOTSUPP;
+	if (r == 0 || !l->sends)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s (%s): where in the ring that it sends from (PACKET_TX_RING) the kernel is "
+	            "tells the kernel's memory only, which takes CAP_BPF and CAP_PERFMON to read, "
+	            "and a kernel with BTF; --on-unknown-fd=null or =close lets it go",
+	            file_name(f), file_describe(f));
+}
+
+static int listed_find(struct dump *d, const struct file *f, int fd, struct listed *ret)
+{
+	int r = listed_read(f, ret);
+
+	return r < 0 ? r : find_send(d, f, fd, ret);
 }
 
 static int fanout_read(const struct file *f, int fd, uint32_t *ret)
@@ -127,9 +168,7 @@ static int sk_packet_check(struct dump *d, const struct file *f)
 	if (r == 0 && f->sock.type == SOCK_PACKET)
 		return refuse(f, "is of the obsolete type SOCK_PACKET");
 	if (r == 0)
-		r = listed_find(f, &listed);
-	if (r == 0 && listed.sends)
-		return refuse(f, "it has a ring to send from (PACKET_TX_RING)");
+		r = listed_find(d, f, fd, &listed);
 	if (r == 0 && listed.fanout)
 		r = fanout_read(f, fd, &fanout);
 	if (r == 0 && (fanout_type(fanout) == PACKET_FANOUT_CBPF ||
@@ -143,7 +182,7 @@ static int sk_packet_check(struct dump *d, const struct file *f)
 struct parts {
 	struct listed listed;
 	struct sockopts opts;
-	struct packet_ring ring;
+	struct packet_ring ring, sends;
 	Img__SkPacket__Fanout fanout;
 	Img__SkPacket__Member *members, **list;
 	char (*names)[IF_NAMESIZE], device[IF_NAMESIZE];
@@ -154,6 +193,7 @@ static void parts_done(struct parts *p)
 	listed_done(&p->listed);
 	sockopts_done(&p->opts);
 	packet_ring_done(&p->ring);
+	packet_ring_done(&p->sends);
 	free(p->members);
 	free(p->list);
 	free(p->names);
@@ -234,15 +274,40 @@ static int add_options(struct dump *d, const struct file *f, int fd, struct part
 	return msg->options ? 0 : -ENOMEM;
 }
 
-static int add_ring(struct dump *d, const struct file *f, int fd, struct parts *p,
-                    Img__SkPacket *msg)
+static int read_rings(struct dump *d, const struct file *f, char *at, struct parts *p,
+                      Img__SkPacket *msg)
 {
 	uint32_t version = (uint32_t)sockopts_int(&p->opts, SOL_PACKET, PACKET_VERSION, TPACKET_V1);
+	int r = 0;
 
-	if (!p->listed.ring.pdr_block_nr)
+	if (ring_size(&p->listed)) {
+		msg->ring = &p->ring.msg;
+		r = packet_ring_read(d, f, at, version, &p->listed.ring, &p->ring);
+	}
+	if (r == 0 && send_size(&p->listed)) {
+		msg->sends = &p->sends.msg;
+		r = packet_sends_read(d, f, at + ring_size(&p->listed), version, &p->listed.send,
+		                      &p->sends);
+	}
+	return r;
+}
+
+/* What is received first, as the kernel maps them. */
+static int add_rings(struct dump *d, const struct file *f, int fd, struct parts *p,
+                     Img__SkPacket *msg)
+{
+	size_t size = ring_size(&p->listed) + send_size(&p->listed);
+	char *at;
+	int r;
+
+	if (!size)
 		return 0;
-	msg->ring = &p->ring.msg;
-	return packet_ring_read(d, f, fd, version, &p->listed.ring, &p->ring);
+	at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return fail(-errno, "%s: map its ring", file_name(f));
+	r = read_rings(d, f, at, p, msg);
+	munmap(at, size);
+	return r;
 }
 
 /* With a ring it can be read from as long as that has some for the program. */
@@ -264,7 +329,8 @@ static int sk_packet_dump(struct dump *d, const struct file *f)
 	auto_(parts_done) struct parts p = {};
 	auto_close int fd = file_steal(f);
 	Img__SkPacket msg = IMG__SK_PACKET__INIT;
-	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : listed_find(f, &p.listed);
+	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f))
+	               : listed_find(d, f, fd, &p.listed);
 
 	msg.type = (uint32_t)f->sock.type;
 	if (r == 0)
@@ -276,7 +342,7 @@ static int sk_packet_dump(struct dump *d, const struct file *f)
 	if (r == 0)
 		r = add_options(d, f, fd, &p, &msg);
 	if (r == 0)
-		r = add_ring(d, f, fd, &p, &msg);
+		r = add_rings(d, f, fd, &p, &msg);
 	if (r < 0)
 		return r;
 	tell_lost(f, fd, msg.ring);
@@ -287,12 +353,12 @@ static int sk_packet_dump(struct dump *d, const struct file *f)
 static int sk_packet_check_vma(struct dump *d, const struct file *f, const struct vma *v)
 {
 	auto_(listed_done) struct listed listed = {};
-	int r = listed_find(f, &listed);
+	auto_close int fd = file_steal(f);
+	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : listed_find(d, f, fd, &listed);
 
 	if (r < 0)
 		return r;
-	if (v->offset ||
-	    v->end - v->start != (uint64_t)listed.ring.pdr_block_size * listed.ring.pdr_block_nr)
+	if (v->offset || v->end - v->start != ring_size(&listed) + send_size(&listed))
 		return refuse(f, "only a part of its ring is mapped, or in several parts");
 	return 0;
 }

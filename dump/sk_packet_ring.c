@@ -12,6 +12,10 @@
  * The kernel goes on to write while we look. What it writes from then on is let go, as the
  * network might have done: of a frame or block that is not the program's, only what tells its
  * age is kept.
+ *
+ * A ring to send from: while nothing waits to be sent no frame tells where the kernel goes on, which is
+ * found in its memory (lib/tpacket_facts.h). A frame that the network has already is sent
+ * whatever becomes of the socket, and is the program's again afterwards.
  */
 #include "dump/sk_packet_ring.h"
 
@@ -156,6 +160,16 @@ static int copy_blocks(const struct file *f, const struct tpacket_ring *ring,
 	return 0;
 }
 
+/* ---- to send ---- */
+
+static void copy_sends(const struct tpacket_ring *ring, const struct tpacket_ring *copy)
+{
+	memcpy(copy->at, ring->at, tpacket_size(ring));
+	for (uint32_t i = 0; i < ring->frame_nr; i++)
+		if (tpacket_send_status(copy, i) & TP_STATUS_SENDING)
+			tpacket_send_set_status(copy, i, TP_STATUS_AVAILABLE);
+}
+
 /* ---- */
 
 static void describe(const struct packet_diag_ring *sizes, uint32_t version,
@@ -173,42 +187,37 @@ static void describe(const struct packet_diag_ring *sizes, uint32_t version,
 }
 
 /* Copied into the memory file COPY, and from there to the images. */
-static int ring_copy(struct dump *d, const struct file *f, int fd, int copy,
+static int ring_copy(struct dump *d, const struct file *f, char *at, bool sends, int copy,
                      struct packet_ring *ret)
 {
 	const Img__SkPacket__Ring *m = &ret->msg;
-	struct tpacket_ring ring = { NULL,        m->version,    m->block_size,
+	struct tpacket_ring ring = { at,          m->version,    m->block_size,
 		                     m->block_nr, m->frame_size, m->frame_nr };
 	struct tpacket_ring saved = ring;
 	struct source source = { .fd = copy };
 	size_t size = tpacket_size(&ring);
-	int r;
+	int r = 0;
 
 	if (copy < 0 || ftruncate(copy, (off_t)size) < 0)
 		return -errno;
-	ring.at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-	if (ring.at == MAP_FAILED)
-		return -errno;
 	saved.at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, copy, 0);
-	if (saved.at == MAP_FAILED) {
-		r = -errno;
-	} else {
+	if (saved.at == MAP_FAILED)
+		return -errno;
+	if (sends)
+		copy_sends(&ring, &saved);
+	else
 		r = ring.version == TPACKET_V3 ? copy_blocks(f, &ring, &saved, &ret->msg.head)
 		                               : copy_frames(&ring, &saved, &ret->msg.head);
-		munmap(saved.at, size);
-	}
-	munmap(ring.at, size);
+	munmap(saved.at, size);
 	return r < 0 ? r : content_copy(d->pages, &source, size, file_name(f), &ret->content);
 }
 
-int packet_ring_read(struct dump *d, const struct file *f, int fd, uint32_t version,
-                     const struct packet_diag_ring *sizes, struct packet_ring *ret)
+static int ring_read(struct dump *d, const struct file *f, char *at, bool sends,
+                     struct packet_ring *ret)
 {
 	auto_close int copy = memfd_create("crtool-ring", MFD_CLOEXEC);
-	int r;
+	int r = ring_copy(d, f, at, sends, copy, ret);
 
-	describe(sizes, version, &ret->msg);
-	r = ring_copy(d, f, fd, copy, ret);
 	if (r == -ENOTSUP)
 		return fail(r,
 		            "%s (%s): nothing tells where in its ring the kernel is; try again "
@@ -220,6 +229,26 @@ int packet_ring_read(struct dump *d, const struct file *f, int fd, uint32_t vers
 	ret->msg.n_content = ret->content.start.n ? 1 : 0;
 	ret->msg.content = ret->list;
 	return 0;
+}
+
+int packet_ring_read(struct dump *d, const struct file *f, char *at, uint32_t version,
+                     const struct packet_diag_ring *sizes, struct packet_ring *ret)
+{
+	describe(sizes, version, &ret->msg);
+	return ring_read(d, f, at, false, ret);
+}
+
+int packet_sends_read(struct dump *d, const struct file *f, char *at, uint32_t version,
+                      const struct tpacket_facts *facts, struct packet_ring *ret)
+{
+	const struct packet_diag_ring sizes = { .pdr_block_size = facts->block_size,
+		                                .pdr_block_nr = facts->block_nr,
+		                                .pdr_frame_size = facts->frame_size,
+		                                .pdr_frame_nr = facts->frame_nr };
+
+	describe(&sizes, version, &ret->msg);
+	ret->msg.head = facts->head;
+	return ring_read(d, f, at, true, ret);
 }
 
 void packet_ring_done(struct packet_ring *ring)

@@ -45,8 +45,11 @@ static int sk_packet_check(struct restore *r, const Img__File *file, const Proto
 	bool bad = msg->type != SOCK_RAW && msg->type != SOCK_DGRAM;
 	int e = packet_ring_check(r, file, msg->ring);
 
+	if (e == 0)
+		e = packet_sends_check(r, file, msg->sends);
 	if (e < 0)
 		return e;
+	bad |= msg->ring && msg->sends && msg->ring->version != msg->sends->version;
 	bad |= msg->protocol > UINT16_MAX || strlen(msg->device) >= IF_NAMESIZE;
 	bad |= msg->fanout && fanout_bad(msg->fanout);
 	for (size_t i = 0; i < msg->n_member; i++)
@@ -115,6 +118,8 @@ static int sk_packet_open(struct restore *r, const Img__File *file, const Protob
 	e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
 	if (e == 0)
 		e = packet_ring_make(r, file, fd, msg->ring);
+	if (e == 0)
+		e = packet_sends_make(r, file, fd, msg->ring, msg->sends);
 	if (e == 0)
 		e = sockopts_set(file, fd, msg->options, SOCKOPTS_LATE);
 	for (size_t i = 0; e == 0 && i < msg->n_member; i++)

@@ -28,8 +28,6 @@
 #include "restore/content.h"
 
 #define RING_MAX UINT64_C(0x100000000)
-#define UNKNOWN  0x88b6 /* IEEE 802 local experiments, the second one */
-#define DEVICE   "lo"
 #define TRIES    5
 #define WAIT_US  100
 #define WAIT_MAX 20000 /* times that */
@@ -37,7 +35,7 @@
 
 /* ---- check ---- */
 
-static bool shape_bad(const Img__SkPacket__Ring *m)
+bool packet_ring_shape_bad(const Img__SkPacket__Ring *m)
 {
 	uint32_t least = m->version == TPACKET_V1   ? TPACKET_HDRLEN
 	                 : m->version == TPACKET_V2 ? TPACKET2_HDRLEN
@@ -46,13 +44,24 @@ static bool shape_bad(const Img__SkPacket__Ring *m)
 	if (m->version > TPACKET_V3 || !m->block_size || m->block_size % 4096 || !m->block_nr ||
 	    (uint64_t)m->block_size * m->block_nr > RING_MAX)
 		return true;
-	if (m->frame_size < least || m->frame_size % TPACKET_ALIGNMENT ||
-	    m->frame_size > m->block_size ||
-	    (uint64_t)(m->block_size / m->frame_size) * m->block_nr != m->frame_nr)
+	return m->frame_size < least || m->frame_size % TPACKET_ALIGNMENT ||
+	       m->frame_size > m->block_size ||
+	       (uint64_t)(m->block_size / m->frame_size) * m->block_nr != m->frame_nr;
+}
+
+static bool shape_bad(const Img__SkPacket__Ring *m)
+{
+	if (packet_ring_shape_bad(m))
 		return true;
 	if (m->version < TPACKET_V3)
 		return m->head >= m->frame_nr || m->retire_tmo || m->sizeof_priv || m->features;
 	return m->head >= m->block_nr || m->sizeof_priv > m->block_size - FRAME;
+}
+
+int packet_ring_check_content(struct restore *r, const Img__SkPacket__Ring *msg, const char *what)
+{
+	return content_check(r, msg->content, msg->n_content,
+	                     (uint64_t)msg->block_size * msg->block_nr, what);
 }
 
 int packet_ring_check(struct restore *r, const Img__File *file, const Img__SkPacket__Ring *msg)
@@ -64,8 +73,7 @@ int packet_ring_check(struct restore *r, const Img__File *file, const Img__SkPac
 	snprintf(what, sizeof(what), "file %u: the ring of a packet socket", file->id);
 	if (shape_bad(msg))
 		return fail(-EBADMSG, "%s: its shape makes no sense", what);
-	return content_check(r, msg->content, msg->n_content,
-	                     (uint64_t)msg->block_size * msg->block_nr, what);
+	return packet_ring_check_content(r, msg, what);
 }
 
 /* ---- frames of our own ---- */
@@ -86,21 +94,29 @@ static void feed_done(struct feed *f)
 		munmap(f->ring.at, tpacket_size(&f->ring));
 }
 
-/* The loopback device as it is: -ENETDOWN, -errno. */
-static int feed_device(struct feed *f)
+int packet_feed_device(int fd, int *ret_index, uint32_t *ret_mtu)
 {
-	struct ifreq req = { .ifr_name = DEVICE };
+	struct ifreq req = { .ifr_name = PACKET_FEED_DEVICE };
 
-	if (ioctl(f->from, SIOCGIFINDEX, &req) < 0)
+	if (ioctl(fd, SIOCGIFINDEX, &req) < 0)
 		return -errno;
-	f->index = req.ifr_ifindex;
-	if (ioctl(f->from, SIOCGIFMTU, &req) < 0)
+	*ret_index = req.ifr_ifindex;
+	if (ioctl(fd, SIOCGIFMTU, &req) < 0)
 		return -errno;
-	f->big = f->ring.block_size / 4 < (uint32_t)req.ifr_mtu ? f->ring.block_size / 4
-	                                                        : (uint32_t)req.ifr_mtu;
-	if (ioctl(f->from, SIOCGIFFLAGS, &req) < 0)
+	if (ret_mtu)
+		*ret_mtu = (uint32_t)req.ifr_mtu;
+	if (ioctl(fd, SIOCGIFFLAGS, &req) < 0)
 		return -errno;
 	return req.ifr_flags & IFF_UP ? 0 : -ENETDOWN;
+}
+
+static int feed_device(struct feed *f)
+{
+	uint32_t mtu = 0, part = f->ring.block_size / 4;
+	int e = packet_feed_device(f->from, &f->index, &mtu);
+
+	f->big = part < mtu ? part : mtu;
+	return e;
 }
 
 static int feed_bind(const struct feed *f, uint16_t protocol, int index)
@@ -120,7 +136,7 @@ static int feed_begin(struct feed *f)
 	if (f->from < 0)
 		return -errno;
 	e = feed_device(f);
-	return e < 0 ? e : feed_bind(f, UNKNOWN, f->index);
+	return e < 0 ? e : feed_bind(f, PACKET_FEED_PROTOCOL, f->index);
 }
 
 /* Where it was before; nothing of ours is counted. */
@@ -136,7 +152,7 @@ static int feed_send(const struct feed *f, uint32_t size)
 {
 	static const char zeros[65536];
 	struct sockaddr_ll to = { .sll_family = AF_PACKET,
-		                  .sll_protocol = htons(UNKNOWN),
+		                  .sll_protocol = htons(PACKET_FEED_PROTOCOL),
 		                  .sll_ifindex = f->index,
 		                  .sll_halen = ETH_ALEN };
 
@@ -289,12 +305,14 @@ static void *map(int fd, size_t size)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/* What was saved, from the images into a file in memory. */
-static int ring_read(struct restore *r, const Img__SkPacket__Ring *m, int copy,
-                     struct tpacket_ring *ret)
+int packet_ring_saved(struct restore *r, const Img__SkPacket__Ring *m, int copy,
+                      struct tpacket_ring *ret)
 {
-	int e = copy < 0 || ftruncate(copy, (off_t)tpacket_size(ret)) < 0 ? -errno : 0;
+	int e;
 
+	*ret = (struct tpacket_ring){ NULL,        m->version,    m->block_size,
+		                      m->block_nr, m->frame_size, m->frame_nr };
+	e = copy < 0 || ftruncate(copy, (off_t)tpacket_size(ret)) < 0 ? -errno : 0;
 	if (e == 0)
 		e = content_fill(r, m->content, m->n_content, copy);
 	if (e < 0)
@@ -312,7 +330,7 @@ static int ring_make(struct restore *r, int fd, const Img__SkPacket__Ring *m)
 	int e = ring_set(fd, m, m->block_nr);
 
 	if (e == 0)
-		e = ring_read(r, m, copy, &saved);
+		e = packet_ring_saved(r, m, copy, &saved);
 	if (e == 0) {
 		feed.ring.at = map(fd, tpacket_size(&saved));
 		e = feed.ring.at ? ring_fill(&feed, &saved, m->head) : -errno;
@@ -322,29 +340,41 @@ static int ring_make(struct restore *r, int fd, const Img__SkPacket__Ring *m)
 	return e;
 }
 
-int packet_ring_make(struct restore *r, const Img__File *file, int fd,
-                     const Img__SkPacket__Ring *msg)
+int packet_ring_explain(int e, const Img__File *file, const Img__SkPacket__Ring *msg)
+{
+	if (e == -ENETDOWN)
+		return fail(e,
+		            "packet socket %u: to have the kernel where it was in its ring takes "
+		            "the interface " PACKET_FEED_DEVICE
+		            ", which is down: ip link set " PACKET_FEED_DEVICE " up",
+		            file->id);
+	return fail(e, "packet socket %u: its ring of %" PRIu64 " KiB", file->id,
+	            (uint64_t)msg->block_size * msg->block_nr / 1024);
+}
+
+int packet_ring_check_version(const Img__File *file, int fd, const Img__SkPacket__Ring *msg)
 {
 	uint32_t version = 0;
-	int e;
 
-	if (!msg)
-		return 0;
 	if (getsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, &(socklen_t){ sizeof(version) }) <
 	    0)
 		return fail(-errno, "packet socket %u: PACKET_VERSION", file->id);
-	if (version != msg->version)
-		return fail(-EBADMSG, "packet socket %u: its ring is of another version", file->id);
+	return version == msg->version
+	               ? 0
+	               : fail(-EBADMSG, "packet socket %u: its ring is of another version",
+	                      file->id);
+}
+
+int packet_ring_make(struct restore *r, const Img__File *file, int fd,
+                     const Img__SkPacket__Ring *msg)
+{
+	int e = msg ? packet_ring_check_version(file, fd, msg) : 0;
+
+	if (!msg || e < 0)
+		return e;
 	/* A block may have been closed by the clock just when it was ours. */
 	for (int tries = 0; (e = ring_make(r, fd, msg)) == -EAGAIN && tries < TRIES; tries++)
 		if (ring_set(fd, msg, 0) < 0)
 			break;
-	if (e == -ENETDOWN)
-		return fail(e,
-		            "packet socket %u: to have the kernel where it was in its ring takes "
-		            "the interface " DEVICE ", which is down: ip link set " DEVICE " up",
-		            file->id);
-	return e < 0 ? fail(e, "packet socket %u: its ring of %" PRIu64 " KiB", file->id,
-	                    (uint64_t)msg->block_size * msg->block_nr / 1024)
-	             : 0;
+	return e < 0 ? packet_ring_explain(e, file, msg) : 0;
 }

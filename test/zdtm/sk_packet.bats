@@ -25,6 +25,5 @@ refused() {
 	release
 }
 
-@test "a packet socket with a ring to send from is refused" { refused ring "it has a ring to send from (PACKET_TX_RING)"; }
 @test "a fanout group that a program chooses in is refused" { refused program "a program chooses among its fanout group (PACKET_FANOUT_DATA)"; }
 

@@ -1,4 +1,4 @@
-/* Packet sockets: sk_packet plain|members|fanout|queue|ring|bare */
+/* Packet sockets: sk_packet plain|members|fanout|queue|program */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -200,18 +200,6 @@ static void queue(void)
 	got(fd, "new", 0);
 }
 
-/* To send from. */
-static void ring(void)
-{
-	struct tpacket_req req = {
-		.tp_block_size = 4096, .tp_block_nr = 4, .tp_frame_size = 2048, .tp_frame_nr = 8
-	};
-	int fd = make(SOCK_RAW);
-
-	check(setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &req, sizeof(req)) == 0);
-	zdtm_park();
-}
-
 static void program(void)
 {
 	struct sock_filter code[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
@@ -227,8 +215,11 @@ static void program(void)
 static const struct {
 	const char *name;
 	void (*run)(void);
-} kinds[] = { { "plain", plain }, { "members", members }, { "fanout", fanout },
-	      { "queue", queue }, { "ring", ring },       { "program", program } };
+} kinds[] = { { "plain", plain },
+	      { "members", members },
+	      { "fanout", fanout },
+	      { "queue", queue },
+	      { "program", program } };
 
 int main(int argc, char **argv)
 {
