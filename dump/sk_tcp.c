@@ -9,7 +9,7 @@
  * Connections are carried or let go as --tcp-established and --tcp-close say
  * (sk_tcp_conn.c).
  *
- * Not carried: connections of MPTCP, handshakes that are under way, errors that wait to be told, urgent data.
+ * Not carried: connections of MPTCP, handshakes that are under way, errors that wait to be told.
  */
 #include <errno.h>
 #include <linux/tcp.h>

@@ -294,7 +294,8 @@ int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
 		return r;
 	if (r == -EOPNOTSUPP)
 		return fail(-ENOTSUP,
-		            "%s (%s): urgent data waits in it: not supported by this version",
+		            "%s (%s): urgent data waits in it, and this kernel does not show what "
+		            "is behind it (SO_PEEK_OFF of TCP)",
 		            file_name(f), file_describe(f));
 	return r < 0 ? fail(r, "%s (%s): read the connection", file_name(f), file_describe(f)) : 0;
 }

@@ -1,6 +1,8 @@
 /*
  * One established connection. What repair mode alone tells (sequence numbers, the send queue, windows) is
  * read in it, between two calls that enter and leave it without a word to the peer.
+ *
+ * Not seen: what of our own data is urgent, and not acknowledged: it arrives as ordinary data.
  */
 #include "dump/sk_tcp_read.h"
 
@@ -20,7 +22,7 @@ static int queue_select(int fd, int queue)
 	                                                                                : 0;
 }
 
-/* All SIZE bytes of the selected queue. */
+/* SIZE bytes of the selected queue; an urgent mark ends what is seen at once. */
 static int queue_peek(int fd, size_t size, ProtobufCBinaryData *ret)
 {
 	ssize_t n;
@@ -34,42 +36,70 @@ static int queue_peek(int fd, size_t size, ProtobufCBinaryData *ret)
 	if (n < 0)
 		return -errno;
 	ret->len = (size_t)n;
-	return ret->len == size ? 0 : -EOPNOTSUPP; /* urgent data ends what is seen at once */
+	return 0;
 }
 
-/* SO_PEEK_OFF is the program's, and would be obeyed. */
-static int received_read(int fd, int off, int size, ProtobufCBinaryData *ret)
+/* The same of what is received, from OFF on. SO_PEEK_OFF is the program's, and would be obeyed. */
+static int received_peek(struct watch_fd *w, const struct tcp_ways *ways, int off, int size,
+                         ProtobufCBinaryData *ret)
 {
-	int none = -1, r;
+	bool changes = off || ways->peek_off >= 0;
+	int r = changes ? watch_peek(w, off ? off : -1, ways->peek_off) : 0, back;
 
-	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof(none)) < 0)
-		return -errno;
-	r = queue_peek(fd, (size_t)size, ret);
-	if (off >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) < 0 && r == 0)
-		r = -errno;
-	return r;
+	if (r == 0)
+		r = queue_peek(w->fd, (size_t)size, ret);
+	back = changes ? watch_unpeek(w) : 0;
+	return r < 0 ? r : back;
 }
 
 /*
- * While there is an urgent mark ahead, read or not, the kernel counts what is before it;
- * all is counted for who takes urgent data for ordinary.
+ * All SIZE bytes, by who takes urgent data for ordinary: the mark ends the first look, which, at the
+ * mark itself, goes beyond it.
  */
-static int urgent_find(struct watch_fd *w, int size)
+static int received_read(struct watch_fd *w, const struct tcp_ways *ways, int size,
+                         Img__SkTcp__Connection *msg)
 {
-	int all = 0, r = watch_inline(w, true), off;
+	int at_mark = 0, before, r = ioctl(w->fd, SIOCATMARK, &at_mark) < 0 ? -errno : 0;
 
-	if (r == 0 && ioctl(w->fd, SIOCINQ, &all) < 0)
+	if (r == 0 && !at_mark)
+		r = received_peek(w, ways, 0, size, &msg->received);
+	before = (int)msg->received.len;
+	if (r == 0 && before < size)
+		r = received_peek(w, ways, before, size - before, &msg->urgent);
+	return r == 0 && before + (int)msg->urgent.len != size ? -EOPNOTSUPP : r;
+}
+
+/* The byte at the mark is there; was it taken out? */
+static bool urgent_is_read(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+/*
+ * While there is an urgent mark ahead, read or not, the kernel counts what is before it; all is
+ * counted, and seen, for who takes urgent data for ordinary. Of one who does not, *RET_ALL is that.
+ */
+static int marked_read(struct watch_fd *w, const struct tcp_ways *ways, int size, int *ret_all,
+                       Img__SkTcp__Connection *msg)
+{
+	int r = watch_inline(w, true), off;
+
+	if (r == 0 && ioctl(w->fd, SIOCINQ, ret_all) < 0)
 		r = -errno;
+	if (r == 0 && *ret_all != size)
+		r = received_read(w, ways, *ret_all, msg);
 	off = watch_inline(w, false);
-	if (r == 0)
-		r = off;
-	return r == 0 && all != size ? -EOPNOTSUPP : r;
+	if (r == 0 && msg->urgent.len)
+		msg->urgent_read = urgent_is_read(w->fd);
+	return r < 0 ? r : off;
 }
 
 static int receive_side(struct watch_fd *w, const struct tcp_ways *ways, size_t max, short ready,
                         Img__SkTcp__Connection *msg)
 {
-	int fd = w->fd, size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE);
+	int fd = w->fd, size = 0, seq = 0, r = queue_select(fd, TCP_RECV_QUEUE), all;
 
 	if (r == 0)
 		r = sk_option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq);
@@ -77,12 +107,15 @@ static int receive_side(struct watch_fd *w, const struct tcp_ways *ways, size_t 
 		r = -errno;
 	if (r == 0 && max && (size_t)size > max)
 		r = -EFBIG;
+	all = size;
 	if (r == 0 && !ways->is_inline && (size || (ready & (POLLIN | POLLPRI))))
-		r = urgent_find(w, size);
-	if (r == 0)
-		r = received_read(fd, ways->peek_off, size, &msg->received);
-	msg->rcv_seq = (uint32_t)seq - (uint32_t)size - msg->fin_received;
-	return r;
+		r = marked_read(w, ways, size, &all, msg);
+	else if (r == 0 && size)
+		r = received_read(w, ways, size, msg);
+	if (r == 0 && !ways->is_inline && all == size)
+		r = received_peek(w, ways, 0, size, &msg->received);
+	msg->rcv_seq = (uint32_t)seq - (uint32_t)all - msg->fin_received;
+	return r == 0 && msg->received.len + msg->urgent.len != (size_t)all ? -EOPNOTSUPP : r;
 }
 
 /* What is unsent ends the queue; a FIN counts as one byte behind it. */
@@ -105,6 +138,8 @@ static int send_side(int fd, size_t max, bool fin_acked, Img__SkTcp__Connection 
 	rest = (size_t)unsent - (msg->fin_sent && unsent);
 	msg->snd_seq = (uint32_t)seq - (uint32_t)size - msg->fin_sent;
 	r = queue_peek(fd, size, &all);
+	if (r == 0 && all.len != size)
+		r = -EIO;
 	if (r == 0 && rest) {
 		msg->unsent.data = malloc(rest);
 		if (!msg->unsent.data)
@@ -117,7 +152,7 @@ static int send_side(int fd, size_t max, bool fin_acked, Img__SkTcp__Connection 
 	return r;
 }
 
-/* A FIN that was received is told again at the restore, and is not there before that. */
+/* A FIN that was received, and what is urgent, is told again at the restore, and is not there before that. */
 static uint32_t not_after(uint32_t seq, uint32_t end)
 {
 	return (int32_t)(seq - end) > 0 ? end : seq;
@@ -134,8 +169,8 @@ static int window_read(int fd, Img__SkTcp__Connection *msg)
 	msg->snd_wl1 = not_after(w.snd_wl1, end + w.rcv_wnd);
 	msg->snd_wnd = w.snd_wnd;
 	msg->max_window = w.max_window;
-	msg->rcv_wnd = w.rcv_wnd;
 	msg->rcv_wup = not_after(w.rcv_wup, end);
+	msg->rcv_wnd = w.rcv_wnd + (w.rcv_wup - msg->rcv_wup);
 	return 0;
 }
 
@@ -201,5 +236,6 @@ void tcp_read_done(Img__SkTcp__Connection *msg)
 	free(msg->sent.data);
 	free(msg->unsent.data);
 	free(msg->received.data);
+	free(msg->urgent.data);
 	img__sk_tcp__connection__init(msg);
 }

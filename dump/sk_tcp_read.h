@@ -35,8 +35,9 @@ struct tcp_ways {
 
 /*
  * Fill MSG, which is empty; its buffers go by tcp_read_done(). Not explained: -ENOTCONN: it
- * is no connection any more; -EOPNOTSUPP: urgent data waits in it; -EFBIG: a queue of more than MAX
- * bytes, unless that is 0. What poll(2) tells is in *RET_EVENTS. Several threads may read at once.
+ * is no connection any more; -EOPNOTSUPP: urgent data waits in it, and this kernel does not show what
+ * is behind it; -EFBIG: a queue of more than MAX bytes, unless that is 0. What poll(2) tells is in
+ * *RET_EVENTS. Several threads may read at once.
  */
 int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
              Img__SkTcp__Connection *msg, short *ret_events);

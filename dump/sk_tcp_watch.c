@@ -55,11 +55,33 @@ int watch_inline(struct watch_fd *w, bool on)
 	return 0;
 }
 
+static int peek_set(struct watch_fd *w, int off)
+{
+	return setsockopt(w->fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) < 0 ? -errno : 0;
+}
+
+int watch_peek(struct watch_fd *w, int off, int own)
+{
+	w->peek_off = own;
+	__atomic_store_n(&w->peeks, true, __ATOMIC_SEQ_CST);
+	return peek_set(w, off);
+}
+
+int watch_unpeek(struct watch_fd *w)
+{
+	int r = peek_set(w, w->peek_off);
+
+	__atomic_store_n(&w->peeks, false, __ATOMIC_SEQ_CST);
+	return r;
+}
+
 static void leave_all(struct watch *w)
 {
 	for (size_t i = 0; i < w->n && !w->committed; i++) {
 		if (w->fds[i].inlines)
 			watch_inline(&w->fds[i], false);
+		if (w->fds[i].peeks)
+			watch_unpeek(&w->fds[i]);
 		if (w->fds[i].repairs)
 			watch_leave(&w->fds[i]);
 	}

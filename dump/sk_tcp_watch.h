@@ -16,6 +16,8 @@ struct watch_fd {
 	int reuse;    /* SO_REUSEADDR, which leaving repair mode clears; -1: not asked yet */
 	bool repairs; /* it may be in repair mode */
 	bool inlines; /* SO_OOBINLINE may be set, which the program has not done */
+	bool peeks;   /* SO_PEEK_OFF may not be what the program has set ... */
+	int peek_off; /* ... which was this */
 };
 
 /* Shared with the watcher. */
@@ -40,3 +42,7 @@ int watch_leave(struct watch_fd *w);
 
 /* SO_OOBINLINE on and off, of one that has it not. -errno. */
 int watch_inline(struct watch_fd *w, bool on);
+
+/* SO_PEEK_OFF as it is needed, of one that has OWN, and as it was. -EOPNOTSUPP: not in this kernel; -errno. */
+int watch_peek(struct watch_fd *w, int off, int own);
+int watch_unpeek(struct watch_fd *w);

@@ -6,7 +6,8 @@
  * was not sent yet.
  *
  * A FIN of ours is sent again: a peer who has it already acknowledges it once
- * more. One that we have received is told again (sk_tcp_fin.c).
+ * more. One that we have received is told again (sk_tcp_segment.c), and so is what begins with an urgent
+ * byte: who is told of that by a signal (SIGURG) is told again.
  */
 #include "restore/sk_tcp_conn.h"
 
@@ -21,11 +22,11 @@
 #include "lib/portowner.h"
 #include "proto/netlock.pb-c.h"
 #include "restore/sk_inet.h"
-#include "restore/sk_tcp_fin.h"
 #include "restore/sk_tcp_map.h"
+#include "restore/sk_tcp_segment.h"
 
-#define PIECE       32768 /* of a queue */
-#define FIN_WAIT_MS 1000
+#define PIECE        32768 /* of a queue */
+#define TOLD_WAIT_MS 1000
 
 enum { OPT_MSS = 2, OPT_WINDOW = 3, OPT_SACK_PERM = 4, OPT_TIMESTAMP = 8 };
 
@@ -164,7 +165,7 @@ static int state_fill(int fd, const Img__SkTcp__Connection *c)
 {
 	int e = negotiated_set(fd, c);
 
-	if (e == 0 && c->received.len)
+	if (e == 0 && (c->received.len || c->urgent.len))
 		e = receive_widen(fd);
 	if (e == 0 && (c->sent.len || c->unsent.len))
 		e = sockopts_widen(fd);
@@ -210,34 +211,88 @@ int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *ms
 
 /* ---- at the commit ---- */
 
-static int wait_state(int fd, int state)
+static int info_read(int fd, struct tcp_info *ret)
 {
-	for (int i = 0; i < FIN_WAIT_MS; i++) {
-		struct tcp_info info = {};
+	*ret = (struct tcp_info){};
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &(socklen_t){ sizeof(*ret) }) < 0 ? -errno
+	                                                                                    : 0;
+}
 
-		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){ sizeof(info) }) < 0)
-			return -errno;
-		if (info.tcpi_state == state)
+/* Until it is in this STATE (0: any) and has received so many BYTES. */
+static int wait_told(int fd, int state, uint64_t bytes)
+{
+	for (int i = 0; i < TOLD_WAIT_MS; i++) {
+		struct tcp_info info;
+		int e = info_read(fd, &info);
+
+		if (e < 0)
+			return e;
+		if ((!state || info.tcpi_state == state) && info.tcpi_bytes_received >= bytes)
 			return 0;
 		usleep(1000);
 	}
 	return -ETIMEDOUT;
 }
 
-static int fin_tell(const struct restore *r, int fd, const struct conn *conn)
+/* Until the urgent byte is there, which is taken out if the program had done so. SO_OOBINLINE comes later. */
+static int wait_urgent(int fd, bool take)
+{
+	char byte;
+
+	for (int i = 0; i < TOLD_WAIT_MS; i++) {
+		if (recv(fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | (take ? 0 : MSG_PEEK)) == 1)
+			return 0;
+		if (errno != EAGAIN && errno != EINVAL)
+			return -errno;
+		usleep(1000);
+	}
+	return -ETIMEDOUT;
+}
+
+/* Of the peer, behind what is in the queue. */
+static struct segment next_segment(const struct restore *r, const struct conn *conn)
 {
 	const Img__SkTcp__Connection *c = conn->msg->connection;
 	struct netlock_conn ends = ends_of(r, conn->msg);
-	struct fin fin = { .from = ends.peer,
-		           .to = ends.local,
-		           .seq = c->rcv_seq + (uint32_t)c->received.len,
-		           .ack = c->snd_seq };
 	uint32_t window = c->snd_wnd >> (c->options & TCPI_OPT_WSCALE ? c->snd_wscale : 0);
+
+	return (struct segment){ .from = ends.peer,
+		                 .to = ends.local,
+		                 .seq = c->rcv_seq + (uint32_t)c->received.len,
+		                 .ack = c->snd_seq,
+		                 .window = window > UINT16_MAX ? UINT16_MAX : (uint16_t)window };
+}
+
+static int fin_tell(const struct restore *r, int fd, const struct conn *conn)
+{
+	struct segment s = next_segment(r, conn);
 	int e;
 
-	fin.window = window > UINT16_MAX ? UINT16_MAX : (uint16_t)window;
-	e = fin_send(&fin);
-	return e < 0 ? e : wait_state(fd, 8 /* CLOSE_WAIT */);
+	s.seq += (uint32_t)conn->msg->connection->urgent.len;
+	s.fin = true;
+	e = segment_send(&s);
+	return e < 0 ? e : wait_told(fd, 8 /* CLOSE_WAIT */, 0);
+}
+
+static int urgent_tell(const struct restore *r, int fd, const struct conn *conn)
+{
+	const Img__SkTcp__Connection *c = conn->msg->connection;
+	struct segment s = next_segment(r, conn);
+	struct tcp_info before;
+	int e = info_read(fd, &before);
+
+	for (size_t at = 0; e == 0 && at < c->urgent.len; at += s.size) {
+		size_t left = c->urgent.len - at;
+
+		s.urgent = !at;
+		s.data = c->urgent.data + at;
+		s.size = left < SEGMENT_MAX ? left : SEGMENT_MAX;
+		e = segment_send(&s);
+		if (e == 0 && s.urgent)
+			e = wait_urgent(fd, c->urgent_read);
+		s.seq += (uint32_t)s.size;
+	}
+	return e < 0 ? e : wait_told(fd, 0, before.tcpi_bytes_received + c->urgent.len);
 }
 
 static int unsent_send(int fd, const ProtobufCBinaryData *data)
@@ -259,6 +314,8 @@ static int conn_loose(const struct restore *r, int fd, const struct conn *conn)
 
 	if (e == 0)
 		e = unsent_send(fd, &c->unsent);
+	if (e == 0 && c->urgent.len)
+		e = urgent_tell(r, fd, conn);
 	if (e == 0 && c->fin_received)
 		e = fin_tell(r, fd, conn);
 	if (e == 0 && c->fin_sent && shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN)
@@ -276,7 +333,7 @@ static int conn_commit(struct restore *r, const struct conn *conn)
 	if (fd < 0)
 		return fd;
 	e = conn_loose(r, fd, conn);
-	if (e == 0 && c->received.len)
+	if (e == 0 && (c->received.len || c->urgent.len))
 		e = sockopts_unwiden(fd, SO_RCVBUF);
 	if (e == 0 && (c->sent.len || c->unsent.len))
 		e = sockopts_unwiden(fd, SO_SNDBUF);

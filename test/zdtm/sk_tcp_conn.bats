@@ -27,14 +27,19 @@ to_the_end() {
 @test "a connection of which one side waits for its last acknowledgement" { to_the_end 4 last_ack; }
 @test "a connection that was shut down for reading" { zdtm sk_tcp_conn 4 deaf; netns_unlocked; }
 
-@test "urgent data that waits is refused, and is still there" {
-	for what in urgent urgent_read; do
-		park sk_tcp_conn 4 "$what"
-		run -4 crtool dump -t "$pid" -D "$(images)" --tcp-established
-		[[ $output == *"connected to 127.0.0.1:"*"urgent data waits in it"* ]]
-		netns_unlocked
-		release
+@test "urgent data that waits, and that was read" {
+	zdtm sk_tcp_conn 4 urgent
+	zdtm sk_tcp_conn 6 urgent_read
+	netns_unlocked
+}
+
+@test "urgent data at the beginning, at the end, as ordinary data, before much, before the end" {
+	local where
+
+	for where in first last inline long fin; do
+		once sk_tcp_conn 4 "urgent_$where"
 	done
+	netns_unlocked
 }
 
 @test "what waits in an error queue is lost, and that MSG_ZEROCOPY counts anew is said" {

@@ -11,16 +11,20 @@
  *	fin_wait1  one end has ended, behind more data than the other takes (FIN_WAIT1)
  *	closing    both have (FIN_WAIT1 on both sides, then CLOSING)
  *	last_ack   one has, and then the other behind more data than the first takes (LAST_ACK)
- *	urgent     urgent data waits in the middle; urgent_read: and has been read
+ *	urgent     urgent data waits in the middle; urgent_read: and has been read; urgent_first,
+ *	           urgent_last: at the beginning, at the end; urgent_inline: with SO_OOBINLINE; urgent_long:
+ *	           much is behind it; urgent_fin: and the end
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -146,26 +150,67 @@ static void end(int fd, int state)
 	check(info_of(fd).tcpi_state == state);
 }
 
+static bool at_mark(int fd)
+{
+	int answer = -1;
+
+	check(ioctl(fd, SIOCATMARK, &answer) == 0);
+	return answer;
+}
+
+/* BEFORE bytes, an urgent one, AFTER more. */
+static int urgent(const char *what)
+{
+	const bool is_read = !strcmp(what, "_read"), is_inline = !strcmp(what, "_inline"),
+		   is_long = !strcmp(what, "_long"), fin = !strcmp(what, "_fin");
+	const size_t before = strcmp(what, "_first") ? 10 : 0, after = !strcmp(what, "_last") ? 0
+	                                                               : is_long ? 100000
+	                                                                         : 20;
+	int unacked = 0;
+	char c;
+
+	set(b, SOL_SOCKET, SO_OOBINLINE, is_inline);
+	set(b, SOL_SOCKET, SO_RCVBUF, 1 << 20);
+	set(b, SOL_SOCKET, SO_PEEK_OFF, is_long ? 3 : -1);
+	check(fill(a, before) == before && send(a, "!", 1, MSG_OOB) == 1);
+	check(fill(a, after) == after);
+	if (fin)
+		check(shutdown(a, SHUT_WR) == 0);
+	while (ioctl(a, SIOCOUTQ, &unacked) == 0 && unacked)
+		zdtm_nap();
+	while (fin && info_of(b).tcpi_state != TCP_CLOSE_WAIT)
+		zdtm_nap();
+	if (is_read)
+		check(recv(b, &c, 1, MSG_OOB) == 1 && c == '!');
+
+	zdtm_park();
+
+	check(get(b, SOL_SOCKET, SO_PEEK_OFF) == (is_long ? 3 : -1));
+	check(get(b, SOL_SOCKET, SO_OOBINLINE) == is_inline);
+	check(at_mark(b) == !before);
+	drain(b, before);
+	check(at_mark(b));
+	if (is_inline)
+		check(read(b, &c, 1) == 1 && c == '!');
+	else if (is_read)
+		check(recv(b, &c, 1, MSG_OOB) < 0 && errno == EINVAL);
+	else
+		check(recv(b, &c, 1, MSG_OOB) == 1 && c == '!');
+	drain(b, after);
+	check(!after || !at_mark(b));
+	if (fin)
+		check(at_end(b));
+	else
+		talk(a, b);
+	talk(b, a);
+	return zdtm_pass();
+}
+
 static int finish(const char *what)
 {
 	size_t to_a = 0, to_b = 0;
 	bool both = strcmp(what, "fin_wait1") != 0;
-	char c;
 
-	if (!strncmp(what, "urgent", 6)) {
-		to_b = fill(a, 10);
-		check(send(a, "!", 1, MSG_OOB) == 1 && fill(a, 10) == 10);
-		while (recv(b, &c, 1, MSG_OOB | MSG_PEEK) != 1)
-			zdtm_nap();
-		if (strcmp(what, "urgent"))
-			check(recv(b, &c, 1, MSG_OOB) == 1 && c == '!');
-		zdtm_park();
-		drain(b, 10);
-		if (!strcmp(what, "urgent"))
-			check(recv(b, &c, 1, MSG_OOB) == 1 && c == '!');
-		drain(b, 10);
-		return zdtm_pass();
-	}
 	if (!strcmp(what, "last_ack")) {
 		end(a, TCP_FIN_WAIT1);
 		check(at_end(b));
@@ -198,9 +243,10 @@ int main(int argc, char **argv)
 	set(a, IPPROTO_TCP, TCP_KEEPIDLE, 55);
 	set(a, SOL_SOCKET, SO_REUSEADDR, 1);
 	set(b, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (!strcmp(what, "fin_wait1") || !strcmp(what, "closing") || !strcmp(what, "last_ack") ||
-	    !strncmp(what, "urgent", 6))
+	if (!strcmp(what, "fin_wait1") || !strcmp(what, "closing") || !strcmp(what, "last_ack"))
 		return finish(what);
+	if (!strncmp(what, "urgent", 6))
+		return urgent(what + 6);
 	if (!strcmp(what, "queued"))
 		to_a = fill(b, 30000), to_b = fill(a, 50);
 	if (!strcmp(what, "full"))
