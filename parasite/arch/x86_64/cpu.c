@@ -7,6 +7,7 @@
 
 #include <cpuid.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/array.h"
 
@@ -54,15 +55,21 @@ uint64_t arch_xfeatures(void)
 	return (uint64_t)d << 32 | a;
 }
 
+/* Each question is an exit to the hypervisor, where there is one: what is known is not asked again. */
 size_t arch_cpu_features(uint32_t *words, size_t max)
 {
 	size_t n = max < ARRAY_SIZE(cpu_words) ? max : ARRAY_SIZE(cpu_words);
+	const struct cpu_word *last = NULL;
+	uint32_t r[4] = {};
 
 	for (size_t i = 0; i < n; i++) {
 		const struct cpu_word *w = &cpu_words[i];
-		uint32_t r[4] = {};
 
-		__get_cpuid_count(w->leaf, w->subleaf, &r[0], &r[1], &r[2], &r[3]);
+		if (!last || w->leaf != last->leaf || w->subleaf != last->subleaf) {
+			memset(r, 0, sizeof(r));
+			__get_cpuid_count(w->leaf, w->subleaf, &r[0], &r[1], &r[2], &r[3]);
+		}
+		last = w;
 		words[i] = r[w->reg] & w->mask;
 	}
 	return n;
