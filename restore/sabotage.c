@@ -1,6 +1,6 @@
 /*
  * For the tests: --fail-at op:N lets the Nth op of all scripts fail, --fail-at death:N lets its
- * task end there. What is told of the op is what it was meant to be.
+ * task end there, --fail-at hang:N wait for ever. What is told of the op is what it was meant to be.
  */
 #include "restore/sabotage.h"
 
@@ -13,7 +13,7 @@
 
 #define NO_CALL 0xffffu /* -ENOSYS */
 
-enum sabotage { NONE, FAILURE, DEATH };
+enum sabotage { NONE, FAILURE, DEATH, HANG };
 
 static enum sabotage parse(const char *text, size_t *ret_n)
 {
@@ -25,6 +25,8 @@ static enum sabotage parse(const char *text, size_t *ret_n)
 		what = FAILURE, number = text + 3;
 	else if (text && !strncmp(text, "death:", 6))
 		what = DEATH, number = text + 6;
+	else if (text && !strncmp(text, "hang:", 5))
+		what = HANG, number = text + 5;
 	*ret_n = strtoul(number, &end, 10);
 	return end == number || *end ? NONE : what;
 }
@@ -50,7 +52,9 @@ static bool replace(struct script *s, size_t *n, enum sabotage what)
 	ops[*n] = (struct op){
 		.code = OP_CALL,
 		.expect = EXPECT_VALUE,
-		.nr = what == FAILURE ? NO_CALL : SYS_exit_group,
+		.nr = what == FAILURE ? NO_CALL
+		      : what == DEATH ? SYS_exit_group
+		                      : SYS_ppoll,
 		.want = 1,
 	};
 	return true;

@@ -32,7 +32,7 @@ setup() {
 }
 
 @test "killed at any call of one of its hands, fifty threads sleep on" {
-	FAULT_STEP=$((FAULT_STEP * 32))
+	fewer 32
 	victim=(fault/steady sleep 50)
 	points KILL
 }
@@ -49,13 +49,13 @@ setup() {
 }
 
 @test "killed at any call, a debugger has its tracee as it was" {
-	FAULT_STEP=$((FAULT_STEP * 32))
+	fewer 32
 	victim=(ptrace traceme plain)
 	points KILL
 }
 
 @test "killed at any call, a debugger has still to be told of the stop" {
-	FAULT_STEP=$((FAULT_STEP * 32))
+	fewer 32
 	victim=(ptrace seize untold)
 	points KILL
 }

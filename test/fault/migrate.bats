@@ -76,8 +76,14 @@ sides() {
 	((points > 0))
 }
 
-@test "killed at any call, a sender leaves one tree" { sides sender $((FAULT_STEP * 30)); }
-@test "killed at any call, a receiver leaves one tree" { sides receiver $((FAULT_STEP * 12)); }
+@test "killed at any call, a sender leaves one tree" {
+	fewer 30
+	sides sender "$FAULT_STEP"
+}
+@test "killed at any call, a receiver leaves one tree" {
+	fewer 12
+	sides receiver "$FAULT_STEP"
+}
 
 @test "a sender that is killed when it has said GO: the tree runs there, and is stopped here" {
 	park fault/steady mix 3

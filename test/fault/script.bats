@@ -3,7 +3,7 @@
 load ../zdtm/lib/zdtm
 load lib/points
 
-FAULT_STEP=$((FAULT_STEP * 3))
+fewer 3
 
 # What an op that failed must leave: a failure that is told, and nobody.
 spoil() {

@@ -12,6 +12,7 @@
 victim=()
 FAULT_STEP=${FAULT_STEP:-7}
 FAULT_SEED=${FAULT_SEED:-$RANDOM}
+FAULT_BATCH=${FAULT_BATCH:-8} # points that share a program
 
 # fewer N: only every Nth of these points, unless all are wanted; the seed rotates through the others.
 fewer() {
@@ -24,7 +25,7 @@ interfere() {
 
 	shift 2
 	status=0
-	AT_LOG=$BATS_TEST_TMPDIR/at timeout -s KILL 30 "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
+	AT_LOG=$BATS_TEST_TMPDIR/at "${inside[@]}" timeout -s KILL 30 "$BUILD/test/fault/at" "$n" "$what" "$BUILD/crtool" "$@" \
 		<"${from:-/dev/null}" >"${into:-/dev/null}" 2>"$BATS_TEST_TMPDIR/said" 3>&- 4>&- || status=$?
 }
 
@@ -51,7 +52,7 @@ dump_again() {
 	local said
 
 	for _ in {1..100}; do
-		said=$(crtool dump -R -t "$pid" -D "$to" 2>&1) && return
+		said=$(crtool dump -R "${dump_with[@]}" -t "$pid" -D "$to" 2>&1) && return
 		[[ $said == *"still leaving a dump"* ]] || break
 		sleep 0.02
 	done
@@ -81,46 +82,85 @@ tell() {
 	echo "# $1" >&3
 }
 
-# harm N WHAT: one point; prints what is wrong afterwards, if anything is.
-harm() {
-	local before to=$BATS_TEST_TMPDIR/to after
+# What else must not be there after a dump; tests may have their own.
+left_behind() {
+	:
+}
 
-	zdtm_count=$1 # a directory of its own, though in a subshell
+# What the guard has still to undo, it does soon; prints what stays different from $before.
+settle() {
+	local after
+
+	# It freezes the target again and again until nobody is left in the arena: a busy machine takes its time.
+	for _ in {1..300}; do
+		after=$(traits)
+		[ "$before" != "$after" ] || return 0
+		sleep 0.01
+	done
+	diff <(echo "$before") <(echo "$after") | grep '^[<>]' | head -n 4
+}
+
+# disturb N WHAT: one point of a dump of $pid, of whom $before was seen; prints what is wrong afterwards. Tests may have their own.
+disturb() {
 	rm -rf "$to"
-	park "${victim[@]}"
-	within 5 has_closed
-	before=$(traits)
 	interfere "$1" "$2" dump -R "${dump_with[@]}" -t "$pid" -D "$to"
 	# 10, or 128 + signal from before crtool caught it
 	[[ $2 = =* ]] || [[ $status =~ ^(0|10|137|143|130)$ ]] || echo "ends with $status"
 	[[ $2 != =* || $status != 137 ]] || echo "hangs"
 	[ "$status" != 0 ] || [ -e "$to/manifest.img" ] || echo "says that it did it, but no manifest"
-	# The guard freezes the target again and again until nobody is left in the arena: a busy machine takes its time.
-	for _ in {1..300}; do
-		after=$(traits)
-		[ "$before" != "$after" ] || break
-		sleep 0.01
-	done
-	[ "$before" = "$after" ] || diff <(echo "$before") <(echo "$after") | grep '^[<>]' | head -n 4
+	settle
 	# glibc 2.36 itself falls over a brk(2), number 12, and gives up over a futex(2), 202, or rseq(2), 334, that fails
 	if grep -qE ", (12\(.*139|(202|334)\(.*134)\$" <<<"$(<"$BATS_TEST_TMPDIR/at") $status"; then
 		left_over KILL 2>&1
 	else
 		left_over "$2" 2>&1
 	fi
-	release
+	left_behind
+}
+
+# harm WHAT N...: these points, one after the other, of one program, which checks itself at the end; prints what is wrong.
+harm() {
+	local what=$1 n before to=$BATS_TEST_TMPDIR/to said
+
+	without_bats
+	zdtm_count=$2$((10 + $#)) # a directory of its own, though in a subshell
+	park "${victim[@]}"
+	within 5 has_closed
+	before=$(traits)
+	for n in "${@:2}"; do
+		said=$(disturb "$n" "$what")
+		[ -z "$said" ] || { echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said" && break; }
+	done
+	release || echo "$(($# - 1)) points up to $n: it is not what it was"
 	zdtm_teardown
 }
 
-# each_point CALLS HARM WHAT TEXT: HARM N WHAT at every point (see FAULT_STEP); fails if one did harm, which it says.
-each_point() {
-	local n said bad=0 tried=0
+# What bats does at each command of a test takes longer than most of them.
+without_bats() {
+	set +T
+	trap - DEBUG
+}
 
-	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= $1; n += FAULT_STEP)); do
-		tried=$((tried + 1))
-		said=$("$2" "$n" "$3" 2>/dev/null) && [ -z "$said" ] && continue
-		bad=$((bad + 1))
-		echo "point $n ($(<"$BATS_TEST_TMPDIR/at")): $said"
+# each_point CALLS HARM WHAT TEXT: HARM WHAT N... at every point (see FAULT_STEP), some at a time; fails if one did harm, which
+# it says, of each point alone.
+each_point() {
+	local n=$((1 + FAULT_SEED % FAULT_STEP)) bad=0 tried=0 some said one
+
+	while ((n <= $1)); do
+		for ((some = 0; some < FAULT_BATCH && n <= $1; some++, n += FAULT_STEP)); do
+			set -- "$@" "$n"
+		done
+		tried=$((tried + some))
+		said=$("$2" "$3" "${@:5}" 2>/dev/null) && [ -z "$said" ] || {
+			echo "$said"
+			for one in "${@:5}"; do
+				said=$("$2" "$3" "$one" 2>/dev/null) && [ -z "$said" ] && continue
+				bad=$((bad + 1))
+				echo "alone: $said"
+			done
+			((bad)) || bad=1
+		}
+		set -- "${@:1:4}"
 	done
 	tell "$tried of $1 points of $4 with $3, $bad harmed (FAULT_SEED=$FAULT_SEED)"
 	((tried > 0 && bad == 0))
@@ -140,7 +180,7 @@ points() {
 checkpoint() {
 	park "${victim[@]}"
 	to=$(images)
-	crtool dump -t "$pid" -D "$to"
+	crtool dump "${dump_with[@]}" -t "$pid" -D "$to"
 	within 5 gone "$pid"
 }
 
@@ -159,6 +199,13 @@ aftermath() {
 
 # restore_points WHAT [OPTION...]: each point of a restore; nobody survives half-made, and the next restore works.
 restore_points() {
+	(
+		without_bats
+		interrupted_restores "$@"
+	)
+}
+
+interrupted_restores() {
 	local what=$1 options=("${@:2}") n calls said bad=0 tried=0 to whole=0
 
 	checkpoint

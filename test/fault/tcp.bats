@@ -1,0 +1,50 @@
+# Connections while crtool is killed, or fails, at each of its system calls: nothing stays locked or in repair mode, no option of
+# a socket is changed, no address is taken, and both ends go on where they were.
+load ../zdtm/lib/zdtm
+load ../zdtm/lib/netns
+load lib/points
+
+setup() {
+	# most calls are those of any dump, which others look at
+	fewer 6
+	netns_inside
+	dump_with=(--tcp-established)
+}
+
+teardown() {
+	zdtm_teardown
+	netns_gone
+}
+
+left_behind() {
+	within 5 netns_unlocked >/dev/null || netns_unlocked
+}
+
+# The lock of the dump stays until the restore, and no socket does.
+aftermath() {
+	[ -e "$dir/release" ] || within 5 no_socket || echo "leaves $(in_netns "$netns" ss -Htn state established)"
+}
+
+no_socket() {
+	[ -z "$(in_netns "$netns" ss -Htn state established)" ]
+}
+
+@test "killed at any call of a dump, a connection goes on, its queues full" {
+	victim=(zdtm/sk_tcp_conn 4 full)
+	points KILL
+}
+
+@test "killed at any call of a dump, a connection with urgent data has it, and its options, as they were" {
+	victim=(zdtm/sk_tcp_conn 4 urgent_long)
+	points KILL
+}
+
+@test "no memory, at any call of a dump of a connection" {
+	victim=(zdtm/sk_tcp_conn 6 queued)
+	points '=ENOMEM'
+}
+
+@test "killed at any call of a restore, of a connection nothing is left" {
+	victim=(zdtm/sk_tcp_conn 4 urgent)
+	restore_points KILL
+}
