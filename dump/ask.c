@@ -269,7 +269,12 @@ static int build_scripts(struct dump *d, struct task *t)
 	return r;
 }
 
-static int inject(struct dump *d, struct task *t)
+static int explain_inject(const struct task *t, int r)
+{
+	return r < 0 ? fail(r, "%s: map the arena into it", task_name(t)) : 0;
+}
+
+static int inject_begin(struct dump *d, struct task *t)
 {
 	struct tracee *host = &t->threads.v[0].tracee;
 	int r;
@@ -277,13 +282,15 @@ static int inject(struct dump *d, struct task *t)
 	if (mm_of(t) != t)
 		return 0;
 	r = guard_note_arena(d, t, &t->arena);
-
 	if (r == 0)
-		r = parasite_inject(&t->parasite, host, &t->arena, t->mem, t->syscall_insn, t->door,
-		                    script_signal(&t->threads.v[0].script));
-	if (r < 0)
-		return fail(r, "%s: map the arena into it", task_name(t));
-	return 0;
+		r = parasite_inject_begin(&t->parasite, host, &t->arena, t->mem, t->syscall_insn,
+		                          t->door, script_signal(&t->threads.v[0].script));
+	return explain_inject(t, r);
+}
+
+static int inject_end(struct dump *d, struct task *t)
+{
+	return mm_of(t) == t ? explain_inject(t, parasite_inject_end(&t->parasite)) : 0;
 }
 
 static int note_dispatch(struct dump *d, struct task *t)
@@ -395,14 +402,23 @@ static int collect(struct dump *d, struct task *t)
 	return r < 0 ? fail(r, "%s: read the answers", task_name(t)) : 0;
 }
 
-static int cure(struct dump *d, struct task *t)
+static int explain_cure(const struct task *t, int r)
 {
-	int r = parasite_cure(&t->parasite);
+	return r < 0 ? fail(r, "%s: unmap the arena", task_name(t)) : 0;
+}
 
-	if (r < 0)
-		return fail(r, "%s: unmap the arena", task_name(t));
-	guard_forget(d, t);
-	return 0;
+static int cure_begin(struct dump *d, struct task *t)
+{
+	return explain_cure(t, parasite_cure_begin(&t->parasite));
+}
+
+static int cure_end(struct dump *d, struct task *t)
+{
+	int r = explain_cure(t, parasite_cure(&t->parasite));
+
+	if (r == 0)
+		guard_forget(d, t);
+	return r;
 }
 
 static int check(struct dump *d, struct task *t)
@@ -428,12 +444,23 @@ static int each(struct dump *d, int (*step)(struct dump *d, struct task *t))
 	return 0;
 }
 
+/* BEGIN with all before END waits for the first, from the last to the first, so that nobody wakes us for each of them. */
+static int each_at_once(struct dump *d, int (*begin)(struct dump *d, struct task *t),
+                        int (*end)(struct dump *d, struct task *t))
+{
+	int r = each(d, begin);
+
+	for (size_t i = d->tasks.n; r == 0 && i-- > 0;)
+		if (d->tasks.v[i].state != TASK_ZOMBIE)
+			r = end(d, &d->tasks.v[i]);
+	return r;
+}
+
 static int run_scripts(struct dump *d)
 {
 	static int (*const after[])(struct dump * d, struct task * t) = { collect, snapshot_take,
-		                                                          talk,    track_ask,
-		                                                          cure,    check };
-	int r = each(d, inject);
+		                                                          talk, track_ask };
+	int r = each_at_once(d, inject_begin, inject_end);
 
 	if (r == 0)
 		r = each(d, note_dispatch);
@@ -447,7 +474,9 @@ static int run_scripts(struct dump *d)
 	r = peek_share(d, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(after); i++)
 		r = each(d, after[i]);
-	return r;
+	if (r == 0)
+		r = each_at_once(d, cure_begin, cure_end);
+	return r < 0 ? r : each(d, check);
 }
 
 int ask_prepare(struct dump *d)

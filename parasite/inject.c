@@ -143,12 +143,11 @@ static int hold_all_but(struct tracee *t, uint32_t signal)
 	return tracee_set_mask(t, ALL_SIGNALS & ~SIGNAL(signal));
 }
 
-/* Through the door, with one stop. -errno: what the first call of its that failed said. */
-static int pass_door(struct parasite *p, enum arch_door way, uint32_t nr, const uint64_t args[6])
+/* Through the door, with one stop. */
+static int enter_door(struct parasite *p, enum arch_door way, uint32_t nr, const uint64_t args[6])
 {
 	struct tracee *t = p->host;
 	struct arch_regs regs = t->regs;
-	int64_t result = 0;
 	int r;
 
 	arch_regs_for_syscall(&regs, arch_door(p->door, way), nr, args);
@@ -160,10 +159,20 @@ static int pass_door(struct parasite *p, enum arch_door way, uint32_t nr, const 
 		r = hold_all_but(t, p->signal);
 	if (r == 0)
 		r = go_on(t);
+	p->on_its_way = r == 0;
+	return r;
+}
+
+/* -errno: what the first call in it that failed said. */
+static int leave_door(struct parasite *p)
+{
+	struct arch_regs regs;
+	int64_t result = 0;
+	int r = wait_our_stop(p->host, p->signal);
+
+	p->on_its_way = false;
 	if (r == 0)
-		r = wait_our_stop(t, p->signal);
-	if (r == 0)
-		r = arch_regs_get(t->tid, &regs);
+		r = arch_regs_get(p->host->tid, &regs);
 	if (r == 0)
 		result = arch_door_result(&regs);
 	return result < 0 && result >= -4095 ? (int)result : r;
@@ -175,8 +184,14 @@ static uint64_t insn_of(const struct parasite *p, enum arch_door way)
 	return p->door ? arch_door(p->door, way) : p->syscall_insn;
 }
 
+/* Of what stops by a signal; else all of it is done when it is waited for. */
+static bool has_door(const struct parasite *p)
+{
+	return p->door && p->signal;
+}
+
 /* All of it as the blob needs it, then the rest as the scripts do: never writable and executable. */
-static int map_arena(struct parasite *p)
+static int map_arena(struct parasite *p, bool begin)
 {
 	const uint64_t insn = insn_of(p, DOOR_MAP);
 	const uint64_t all[6] = { p->arena->base,
@@ -189,21 +204,28 @@ static int map_arena(struct parasite *p)
 		                   PROT_READ | PROT_WRITE };
 	int r;
 
-	if (p->door && p->signal)
-		return pass_door(p, DOOR_MAP, SYS_mmap, all);
+	if (begin)
+		return has_door(p) ? enter_door(p, DOOR_MAP, SYS_mmap, all) : 0;
+	if (p->on_its_way)
+		return leave_door(p);
 	r = remote_call(p, insn, SYS_mmap, all);
 	return r < 0 ? r : remote_call(p, insn, SYS_mprotect, rest);
 }
 
-static int unmap_arena(struct parasite *p)
+static int unmap_arena(struct parasite *p, bool begin)
 {
 	const uint64_t args[6] = { p->arena->base, p->arena->size };
 
 	if (!p->arena->size)
 		return 0;
-	if (p->door && p->signal)
-		return pass_door(p, DOOR_UNMAP, SYS_munmap, args);
-	return remote_call(p, insn_of(p, DOOR_UNMAP), SYS_munmap, args);
+	if (begin || (has_door(p) && !p->on_its_way)) {
+		int r = has_door(p) ? enter_door(p, DOOR_UNMAP, SYS_munmap, args) : 0;
+
+		if (r < 0 || begin)
+			return r;
+	}
+	return p->on_its_way ? leave_door(p)
+	                     : remote_call(p, insn_of(p, DOOR_UNMAP), SYS_munmap, args);
 }
 
 /* Where /proc/PID/mem does not write into code there is none. */
@@ -231,20 +253,33 @@ static void close_door(struct parasite *p)
 	p->door = 0;
 }
 
-int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
-                    uint64_t syscall_insn, uint64_t door, uint32_t signal)
+int parasite_inject_begin(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
+                          uint64_t syscall_insn, uint64_t door, uint32_t signal)
 {
-	int r;
-
 	*p = (struct parasite){ .host = host,
 		                .arena = arena,
 		                .mem = mem,
 		                .syscall_insn = syscall_insn,
 		                .signal = signal };
 	open_door(p, door);
-	r = map_arena(p);
+	return map_arena(p, true);
+}
+
+int parasite_inject_end(struct parasite *p)
+{
+	int r = map_arena(p, false);
+
+	return r < 0 ? r
+	             : pwrite_full(p->mem, p->arena->local, p->arena->used, (off_t)p->arena->base);
+}
+
+int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
+                    uint64_t syscall_insn, uint64_t door, uint32_t signal)
+{
+	int r = parasite_inject_begin(p, host, arena, mem, syscall_insn, door, signal);
+
 	if (r == 0)
-		r = pwrite_full(mem, arena->local, arena->used, (off_t)arena->base);
+		r = parasite_inject_end(p);
 	if (r < 0)
 		parasite_cure(p);
 	return r;
@@ -320,13 +355,19 @@ int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64
 	return tracee_syscall(p->host, insn_of(p, DOOR_CALL), nr, args, ret_result);
 }
 
+int parasite_cure_begin(struct parasite *p)
+{
+	return p->host ? unmap_arena(p, true) : 0;
+}
+
 int parasite_cure(struct parasite *p)
 {
 	int r, put;
 
 	if (!p->host)
 		return 0;
-	r = unmap_arena(p);
+	p->on_its_way &= p->host->running; /* or somebody has halted it */
+	r = unmap_arena(p, false);
 	put = tracee_put_back(p->host);
 	if (put == 0)
 		close_door(p);

@@ -96,6 +96,7 @@ struct parasite {
 	uint64_t syscall_insn; /* address of a system call instruction in the target */
 	uint64_t door;         /* a better one (arch_door_build()), once it is there; 0: none */
 	uint32_t signal;       /* by which the host stops there; 0: at system calls */
+	bool on_its_way;       /* it is passing through the door */
 };
 
 /*
@@ -113,6 +114,14 @@ int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t 
  */
 int parasite_inject(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
                     uint64_t syscall_insn, uint64_t door, uint32_t signal);
+
+/*
+ * The same in two halves, for many address spaces: while one maps, others are begun with. What
+ * fails is undone by parasite_cure().
+ */
+int parasite_inject_begin(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
+                          uint64_t syscall_insn, uint64_t door, uint32_t signal);
+int parasite_inject_end(struct parasite *p);
 
 /*
  * The same for parasite_call() alone: ARENA is an empty one, {}, and nothing is mapped.
@@ -146,6 +155,8 @@ int parasite_move(struct parasite *p, struct tracee *host);
 
 /* Unmap the arena and put the host back; no thread may be in it. Idempotent. */
 int parasite_cure(struct parasite *p);
+/* Optional, before that: the host is on its way while others are begun with. -errno */
+int parasite_cure_begin(struct parasite *p);
 
 /*
  * A signal for OP_STOP in a process that handles the set CAUGHT (SigCgt of
