@@ -20,6 +20,7 @@
 #include "proto/cgroup.pb-c.h"
 #include "proto/cgroup_dir.pb-c.h"
 #include "restore/cgroup_props.h"
+#include "restore/leftover.h"
 #include "restore/restore.h"
 
 struct dir {
@@ -279,13 +280,16 @@ static int cgroup_plan(struct restore *r)
 
 /* ---- making them ---- */
 
-static int make_one(struct cgroups *c, const char *path)
+static int make_one(struct restore *r, const char *path)
 {
+	int place = access(path, F_OK) == 0 ? 0 : leftover_expect(r, LEFT_GROUP, path, 0);
 	char **made;
 
+	if (place < 0)
+		return place;
 	if (mkdir(path, 0755) < 0)
 		return errno == EEXIST ? 0 : fail(-errno, "cgroup %s: make it", path);
-	made = array_add(&c->made);
+	made = array_add(&r->cgroups->made);
 	if (made)
 		*made = strdup(path);
 	if (made && *made)
@@ -295,7 +299,7 @@ static int make_one(struct cgroups *c, const char *path)
 }
 
 /* What is above it may be missing, too, below a new root. */
-static int make_path(struct cgroups *c, struct dir *dir)
+static int make_path(struct restore *restore, struct dir *dir)
 {
 	size_t top = strlen(dir->path) - strlen(dir->group);
 
@@ -304,12 +308,12 @@ static int make_path(struct cgroups *c, struct dir *dir)
 		int r;
 
 		*slash = '\0';
-		r = make_one(c, dir->path);
+		r = make_one(restore, dir->path);
 		*slash = '/';
 		if (r < 0)
 			return r;
 	}
-	return make_one(c, dir->path);
+	return make_one(restore, dir->path);
 }
 
 static int make_all(struct restore *r)
@@ -322,7 +326,7 @@ static int make_all(struct restore *r)
 		if (!dir->path || !strcmp(dir->group, "/"))
 			continue;
 		if (!dir->exists && makes(mode))
-			ret = make_path(r->cgroups, dir);
+			ret = make_path(r, dir);
 		if (ret == 0 &&
 		    (dir->exists ? mode == CGROUPS_FULL || mode == CGROUPS_PROPS : makes(mode)))
 			ret = cgroup_write_props(dir->path, dir->msg);

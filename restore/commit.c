@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "restore/lazy.h"
+#include "restore/leftover.h"
 #include "restore/job.h"
 #include "restore/restore.h"
 
@@ -233,6 +234,7 @@ int commit(struct restore *r)
 	array_each (t, &r->tasks)
 		if (t->role == ROLE_TASK)
 			let_go(t);
+	leftover_keep(r);
 	guard_end(&guard);
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	return 0;

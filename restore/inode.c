@@ -195,7 +195,7 @@ static int path_compare(const void *a, const void *b)
 
 static int make_each(struct restore *r)
 {
-	struct scaffold scaffold = {};
+	struct scaffold scaffold = { .r = r, .noted = -1 };
 	int e = 0;
 
 	for (size_t i = 0; e >= 0 && i < r->inodes->n; i++) {

@@ -16,6 +16,7 @@
 #include "lib/marks.h"
 #include "restore/inode.h"
 #include "restore/inode_fill.h"
+#include "restore/leftover.h"
 
 /* Everything that is not in the record is zero again. */
 static int write_back(struct restore *r, const Img__Inode *msg, int fd)
@@ -48,14 +49,15 @@ int inode_roll_back(struct restore *r, uint32_t id, const char *path)
 static int make(struct restore *r, const char *path)
 {
 	char **slot = array_add(&r->put_back);
-	int fd;
+	int place = leftover_expect(r, LEFT_NAME, path, 0), fd;
 
-	if (!slot)
-		return -ENOMEM;
+	if (!slot || place < 0)
+		return slot ? place : -ENOMEM;
 	*slot = strdup(path);
 	fd = *slot ? open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
 	if (fd >= 0)
 		return fd;
+	leftover_forget(r, place);
 	r->put_back.n--;
 	free(*slot);
 	return fail(-errno, "file %s: is gone since the dump; put it back where it was", path);

@@ -6,7 +6,7 @@
  * nowhere: in that, the path is the old one. Who may not do that sees the name
  * below the directory of ours.
  *
- * Should crtool be killed between two of these calls, an empty file or directory stays.
+ * Should crtool be killed between two of these calls, what is there then is taken away (leftover.h).
  */
 #define _GNU_SOURCE
 #include "restore/inode_make.h"
@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <linux/mount.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/marks.h"
+#include "restore/leftover.h"
 
 static int scaffold_note(struct scaffold *s, const char *path)
 {
@@ -46,25 +48,38 @@ void scaffold_remove(struct scaffold *s)
 		free(s->dirs.v[i - 1]);
 	}
 	array_done(&s->dirs);
+	if (s->noted >= 0)
+		leftover_forget(s->r, s->noted);
+}
+
+/* A directory that goes with the scaffold. */
+static int dir_make(struct scaffold *s, const char *path)
+{
+	int place = leftover_expect(s->r, LEFT_DIR, path, 0), r;
+
+	if (place < 0)
+		return place;
+	r = mkdir(path, 0700) < 0 ? -errno : scaffold_note(s, path);
+	if (r < 0)
+		leftover_forget(s->r, place);
+	else if (s->noted < 0)
+		s->noted = place;
+	return r;
 }
 
 /* The directories above PATH that are missing; FROM: the first slash that may be the end of one. */
 static int make_parents(struct scaffold *s, const char *path, size_t from)
 {
 	char dir[PATH_MAX];
+	int r;
 
 	if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir))
 		return -ENAMETOOLONG;
 	for (char *slash = dir + from; (slash = strchr(slash + 1, '/'));) {
 		*slash = '\0';
-		if (mkdir(dir, 0700) == 0) {
-			int r = scaffold_note(s, dir);
-
-			if (r < 0)
-				return r;
-		} else if (errno != EEXIST && access(dir, F_OK) < 0) {
-			return -errno;
-		}
+		r = access(dir, F_OK) == 0 ? 0 : dir_make(s, dir);
+		if (r < 0 && r != -EEXIST)
+			return r;
 		*slash = '/';
 	}
 	return 0;
@@ -101,17 +116,24 @@ static int make_nameless(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-static int make_here(struct scaffold *s, const char *path, const Img__Inode *msg)
+/* The same, seen at WHOLE, and without its name when it comes back; a directory goes with the scaffold. */
+static int make_noted(struct scaffold *s, int dir, const char *path, const char *whole,
+                      const Img__Inode *msg)
 {
-	auto_close int fd = make_at(AT_FDCWD, path, msg);
-	int r = 0;
+	bool is_dir = S_ISDIR(msg->mode);
+	int place = leftover_expect(s->r, is_dir ? LEFT_DIR : LEFT_NAME, whole, 0), r = 0;
+	auto_close int fd = place < 0 ? place : make_at(dir, path, msg);
 
-	if (fd == -EEXIST)
-		return fd;
-	if (S_ISDIR(msg->mode) && (fd >= 0 || access(path, F_OK) == 0))
-		r = scaffold_note(s, path);
-	else if (fd >= 0 && unlink(path) < 0)
+	if (place < 0)
+		return place;
+	if (is_dir && fd != -EEXIST && (fd >= 0 || access(whole, F_OK) == 0)) {
+		r = scaffold_note(s, whole);
+		s->noted = s->noted < 0 ? place : s->noted;
+		return r < 0 ? r : take_fd(&fd);
+	}
+	if (fd >= 0 && unlink(whole) < 0)
 		r = -errno;
+	leftover_forget(s->r, place);
 	return r < 0 ? r : take_fd(&fd);
 }
 
@@ -125,6 +147,23 @@ static int detached(const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A new one beside PATH, in OURS. */
+static int dir_make_aside(struct scaffold *s, const char *path, char ours[static PATH_MAX])
+{
+	int len = (int)(strrchr(path, '/') - path + 1), r = -EEXIST;
+
+	for (int i = 0; r == -EEXIST && i < 100; i++) {
+		uint32_t number;
+
+		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+			return -EIO;
+		if (snprintf(ours, PATH_MAX, "%.*s.crtool-%08x", len, path, number) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		r = dir_make(s, ours);
+	}
+	return r;
+}
+
 /* The name is taken: in a directory of ours beside it, OURS/the/whole/path. */
 static int make_aside(struct scaffold *s, const char *path, const Img__Inode *msg)
 {
@@ -132,12 +171,7 @@ static int make_aside(struct scaffold *s, const char *path, const Img__Inode *ms
 	char ours[PATH_MAX], whole[2 * PATH_MAX];
 	int r;
 
-	if (snprintf(ours, sizeof(ours), "%.*s.crtool-XXXXXX", (int)(strrchr(path, '/') - path + 1),
-	             path) >= (int)sizeof(ours))
-		return -ENAMETOOLONG;
-	if (!mkdtemp(ours))
-		return -errno;
-	r = scaffold_note(s, ours);
+	r = dir_make_aside(s, path, ours);
 	if (r < 0)
 		return r;
 	snprintf(whole, sizeof(whole), "%s%s", ours, path);
@@ -145,12 +179,8 @@ static int make_aside(struct scaffold *s, const char *path, const Img__Inode *ms
 	if (r < 0)
 		return r;
 	root = detached(ours);
-	fd = root < 0 ? root : make_at(root, path + 1, msg);
-	if (S_ISDIR(msg->mode) && fd >= 0)
-		r = scaffold_note(s, whole);
-	else if (fd >= 0 && unlink(whole) < 0)
-		r = -errno;
-	return r < 0 ? r : take_fd(&fd);
+	fd = root < 0 ? root : make_noted(s, root, path + 1, whole, msg);
+	return take_fd(&fd);
 }
 
 /* What cannot be removed again must not be made. */
@@ -176,7 +206,7 @@ int inode_make(struct scaffold *s, const Img__Inode *msg)
 	if (r == 0 && msg->linkable)
 		fd = make_nameless(msg->path);
 	if (r == 0 && (!msg->linkable || fd == -EOPNOTSUPP))
-		fd = make_here(s, msg->path, msg);
+		fd = make_noted(s, AT_FDCWD, msg->path, msg->path, msg);
 	if (r == 0 && fd == -EEXIST)
 		fd = make_aside(s, msg->path, msg);
 	if (fd < 0)

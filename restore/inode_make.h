@@ -3,9 +3,12 @@
 
 #include "lib/array.h"
 #include "proto/inode.pb-c.h"
+#include "restore/restore.h"
 
 /* Directories that were made, to be removed again; the last first. */
 struct scaffold {
+	struct restore *r;
+	int noted; /* where (restore/leftover.h); -1: nothing is */
 	ARRAY(char *) dirs;
 };
 

@@ -16,6 +16,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/mqueue.pb-c.h"
+#include "restore/leftover.h"
 #include "restore/restore.h"
 
 #define NAME_LIMIT   255 /* mq_overview(7) */
@@ -84,7 +85,8 @@ static int fill_queue(int fd, const Img__Mqueue *msg)
 	return 0;
 }
 
-static int make_queue(int flags, const Img__Mqueue *msg)
+/* *RET_NOTED: where that is noted (leftover.h). */
+static int make_queue(struct restore *restore, int flags, const Img__Mqueue *msg, int *ret_noted)
 {
 	struct mq_attr attr = { .mq_maxmsg = (long)msg->maxmsg, .mq_msgsize = (long)msg->msgsize };
 	auto_close int fd = -1;
@@ -93,13 +95,16 @@ static int make_queue(int flags, const Img__Mqueue *msg)
 	if (msg->curmsgs && !msg->n_message)
 		return fail(-ENOTSUP, "message queue %s: is gone, and with it %" PRIu64 " messages",
 		            msg->name, msg->curmsgs);
+	*ret_noted = leftover_expect(restore, LEFT_QUEUE, msg->name + 1, 0);
+	if (*ret_noted < 0)
+		return *ret_noted;
 	fd = (int)syscall(SYS_mq_open, msg->name + 1, flags | O_CREAT | O_EXCL, 0600, &attr);
-	if (fd < 0)
-		return fail(-errno, "message queue %s: create", msg->name);
-	r = fill_queue(fd, msg);
+	r = fd < 0 ? fail(-errno, "message queue %s: create", msg->name) : fill_queue(fd, msg);
 	if (r == 0)
 		return take_fd(&fd);
-	syscall(SYS_mq_unlink, msg->name + 1);
+	if (fd >= 0)
+		syscall(SYS_mq_unlink, msg->name + 1);
+	leftover_forget(restore, *ret_noted);
 	return r;
 }
 
@@ -165,7 +170,7 @@ static int open_unlinked(struct restore *r, const Img__File *file, const Img__Mq
 	char name[NAME_LIMIT + 1];
 	Img__Mqueue named = *msg;
 	auto_close int fd = -1;
-	int ret;
+	int ret, noted;
 
 	if (first != file->id) {
 		ret = pool_file(r, first);
@@ -173,11 +178,12 @@ static int open_unlinked(struct restore *r, const Img__File *file, const Img__Mq
 	}
 	find_name(msg, name);
 	named.name = name;
-	fd = make_queue(flags_of(file), &named);
+	fd = make_queue(r, flags_of(file), &named, &noted);
 	if (fd < 0)
 		return fd;
 	ret = open_others(r, first, msg, name);
 	syscall(SYS_mq_unlink, name + 1);
+	leftover_forget(r, noted);
 	return ret < 0 ? ret : take_fd(&fd);
 }
 
@@ -200,7 +206,7 @@ static int make_named(struct restore *r, const Img__File *file, const Img__Mqueu
 {
 	uint32_t first = named_first(r, msg);
 	const char **name;
-	int fd;
+	int fd, noted;
 
 	if (first != file->id) {
 		fd = pool_file(r, first);
@@ -212,7 +218,7 @@ static int make_named(struct restore *r, const Img__File *file, const Img__Mqueu
 	name = array_add(&r->made_queues);
 	if (!name)
 		return -ENOMEM;
-	fd = make_queue(flags_of(file), msg);
+	fd = make_queue(r, flags_of(file), msg, &noted);
 	*name = fd < 0 ? NULL : msg->name;
 	return fd;
 }

@@ -21,9 +21,11 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "proto/pipe.pb-c.h"
+#include "restore/leftover.h"
 #include "restore/restore.h"
 
 #define STDIO_FDS   3
@@ -95,42 +97,52 @@ static int pipe_set_up(const Img__File *file, const Img__Pipe *msg, int fd)
 }
 
 /* In a directory of its own, where its own is gone or has another file of that name by now. */
-static int fifo_make_aside(void)
+static int fifo_make_aside(struct restore *r)
 {
-	char dir[] = "/tmp/crtool.XXXXXX", path[sizeof(dir) + 8];
-	int fd = -1;
+	char dir[64], path[80];
+	int fd = -1, place;
 
-	if (!mkdtemp(dir))
-		return -errno;
+	snprintf(dir, sizeof(dir), "/tmp/crtool.%d.%08x", getpid(), (unsigned)clock_ns());
 	snprintf(path, sizeof(path), "%s/fifo", dir);
-	if (mkfifo(path, 0600) == 0)
+	place = leftover_expect(r, LEFT_DIR, dir, 0);
+	if (place < 0)
+		return place;
+	if (mkdir(dir, 0700) < 0)
+		return -errno;
+	if (leftover_expect(r, LEFT_NAME, path, 0) >= 0 && mkfifo(path, 0600) == 0)
 		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		fd = -errno;
 	unlink(path);
 	rmdir(dir);
+	leftover_forget(r, place);
 	return fd;
 }
 
 /* One without a name any more, open in both directions. */
-static int fifo_open_unlinked(const Img__Pipe *msg)
+static int fifo_open_unlinked(struct restore *r, const Img__Pipe *msg)
 {
 	size_t len = strlen(msg->path), tail = strlen(DELETED);
 	auto_free char *path = strdup(msg->path);
-	int fd;
+	int fd, place;
 
 	if (!path)
 		return -ENOMEM;
 	if (len > tail && !strcmp(path + len - tail, DELETED))
 		path[len - tail] = '\0';
+	place = leftover_expect(r, LEFT_NAME, path, 0);
+	if (place < 0)
+		return place;
 	if (mkfifo(path, 0600) < 0) {
-		fd = fifo_make_aside();
+		leftover_forget(r, place);
+		fd = fifo_make_aside(r);
 		return fd < 0 ? fail(fd, "fifo %s: make it", msg->path) : fd;
 	}
 	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		fd = fail(-errno, "fifo %s", msg->path);
 	unlink(path);
+	leftover_forget(r, place);
 	return fd;
 }
 
@@ -193,7 +205,7 @@ static int fifo_make(struct restore *r, const Img__File *file, const Img__Pipe *
 	if (e < 0)
 		return e;
 	both = msg->of         ? fifo_again(msg, e, O_RDWR)
-	       : msg->unlinked ? fifo_open_unlinked(msg)
+	       : msg->unlinked ? fifo_open_unlinked(r, msg)
 	                       : fifo_open(r, msg);
 	e = both < 0 || msg->of ? both : fifo_fill(file, msg, both);
 	return e < 0 ? e : fifo_end(file, msg, both);

@@ -7,6 +7,7 @@
 #include "restore/memory_heritage.h"
 #include "restore/inode.h"
 #include "restore/lazy.h"
+#include "restore/leftover.h"
 #include "restore/shmem.h"
 
 #include <errno.h>
@@ -221,6 +222,7 @@ static void restore_done(struct restore *r)
 	restore_aspects_done(r);
 	restore_kinds_done(r); /* what is locked out is so until the descriptors are gone */
 	arena_done(&r->arena);
+	leftover_done(r);
 	images_free(r->images);
 }
 

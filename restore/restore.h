@@ -132,14 +132,15 @@ struct restore {
 	size_t threaded;           /* tasks with more than one thread */
 	struct rtask *helpers;     /* tree.c; gone when the tree runs */
 	size_t nhelpers;
-	struct lates *lates;        /* restore/late.c; NULL: no file has to wait for the tree */
-	struct heritage *heritages; /* all of them */
-	struct pool *pool;          /* descriptors that all tasks inherit */
-	struct inodes *inodes;      /* restore/inode.c */
-	struct sysv *sysv;          /* restore/sysv.c: objects that were made */
-	struct words made_queues;   /* mqueue.c: names of those that were made */
-	ARRAY(char *) put_back;     /* inode_kept.c: paths of files that were gone */
-	struct cgroups *cgroups;    /* restore/cgroup.c */
+	struct lates *lates;         /* restore/late.c; NULL: no file has to wait for the tree */
+	struct heritage *heritages;  /* all of them */
+	struct pool *pool;           /* descriptors that all tasks inherit */
+	struct inodes *inodes;       /* restore/inode.c */
+	struct sysv *sysv;           /* restore/sysv.c: objects that were made */
+	struct leftovers *leftovers; /* restore/leftover.h */
+	struct words made_queues;    /* mqueue.c: names of those that were made */
+	ARRAY(char *) put_back;      /* inode_kept.c: paths of files that were gone */
+	struct cgroups *cgroups;     /* restore/cgroup.c */
 	struct clocks clocks;
 	bool committed;              /* the tree runs */
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */

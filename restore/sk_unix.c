@@ -9,6 +9,7 @@
  * (sk_unix_fill.c). listen(2) is called once more by the process that has the
  * listener, as the user of old: its clients are shown who that was (SO_PEERCRED).
  */
+#include "restore/leftover.h"
 #include "restore/sk_unix.h"
 
 #include <errno.h>
@@ -110,14 +111,32 @@ static int sk_unix_check(struct restore *r, const Img__File *file, const Protobu
 
 /* ---- making them ---- */
 
-static int name_bind(const struct restore *r, const Img__File *file, int fd, const Img__SkUnix *msg,
+/* A new file of that name must not be left; -1: there is none. */
+static int name_note(struct restore *r, const Img__SkUnix__Name *name, bool hidden)
+{
+	const char *address = (const char *)name->address.data;
+	bool below = name->root || *address != '/';
+	char path[PATH_MAX];
+
+	if (hidden || !*name->dir || !*address)
+		return -1;
+	if (snprintf(path, sizeof(path), "%s%s%.*s", below ? name->dir : "", below ? "/" : "",
+	             (int)name->address.len, address) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	return leftover_expect(r, LEFT_NAME, path, 0);
+}
+
+static int name_bind(struct restore *r, const Img__File *file, int fd, const Img__SkUnix *msg,
                      bool hidden)
 {
-	int e;
+	int e, noted;
 
 	if (!msg->name || r->opt->explain)
 		return 0;
-	e = unix_bind(fd, msg->name, hidden);
+	noted = name_note(r, msg->name, hidden);
+	e = noted < -1 ? noted : unix_bind(fd, msg->name, hidden);
+	if (e < 0 && noted >= 0)
+		leftover_forget(r, noted);
 	if (e == -EADDRINUSE)
 		return fail(e, "socket %u: name %s: somebody else uses it", file->id,
 		            unix_name_text(&msg->name->address));
@@ -127,7 +146,7 @@ static int name_bind(const struct restore *r, const Img__File *file, int fd, con
 }
 
 /* One socket with its own name and what must be set before it is connected. */
-static int single_make(const struct restore *r, const Img__File *file, const Img__SkUnix *msg,
+static int single_make(struct restore *r, const Img__File *file, const Img__SkUnix *msg,
                        bool hidden)
 {
 	auto_close int fd = socket(AF_UNIX, (int)msg->type | SOCK_CLOEXEC, 0);

@@ -26,6 +26,7 @@
 
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "restore/leftover.h"
 #include "restore/run.h"
 
 struct made {
@@ -111,6 +112,11 @@ int sysv_as(pid_t pid, int (*fn)(const void *arg), const void *arg)
 	return ret == -EAGAIN ? fn(arg) : ret;
 }
 
+static enum leftover left_of(enum sysv_type type)
+{
+	return type == SYSV_SHM ? LEFT_SHM : type == SYSV_SEM ? LEFT_SEM : LEFT_MSG;
+}
+
 struct call {
 	enum sysv_type type;
 	const Img__SysvPerm *perm;
@@ -155,10 +161,10 @@ int sysv_make(struct restore *r, enum sysv_type type, const Img__SysvPerm *perm,
 	struct call c = { type, perm, make, arg };
 	struct made *slot = state(r) ? array_add(&r->sysv->made) : NULL;
 	char id[16];
-	int ret, next;
+	int ret, next, place = leftover_expect(r, left_of(type), "", (int)perm->sysvid);
 
-	if (!slot)
-		return -ENOMEM;
+	if (!slot || place < 0)
+		return slot ? place : -ENOMEM;
 	snprintf(id, sizeof(id), "%u", perm->sysvid);
 	next = file_write(AT_FDCWD, next_ids[type], id);
 	ret = sysv_as(pid, call_make, &c);
@@ -167,6 +173,7 @@ int sysv_make(struct restore *r, enum sysv_type type, const Img__SysvPerm *perm,
 		return 0;
 	}
 	r->sysv->made.n--;
+	leftover_forget(r, place);
 	if (ret < 0)
 		return explain_make(&c, ret);
 	remove_object(type, ret);

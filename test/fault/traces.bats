@@ -49,3 +49,8 @@ checkpoint() {
 
 @test "killed at any call of a restore of one of each kind, nothing is left" { restore_points KILL; }
 @test "no memory at any call of a restore of one of each kind: nothing is left" { restore_points '=ENOMEM'; }
+
+@test "killed at any call of a restore of deleted files and directories, no name is left" {
+	victim=(zdtm/inode many)
+	restore_points KILL
+}
