@@ -18,7 +18,7 @@ teardown() {
 
 # What there is besides processes.
 things() {
-	find "$dir" /dev/shm -printf '%p %y %s %m\n' | grep -vE "^$dir/?(out|err|said)? " | sort
+	find "$dir" -printf '%p %y %s %m\n' | grep -vE "^$dir/?(out|err|said)? " | sort
 	cat /proc/sysvipc/{shm,sem,msg} | awk 'FNR > 1 { print FILENAME, $1, $2 }'
 	unshare -m sh -c 'mount -t mqueue none /mnt && ls /mnt'
 	in_netns "$netns" ip -o link | cut -d : -f 2
