@@ -328,6 +328,14 @@ time.sleep(1000)'
 	whole
 }
 
+@test "a kernel without nftables: that is said, and the stream goes on" {
+	stream 10.9.0.1
+	run "${inside[@]}" "$ROOT/test/zdtm/lib/without_nft" "$BUILD/crtool" dump -t "$pid" -D "$(images)" --tcp-established 3>&- 4>&-
+	[ "$status" -ne 0 ]
+	[[ $output == *"lock the network by nftables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET; --tcp-close needs no lock)"* ]]
+	whole
+}
+
 # The task itself is at home, its socket is not.
 @test "a socket of another network namespace is refused by name" {
 	fresh_dir
