@@ -137,6 +137,13 @@ traced() {
 	done
 }
 
+@test "a tracee that stands at an event and goes on is dumped when it has" {
+	park fault/traced passing
+	run -0 --separate-stderr crtool dump -R -v -t "$pid" -D "$(images)"
+	[[ $stderr == *"it stands at an event of ptrace(2); let that detach first; once more"* ]]
+	release
+}
+
 @test "a tracer, without what it traces" {
 	local target
 
