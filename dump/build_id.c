@@ -113,7 +113,7 @@ static int learn(struct dump *d, bool watched, const struct file *f)
 
 int build_ids_prepare(struct dump *d)
 {
-	bool watched = tree_watches(d);
+	bool watched = d->watches;
 	int r = 0;
 
 	array_each (f, &d->files)
@@ -128,7 +128,7 @@ size_t build_id_read(const struct dump *d, const struct file *f, uint8_t *buf, s
 	struct known *const *found = tfind(&key, &d->build_ids, by_inode);
 
 	if (!found || !is_unchanged(&(*found)->st, &f->st) || (*found)->n > size)
-		return read_now(tree_watches(d), f, buf, size);
+		return read_now(d->watches, f, buf, size);
 	memcpy(buf, (*found)->id, (*found)->n);
 	return (*found)->n;
 }

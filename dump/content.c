@@ -33,11 +33,11 @@ static int note_run(struct content *c, uint64_t start, uint64_t end)
 /* HAVE bytes at AT; quietly up to the end of the last block, ROOM: what is behind the end of the file is not there. */
 static int read_some(struct source *s, char *buf, size_t have, size_t room, uint64_t at)
 {
-	if (!s->quiet.context)
+	if (!s->quiet)
 		return pread_full(s->fd, buf, have, (off_t)at);
 	for (size_t done = 0; done < have;) {
 		ssize_t n =
-			quiet_pread(&s->quiet, s->fd, buf + done, room - done, (off_t)(at + done));
+			quiet_pread(s->quiet, s->fd, buf + done, room - done, (off_t)(at + done));
 
 		if (n <= 0)
 			return n < 0 ? (int)n : -ENODATA;
@@ -84,7 +84,7 @@ static int copy_data(struct pages_file *out, struct source *s, uint64_t size, ui
 		if (r < 0)
 			return r;
 		memset(buf + have, 0, n - have);
-		r = s->quiet.context ? put_filled(out, c, buf, n, at) : put_run(out, c, buf, n, at);
+		r = s->quiet ? put_filled(out, c, buf, n, at) : put_run(out, c, buf, n, at);
 		if (r < 0)
 			return r;
 		at += n;
@@ -100,7 +100,7 @@ static bool next_data(const struct source *s, uint64_t at, uint64_t size, uint64
 
 	*ret_start = at;
 	*ret_end = (size + PAGE - 1) & ~(PAGE - 1);
-	if (s->quiet.context)
+	if (s->quiet)
 		return at < size;
 	start = lseek(s->fd, (off_t)at, SEEK_DATA);
 	if (start < 0 && errno == ENXIO)
@@ -144,7 +144,6 @@ int content_copy(struct pages_file *out, struct source *source, uint64_t size, c
 
 void source_done(struct source *s)
 {
-	quiet_done(&s->quiet);
 	closep(&s->fd);
 }
 

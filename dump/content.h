@@ -20,7 +20,7 @@ struct content {
 /* Where from: a descriptor, and how to read from it. */
 struct source {
 	int fd;
-	struct quiet quiet; /* without a context: pread(2) */
+	struct quiet *quiet; /* borrowed; NULL: pread(2) */
 };
 
 #define SOURCE_NONE ((struct source){ .fd = -1 })

@@ -294,6 +294,7 @@ static void dump_done(struct dump *d)
 	shmems_done(d);
 	sysv_done(d);
 	inodes_done(d);
+	inode_open_done(d);
 	build_ids_done(d);
 	cgroups_done(d);
 	outsiders_done(d);

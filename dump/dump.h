@@ -194,11 +194,10 @@ struct dump {
 	uint32_t sock_mnt;       /* files_look.c: the mount that sockets are on; 0: not known ... */
 	dev_t sock_dev;          /* ... and its device */
 	bool many_socks;         /* it has so many that what the kernel lists of all is worth it */
+	bool watches;            /* somebody is told of what becomes of files (inotify, fanotify) */
 	size_t nkept, keep_most; /* borrow.c: descriptors of ours for sockets */
-	void *fd_tree;           /* files.c: what is behind descriptors, for files_gather() */
-	void *map_tree;          /* files.c: what is mapped, for files_add_mapped() */
-	void *pipe_tree;         /* files.c: inodes of pipes, fifos and sockets */
-	bool core_sched;         /* the kernel has core scheduling */
+	void *fd_tree, *map_tree, *pipe_tree; /* files.c: by descriptor, by mapping, by inode */
+	bool core_sched;                      /* the kernel has core scheduling */
 	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */
 	struct task *own; /* crtool itself, once it holds files of the tree (files_add_own()) */
 	struct unix_socks *unix_socks;       /* sk_unix_diag.c: what the kernel lists */
@@ -218,6 +217,7 @@ struct dump {
 	struct ring_polls *ring_polls;     /* dump/ring_poll.h */
 	struct kmem *kernel_memory;        /* dump/kernel_memory.h */
 	struct inodes inodes;
+	struct quiet *quiet;         /* inode_open.c */
 	void *build_ids;             /* build_id.c */
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */

@@ -167,6 +167,7 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	*at = *f;
 	f->kept = -1;
 	f->link = f->fdinfo = NULL;
+	d->watches |= strstr(at->fdinfo ?: "", "notify ") != NULL;
 	*ret_index = d->files.n - 1;
 	return S_ISFIFO(at->st.st_mode) || S_ISSOCK(at->st.st_mode) ||
 	                       (at->room && at->room->maps_itself)
@@ -459,6 +460,7 @@ void files_done(struct dump *d)
 	array_each (f, &d->files)
 		file_done(f);
 	array_done(&d->files);
+	d->watches = false;
 	array_each (t, &d->tasks)
 		fds_forget(t);
 }

@@ -34,12 +34,11 @@ int inode_put(struct dump *d, const struct holding *h, char **ret_path, uint32_t
 /* The id of a record of its content as it is now, besides: it has its name, PATH. Explained. */
 int inode_keep(struct dump *d, const struct holding *h, char *path, uint32_t *ret_id);
 
-/* Is there anybody in the tree who is told when a file is opened and read (inotify(7), fanotify(7))? */
-bool tree_watches(const struct dump *d);
-
 /* A source of its content, so that nobody of the tree is told that it is read, if that can be. -errno. */
 struct source;
-int inode_open_content(const struct dump *d, const struct holding *h, struct source *ret);
+int inode_open_content(struct dump *d, const struct holding *h, struct source *ret);
+/* What that keeps in D goes. */
+void inode_open_done(struct dump *d);
 
 /* A description of our own to read from; it leaves no trace in atime if that can be. -errno. */
 int inode_open_again(const struct holding *h);

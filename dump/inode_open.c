@@ -4,33 +4,42 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "dump/content.h"
 #include "dump/inode.h"
 #include "lib/log.h"
 
-bool tree_watches(const struct dump *d)
+/* One for all: to end it takes the kernel some ten milliseconds. NULL: there are no such reads. */
+static struct quiet *quiet_of(struct dump *d)
 {
-	array_each (f, &d->files)
-		if (strstr(f->fdinfo ?: "", "notify "))
-			return true;
-	return false;
+	if (!d->quiet) {
+		d->quiet = calloc(1, sizeof(*d->quiet));
+		if (d->quiet && quiet_init(d->quiet) < 0)
+			d->quiet->context = 0;
+	}
+	return d->quiet && d->quiet->context ? d->quiet : NULL;
+}
+
+void inode_open_done(struct dump *d)
+{
+	if (d->quiet)
+		quiet_done(d->quiet);
+	free(d->quiet);
+	d->quiet = NULL;
 }
 
 /* The description of the program itself, if that can be read from. */
-static int open_quietly(const struct holding *h, struct source *ret)
+static int open_quietly(struct dump *d, const struct holding *h, struct source *ret)
 {
-	int r;
-
 	if (!h->file || (h->file->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
-	r = quiet_init(&ret->quiet);
-	if (r < 0)
-		return r;
+	ret->quiet = quiet_of(d);
+	if (!ret->quiet)
+		return -EOPNOTSUPP;
 	ret->fd = file_steal(h->file);
 	if (ret->fd < 0)
-		quiet_done(&ret->quiet);
+		ret->quiet = NULL;
 	return ret->fd;
 }
 
@@ -43,11 +52,11 @@ int inode_open_again(const struct holding *h)
 	return fd < 0 ? -errno : fd;
 }
 
-int inode_open_content(const struct dump *d, const struct holding *h, struct source *ret)
+int inode_open_content(struct dump *d, const struct holding *h, struct source *ret)
 {
-	bool watched = tree_watches(d);
+	bool watched = d->watches;
 
-	if (watched && open_quietly(h, ret) >= 0)
+	if (watched && open_quietly(d, h, ret) >= 0)
 		return 0;
 	if (watched)
 		lose("%s: its content is read through a description of our own: who watches it is "
