@@ -106,22 +106,20 @@ static void mark_link(Img__Fanotify__Mark *m)
 static int mark_add(const struct file *f, struct marks *m, const char *text)
 {
 	Img__Fanotify__Mark *mark = array_add(&m->all);
-	size_t len = strcspn(text, "\n");
 	char line[512];
 	int r;
 
 	if (!mark)
 		return -ENOMEM;
 	img__fanotify__mark__init(mark);
-	snprintf(line, sizeof(line), "%.*s", (int)len, text);
-	r = mark_parse(m, line, mark);
+	r = line_cut(text, line, sizeof(line)) ? mark_parse(m, line, mark) : -E2BIG;
 	if (r == -ENOENT || r == -EPROTO)
 		return fail(-ENOTSUP,
 		            "%s: '%s': no path to what is marked was found: not "
 		            "supported by this version",
 		            file_name(f), line);
 	if (r < 0)
-		return fail(r, "%s: '%s'", file_name(f), line);
+		return fail(r, "%s: '%.100s'", file_name(f), text);
 	mark_link(mark);
 	if (mark->mask & PERMISSION)
 		return fail(-ENOTSUP,

@@ -45,9 +45,12 @@ static bool inotify_owns(const struct file *f)
 }
 
 /* "inotify wd:2 ino:35d sdev:fe00000 mask:2 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:5d03000000000000" */
-static int watch_parse(const char *line, struct watch *ret)
+static int watch_parse(const char *text, struct watch *ret)
 {
-	if (sscanf(line, "inotify wd:%" SCNx32 " ino:%*x sdev:%*x mask:%" SCNx32, &ret->wd,
+	char line[512];
+
+	if (!line_cut(text, line, sizeof(line)) ||
+	    sscanf(line, "inotify wd:%" SCNx32 " ino:%*x sdev:%*x mask:%" SCNx32, &ret->wd,
 	           &ret->mask) != 2)
 		return -EPROTO;
 	return fhandle_parse(line, &ret->handle);

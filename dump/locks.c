@@ -30,11 +30,12 @@ static const struct {
 };
 
 /* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: of another type. -EBUSY: is being broken. */
-static int lock_parse(const char *line, Img__Locks__Lock *ret)
+static int lock_parse(const char *text, Img__Locks__Lock *ret)
 {
-	char name[16], state[16], mode[16], end[24];
+	char line[128], name[16], state[16], mode[16], end[24];
 
-	if (sscanf(line, "lock: %*d: %15s %15s %15s %*d %*s %" SCNu64 " %23s", name, state, mode,
+	if (!line_cut(text, line, sizeof(line)) ||
+	    sscanf(line, "lock: %*d: %15s %15s %15s %*d %*s %" SCNu64 " %23s", name, state, mode,
 	           &ret->start, end) != 5)
 		return -EPROTO;
 	ret->write = !strcmp(mode, "WRITE");

@@ -338,3 +338,14 @@ int stat_read(int proc, const char *path, struct proc_stat *ret)
 	text[n] = '\0';
 	return stat_parse(text, ret);
 }
+
+bool line_cut(const char *at, char *buf, size_t size)
+{
+	size_t len = strcspn(at, "\n");
+
+	if (len >= size)
+		return false;
+	memcpy(buf, at, len);
+	buf[len] = '\0';
+	return true;
+}

@@ -60,6 +60,12 @@ typedef int map_fn(const struct map_line *line, void *arg);
 int maps_each(int proc, map_fn *fn, void *arg);
 int smaps_each(int proc, map_fn *fn, void *arg);
 
+/*
+ * The line that begins at AT alone, terminated: sscanf(3) measures all of its string at each call. false: SIZE is too
+ * little for it.
+ */
+bool line_cut(const char *at, char *buf, size_t size);
+
 /* ---- key: value ---- */
 
 /* The value of the first line "KEY:", without blanks around it, not terminated; NULL: no such key. */
