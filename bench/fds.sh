@@ -9,21 +9,28 @@ set -u
 over=0
 
 # Most calls per descriptor: dump (look, gather, record), restore. Of those of a socket 45 ask for an option each.
-declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="78 12" [dup]="12 1" [epoll]="17 6")
+declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="78 12" [dup]="12 1" [epoll]="17 6" [watch]="29 1" [gone]="102 24")
 
 # shellcheck disable=SC2016
 program='
-import os, resource, select, signal, socket, sys
+import ctypes, os, resource, select, signal, socket, sys
+libc = ctypes.CDLL(None)
 kind, n = sys.argv[1], int(sys.argv[2])
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-keep = [select.epoll()] if kind == "epoll" else []
+keep = [select.epoll()] if kind == "epoll" else [libc.inotify_init1(0)] if kind in ("watch", "gone") else []
 made = 0
 while made < n:
     if kind == "file":
         os.open("file%d" % made, os.O_RDWR | os.O_CREAT)
     elif kind == "dup":
         os.dup(0)
+    elif kind in ("watch", "gone"):
+        name = "file%d" % made
+        fd = os.open(name, os.O_RDWR | os.O_CREAT)
+        assert libc.inotify_add_watch(keep[0], name.encode(), 2) > 0
+        if kind == "gone": os.unlink(name)
+        else: os.close(fd)
     elif kind in ("event", "epoll"):
         fd = os.eventfd(made)
         if keep: keep[0].register(fd, select.EPOLLIN)
@@ -54,7 +61,7 @@ measure() {
 	forget
 }
 
-[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000 epoll 15000
+[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000 epoll 15000 watch 1000 watch 15000 gone 1000 gone 8000
 measure none 0 || exit 1
 base_dump=$dump_calls base_restore=$restore_calls
 printf '%-8s %7s %18s %18s %10s %12s\n' kind number "dump calls each" "restore calls each" "frozen ms" "restore ms"
