@@ -128,6 +128,25 @@ static int fired(void)
 	return zdtm_pass();
 }
 
+/* Edges that nobody was told of yet are told; what comes afterwards, too. */
+static int edges(void)
+{
+	int ep = epoll_create1(0), ready = eventfd(1, 0), idle = eventfd(0, 0);
+	struct epoll_event ev[4];
+	uint64_t v = 1;
+
+	add(ep, ready, EPOLLIN | EPOLLET, 1);
+	add(ep, idle, EPOLLIN | EPOLLET, 2);
+
+	zdtm_park();
+
+	check(epoll_wait(ep, ev, 4, 0) == 1 && ev[0].data.u64 == 1);
+	check(epoll_wait(ep, ev, 4, 0) == 0);
+	check(write(ready, &v, sizeof(v)) == sizeof(v) && write(idle, &v, sizeof(v)) == sizeof(v));
+	check(epoll_wait(ep, ev, 4, 0) == 2 && epoll_wait(ep, ev, 4, 0) == 0);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), inner = epoll_create1(0);
@@ -138,6 +157,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "fired"))
 		return fired();
+	if (argc > 1 && !strcmp(argv[1], "edges"))
+		return edges();
 	if (argc > 1)
 		return strcmp(argv[1], "many") ? exclusive() : many();
 	add(ep, plain, EPOLLIN, 0x123456789abcdef0);

@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/overlay
 
 @test "a fanotify group keeps its marks" { zdtm fanotify; }
 
@@ -35,4 +36,13 @@ waiting() {
 
 @test "marks that ask for permission are refused" {
 	refused permission "asks for permission to open files (on "
+}
+
+@test "marks on overlayfs: of an inode, a mount and a file system" {
+	overlay
+	start "$BUILD/test/zdtm/fanotify"
+	within 20 parked_or_gone
+	dump_running
+	dump_and_restore
+	release
 }

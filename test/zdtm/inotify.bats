@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/overlay
 
 @test "inotify keeps its watches under their numbers" {
 	zdtm inotify
@@ -20,6 +21,16 @@ load lib/zdtm
 	zdtm inotify quiet direct
 }
 
+# To end a context of asynchronous reads takes the kernel some ten milliseconds.
+@test "of many deleted files the content is read with one context" {
+	accept='\(deleted\)|f_handle' # made anew
+	park inotify many
+	strace -f -o "$dir/calls" -e trace=io_setup "$BUILD/crtool" dump -R -t "$pid" -D "$(images)" 3>&- 4>&-
+	[ "$(grep -c 'io_setup(' "$dir/calls")" = 1 ]
+	dump_and_restore
+	release
+}
+
 @test "what can be read only by opening it again is told to be seen so" {
 	park inotify quiet write
 	run -0 crtool dump -R -t "$pid" -D "$(images)"
@@ -33,19 +44,6 @@ load lib/zdtm
 	grep "not carried: .*fd 3: anon_inode:inotify: 32 bytes of events that wait to be read" "$dir/said"
 	crtool restore -d -D "$BATS_TEST_TMPDIR/images"
 	release
-}
-
-# The directory that the victim runs in is on an overlay.
-overlay() {
-	local top=$BATS_TEST_TMPDIR/overlay
-
-	mkdir -p "$top"/{lower,upper,all}
-	mount -t tmpfs crtool-test "$top/upper" 2>/dev/null || skip "nothing can be mounted here"
-	mkdir "$top"/upper/{upper,work}
-	mount -t overlay -o "lowerdir=$top/lower,upperdir=$top/upper/upper,workdir=$top/upper/work" \
-		crtool-test "$top/all" 2>/dev/null || skip "there is no overlayfs"
-	fresh_dir
-	mount --bind "$top/all" "$dir"
 }
 
 @test "who watches its own program, and the top of a file system, is told nothing of a dump" {
@@ -78,8 +76,8 @@ overlay() {
 teardown() {
 	local at
 
-	zdtm_teardown
-	for at in "$BATS_TEST_TMPDIR"/*/all "$BATS_TEST_TMPDIR"/1/own "$BATS_TEST_TMPDIR/1/file" "$BATS_TEST_TMPDIR/1" "$BATS_TEST_TMPDIR"/*/upper; do
+	overlay_teardown
+	for at in "$BATS_TEST_TMPDIR"/1/own "$BATS_TEST_TMPDIR/1/file"; do
 		! mountpoint -q "$at" || umount "$at"
 	done
 }

@@ -1,10 +1,11 @@
 /*
- * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted": of what
+ * Watches keep their numbers, paths and masks. "pending": an event waits to be read. "deleted", "many": of what
  * is deleted and open. "quiet", "unseen", "mounted", "found": nothing is heard of a dump. They work on any file system.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -106,6 +107,31 @@ static int mounted(void)
 	return zdtm_pass();
 }
 
+#define MANY 60
+
+/* Many deleted files. */
+static int many(void)
+{
+	int fd = inotify_init1(IN_NONBLOCK), logs[MANY];
+	char name[16];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "log%d", i);
+		logs[i] = open(name, O_RDWR | O_CREAT, 0600);
+		check(logs[i] >= 0 && write(logs[i], "text", 4) == 4);
+		check(inotify_add_watch(fd, name, IN_MODIFY) == i + 1 && unlink(name) == 0);
+	}
+
+	zdtm_park();
+
+	check(read(fd, buf, sizeof(buf)) < 0 && errno == EAGAIN);
+	for (int i = 0; i < MANY; i++) {
+		check(write(logs[i], "more", 4) == 4);
+		next(fd, i + 1, IN_MODIFY);
+	}
+	return zdtm_pass();
+}
+
 /* All that happens in directories, which have to be found. */
 static int found(void)
 {
@@ -127,6 +153,8 @@ int main(int argc, char **argv)
 {
 	int fd, gone, dir, file, link;
 
+	if (argc > 1 && !strcmp(argv[1], "many"))
+		return many();
 	if (argc > 1 && !strcmp(argv[1], "mounted"))
 		return mounted();
 	if (argc > 1 && !strcmp(argv[1], "found"))

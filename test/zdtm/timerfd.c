@@ -1,4 +1,5 @@
-/* Timers of timerfd: periodic, one-shot, a date, unread ticks, disarmed. */
+/* Timers of timerfd: periodic, one-shot, a date, unread ticks, disarmed, of each clock. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/timerfd.h>
@@ -25,6 +26,32 @@ static struct itimerspec left(int fd)
 	return its;
 }
 
+/* Those that would wake the machine: one that goes on, one with ticks that nobody has read. */
+static void alarms(int fds[4])
+{
+	static const int clocks[] = { CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM };
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = timer(clocks[i], 0, 500, 70);
+		fds[2 + i] = timer(clocks[i], TFD_TIMER_ABSTIME, 1, 600);
+	}
+	for (int i = 0; i < 5; i++)
+		zdtm_nap();
+}
+
+static void check_alarms(const int fds[4])
+{
+	uint64_t v;
+
+	for (int i = 0; i < 2; i++) {
+		check(left(fds[i]).it_value.tv_sec > 400 && left(fds[i]).it_interval.tv_sec == 70);
+		check(read(fds[i], &v, sizeof(v)) < 0 && errno == EAGAIN);
+		check(left(fds[2 + i]).it_interval.tv_sec == 600);
+		check(read(fds[2 + i], &v, sizeof(v)) == sizeof(v) && v >= 1);
+		check(read(fds[2 + i], &v, sizeof(v)) < 0 && errno == EAGAIN);
+	}
+}
+
 int main(void)
 {
 	struct itimerspec fast = { { 0, 1000000 }, { 0, 1000000 } };
@@ -35,7 +62,9 @@ int main(void)
 	int off = timer(CLOCK_MONOTONIC, 0, 0, 0), ticking = timer(CLOCK_MONOTONIC, 0, 0, 0);
 	struct timespec now;
 	uint64_t v;
+	int waking[4];
 
+	alarms(waking);
 	check(timerfd_settime(ticking, 0, &fast, NULL) == 0);
 	for (int i = 0; i < 5; i++)
 		zdtm_nap();
@@ -52,5 +81,6 @@ int main(void)
 	check(read(ticking, &v, sizeof(v)) == sizeof(v) && v >= 5);
 	check(fcntl(ticking, F_SETFL, 0) == 0 && read(ticking, &v, sizeof(v)) == sizeof(v));
 	check(left(ticking).it_interval.tv_nsec == 1000000);
+	check_alarms(waking);
 	return zdtm_pass();
 }
