@@ -168,11 +168,11 @@ $(B)/parasite/blob/embed.o: parasite/blob/embed.S $(B)/blob.bin
 
 $(B)/test/zdtm/lib/zdtm.o: HOSTED := -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -I. -Itest/zdtm/lib
 
-# Victims know nothing of crtool; NAME_static.c becomes a static binary.
+# Victims know nothing of crtool; NAME_static.c becomes a static binary, NAME_preload.c a library for crtool itself.
 $(ZDTM): $(B)/%: %.c $(B)/test/zdtm/lib/zdtm.o
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -pthread -I. -Itest/zdtm/lib $(DEPS) -MF $@.d \
-		$(filter %.c %.o,$^) -o $@ $(if $(filter %_static,$@),-static)
+		$(if $(filter %_preload,$@),-shared -fPIC $<,$(filter %.c %.o,$^)) -o $@ $(if $(filter %_static,$@),-static)
 
 $(UNIT) $(TOOLS) $(BENCH): $(B)/%: %.c $(LIB) | $(GEN_H)
 	@mkdir -p $(@D)

@@ -16,6 +16,7 @@
 
 #include "lib/child.h"
 #include "lib/cleanup.h"
+#include "lib/dying.h"
 #include "lib/netlock.h"
 
 int watch_repair(struct watch_fd *w)
@@ -88,11 +89,12 @@ static void leave_all(struct watch *w)
 }
 
 /*
- * The tree runs on as soon as its tracer, the main thread, is dead, and must not meet a socket in repair mode. A lock
- * that a thread holds is handed on at the beginning of its death, long before that (futex(2), FUTEX_LOCK_PI;
- * do_exit() of kernel/exit.c: exit_mm(), exit_notify()). Who waits must not be kept waiting by who computes.
+ * The tree runs on as soon as its tracer, the main thread, is dead, and must not meet a socket in repair mode. Where
+ * somebody traces crtool already, so that we cannot: a lock that a thread holds is handed on at the beginning of its death,
+ * before that (futex(2), FUTEX_LOCK_PI; do_exit() of kernel/exit.c: exit_mm(), exit_notify()), mostly early enough.
+ * Who waits must not be kept waiting by who computes.
  */
-static void await_tracer(struct watch *w)
+static void await_lock(struct watch *w)
 {
 	const struct sched_param first = { .sched_priority = 1 };
 
@@ -101,21 +103,48 @@ static void await_tracer(struct watch *w)
 		continue;
 }
 
+static void say_ready(struct watch *w)
+{
+	__atomic_store_n(&w->ready, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &w->ready, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 /* Everything is the parent's but its signals: one for its group is not for us. */
-static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
+static void watch_parent(struct watch *w, pid_t parent, int pidfd, const sigset_t *all)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	struct dying dying;
+	bool holds;
 
 	sigprocmask(SIG_BLOCK, all, NULL);
-	await_tracer(w);
+	holds = dying_hold(&dying, parent) == 0;
+	say_ready(w);
+	if (holds)
+		dying_await(&dying);
+	else
+		await_lock(w);
 	leave_all(w);
-	/* Until the last of its threads is dead another socket may come into repair mode. */
+	if (holds)
+		dying_done(&dying);
 	while (poll(&p, 1, -1) < 0)
 		continue;
+	/* Of a process that we did not hold another thread may have been about to set it. */
 	leave_all(w);
 	if (*w->lock && !w->committed)
 		netlock_remove(w->lock);
 	_exit(0);
+}
+
+/* Somebody may have killed it. */
+static void await_ready(struct watch *w)
+{
+	const struct timespec soon = { .tv_nsec = 20000000 };
+	siginfo_t info = {};
+
+	while (!__atomic_load_n(&w->ready, __ATOMIC_SEQ_CST) &&
+	       waitid(P_PID, (id_t)w->watcher, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+	       !info.si_pid)
+		syscall(SYS_futex, &w->ready, FUTEX_WAIT, 0, &soon, NULL, 0);
 }
 
 int watch_new(size_t n, struct watch **ret)
@@ -123,6 +152,7 @@ int watch_new(size_t n, struct watch **ret)
 	auto_close int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	struct clone_args args = { .flags = CLONE_FILES };
 	size_t size = sizeof(struct watch) + n * sizeof(struct watch_fd);
+	pid_t parent = getpid();
 	struct watch *w;
 	sigset_t all;
 	long pid;
@@ -137,7 +167,7 @@ int watch_new(size_t n, struct watch **ret)
 	sigfillset(&all);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		watch_parent(w, take_fd(&pidfd), &all);
+		watch_parent(w, parent, take_fd(&pidfd), &all);
 	if (pid < 0) {
 		int r = -errno;
 
@@ -145,6 +175,7 @@ int watch_new(size_t n, struct watch **ret)
 		return r;
 	}
 	w->watcher = (pid_t)pid;
+	await_ready(w);
 	/* Its descriptor is of the same table: it stays until the watcher is gone. */
 	w->n = 0;
 	*ret = w;

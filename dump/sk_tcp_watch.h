@@ -1,8 +1,8 @@
 /*
  * A socket that is in repair mode is so for all who have it: its own program, too,
  * even when crtool is killed by somebody. So a process that shares our table of
- * descriptors waits for that, and then leaves repair mode in our place and removes
- * a lock that would stay.
+ * descriptors waits for that, and then leaves repair mode in our place, before the tree
+ * runs on, and removes a lock that would stay.
  */
 #pragma once
 
@@ -24,6 +24,7 @@ struct watch_fd {
 struct watch {
 	size_t size; /* of the mapping */
 	pid_t watcher;
+	uint32_t ready; /* it watches */
 	uint32_t held;  /* a lock that our main thread, who traces, holds for as long as it lives */
 	bool committed; /* the tree is dying: nothing is undone any more */
 	char lock[32];  /* a lock that must go; "": none */

@@ -1,0 +1,25 @@
+/*
+ * A process that traces others lets them go when it dies, whoever kills it. Somebody who has to put things right before
+ * that traces it in turn: it stops at the beginning of its exit (ptrace(2), PTRACE_O_TRACEEXIT), even when it was
+ * killed by SIGKILL, and whoever it traces stays stopped until it is let go.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "lib/array.h"
+
+struct dying {
+	pid_t pid;
+	ARRAY(pid_t) threads; /* that are traced, and not gone yet */
+	size_t exiting;       /* that stand at the beginning of their exit */
+};
+
+/* Trace the threads that the process PID has now. -errno, nothing held: somebody traces it already, or may not be asked. */
+int dying_hold(struct dying *y, pid_t pid);
+
+/* For a caller without other children: until the process is about to end, and none of its threads does anything any more. */
+void dying_await(struct dying *y);
+
+/* Let it go. */
+void dying_done(struct dying *y);
