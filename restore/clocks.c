@@ -67,11 +67,13 @@ int clocks_plan(struct restore *r)
 
 	r->clocks.same_boot = text_is("/proc/sys/kernel/random/boot_id", m->boot_id);
 	as_it_was = r->opt->monotonic == MONOTONIC_AUTO && r->clocks.same_boot;
-	if (ret < 0 || r->opt->monotonic == MONOTONIC_HOST)
+	if (ret < 0)
 		return ret;
 	ret = timens_read(AT_FDCWD, ours);
 	if (ret < 0)
 		return fail(ret, "read /proc/self/timens_offsets");
+	if (r->opt->monotonic == MONOTONIC_HOST)
+		return 0;
 	passed = (int64_t)time_passed(r);
 	if (as_it_was)
 		*want = (struct timens){ m->timens_monotonic, m->timens_boottime };
@@ -103,17 +105,27 @@ int clocks_enter(const struct restore *r)
 	return ret < 0 ? fail(ret, "make a time namespace") : 0;
 }
 
-int64_t clocks_ahead(const struct restore *r, clockid_t id)
+static int64_t offset_of(const struct timens *offsets, clockid_t id)
 {
 	switch (id) {
 	case CLOCK_MONOTONIC:
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_MONOTONIC_COARSE:
-		return r->clocks.ahead.monotonic;
+		return offsets->monotonic;
 	case CLOCK_BOOTTIME:
 	case CLOCK_BOOTTIME_ALARM:
-		return r->clocks.ahead.boottime;
+		return offsets->boottime;
 	default:
 		return 0;
 	}
+}
+
+int64_t clocks_ahead(const struct restore *r, clockid_t id)
+{
+	return offset_of(&r->clocks.ahead, id);
+}
+
+int64_t clocks_ours(const struct restore *r, clockid_t id)
+{
+	return offset_of(&r->clocks.ours, id);
 }

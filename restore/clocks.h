@@ -37,3 +37,5 @@ int clocks_enter(const struct restore *r);
 
 /* How far the clock ID of the tree is ahead of ours, ns. */
 int64_t clocks_ahead(const struct restore *r, clockid_t id);
+/* How far our clock ID is ahead of that of the machine, ns. */
+int64_t clocks_ours(const struct restore *r, clockid_t id);

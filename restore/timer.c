@@ -12,7 +12,8 @@
  * lost or counted twice.
  *
  * --time passes: one that would have expired meanwhile is set to the moment, now past, at which it did,
- * so that it fires at once and the kernel counts the overruns. Only clocks of the machine go on while nobody runs.
+ * so that it fires at once and the kernel counts the overruns; before the boot of the machine there are no such
+ * moments, so that we count and queue the signal. Only clocks of the machine go on while nobody runs.
  */
 #include <errno.h>
 #include <signal.h>
@@ -124,51 +125,75 @@ static struct timespec time_of(uint64_t ns)
 	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 }
 
-/* The moment before now that is LATE by the clock of T as the tree has it; its clock may not have run so long. */
-static struct timespec moment(const struct restore *r, const Img__Timer__One *t, uint64_t late)
+/*
+ * The moment before now that is LATE, by the clock of T as the tree has it. 0: this machine was not running then, and the
+ * kernel would count from its boot on (kernel/time/namespace.c, do_timens_ktime_to_host()).
+ */
+static uint64_t moment(const struct restore *r, const Img__Timer__One *t, uint64_t late)
 {
+	int64_t since_boot, ahead = clocks_ahead(r, (clockid_t)t->clock);
 	struct timespec now = {};
-	uint64_t ns;
 
 	clock_gettime((clockid_t)t->clock, &now);
-	ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec +
-	     (uint64_t)clocks_ahead(r, (clockid_t)t->clock);
-	return time_of(ns > late ? ns - late : 1);
+	since_boot = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec -
+	             clocks_ours(r, (clockid_t)t->clock);
+	if (since_boot <= (int64_t)late)
+		return 0;
+	return (uint64_t)(since_boot - (int64_t)late + clocks_ours(r, (clockid_t)t->clock) + ahead);
 }
 
-/* What timer_settime(2) is told; returns its flags. */
-static int timer_set(const struct restore *r, const Img__Timer__One *t, uint64_t passed,
-                     struct itimerspec *ret)
+/* Its signal, as if it had just expired for the last of TIMES. What timer_getoverrun(2) says is not that. */
+static void queue_signal(const struct rthread *th, const Img__Timer__One *t, uint64_t times,
+                         struct script *s)
 {
-	uint64_t left = t->left;
+	siginfo_t info = { .si_signo = (int)t->signal, .si_code = SI_TIMER };
+	uint64_t at;
 
-	ret->it_interval = time_of(t->interval);
-	if (t->clock < 0 || t->clock == CLOCK_PROCESS_CPUTIME_ID ||
-	    t->clock == CLOCK_THREAD_CPUTIME_ID || !timer_catch_up(passed, t->interval, &left)) {
-		ret->it_value = time_of(left);
-		return 0;
-	}
-	ret->it_value = moment(r, t, passed - t->left);
-	return TIMER_ABSTIME;
+	if (t->notify != SIGEV_SIGNAL && t->notify != SIGEV_THREAD_ID)
+		return;
+	info.si_timerid = (int)t->id;
+	info.si_overrun = times - 1 > INT32_MAX ? INT32_MAX : (int)(times - 1);
+	info.si_value.sival_ptr = (void *)t->value;
+	at = script_put(s, &info, sizeof(info));
+	if (t->notify == SIGEV_THREAD_ID)
+		script_call(s, SYS_rt_tgsigqueueinfo, th->task->pid, t->target, t->signal, at);
+	else
+		script_call(s, SYS_rt_sigqueueinfo, th->task->pid, t->signal, at);
+}
+
+static bool is_of_machine(const Img__Timer__One *t)
+{
+	return t->clock >= 0 && t->clock != CLOCK_PROCESS_CPUTIME_ID &&
+	       t->clock != CLOCK_THREAD_CPUTIME_ID;
+}
+
+static void arm(const struct restore *r, const struct rthread *th, const Img__Timer__One *t,
+                struct script *s)
+{
+	uint64_t passed = time_passed(r), left = t->left, times = 0, at = 0;
+	struct itimerspec when = { .it_interval = time_of(t->interval) };
+
+	if (is_of_machine(t))
+		times = timer_catch_up(passed, t->interval, &left);
+	if (times)
+		at = moment(r, t, passed - t->left);
+	if (times && !at && t->interval)
+		queue_signal(th, t, times, s);
+	else if (times && !at)
+		at = 1;
+	when.it_value = time_of(at ? at : left);
+	script_call(s, SYS_timer_settime, t->id, at ? TIMER_ABSTIME : 0,
+	            script_put(s, &when, sizeof(when)), 0);
 }
 
 static int timer_arm_all(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                          struct script *s)
 {
 	const Img__Timer *msg = (const Img__Timer *)base;
-	uint64_t passed = time_passed(r);
 
-	for (size_t i = 0; i < msg->n_timers; i++) {
-		const Img__Timer__One *t = msg->timers[i];
-		struct itimerspec when;
-		int flags;
-
-		if (!t->left)
-			continue;
-		flags = timer_set(r, t, passed, &when);
-		script_call(s, SYS_timer_settime, t->id, flags, script_put(s, &when, sizeof(when)),
-		            0);
-	}
+	for (size_t i = 0; i < msg->n_timers; i++)
+		if (msg->timers[i]->left)
+			arm(r, th, msg->timers[i], s);
 	return 0;
 }
 
