@@ -126,8 +126,8 @@ static struct timespec time_of(uint64_t ns)
 }
 
 /*
- * The moment before now that is LATE, by the clock of T as the tree has it. 0: this machine was not running then, and the
- * kernel would count from its boot on (kernel/time/namespace.c, do_timens_ktime_to_host()).
+ * The moment before now that is LATE, by the clock of T as the tree has it. 0: this machine was not running then, and
+ * the kernel would count from its boot on (kernel/time/namespace.c, do_timens_ktime_to_host()).
  */
 static uint64_t moment(const struct restore *r, const Img__Timer__One *t, uint64_t late)
 {

@@ -1,6 +1,6 @@
 /*
- * Preloaded into crtool: it is killed at the Nth call that it makes while a connection is in repair mode, counted from 0 by
- * REPAIR_KILL=N; how many there were goes to the file REPAIR_LOG at its end.
+ * Preloaded into crtool: it is killed at the Nth call that it makes while a connection is in repair mode, counted
+ * from 0 by REPAIR_KILL=N; how many there were goes to the file REPAIR_LOG at its end.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
