@@ -5,6 +5,8 @@
 
 #include "lib/deadline.h"
 
+#define REST 9 /* times as long as it took */
+
 bool ended_reap(const struct tracee *t)
 {
 	siginfo_t si = {};
@@ -37,22 +39,31 @@ static void take_all(void)
 	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | __WCLONE) == 0 && si.si_pid);
 }
 
-void ended_take(void *arg)
+static void take_known(struct ended *e)
 {
-	struct ended *e = arg;
-	int saved = errno;
 	size_t before = e->settled;
 
-	if (deadline_passed())
-		take_all();
-	errno = saved;
-	if (!e->steady || deadline_passed())
-		return;
 	e->settled = count_settled(e->d);
 	if (e->settled != before)
 		return;
 	array_each (t, &e->d->tasks)
 		array_each (th, &t->threads)
 			ended_reap(&th->tracee);
+}
+
+/* Were it rung for again before it is done, nothing else would ever go on. */
+void ended_take(void *arg)
+{
+	struct ended *e = arg;
+	uint64_t begun = clock_ns(), now;
+	int saved = errno;
+
+	if (deadline_passed())
+		take_all();
+	else if (e->steady && begun >= e->rest_until) {
+		take_known(e);
+		now = clock_ns();
+		e->rest_until = now + REST * (now - begun);
+	}
 	errno = saved;
 }

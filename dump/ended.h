@@ -15,6 +15,7 @@ struct ended {
 	struct dump *d;
 	volatile sig_atomic_t steady; /* no task or thread is added or dropped */
 	size_t settled;               /* threads that were seized, and that stood, last time */
+	uint64_t rest_until;          /* of many threads it takes a tenth of the time at most */
 };
 
 /*
