@@ -444,7 +444,7 @@ static int each(struct dump *d, int (*step)(struct dump *d, struct task *t))
 	return 0;
 }
 
-/* BEGIN with all before END waits for the first, from the last to the first, so that nobody wakes us for each of them. */
+/* BEGIN with all before END waits for the first: from the last on, so that nobody wakes us for each of them. */
 static int each_at_once(struct dump *d, int (*begin)(struct dump *d, struct task *t),
                         int (*end)(struct dump *d, struct task *t))
 {
