@@ -75,6 +75,41 @@ static int index_types(struct btf *b)
 	return 0;
 }
 
+static uint32_t name_hash(const char *name)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	while (*name)
+		hash = (hash ^ (unsigned char)*name++) * 16777619u;
+	return hash;
+}
+
+/* Some ten thousand names, of which some are asked for again and again. */
+static int index_structs(struct btf *b)
+{
+	size_t n = 1024;
+
+	while (n < b->by_id.n)
+		n *= 2;
+	b->structs = calloc(n, sizeof(*b->structs));
+	if (!b->structs)
+		return -ENOMEM;
+	b->mask = n - 1;
+	for (uint32_t id = 1; id < b->by_id.n; id++) {
+		const struct btf_type *t = b->by_id.v[id];
+		size_t at;
+
+		if (BTF_INFO_KIND(t->info) != BTF_KIND_STRUCT || !t->name_off ||
+		    t->name_off >= b->strings_len)
+			continue;
+		at = name_hash(b->strings + t->name_off) & b->mask;
+		while (b->structs[at])
+			at = (at + 1) & b->mask;
+		b->structs[at] = id;
+	}
+	return 0;
+}
+
 static const struct btf_type *type_of(const struct btf *b, uint32_t id)
 {
 	return id < b->by_id.n ? b->by_id.v[id] : NULL;
@@ -157,6 +192,7 @@ static struct place find_place(const struct btf *b, const struct btf_type *t, co
 static int btf_parse(struct btf *b, const char *text, size_t len)
 {
 	const struct btf_header *head = (const struct btf_header *)text;
+	int r;
 
 	if (len < sizeof(*head) || head->magic != BTF_MAGIC || head->hdr_len > len ||
 	    (uint64_t)head->type_off + head->type_len > len - head->hdr_len ||
@@ -167,7 +203,8 @@ static int btf_parse(struct btf *b, const char *text, size_t len)
 	b->end = b->types + head->type_len;
 	b->strings = text + head->hdr_len + head->str_off;
 	b->strings_len = head->str_len;
-	return index_types(b);
+	r = index_types(b);
+	return r < 0 ? r : index_structs(b);
 }
 
 /* Some megabytes; mapped, where the kernel lets us (since 6.16). */
@@ -196,33 +233,33 @@ int btf_open(struct btf *b)
 void btf_done(struct btf *b)
 {
 	array_done(&b->by_id);
+	free(b->structs);
 	if (b->map)
 		munmap(b->map, b->size);
 	free(b->text);
 	*b = (struct btf){};
 }
 
-static uint32_t find_type(const struct btf *b, uint32_t kind, const char *name)
-{
-	for (uint32_t id = 1; id < b->by_id.n; id++) {
-		const struct btf_type *t = b->by_id.v[id];
-
-		if (BTF_INFO_KIND(t->info) == kind && is_called(b, t->name_off, name))
-			return id;
-	}
-	return 0;
-}
-
 const struct btf_type *btf_struct(const struct btf *b, const char *name)
 {
-	uint32_t id = find_type(b, BTF_KIND_STRUCT, name);
+	for (size_t at = name_hash(name) & b->mask; b->structs[at]; at = (at + 1) & b->mask) {
+		const struct btf_type *t = b->by_id.v[b->structs[at]];
 
-	return id ? type_of(b, id) : NULL;
+		if (is_called(b, t->name_off, name))
+			return t;
+	}
+	return NULL;
 }
 
 uint32_t btf_function(const struct btf *b, const char *name)
 {
-	return find_type(b, BTF_KIND_FUNC, name);
+	for (uint32_t id = 1; id < b->by_id.n; id++) {
+		const struct btf_type *t = b->by_id.v[id];
+
+		if (BTF_INFO_KIND(t->info) == BTF_KIND_FUNC && is_called(b, t->name_off, name))
+			return id;
+	}
+	return 0;
 }
 
 struct place btf_place_in(const struct btf *b, const struct btf_type *t, const char *path)

@@ -12,7 +12,10 @@ struct btf {
 	const char *types, *end, *strings;
 	size_t strings_len;
 	ARRAY(const struct btf_type *) by_id;
-	void *map; /* all of it, or TEXT */
+	uint32_t *
+		structs; /* numbers of the structures by what hashes from their names, 0: free ... */
+	size_t mask;     /* ... in so many places, and one */
+	void *map;       /* all of it, or TEXT */
 	char *text;
 	size_t size;
 };
