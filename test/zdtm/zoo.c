@@ -377,6 +377,7 @@ int main(void)
 	make_events(&z);
 	rest_make_files(&z.rest);
 	rest_make_sockets(&z.rest);
+	rest_make_sysv(&z.rest);
 	make_aio(&z);
 	make_map(&z);
 	make_ring(&z);
@@ -391,6 +392,7 @@ int main(void)
 	check_events(&z);
 	rest_check_files(&z.rest);
 	rest_check_sockets(&z.rest);
+	rest_check_sysv(&z.rest);
 	check_kernel(&z);
 	check_ipc(&z);
 	check_processes(&z);

@@ -1,4 +1,4 @@
-/* The rest of the zoo: sockets of the network, leases, nameless files, the kernel's trees, who is notified. */
+/* The rest of the zoo: the network, leases, nameless files, the kernel's trees, SysV IPC, who is notified. */
 #pragma once
 
 #include <arpa/inet.h>
@@ -13,6 +13,8 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 
 struct rest {
 	int listener, udp, raw, netlink, packet, dgram[2];
+	int vsock, semaphores, messages;
 	int kmsg, sysfs, cgroup, lease, ofd, tmpfile, nameless_fifo, nested_dir;
 	struct sockaddr_in tcp_at, udp_at;
 };
@@ -59,6 +62,7 @@ static void rest_make_sockets(struct rest *z)
 	z->netlink = sock(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	z->packet = sock(AF_PACKET, SOCK_DGRAM, 0);
 	check(bind(z->packet, (struct sockaddr *)&lo, sizeof(lo)) == 0);
+	z->vsock = socket(AF_VSOCK, SOCK_STREAM, 0); /* if there are any */
 	check(socketpair(AF_UNIX, SOCK_DGRAM, 0, z->dgram) == 0);
 	check(write(z->dgram[0], "one", 3) == 3 && write(z->dgram[0], "two", 3) == 3);
 }
@@ -85,6 +89,33 @@ static void rest_make_files(struct rest *z)
 	check(mkdir("removed", 0700) == 0);
 	z->nested_dir = open("removed", O_RDONLY | O_DIRECTORY);
 	check(z->nested_dir >= 0 && rmdir("removed") == 0);
+}
+
+struct rest_message {
+	long type;
+	char text[8];
+};
+
+static void rest_make_sysv(struct rest *z)
+{
+	struct rest_message message = { 7, "posted" };
+
+	z->semaphores = semget(IPC_PRIVATE, 2, 0600);
+	z->messages = msgget(IPC_PRIVATE, 0600);
+	check(z->semaphores >= 0 && z->messages >= 0);
+	check(semctl(z->semaphores, 1, SETVAL, 5) == 0);
+	check(msgsnd(z->messages, &message, sizeof(message.text), 0) == 0);
+}
+
+/* They go with it. */
+static void rest_check_sysv(const struct rest *z)
+{
+	struct rest_message message = {};
+
+	check(semctl(z->semaphores, 1, GETVAL) == 5 && semctl(z->semaphores, 0, GETVAL) == 0);
+	check(msgrcv(z->messages, &message, sizeof(message.text), 7, IPC_NOWAIT) == 8);
+	check(!strcmp(message.text, "posted"));
+	check(semctl(z->semaphores, 0, IPC_RMID) == 0 && msgctl(z->messages, IPC_RMID, NULL) == 0);
 }
 
 /* Q is empty no more. */
