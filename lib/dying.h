@@ -15,10 +15,10 @@ struct dying {
 	size_t exiting;       /* that stand at the beginning of their exit */
 };
 
-/* Trace the threads that the process PID has now. -errno, nothing held: somebody traces it already, or may not be asked. */
+/* Trace the threads that the process PID has now. -errno, nothing held: somebody traces it already, or we may not. */
 int dying_hold(struct dying *y, pid_t pid);
 
-/* For a caller without other children: until the process is about to end, and none of its threads does anything any more. */
+/* For a caller without children: until the process is about to end, and none of its threads does anything any more. */
 void dying_await(struct dying *y);
 
 /* Let it go. */
