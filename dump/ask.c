@@ -225,25 +225,6 @@ static int make_arena(struct dump *d, struct task *t)
 	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
 }
 
-int check_filters(const struct thread *th)
-{
-	struct task *t = th->task;
-	auto_free char *status = NULL;
-	uint64_t mode = 1;
-	char path[48];
-
-	if (th->tracee.suspend_seccomp)
-		return 0;
-	snprintf(path, sizeof(path), "task/%d/status", th->tid);
-	if (file_read(t->proc, path, &status) >= 0)
-		status_u64(status, "Seccomp", 10, &mode);
-	return mode ? fail(-EPERM,
-	                   "%s: thread %d is confined by seccomp, which may be suspended only with "
-	                   "CAP_SYS_ADMIN",
-	                   task_name(t), th->tid)
-	            : 0;
-}
-
 static int build_scripts(struct dump *d, struct task *t)
 {
 	uint64_t concerned = concerns(t);
@@ -260,6 +241,8 @@ static int build_scripts(struct dump *d, struct task *t)
 	array_each (th, &t->threads)
 		if (r == 0 && !th->like)
 			r = check_filters(th);
+	if (r == 0)
+		r = check_keys(t);
 	array_each (th, &t->threads)
 		if (r == 0 && !th->like)
 			r = build_script(d, th, &signal);

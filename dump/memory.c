@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "dump/memory_keys.h"
 #include "dump/memory_map.h"
 #include "dump/pages_scan.h"
 #include "dump/shmem.h"
@@ -121,7 +122,7 @@ static int memory_look(struct dump *d, struct task *t)
 }
 
 /* The order of the calls. */
-enum { ASK_BRK, ASK_THP, ASK_MERGE, ASK_MDWE, ASK_MMAP, ASK_MINCORE, ASK_DONTNEED };
+enum { ASK_BRK, ASK_THP, ASK_MERGE, ASK_MDWE, ASK_MMAP, ASK_MINCORE, ASK_DONTNEED, ASK_KEYS };
 
 static int memory_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
@@ -136,6 +137,7 @@ static int memory_ask(struct dump *d, struct thread *th, struct script *s, struc
 	            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	script_call(s, SYS_mincore, page, PAGE, ret->at);
 	script_ask(s, SYS_madvise, page, PAGE, MADV_DONTNEED);
+	memory_keys_ask(s);
 	return 0;
 }
 
@@ -407,6 +409,7 @@ static int memory_take(struct dump *d, struct thread *th, const struct script *s
 	if (r < 0)
 		return r;
 	take_answers_of(s, ask, &msg);
+	msg.pkeys = memory_keys_take(s, ask->first + ASK_KEYS, vmas.list, vmas.n);
 	take_losses(t);
 	take_wiped(d, t);
 	msg.auxv = (ProtobufCBinaryData){ (size_t)size, (uint8_t *)auxv };

@@ -116,8 +116,6 @@ const char *vma_obstacle(const struct vma *v)
 		return "memory of a device is not supported";
 	if (v->flags & VMF(ss))
 		return "a shadow stack is not supported by this version";
-	if (v->pkey)
-		return "memory protection keys are not supported by this version";
 	return NULL;
 }
 
@@ -198,6 +196,7 @@ int vma_message(const struct vma *v, Img__Vma *ret)
 	ret->map = map_flags(v, c);
 	ret->offset = c == VMA_ANON ? 0 : v->offset;
 	ret->traits = traits(v);
+	ret->pkey = v->pkey;
 	ret->name = given_name(v);
 	return ret->name ? 0 : -ENOMEM;
 }

@@ -15,8 +15,10 @@ int gather_tasks(struct dump *d);    /* gather.c: status, maps, fds while frozen
 int gather_statuses(struct dump *d); /* gather.c: those of all threads; before, of leaders alone */
 int ask_prepare(struct dump *d);     /* ask.c: scripts of threads, before the freeze */
 int ask_tasks(struct dump *d);       /* ask.c: inject, run the scripts, cure */
-/* ask.c: TH can be made to make calls: it would die of those that its filters forbid. */
+/* ask_check.c: TH can be made to make calls: it would die of those that its filters forbid. */
 int check_filters(const struct thread *th);
+/* ask_check.c: those of T that are asked may use the memory of their scripts (pkeys(7)). */
+int check_keys(struct task *t);
 /* peek.c: what tracers see of TH, when its script has run. In the hand that traces it. */
 int peek_thread(struct dump *d, struct thread *th);
 int ask_hands(struct dump *d);     /* ask.c: they are done with it, which ask_tasks() began */

@@ -136,6 +136,7 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 		return e;
 	memory_clear(r, &keep, s);
 	emit_switches(m, s);
+	keys_take(m, s);
 	e = rings_map(r, m, &keep, s);
 	if (e < 0)
 		return e;
@@ -158,6 +159,7 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 		return e;
 	lazy_emit(r, th->task, s);
 	memory_settle(m, marks, s);
+	keys_settle(m, s);
 	th->task->vdso = vdso.code;
 	return vdso_settle(r, pid, m, &vdso, s);
 }

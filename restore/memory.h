@@ -65,6 +65,14 @@ int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks,
 /* One from START to END, as V would be there. */
 int memory_map_part(struct restore *r, const Img__Vma *v, uint64_t start, uint64_t end,
                     uint32_t prot, struct script *s);
+/*
+ * Protection keys (memory_keys.c). Refuse hostile ones, and any where there are none; take those that M holds or its
+ * mappings have before the first mapping, give back what M does not hold behind the last.
+ */
+int keys_check(uint32_t pid, const Img__Memory *m);
+void keys_take(const Img__Memory *m, struct script *s);
+void keys_settle(const Img__Memory *m, struct script *s);
+
 /* Protection, advice, locks, once they are full. */
 void memory_settle(const Img__Memory *m, const uint8_t *marks, struct script *s);
 

@@ -58,7 +58,7 @@ static int check_flags(uint32_t pid, const Img__Vma *v)
 
 	if (v->type == IMG__VMA__TYPE__VVAR || v->type == IMG__VMA__TYPE__VDSO ||
 	    v->type == IMG__VMA__TYPE__AIO)
-		return v->map || v->traits ? vma_fail(pid, v, "flags for what the kernel makes")
+		return v->map || v->traits || v->pkey ? vma_fail(pid, v, "flags for what the kernel makes")
 		                           : 0;
 	if (v->type > IMG__VMA__TYPE__RING)
 		return vma_fail(pid, v, "of an unknown kind");
@@ -202,6 +202,8 @@ int memory_check(struct restore *r, uint32_t owner, const ProtobufCMessage *msg)
 	if (!images_one(r->images, KIND_regular, m->exe))
 		return fail(-EBADMSG, "task %u: its executable is not there", owner);
 	e = check_vmas(r, owner, m);
+	if (e == 0)
+		e = keys_check(owner, m);
 	if (e == 0)
 		e = vdso_check(r, owner, m);
 	if (e == 0)

@@ -114,7 +114,9 @@ static const struct {
 
 static void settle_one(const Img__Memory *m, const Img__Vma *v, uint8_t mark, struct script *s)
 {
-	if (vma_needs_write(v, mark))
+	if (v->pkey)
+		script_call(s, SYS_pkey_mprotect, v->start, v->size, v->prot, v->pkey);
+	else if (vma_needs_write(v, mark))
 		script_call(s, SYS_mprotect, v->start, v->size, v->prot);
 	for (size_t i = 0; v->traits && i < ARRAY_SIZE(advices); i++)
 		if (v->traits & advices[i].trait)

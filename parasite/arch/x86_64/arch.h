@@ -109,6 +109,11 @@ size_t arch_cpu_features(uint32_t *words, size_t max);
 /* The name of the first feature of WANT that HAVE lacks, or NULL. */
 const char *arch_cpu_feature_missing(const uint32_t *want, const uint32_t *have, size_t n);
 
+/* How many protection keys a process can have, that of plain memory included, pkeys(7); 0: none. */
+unsigned arch_pkeys(void);
+/* Does the stopped thread keep itself from memory that has no key of its own? 1 or 0, -errno. */
+int arch_denies_plain_memory(pid_t tid);
+
 /* ---- the door (door.c) ---- */
 
 #define ARCH_DOOR_SIZE 512

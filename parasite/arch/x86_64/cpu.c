@@ -55,6 +55,19 @@ uint64_t arch_xfeatures(void)
 	return (uint64_t)d << 32 | a;
 }
 
+/* OSPKE: the kernel has switched them on. */
+unsigned arch_pkeys(void)
+{
+	static int known = -1;
+	uint32_t a = 0, b = 0, c = 0, d = 0;
+
+	if (known < 0) {
+		__get_cpuid_count(7, 0, &a, &b, &c, &d);
+		known = c & 1u << 4 ? 16 : 0;
+	}
+	return (unsigned)known;
+}
+
 /* Each question is an exit to the hypervisor, where there is one: what is known is not asked again. */
 size_t arch_cpu_features(uint32_t *words, size_t max)
 {

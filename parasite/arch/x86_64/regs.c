@@ -6,6 +6,7 @@
  */
 #include "parasite/arch/x86_64/arch.h"
 
+#include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <stddef.h>
@@ -22,6 +23,8 @@
 #define ERESTARTNOINTR        513
 #define ERESTARTNOHAND        514
 #define ERESTART_RESTARTBLOCK 516
+
+#define XFEATURE_PKRU 9
 
 #define USER_CS64    0x33
 #define EFLAGS_PLAIN 0x202 /* interrupts on, nothing else */
@@ -68,6 +71,22 @@ uint64_t arch_xstate_used(const void *state, size_t size)
 		return 0;
 	memcpy(&bv, (const char *)state + 512, sizeof(bv));
 	return bv;
+}
+
+/* PKRU holds two bits for each key: no access, no writes (Intel SDM, vol. 3A, 4.6.2). */
+int arch_denies_plain_memory(pid_t tid)
+{
+	uint32_t size = 0, at = 0, c, d, pkru = 0;
+	char state[ARCH_XSTATE_MAX];
+	ssize_t n = arch_xstate_get(tid, state, sizeof(state));
+
+	if (n < 0)
+		return (int)n;
+	__cpuid_count(0xd, XFEATURE_PKRU, size, at, c, d);
+	if (arch_xstate_used(state, (size_t)n) & 1u << XFEATURE_PKRU &&
+	    at + sizeof(pkru) <= (size_t)n)
+		memcpy(&pkru, state + at, sizeof(pkru));
+	return (pkru & 3) != 0;
 }
 
 /* XTILECFG and XTILEDATA: the kernel allocates them at the first tile instruction only. */

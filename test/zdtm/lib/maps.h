@@ -1,6 +1,6 @@
 /*
  * Victims that compare their address space with what it was: every mapping
- * with its protection, offset, name and VmFlags, as smaps shows them.
+ * with its protection, offset, name, VmFlags and protection key, as smaps shows them.
  *
  *	struct maps before, after;
  *
@@ -54,9 +54,9 @@ static inline void maps_take(struct maps *m)
 		*end = '\0';
 		if (line[0] < 'A' || line[0] > 'Z')
 			maps_add_mapping(m, line);
-		else if (!strncmp(line, "VmFlags:", 8))
+		else if (!strncmp(line, "VmFlags:", 8) || !strncmp(line, "ProtectionKey:", 14))
 			m->len += (size_t)snprintf(m->text + m->len, sizeof(m->text) - m->len,
-			                           "%s\n", line + 8);
+			                           "%s\n", strchr(line, ':') + 1);
 	}
 }
 

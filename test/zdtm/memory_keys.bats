@@ -1,0 +1,18 @@
+load lib/zdtm
+
+# The victim says 77 where this CPU or kernel has no protection keys.
+setup() {
+	"$BUILD/test/zdtm/memory_keys" probe || [ $? -ne 77 ] || skip "no memory protection keys here (/proc/cpuinfo: ospke)"
+}
+
+@test "protection keys, the mappings that have them and the rights of each thread are kept" {
+	zdtm memory_keys
+}
+
+@test "a thread that may not use plain memory is refused by name, and runs on" {
+	park memory_keys denied
+	run -1 crtool dump -t "$pid" -D "$(images)"
+	[[ ${lines[-1]} == *"thread "*" keeps itself from all memory without a protection key"* ]] || explain "it said: $output"
+	running "$pid"
+	release
+}
