@@ -21,6 +21,8 @@
 #include "lib/log.h"
 
 #define REGIONS 2048
+#define GAP_MAX \
+	(UINT64_C(64) << 20) /* in a group: a kernel may have to look through it (pagemap.c) */
 #define NO_PAGEMAP        \
 	(struct borrowed) \
 	{                 \
@@ -78,6 +80,11 @@ static bool is_file(const struct vma *v)
 	return vma_class(v) != VMA_ANON;
 }
 
+static bool follows(const struct task *t, size_t i)
+{
+	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= GAP_MAX;
+}
+
 /* The next group of mappings of this task. False: it has no more. */
 static bool next_group(struct scan *s, const struct task *t)
 {
@@ -90,7 +97,8 @@ static bool next_group(struct scan *s, const struct task *t)
 	s->vma = i;
 	s->at = t->vmas.v[i].start;
 	while (i < t->vmas.n && pages_due(s->d, t, &t->vmas.v[i]) &&
-	       is_file(&t->vmas.v[i]) == is_file(&t->vmas.v[s->vma]))
+	       is_file(&t->vmas.v[i]) == is_file(&t->vmas.v[s->vma]) &&
+	       (i == s->vma || follows(t, i)))
 		s->end = t->vmas.v[i++].end;
 	s->group_end = i;
 	return true;
