@@ -42,7 +42,7 @@ static dev_t shm_device(void)
 
 static enum vma_class class_without_file(const struct vma *v)
 {
-	if (v->start >= ARCH_USER_END)
+	if (v->start >> 63)
 		return VMA_KERNEL;
 	if (begins(v->name, "[vvar"))
 		return VMA_VVAR;
@@ -58,6 +58,8 @@ enum vma_class vma_class(const struct vma *v)
 {
 	bool memfd = begins(v->name, "/memfd:");
 
+	if (v->start >= ARCH_USER_END && !(v->start >> 63))
+		return VMA_FOREIGN;
 	if (!v->ino && !v->dev)
 		return class_without_file(v);
 	if ((v->flags & VMF(ht)) && begins(v->name, "/anon_hugepage"))
@@ -99,6 +101,8 @@ static const char *foreign_obstacle(const struct vma *v)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (begins(v->name, known[i].name))
 			return known[i].why;
+	if (v->start >= ARCH_USER_END)
+		return "memory above 128 TiB is not supported by this version";
 	return "memory of this kind is not supported";
 }
 

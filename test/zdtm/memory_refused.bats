@@ -14,3 +14,8 @@ refused() {
 @test "secret memory is refused" { refused secret "secret memory"; }
 @test "io_uring is refused" { refused uring "io_uring"; }
 @test "memory registered with userfaultfd is refused" { refused uffd "userfaultfd"; }
+@test "memory that takes five levels of page tables is refused" {
+	(cd "$BATS_TEST_TMPDIR" && touch release && "$BUILD/test/zdtm/memory_refused" high) ||
+		[ $? -ne 77 ] || skip "no addresses above 47 bits here"
+	refused high "above 128 TiB"
+}

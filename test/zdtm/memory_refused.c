@@ -51,12 +51,25 @@ static void uffd(void)
 	check(ioctl(fd, UFFDIO_REGISTER, &range) == 0);
 }
 
+/* Only with five levels of page tables, and only for who asks. */
+static void high(void)
+{
+	void *p = mmap((void *)(1UL << 48), SIZE, PROT_READ | PROT_WRITE,
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p == MAP_FAILED)
+		_exit(77);
+	memset(p, 'x', SIZE);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*make)(void);
-	} kinds[] = { { "secret", secret }, { "uring", uring }, { "uffd", uffd } };
+	} kinds[] = {
+		{ "secret", secret }, { "uring", uring }, { "uffd", uffd }, { "high", high }
+	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (argc > 1 && !strcmp(argv[1], kinds[i].name))
