@@ -36,6 +36,16 @@ static inline void maps_add_mapping(struct maps *m, const char *line)
 	check(m->len < sizeof(m->text));
 }
 
+/* Soft-dirty is what is mapped anew, where a kernel tells that. */
+static inline void maps_add_flags(struct maps *m, char *flags)
+{
+	char *dirty = strstr(flags, " sd");
+
+	m->len += (size_t)snprintf(m->text + m->len, sizeof(m->text) - m->len, "%.*s%s\n",
+	                           dirty ? (int)(dirty - flags) : (int)strlen(flags), flags,
+	                           dirty ? dirty + 3 : "");
+}
+
 static inline void maps_take(struct maps *m)
 {
 	static char text[1 << 20];
@@ -55,8 +65,7 @@ static inline void maps_take(struct maps *m)
 		if (line[0] < 'A' || line[0] > 'Z')
 			maps_add_mapping(m, line);
 		else if (!strncmp(line, "VmFlags:", 8) || !strncmp(line, "ProtectionKey:", 14))
-			m->len += (size_t)snprintf(m->text + m->len, sizeof(m->text) - m->len,
-			                           "%s\n", strchr(line, ':') + 1);
+			maps_add_flags(m, strchr(line, ':') + 1);
 	}
 }
 
