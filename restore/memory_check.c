@@ -58,8 +58,9 @@ static int check_flags(uint32_t pid, const Img__Vma *v)
 
 	if (v->type == IMG__VMA__TYPE__VVAR || v->type == IMG__VMA__TYPE__VDSO ||
 	    v->type == IMG__VMA__TYPE__AIO)
-		return v->map || v->traits || v->pkey ? vma_fail(pid, v, "flags for what the kernel makes")
-		                           : 0;
+		return v->map || v->traits || v->pkey
+		               ? vma_fail(pid, v, "flags for what the kernel makes")
+		               : 0;
 	if (v->type > IMG__VMA__TYPE__RING)
 		return vma_fail(pid, v, "of an unknown kind");
 	if (v->prot > 7 || v->map & ~MAP_KNOWN || v->traits > TRAITS_KNOWN)
