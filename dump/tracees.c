@@ -254,7 +254,8 @@ static int detach(struct dump *d, struct thread *th, struct thread *by, const st
 	if (r == 0)
 		r = tracing_detach(&v.parasite, v.room, &tr.is);
 	end = visit_end(d, by, &v);
-	d->passing = why && r == -EAGAIN;
+	/* It ended meanwhile, or was so busy with events that no stop of ours came to an end. */
+	d->passing = r == -EAGAIN || r == -ESRCH || r == -ETIMEDOUT;
 	if (why)
 		return tracee_refuse(th->task, th->tid, by->tid, why);
 	r = r < 0 ? r : end;

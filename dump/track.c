@@ -12,6 +12,7 @@
 #include "dump/guard.h"
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
+#include "dump/task.h"
 #include "dump/track_arm.h"
 #include "dump/tracker.h"
 #include "dump/uffd.h"
@@ -181,8 +182,10 @@ static int make_uffd(struct dump *d, struct task *t, struct tracked *m)
 		     strerror((int)-fd));
 		return 0;
 	}
-	m->uffd = (int)syscall(SYS_pidfd_getfd, t->pidfd, (int)fd, 0);
-	r = m->uffd < 0 ? -errno : uffd_begin(m->uffd);
+	r = task_pidfd(t);
+	m->uffd = r < 0 ? r : (int)syscall(SYS_pidfd_getfd, r, (int)fd, 0);
+	if (r >= 0)
+		r = m->uffd < 0 ? -errno : uffd_begin(m->uffd);
 	if (r < 0) {
 		warn("%s: its memory is not tracked: this kernel cannot tell what is written to "
 		     "(userfaultfd WP_ASYNC, Linux 6.7): %s",
@@ -277,7 +280,10 @@ int track_leave(struct dump *d)
 			continue;
 		slots[n] = m->slot;
 		memcpy(slots[n].id, d->id, CHAIN_ID);
-		pidfds[n] = task_find(d, m->slot.pid)->pidfd;
+		r = task_pidfd(task_find(d, m->slot.pid));
+		if (r < 0)
+			return fail(r, "task %d: pidfd_open", m->slot.pid);
+		pidfds[n] = r;
 		uffds[n++] = m->uffd;
 	}
 	r = n ? tracker_start(slots, uffds, pidfds, n) : 0;
