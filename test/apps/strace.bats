@@ -1,11 +1,14 @@
 load lib/apps
 
+# What differs from run to run besides.
+differs='^$'
+
 # What strace has written, without what differs from run to run: numbers of processes, addresses, times.
 calls_seen() {
 	local file
 
 	for file in "$dir"/log.*; do
-		grep -hoE '^[a-z_0-9]+\(|^\+\+\+ .*|^--- SIG[A-Z]+|ERESTART[A-Z]*|EINTR' "$file" | sort | uniq -c | tr -s ' \n' ' '
+		grep -hoE '^[a-z_0-9]+\(|^\+\+\+ .*|^--- SIG[A-Z]+|ERESTART[A-Z]*|EINTR' "$file" | grep -vE "$differs" | sort | uniq -c | tr -s ' \n' ' '
 		echo
 	done | sort
 }
@@ -21,6 +24,9 @@ trace() {
 
 @test "strace -f of a shell, its loop and its children: each call is seen once" {
 	needs strace
+	# A SIGCHLD that comes while all stand still finds the shell at its read(2) of what the child wrote, which it
+	# makes again: its handler asks for that (without SA_RESTART).
+	differs='^read\(|ERESTART|EINTR'
 	begin() {
 		# shellcheck disable=SC2016 # for that shell
 		trace sh -c 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $(expr $i + 1); /bin/sleep 0.02; done'

@@ -125,6 +125,7 @@ harm() {
 
 	without_bats
 	zdtm_count=$2$((10 + $#)) # a directory of its own, though in a subshell
+	rm -rf "${BATS_TEST_TMPDIR:?}/$((zdtm_count + 1))" # of another victim of the same test
 	park "${victim[@]}"
 	within 5 has_closed
 	before=$(traits)
