@@ -92,8 +92,7 @@ static void leave_all(struct watch *w)
  * The tree runs on as soon as its tracer, the main thread, is dead, and must not meet a socket in repair mode. Where
  * somebody traces crtool already, so that we cannot: a lock that a thread holds is handed on at the beginning of its
  * death, before that (futex(2), FUTEX_LOCK_PI; do_exit() of kernel/exit.c: exit_mm(), exit_notify()), mostly early
- * enough.
- * Who waits must not be kept waiting by who computes.
+ * enough. Who waits must not be kept waiting by who computes.
  */
 static void await_lock(struct watch *w)
 {

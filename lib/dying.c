@@ -52,12 +52,16 @@ int dying_hold(struct dying *y, pid_t pid)
 	pid_t tid;
 
 	*y = (struct dying){ .pid = pid };
-	while (r == 0 && (tid = next_thread(dir)) > 0)
+	while (r == 0 && (tid = next_thread(dir)) > 0) {
 		r = hold(y, tid);
+		/* Who runs cannot be let go again: without the others then. */
+		if (y->threads.n)
+			r = 0;
+	}
 	if (dir)
 		closedir(dir);
 	if (r < 0)
-		dying_done(y);
+		array_done(&y->threads);
 	return r;
 }
 

@@ -15,7 +15,10 @@ struct dying {
 	size_t exiting;       /* that stand at the beginning of their exit */
 };
 
-/* Trace the threads that the process PID has now. -errno, nothing held: somebody traces it already, or we may not. */
+/*
+ * Trace the threads that the process PID has now, those of them that nobody else traces. -errno, nothing held: somebody
+ * traces its first one already, or we may not.
+ */
 int dying_hold(struct dying *y, pid_t pid);
 
 /* For a caller without children: until the process is about to end, and none of its threads does anything any more. */
