@@ -28,6 +28,7 @@
 #include "dump/threads.h"
 #include "dump/tracees.h"
 #include "dump/track.h"
+#include "lib/awake.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/hands.h"
@@ -284,6 +285,7 @@ static int run_stages(struct dump *d)
 static void dump_done(struct dump *d)
 {
 	unfreeze_tree(d);
+	awake_end(&d->awake);
 	tell_unlocked(d);
 	snapshot_done(d);
 	hands_end(d->hands);
@@ -342,7 +344,13 @@ static void signal_stops_no_more(void)
 static int run_once(const struct dump_options *opt, bool again, bool *ret_passing)
 {
 	Img__Manifest manifest = IMG__MANIFEST__INIT;
-	struct dump d = { .opt = opt, .dirfd = -1, .manifest = &manifest, .again = again };
+	struct dump d = {
+		.opt = opt,
+		.dirfd = -1,
+		.manifest = &manifest,
+		.again = again,
+		.awake = awake_hold(),
+	};
 	uint64_t begun = clock_ns();
 	int r = run_stages(&d);
 
@@ -391,7 +399,7 @@ int dump_run(const struct dump_options *opt)
 
 int dump_check(const struct dump_options *opt)
 {
-	struct dump d = { .opt = opt, .dirfd = -1 };
+	struct dump d = { .opt = opt, .dirfd = -1, .awake = -1 };
 	int r = unknown_parse(&opt->on_unknown_fd);
 	if (r == 0)
 		r = external_parse(&opt->external);

@@ -245,6 +245,7 @@ struct dump {
 	size_t obstacles;                /* counted by dump_obstacle() */
 	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
 	uint64_t frozen_cpu;             /* of crtool from the one to the other, ns */
+	int awake;                       /* lib/awake.h; at most until the end of the freeze */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */

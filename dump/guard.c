@@ -422,7 +422,7 @@ static void undo(void *arg)
 	if (!is_needed(d->notes))
 		return;
 	for (int i = 0; i < TRIES; i++) {
-		struct dump g = { .opt = &opt, .dirfd = -1, .undoing = true };
+		struct dump g = { .opt = &opt, .dirfd = -1, .awake = -1, .undoing = true };
 
 		if (undo_once(&g, d))
 			return;

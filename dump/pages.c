@@ -19,6 +19,7 @@
 #include "dump/snapshot.h"
 #include "dump/stages.h"
 #include "dump/sysv.h"
+#include "lib/awake.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
@@ -349,8 +350,11 @@ static int finish_pages(struct pages *p)
 	return r < 0 || d->from_copies ? r : put_objects(p);
 }
 
+/* Many pages are a matter of throughput: those who copy want the CPUs, and their siblings, for themselves. */
 int dump_pages(struct dump *d)
 {
+	if (!d->held->hold.size)
+		awake_end(&d->awake);
 	return copy_pages(d);
 }
 

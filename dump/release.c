@@ -14,6 +14,7 @@
 #include "dump/stages.h"
 #include "dump/threads.h"
 #include "dump/tracees.h"
+#include "lib/awake.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
@@ -70,6 +71,7 @@ static void unfrozen(struct dump *d)
 {
 	d->frozen = false;
 	d->released_at = clock_ns();
+	awake_end(&d->awake);
 	d->frozen_cpu = cpu_ns() - d->frozen_cpu;
 }
 
@@ -88,8 +90,10 @@ int resume_tree(struct dump *d)
 {
 	int r;
 
-	if (!d->opt->leave_running)
+	if (!d->opt->leave_running) {
+		awake_end(&d->awake);
 		return 0;
+	}
 	dump_kinds_release(d, false);
 	r = attach_tracers(d);
 	if (r < 0)
