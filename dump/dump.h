@@ -237,15 +237,14 @@ struct dump {
 	uint8_t id[CHAIN_ID];  /* of this checkpoint */
 	struct images *parent; /* --prev-images-dir, or NULL */
 	Img__Manifest__Parent parent_msg;
-	char *parent_path;               /* in it */
-	struct track *track;             /* dump/track.h */
-	bool passing, again;             /* passing() of stages.h; not the first try */
-	bool frozen, worked_on;          /* io_uring, AIO: files may have changed since the look */
-	bool undoing, from_copies;       /* the guard's; pages are read from copies */
-	size_t obstacles;                /* counted by dump_obstacle() */
-	uint64_t frozen_at, released_at; /* CLOCK_MONOTONIC, ns */
-	uint64_t frozen_cpu;             /* of crtool from the one to the other, ns */
-	int awake;                       /* lib/awake.h; at most until the end of the freeze */
+	char *parent_path;         /* in it */
+	struct track *track;       /* dump/track.h */
+	bool passing, again;       /* passing() of stages.h; not the first try */
+	bool frozen, worked_on;    /* io_uring, AIO: files may have changed since the look */
+	bool undoing, from_copies; /* the guard's; pages are read from copies */
+	size_t obstacles;          /* counted by dump_obstacle() */
+	uint64_t frozen_at, released_at, frozen_cpu; /* ns; the last: of CPU time */
+	int awake; /* lib/awake.h; at most until the end of the freeze */
 };
 
 /* "task 41 (redis)", for messages; one of a few static buffers. */

@@ -8,6 +8,9 @@
 #include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
+#if __has_include(<sys/platform/x86.h>)
+#include <sys/platform/x86.h>
+#endif
 
 #include "lib/array.h"
 
@@ -44,12 +47,42 @@ static const struct {
 	{ 4, 22, "amx_bf16" }, { 4, 24, "amx_tile" },  { 4, 25, "amx_int8" },
 };
 
+/* What the C library has asked at its start is not asked again: in a virtual machine each takes 10 us and more. */
+static bool cpuid_known(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+#ifdef _SYS_PLATFORM_X86_H
+	static const struct {
+		uint32_t leaf, subleaf;
+		unsigned index;
+	} known[] = { { 1, 0, CPUID_INDEX_1 },
+		      { 7, 0, CPUID_INDEX_7 },
+		      { 7, 1, CPUID_INDEX_7_ECX_1 },
+		      { 0x80000001, 0, CPUID_INDEX_80000001 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].leaf == leaf && known[i].subleaf == subleaf) {
+			memcpy(r, __x86_get_cpuid_feature_leaf(known[i].index)->cpuid_array,
+			       4 * sizeof(*r));
+			return true;
+		}
+#endif
+	return false;
+}
+
+/* All 0 where this CPU has no such leaf. */
+static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+	memset(r, 0, 4 * sizeof(*r));
+	if (!cpuid_known(leaf, subleaf, r))
+		__get_cpuid_count(leaf, subleaf, &r[0], &r[1], &r[2], &r[3]);
+}
+
 uint64_t arch_xfeatures(void)
 {
-	uint32_t a = 0, b = 0, c = 0, d = 0;
+	uint32_t r[4], a = 0, d = 0;
 
-	__get_cpuid(1, &a, &b, &c, &d);
-	if (!(c & (1u << 27))) /* OSXSAVE */
+	cpuid(1, 0, r);
+	if (!(r[2] & (1u << 27))) /* OSXSAVE */
 		return 3;
 	__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
 	return (uint64_t)d << 32 | a;
@@ -58,32 +91,20 @@ uint64_t arch_xfeatures(void)
 /* OSPKE: the kernel has switched them on. */
 unsigned arch_pkeys(void)
 {
-	static int known = -1;
-	uint32_t a = 0, b = 0, c = 0, d = 0;
+	uint32_t r[4];
 
-	if (known < 0) {
-		__get_cpuid_count(7, 0, &a, &b, &c, &d);
-		known = c & 1u << 4 ? 16 : 0;
-	}
-	return (unsigned)known;
+	cpuid(7, 0, r);
+	return r[2] & 1u << 4 ? 16 : 0;
 }
 
-/* Each question is an exit to the hypervisor, where there is one: what is known is not asked again. */
 size_t arch_cpu_features(uint32_t *words, size_t max)
 {
 	size_t n = max < ARRAY_SIZE(cpu_words) ? max : ARRAY_SIZE(cpu_words);
-	const struct cpu_word *last = NULL;
-	uint32_t r[4] = {};
+	uint32_t r[4];
 
 	for (size_t i = 0; i < n; i++) {
-		const struct cpu_word *w = &cpu_words[i];
-
-		if (!last || w->leaf != last->leaf || w->subleaf != last->subleaf) {
-			memset(r, 0, sizeof(r));
-			__get_cpuid_count(w->leaf, w->subleaf, &r[0], &r[1], &r[2], &r[3]);
-		}
-		last = w;
-		words[i] = r[w->reg] & w->mask;
+		cpuid(cpu_words[i].leaf, cpu_words[i].subleaf, r);
+		words[i] = r[cpu_words[i].reg] & cpu_words[i].mask;
 	}
 	return n;
 }
