@@ -4,8 +4,11 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "dump/dump.h"
+#include "dump/kernel_memory.h"
+#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/eventfd.pb-c.h"
 
@@ -14,14 +17,50 @@ static bool eventfd_owns(const struct file *f)
 	return !strcmp(f->link, "anon_inode:[eventfd]");
 }
 
+static int flags_of(const struct kmem *k, int fd, uint64_t *ret)
+{
+	struct kmem_reader r = { .k = k };
+	uint64_t at = 0;
+
+	r.error = kmem_file(k, fd, &at);
+	at = kmem_get(&r, "file", "private_data", at);
+	*ret = kmem_get(&r, "eventfd_ctx", "flags", at);
+	return r.error;
+}
+
+/* fdinfo tells since Linux 6.5. To find out by reading would take from others who wait for it. */
+static int read_semaphore(struct dump *d, const struct file *f, bool *ret)
+{
+	auto_close int fd = -1;
+	const struct kmem *k;
+	uint64_t value = 0;
+	int r;
+
+	if (fdinfo_u64(f->fdinfo, "eventfd-semaphore", 10, &value)) {
+		*ret = value;
+		return 0;
+	}
+	k = kernel_memory(d);
+	fd = k ? file_steal(f) : -EOPNOTSUPP;
+	r = fd < 0 ? fd : flags_of(k, fd, &value);
+	*ret = value & EFD_SEMAPHORE;
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	return fail(
+		-ENOTSUP,
+		"%s: only the memory of this kernel tells whether it is a semaphore, which takes "
+		"CAP_BPF, CAP_PERFMON and BTF to read; Linux 6.5 tells it in fdinfo",
+		file_name(f));
+}
+
 static int eventfd_check(struct dump *d, const struct file *f)
 {
+	bool semaphore;
 	uint64_t n;
+	int r = read_semaphore(d, f, &semaphore);
 
-	/* Reported since 6.5; before that the mode of an eventfd cannot be known. */
-	if (!fdinfo_u64(f->fdinfo, "eventfd-semaphore", 10, &n))
-		return fail(-ENOTSUP, "%s: this kernel does not tell whether it is a semaphore",
-		            file_name(f));
+	if (r < 0)
+		return r;
 	if (!fdinfo_u64(f->fdinfo, "eventfd-count", 16, &n))
 		return fail(-EPROTO, "%s: no count in fdinfo", file_name(f));
 	/* Only the kernel itself (AIO, KVM) can make it overflow. */
@@ -33,10 +72,12 @@ static int eventfd_check(struct dump *d, const struct file *f)
 static int eventfd_dump(struct dump *d, const struct file *f)
 {
 	Img__Eventfd msg = IMG__EVENTFD__INIT;
-	uint64_t semaphore = 0;
+	bool semaphore;
+	int r = read_semaphore(d, f, &semaphore);
 
+	if (r < 0)
+		return r;
 	fdinfo_u64(f->fdinfo, "eventfd-count", 16, &msg.count);
-	fdinfo_u64(f->fdinfo, "eventfd-semaphore", 10, &semaphore);
 	msg.semaphore = semaphore;
 	return image_put(d->out, KIND_eventfd, f->id, &msg.base);
 }

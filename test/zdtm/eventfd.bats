@@ -3,3 +3,25 @@ load lib/zdtm
 @test "an eventfd keeps its count and semaphore mode" {
 	zdtm eventfd
 }
+
+# old COMMAND...: of a kernel before Linux 6.5 only the memory tells the mode.
+old() {
+	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/fdinfo_preload "$@"
+}
+
+@test "also where fdinfo does not tell the mode" {
+	park eventfd
+	to=$(images)
+	old crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
+	release
+}
+
+@test "an eventfd of which nothing tells the mode is refused by name" {
+	park eventfd
+	run -4 old blind_crtool dump -t "$pid" -D "$(images)"
+	[[ ${lines[-1]} == *"task $pid (eventfd): fd 3: "*": only the memory of this kernel tells whether it is a semaphore"* ]]
+	running "$pid"
+	release
+}
