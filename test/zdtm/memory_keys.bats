@@ -13,7 +13,7 @@ setup() {
 	# Else the kernel ends it as soon as it cannot note the CPU there.
 	export GLIBC_TUNABLES=glibc.pthread.rseq=0
 	park memory_keys denied
-	run -1 crtool dump -t "$pid" -D "$(images)"
+	run -8 crtool dump -t "$pid" -D "$(images)"
 	[[ ${lines[-1]} == *"thread "*" keeps itself from all memory without a protection key"* ]] || explain "it said: $output"
 	running "$pid"
 	release
