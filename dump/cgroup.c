@@ -39,6 +39,7 @@ struct node {
 
 struct cgroups {
 	void *dirs, *texts;
+	struct cgroup_mounts mounts;
 	ARRAY(pid_t) parted;  /* processes whose threads are not all in the same */
 	struct node *process; /* of the leader that was taken last: its threads follow it */
 	uint32_t last;        /* id */
@@ -85,6 +86,7 @@ void cgroups_done(struct dump *d)
 	tdestroy(d->cgroups->dirs, node_free);
 	tdestroy(d->cgroups->texts, node_free);
 	array_done(&d->cgroups->parted);
+	cgroup_mounts_done(&d->cgroups->mounts);
 	free(d->cgroups);
 	d->cgroups = NULL;
 }
@@ -138,11 +140,11 @@ static void dir_close(DIR **dir)
 		closedir(*dir);
 }
 
-static int read_props(const Img__CgroupDir *msg, struct props *p)
+static int read_props(struct dump *d, const Img__CgroupDir *msg, struct props *p)
 {
 	auto_free char *path = NULL;
 	auto_(dir_close) DIR *dir = NULL;
-	int r = cgroup_path(msg->hierarchy, msg->group, &path);
+	int r = cgroup_path(&d->cgroups->mounts, msg->hierarchy, msg->group, &path);
 
 	if (r < 0)
 		return r == -ENOMEM ? r
@@ -170,7 +172,7 @@ static int put_dir(struct dump *d, uint32_t id, const char *hierarchy, const cha
 	msg.id = id;
 	msg.hierarchy = (char *)hierarchy;
 	msg.group = (char *)group;
-	r = strcmp(group, "/") ? read_props(&msg, &props) : 0;
+	r = strcmp(group, "/") ? read_props(d, &msg, &props) : 0;
 	list = calloc(props.list.n + 1, sizeof(*list));
 	if (r < 0 || !list)
 		return r < 0 ? r : -ENOMEM;

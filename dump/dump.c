@@ -61,7 +61,7 @@ static int open_directory(struct dump *d)
 
 #define TRIES_MAX 9 /* the last after half a second */
 
-#define WARM (512 * 1024) /* of a small process all that is read and written */
+#define WARM (256 * 1024) /* of a small process all that is read and written, but its pages */
 
 /* Memory is made ready here: once the guard is forked, which would have it too, and before it is used. */
 static int open_images(struct dump *d)

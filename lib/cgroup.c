@@ -156,16 +156,48 @@ static int path_below(const struct mount *m, const char *group, char **ret)
 	               : 0;
 }
 
-int cgroup_path(const char *hierarchy, const char *group, char **ret)
+/* There may be hundreds of others. */
+static void keep_cgroups(char *lines)
 {
-	auto_free char *text = NULL;
-	auto_free struct mount *m = malloc(sizeof(*m));
-	ssize_t r = file_read(AT_FDCWD, "/proc/self/mountinfo", &text);
-	int result = -ENODEV;
+	char *to = lines;
 
-	if (!m || r < 0)
-		return m ? (int)r : -ENOMEM;
-	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+	for (const char *at = lines, *next; *at; at = next) {
+		const char *end = strchrnul(at, '\n'), *type = strstr(at, " - ");
+
+		next = end + (*end == '\n');
+		if (!type || type > end || strncmp(type, " - cgroup", strlen(" - cgroup")) != 0)
+			continue;
+		memmove(to, at, (size_t)(next - at));
+		to += next - at;
+	}
+	*to = '\0';
+}
+
+static int mounts_read(struct cgroup_mounts *mounts)
+{
+	ssize_t r = mounts->lines ? 0 : file_read(AT_FDCWD, "/proc/self/mountinfo", &mounts->lines);
+
+	if (r > 0)
+		keep_cgroups(mounts->lines);
+	return r < 0 ? (int)r : 0;
+}
+
+void cgroup_mounts_done(struct cgroup_mounts *mounts)
+{
+	free(mounts->lines);
+	mounts->lines = NULL;
+}
+
+int cgroup_path(struct cgroup_mounts *mounts, const char *hierarchy, const char *group, char **ret)
+{
+	auto_free struct mount *m = malloc(sizeof(*m));
+	int r = m ? mounts_read(mounts) : -ENOMEM, result = -ENODEV;
+
+	if (r < 0)
+		return r;
+	for (const char *line = mounts->lines, *next; *line; line = next) {
+		next = strchrnul(line, '\n');
+		next += *next == '\n';
 		if (!mount_parse(line, m) || !mount_is(m, hierarchy))
 			continue;
 		result = path_below(m, group, ret);

@@ -34,11 +34,17 @@ int cgroup_line_next(const char **at, struct cgroup_line *ret);
 /* Does GROUP start at the root, without "." and ".."? */
 bool cgroup_group_valid(const char *group);
 
+/* Where hierarchies are mounted, read once: {} at first. */
+struct cgroup_mounts {
+	char *lines; /* of mountinfo, those of cgroups */
+};
+void cgroup_mounts_done(struct cgroup_mounts *m);
+
 /*
  * The directory of a cgroup, in a fresh string. -ENODEV: its hierarchy is mounted nowhere;
  * -EXDEV: it lies outside of what is mounted.
  */
-int cgroup_path(const char *hierarchy, const char *group, char **ret);
+int cgroup_path(struct cgroup_mounts *mounts, const char *hierarchy, const char *group, char **ret);
 
 /* Is the file NAME of a cgroup a setting of it that can be written back? */
 bool cgroup_is_setting(const char *name);

@@ -36,6 +36,7 @@ struct dir {
 struct cgroups {
 	ARRAY(struct dir) dirs; /* by id, from 1 */
 	ARRAY(char *) made;
+	struct cgroup_mounts mounts;
 	bool ready;
 };
 
@@ -218,9 +219,9 @@ static int judge(enum cgroup_mode mode, struct dir *dir)
 	return 0;
 }
 
-static int look_at(struct dir *dir)
+static int look_at(struct cgroups *c, struct dir *dir)
 {
-	int r = cgroup_path(dir->msg->hierarchy, dir->group, &dir->path);
+	int r = cgroup_path(&c->mounts, dir->msg->hierarchy, dir->group, &dir->path);
 
 	if (r < 0)
 		return r == -ENODEV || r == -EXDEV ? 0 : r;
@@ -266,7 +267,7 @@ static int cgroup_plan(struct restore *r)
 		if (ret == 0)
 			ret = map_group(r, dir);
 		if (ret == 0 && dir->group)
-			ret = look_at(dir);
+			ret = look_at(r->cgroups, dir);
 	}
 	if (ret == 0)
 		ret = r->cgroups ? find_own(r->cgroups) : -ENOMEM;
@@ -416,6 +417,7 @@ static void cgroup_done(struct restore *r)
 	}
 	array_done(&c->dirs);
 	array_done(&c->made);
+	cgroup_mounts_done(&c->mounts);
 	free(c);
 	r->cgroups = NULL;
 }
