@@ -20,11 +20,8 @@ static bool eventfd_owns(const struct file *f)
 static int flags_of(const struct kmem *k, int fd, uint64_t *ret)
 {
 	struct kmem_reader r = { .k = k };
-	uint64_t at = 0;
 
-	r.error = kmem_file(k, fd, &at);
-	at = kmem_get(&r, "file", "private_data", at);
-	*ret = kmem_get(&r, "eventfd_ctx", "flags", at);
+	*ret = kmem_get(&r, "eventfd_ctx", "flags", kmem_private(&r, fd));
 	return r.error;
 }
 

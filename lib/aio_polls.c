@@ -55,14 +55,10 @@ static void context_read(struct kmem_reader *r, uint64_t at, struct aio_polls *r
 int aio_polls_read(const struct kmem *k, int mem, struct aio_polls *ret)
 {
 	struct kmem_reader r = { .k = k };
-	uint64_t file = 0, table, n, at;
+	uint64_t table, n, at;
 
 	*ret = (struct aio_polls){};
-	r.error = kmem_file(k, mem, &file);
-	if (r.error < 0)
-		return r.error;
-	table = kmem_get(&r, "mm_struct", "ioctx_table",
-	                 kmem_get(&r, "file", "private_data", file));
+	table = kmem_get(&r, "mm_struct", "ioctx_table", kmem_private(&r, mem));
 	if (r.error || !table)
 		return r.error;
 	n = kmem_get(&r, "kioctx_table", "nr", table);

@@ -128,6 +128,16 @@ uint64_t kmem_get(struct kmem_reader *r, const char *type, const char *path, uin
 	return kmem_get_at(r, &place, at);
 }
 
+uint64_t kmem_private(struct kmem_reader *r, int fd)
+{
+	uint64_t file = 0;
+	int e = kmem_file(r->k, fd, &file);
+
+	if (!r->error && e < 0)
+		r->error = e;
+	return e < 0 ? 0 : kmem_get(r, "file", "private_data", file);
+}
+
 struct place kmem_place(struct kmem_reader *r, const char *type, const char *path)
 {
 	const struct place place = btf_place(&r->k->btf, type, path);

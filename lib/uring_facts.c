@@ -144,11 +144,9 @@ static void bound_read(struct reader *r, struct uring_facts *ret)
 int uring_facts_read(const struct kmem *k, int fd, struct uring_facts *ret)
 {
 	struct reader r = { .kernel.k = k };
-	uint64_t file = 0;
 
 	*ret = (struct uring_facts){};
-	r.kernel.error = kmem_file(k, fd, &file);
-	r.ring = kmem_get(&r.kernel, "file", "private_data", file);
+	r.ring = kmem_private(&r.kernel, fd);
 	ret->setup = (uint32_t)ring(&r, "flags");
 	ret->idle = ring(&r, "sq_thread_idle");
 	ret->clock = (uint32_t)ring(&r, "clockid");
@@ -174,10 +172,8 @@ void uring_facts_done(struct uring_facts *f)
 
 int uring_facts_event(const struct kmem *k, int fd, uint64_t *ret)
 {
-	struct reader r = { .kernel.k = k };
-	uint64_t file = 0;
+	struct kmem_reader r = { .k = k };
 
-	r.kernel.error = kmem_file(k, fd, &file);
-	*ret = kmem_get(&r.kernel, "file", "private_data", file);
-	return r.kernel.error;
+	*ret = kmem_private(&r, fd);
+	return r.error;
 }

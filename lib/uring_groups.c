@@ -55,14 +55,6 @@ static void set_error(struct reader *r, int e)
 
 /* ---- frames ---- */
 
-static uint64_t ring_of(struct reader *r, int fd)
-{
-	uint64_t file = 0;
-
-	set_error(r, kmem_file(r->kernel.k, fd, &file));
-	return file ? kmem_get(&r->kernel, "file", "private_data", file) : 0;
-}
-
 /* The structure of the first page that the group at AT is in. */
 static uint64_t first_page(struct reader *r, uint64_t at)
 {
@@ -93,7 +85,8 @@ static int calibrate_with(struct reader *r, const struct uring *u, void *page)
 		return e < 0 ? e : -EOPNOTSUPP;
 	if (syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_PBUF_RING, &reg, 1) < 0)
 		return -errno;
-	at = kmem_get(&r->kernel, "io_ring_ctx", "io_bl_xa.xa_head", ring_of(r, u->fd));
+	at = kmem_get(&r->kernel, "io_ring_ctx", "io_bl_xa.xa_head",
+	              kmem_private(&r->kernel, u->fd));
 	at = at ? first_page(r, at) : 0;
 	if (!at)
 		return -EOPNOTSUPP;
@@ -209,7 +202,7 @@ int uring_groups_read(const struct kmem *k, int fd, struct uring_groups *ret)
 	r.node.shift = kmem_place(&r.kernel, "xa_node", "shift");
 	r.node.slots = kmem_place(&r.kernel, "xa_node", "slots");
 	r.node.after = kmem_place(&r.kernel, "xa_node", "tags");
-	ring = ring_of(&r, fd);
+	ring = kmem_private(&r.kernel, fd);
 	entry_read(&r, kmem_get(&r.kernel, "io_ring_ctx", "io_bl_xa.xa_head", ring), 0, 0);
 	if (failed(&r))
 		uring_groups_done(ret);
