@@ -25,17 +25,55 @@
 #define PR_TIMER_CREATE_RESTORE_IDS_GET 2
 #endif
 
-enum { OP_SUBREAPER, OP_MEMBARRIER, OP_TIMER_IDS, OP_LDT };
+enum { OP_SUBREAPER, OP_TIMER_IDS, OP_LDT, OP_MEMBARRIER };
 
 #define LDT_SCRATCH 16
+
+/* Only who has registered may make them (EPERM). The bit after each is that of its registration. */
+static const int barriers[] = {
+	MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+	MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+	MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+};
+
+static bool kernel_tells_registrations(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0) >= 0;
+}
+
+/* Older kernels do not: then barriers are tried. */
+static void ask_membarrier(struct script *s)
+{
+	if (kernel_tells_registrations()) {
+		script_ask(s, SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(barriers); i++)
+		script_ask(s, SYS_membarrier, barriers[i], 0, 0);
+}
+
+/* Whether barriers of everybody are wanted cannot be tried: who need not have them is not disturbed by them. */
+static uint32_t take_membarrier(const struct script *s, size_t first)
+{
+	long known = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	int64_t told = script_result(s, first);
+	uint32_t ret = 0;
+
+	if (kernel_tells_registrations())
+		return told > 0 ? (uint32_t)told : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(barriers); i++)
+		if (script_result(s, first + i) == 0)
+			ret |= (uint32_t)barriers[i] << 1;
+	return ret | (known > 0 ? (uint32_t)known & MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED : 0);
+}
 
 static int process_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	ret->at = script_alloc(s, sizeof(int));
 	ret->first = script_call(s, SYS_prctl, PR_GET_CHILD_SUBREAPER, ret->at);
-	script_ask(s, SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0);
 	script_ask(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET);
 	arch_ldt_ask(s, script_alloc(s, LDT_SCRATCH));
+	ask_membarrier(s);
 	return 0;
 }
 
@@ -74,7 +112,6 @@ static int process_take(struct dump *d, struct thread *th, const struct script *
                         const struct ask *ask)
 {
 	const int *subreaper = script_at(s, ask->at);
-	int64_t membarrier = script_result(s, ask->first + OP_MEMBARRIER);
 	Img__Process msg = IMG__PROCESS__INIT;
 	int r;
 
@@ -91,7 +128,7 @@ static int process_take(struct dump *d, struct thread *th, const struct script *
 		return r;
 	msg.child_subreaper = *subreaper;
 	msg.timer_ids = script_result(s, ask->first + OP_TIMER_IDS) == 1;
-	msg.membarrier = membarrier > 0 ? (uint32_t)membarrier : 0;
+	msg.membarrier = take_membarrier(s, ask->first + OP_MEMBARRIER);
 	return image_put(d->out, KIND_process, (uint32_t)th->task->pid, &msg.base);
 }
 

@@ -2,7 +2,7 @@
 load lib/zdtm
 
 without_scan() {
-	"$BUILD/test/fault/no_scan" timeout 30 "$BUILD/crtool" "$@" 3>&- 4>&-
+	"$BUILD/test/fault/without" PAGEMAP_SCAN timeout 30 "$BUILD/crtool" "$@" 3>&- 4>&-
 }
 
 # carry_without_scan VICTIM [args]

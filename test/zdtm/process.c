@@ -1,8 +1,9 @@
 /*
- * Child subreaper, membarrier registrations, oom_score_adj and autogroup; with
- * an argument, a local descriptor table.
+ * Child subreaper, membarrier registrations, oom_score_adj and autogroup; "ldt": a local descriptor
+ * table; "few": the registration for one kind of barrier only.
  */
 #include <asm/ldt.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
@@ -48,12 +49,32 @@ static void make_ldt(void)
 	check(syscall(SYS_modify_ldt, 1, &entry, sizeof(entry)) == 0);
 }
 
+static int barrier(int command)
+{
+	return syscall(SYS_membarrier, command, 0, 0) == 0 ? 0 : errno;
+}
+
+static int few(void)
+{
+	int sync_core;
+
+	check(barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0);
+	sync_core = barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+	zdtm_park();
+	check(barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) == 0);
+	check(barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == EPERM);
+	check(barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE) == sync_core);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	bool autogroup = access("/proc/self/autogroup", F_OK) == 0;
 	int subreaper = 0;
 	long before, timer_ids;
 
+	if (argc > 1 && !strcmp(argv[1], "few"))
+		return few();
 	if (argc > 1)
 		make_ldt();
 	timer_ids = prctl(TIMER_RESTORE_IDS, 1, 0, 0, 0) == 0;
