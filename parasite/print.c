@@ -248,6 +248,8 @@ static const char *args_of(const struct op *op, char buf[static 7])
 		return "ddd";
 	if (op->code == OP_COPY)
 		return "xx";
+	if (op->code == OP_REPEAT)
+		return "dd";
 	if (args && op->nr != SYS_prctl)
 		return args;
 	while (n > 1 && !op->args[n - 1])
@@ -259,9 +261,9 @@ static const char *args_of(const struct op *op, char buf[static 7])
 void op_format(const struct op *op, const struct script *s, char *buf, size_t size)
 {
 	static const char *const own[] = {
-		[OP_CLONE] = "clone", [OP_BARRIER] = "barrier", [OP_TOUCH] = "touch_xstate",
-		[OP_FETCH] = "fetch", [OP_RESULT] = "result",   [OP_COPY] = "copy",
-		[OP_STOP] = "stop"
+		[OP_CLONE] = "clone",   [OP_BARRIER] = "barrier", [OP_TOUCH] = "touch_xstate",
+		[OP_FETCH] = "fetch",   [OP_RESULT] = "result",   [OP_COPY] = "copy",
+		[OP_REPEAT] = "repeat", [OP_STOP] = "stop"
 	};
 	struct text t = { .buf = buf, .size = size };
 	const char *name =

@@ -20,7 +20,8 @@ enum op_code {
 	OP_FETCH, /* the 64 bits at args[0], a call's answer, become args[args[1]] of the op behind the args[2] next */
 	OP_RESULT, /* the same with the result of the op args[0] before this one */
 	OP_COPY,   /* the 64 bits at args[0] are copied to args[1] */
-	OP_STOP,   /* stop for the tracer; goes on in struct leave if nobody traces */
+	OP_REPEAT, /* the args[0] ops before this one are run args[1] times more (which counts down to 0) */
+	OP_STOP, /* stop for the tracer; goes on in struct leave if nobody traces */
 };
 
 /* What the result must be, else the script ends there. */

@@ -4,7 +4,7 @@
  *
  * Linux 6.15 lets a process choose the ids (PR_TIMER_CREATE_RESTORE_IDS).
  * Before, a new process counts them from 0, so that those in between are made
- * and deleted again.
+ * and deleted again, and all are made by the leader, one after the other.
  *
  * The signal of a timer that had fired is queued by sigpending.c. From 6.13 on
  * such a signal belongs to its timer, which would rearm itself at the delivery;
@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/timer.pb-c.h"
 #include "restore/passed.h"
@@ -33,7 +34,10 @@
 #define PR_TIMER_CREATE_RESTORE_IDS_GET 2
 #endif
 
-#define COUNTED_IDS 4096 /* ids that we are willing to count up to */
+#define COUNTED_IDS \
+	(1u << 22) /* ids that we are willing to count up to; a million takes a second */
+
+#define THREAD_CLOCK (-2) /* CLOCK_THREAD_CPUTIME_ID, as the kernel keeps it */
 
 static bool can_choose_ids(void)
 {
@@ -53,16 +57,17 @@ static int timer_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 			            t->id);
 		last = t;
 	}
-	if (last && (last->id > COUNTED_IDS || !images_one(r->images, KIND_task, owner)) &&
-	    !can_choose_ids())
-		return fail(-ENOTSUP,
-		            "task %u: POSIX timer %u: this kernel cannot create a timer of a "
-		            "chosen id (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15)",
-		            owner, last->id);
+	if (last && last->id > COUNTED_IDS && !can_choose_ids())
+		return fail(
+			-ENOTSUP,
+			"task %u: POSIX timer %u: this kernel cannot create a timer of a "
+			"chosen id (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15), and to count up to "
+			"that one takes too long",
+			owner, last->id);
 	return 0;
 }
 
-static void create(const Img__Timer__One *t, struct script *s)
+static void create(const Img__Timer__One *t, int64_t clock, struct script *s)
 {
 	struct sigevent event = {
 		.sigev_value.sival_ptr = (void *)t->value,
@@ -72,45 +77,121 @@ static void create(const Img__Timer__One *t, struct script *s)
 	const int id = (int)t->id;
 
 	event._sigev_un._tid = (int)t->target;
-	script_call(s, SYS_timer_create, (int64_t)t->clock, script_put(s, &event, sizeof(event)),
+	script_call(s, SYS_timer_create, clock, script_put(s, &event, sizeof(event)),
 	            script_put(s, &id, sizeof(id)));
 }
 
-/* Use up the ids from *NEXT to ID. */
-static void count_up(uint32_t *next, uint32_t id, struct script *s)
-{
-	const struct sigevent none = { .sigev_notify = SIGEV_NONE };
-
-	for (; *next < id; ++*next) {
-		script_call(s, SYS_timer_create, CLOCK_MONOTONIC,
-		            script_put(s, &none, sizeof(none)), script_alloc(s, sizeof(int)));
-		script_call(s, SYS_timer_delete, *next);
-	}
-	++*next;
-}
+/* ---- ids that are chosen ---- */
 
 static void choose_ids(struct script *s, uint64_t on)
 {
 	script_call(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS, on);
 }
 
-/* The leader ends the choice of ids, when all other threads have made theirs. */
+/* Each thread makes its own. The leader ends the choice of ids, when all other threads have made theirs. */
+static void create_chosen(const struct rthread *th, const Img__Timer *msg, struct script *s)
+{
+	choose_ids(s, PR_TIMER_CREATE_RESTORE_IDS_ON);
+	for (size_t i = 0; i < msg->n_timers; i++)
+		create(msg->timers[i], msg->timers[i]->clock, s);
+	if (th->tid == th->task->pid)
+		choose_ids(s, PR_TIMER_CREATE_RESTORE_IDS_OFF);
+}
+
+/* ---- ids that are counted ---- */
+
+/* A timer and the thread that it is of. */
+struct counted {
+	pid_t tid;
+	const Img__Timer__One *one;
+};
+
+struct timers {
+	struct counted *v;
+	size_t n, cap;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct counted *x = a, *y = b;
+
+	return (x->one->id > y->one->id) - (x->one->id < y->one->id);
+}
+
+/* Use up N ids. */
+static void count_up(uint32_t n, struct script *s)
+{
+	const struct sigevent none = { .sigev_notify = SIGEV_NONE };
+	uint64_t id;
+
+	if (!n)
+		return;
+	id = script_alloc(s, sizeof(uint64_t));
+	script_call(s, SYS_timer_create, CLOCK_MONOTONIC, script_put(s, &none, sizeof(none)), id);
+	script_op(s, OP_FETCH, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ id });
+	script_call(s, SYS_timer_delete, 0);
+	script_op(s, OP_REPEAT, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ 3, n - 1 });
+}
+
+/* The CPU clock of a thread has a name for others, too (clock_getcpuclockid(3)). */
+static int64_t clock_for_others(const struct counted *c)
+{
+	return c->one->clock == THREAD_CLOCK ? (int32_t)(~(uint32_t)c->tid << 3 | 6)
+	                                     : c->one->clock;
+}
+
+/* Those of all threads of T. */
+static int find_timers(const struct restore *r, const struct rtask *t, struct timers *ret)
+{
+	array_each (th, &t->threads) {
+		const Img__Timer *msg =
+			(const Img__Timer *)images_one(r->images, KIND_timer, (uint32_t)th->tid);
+
+		for (size_t i = 0; msg && i < msg->n_timers; i++) {
+			struct counted *c = array_add(ret);
+
+			if (!c)
+				return -ENOMEM;
+			*c = (struct counted){ th->tid, msg->timers[i] };
+		}
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_id);
+	return 0;
+}
+
+static void timers_done(struct timers *timers)
+{
+	array_done(timers);
+}
+
+static int create_counted(const struct restore *r, const struct rtask *t, struct script *s)
+{
+	auto_(timers_done) struct timers all = {};
+	int ret = find_timers(r, t, &all);
+	uint32_t next = 0;
+
+	if (ret < 0)
+		return ret;
+	array_each (c, &all) {
+		if (c->one->id < next)
+			return fail(-EBADMSG, "task %d: POSIX timer %u is there twice", t->pid,
+			            c->one->id);
+		count_up(c->one->id - next, s);
+		create(c->one, clock_for_others(c), s);
+		next = c->one->id + 1;
+	}
+	return 0;
+}
+
+/* ---- */
+
 static int timer_create_all(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                             struct script *s)
 {
-	const Img__Timer *msg = (const Img__Timer *)base;
-	bool choose = can_choose_ids();
-	uint32_t next = 0;
-
-	if (choose)
-		choose_ids(s, PR_TIMER_CREATE_RESTORE_IDS_ON);
-	for (size_t i = 0; i < msg->n_timers; i++) {
-		if (!choose)
-			count_up(&next, msg->timers[i]->id, s);
-		create(msg->timers[i], s);
-	}
-	if (choose && th->tid == th->task->pid)
-		choose_ids(s, PR_TIMER_CREATE_RESTORE_IDS_OFF);
+	if (!can_choose_ids())
+		return th->tid == th->task->pid ? create_counted(r, th->task, s) : 0;
+	create_chosen(th, (const Img__Timer *)base, s);
 	return 0;
 }
 

@@ -166,6 +166,8 @@ static long run_op(const struct script_head *h, struct op *op)
 		return run_copy(op);
 	case OP_STOP:
 		return run_stop(h);
+	case OP_REPEAT:
+		return 0;
 	default:
 		return blob_syscall(op->nr, op->args);
 	}
@@ -191,6 +193,15 @@ static void give_up(struct shared *sh)
 	CALL(__NR_exit_group, 1);
 }
 
+/* How many ops to go back behind this one. */
+static uint32_t repeats(struct op *op)
+{
+	if (op->code != OP_REPEAT || !op->args[1])
+		return 0;
+	op->args[1]--;
+	return (uint32_t)op->args[0] + 1;
+}
+
 uint64_t blob_main(struct script_head *h)
 {
 	struct op *ops = (struct op *)h->ops;
@@ -198,8 +209,10 @@ uint64_t blob_main(struct script_head *h)
 	for (uint32_t i = 0; i < h->count; i++) {
 		h->at = i;
 		ops[i].result = run_op(h, &ops[i]);
-		if (as_expected(&ops[i]))
+		if (as_expected(&ops[i])) {
+			i -= repeats(&ops[i]);
 			continue;
+		}
 		h->error = ops[i].result ? ops[i].result : -ENODATA;
 		if (h->shared)
 			give_up((struct shared *)h->shared);

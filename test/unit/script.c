@@ -88,6 +88,26 @@ TEST(a_script_runs_its_calls_in_order_and_keeps_their_results)
 	script_done(&s);
 }
 
+TEST(ops_are_repeated)
+{
+	struct script s;
+	uint64_t times;
+
+	setup();
+	script_init(&s, &arena);
+	times = script_alloc(&s, 8);
+	script_call(&s, SYS_eventfd2, 0, 0);
+	script_call(&s, SYS_write, 3, script_put(&s, &(uint64_t){ 5 }, 8), 8);
+	script_call(&s, SYS_getpid);
+	script_op(&s, OP_REPEAT, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ 2, 999 });
+	script_op(&s, OP_REPEAT, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){ 1, 0 });
+	script_call(&s, SYS_read, 3, times, 8);
+	script_call(&s, SYS_exit_group, 7);
+	check(WEXITSTATUS(run(&s)) == 7);
+	check(*(uint64_t *)script_at(&s, times) == 5000);
+	script_done(&s);
+}
+
 TEST(a_call_with_another_result_ends_the_script_and_tells_the_coordinator)
 {
 	struct script s;

@@ -4,11 +4,7 @@ load lib/zdtm
 	zdtm eventfd
 }
 
-# old COMMAND...: of a kernel before Linux 6.5 only the memory tells the mode.
-old() {
-	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/fdinfo_preload "$@"
-}
-
+# Before Linux 6.5.
 @test "also where fdinfo does not tell the mode" {
 	park eventfd
 	to=$(images)

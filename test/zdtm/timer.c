@@ -1,6 +1,6 @@
 /*
  * POSIX timers: ids with gaps, all kinds of clocks and notification, what was
- * left. With an argument, one that cannot be saved.
+ * left. With "unknown", one that cannot be saved; with "many", after many others.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -35,6 +35,8 @@ static void arm(int id, time_t sec, long nsec, time_t interval, long interval_ns
 
 	check(syscall(SYS_timer_settime, id, 0, &when, NULL) == 0);
 }
+
+#define MANY 100000
 
 /* What the test itself may take, dumps not counted. */
 #define SLACK 100
@@ -97,6 +99,8 @@ int main(int argc, char **argv)
 	check(pthread_create(&th, NULL, thread, &tid) == 0);
 	pthread_barrier_wait(&ready);
 
+	for (int i = 0; argc > 1 && !strcmp(argv[1], "many") && i < MANY; i++)
+		check(syscall(SYS_timer_delete, create(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0, 0)) == 0);
 	real = create(CLOCK_REALTIME, SIGEV_SIGNAL, SIGUSR1, 11, 0);
 	gap = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1, 12, 0);
 	boot = create(CLOCK_BOOTTIME, SIGEV_SIGNAL, SIGUSR1, 13, 0);
@@ -107,7 +111,8 @@ int main(int argc, char **argv)
 	once = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN, 78, 0);
 	often = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN + 1, 79, 0);
 	check(syscall(SYS_timer_delete, gap) == 0);
-	if (argc > 1) /* whose CPU time this one counts cannot be seen */
+	if (argc > 1 &&
+	    !strcmp(argv[1], "unknown")) /* whose CPU time this one counts cannot be seen */
 		create(CLOCK_THREAD_CPUTIME_ID, SIGEV_SIGNAL, SIGUSR1, 0, 0);
 
 	arm(real, 1000, 0, 0, 0);

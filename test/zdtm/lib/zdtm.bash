@@ -27,6 +27,11 @@ crtool() {
 	"${inside[@]}" "$BUILD/crtool" "$@" 3>&- 4>&-
 }
 
+# old COMMAND...: crtool does without what an older kernel has not got (test/fault/old_preload.c).
+old() {
+	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/old_preload "$@"
+}
+
 # The same without the right to look into the memory of the kernel.
 blind_crtool() {
 	local less=-bpf,-perfmon,-sys_admin
