@@ -349,7 +349,7 @@ static int take_vmas(struct dump *d, struct task *t, struct vma_list *l)
 static void take_losses(const struct task *t)
 {
 	array_each (v, &t->vmas) {
-		if (!(v->flags & VMF_UNKNOWN) || vma_class(v) == VMA_KERNEL)
+		if (!(v->flags & (VMF_UNKNOWN | VMF_UNNAMED)) || vma_class(v) == VMA_KERNEL)
 			continue;
 		lose("%s: mapping %" PRIx64 "-%" PRIx64 " and maybe others: a flag in smaps that "
 		     "this version does not know",

@@ -9,6 +9,7 @@
 #include "dump/dump.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "lib/cleanup.h"
@@ -58,9 +59,66 @@ static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
 	return r;
 }
 
+/* ---- MLOCK_ONFAULT, which older kernels have no name for in smaps ---- */
+
+#define NAMELESS (VMF(lo) | VMF_UNNAMED)
+
+static bool is_nameless(const struct vma *v)
+{
+	return (v->flags & NAMELESS) == NAMELESS;
+}
+
+struct page_flags {
+	uint64_t page, flags;
+};
+
+static int find_flags(const struct map_line *line, void *arg)
+{
+	struct page_flags *p = arg;
+
+	if (line->start <= p->page && p->page < line->end)
+		p->flags = line->flags;
+	return 0;
+}
+
+/* Does a page of our own look so? */
+static bool onfault_is_nameless(void)
+{
+	auto_close int proc = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	void *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct page_flags p = { .page = (uint64_t)page };
+
+	if (page == MAP_FAILED)
+		return false;
+	if (proc >= 0 && mlock2(page, PAGE, MLOCK_ONFAULT) == 0)
+		smaps_each(proc, find_flags, &p);
+	munmap(page, PAGE);
+	return (p.flags & NAMELESS) == NAMELESS;
+}
+
+static void name_onfault(struct task *t)
+{
+	bool known = false;
+
+	array_each (v, &t->vmas) {
+		if (!is_nameless(v))
+			continue;
+		if (!known && !onfault_is_nameless())
+			return;
+		known = true;
+		v->flags = (v->flags & ~VMF_UNNAMED) | VMF(lf);
+	}
+}
+
+/* ---- */
+
 int vmas_read(struct task *t)
 {
-	return read_by(t, smaps_each);
+	int r = read_by(t, smaps_each);
+
+	if (r == 0)
+		name_onfault(t);
+	return r;
 }
 
 static bool is_large(const struct task *t)

@@ -93,25 +93,30 @@ static void get_mapping(struct cursor *c, struct map_line *m)
 	c->bad |= m->start >= m->end;
 }
 
-static uint64_t flags_parse(const char *at, const char *end)
+static uint64_t flag_parse(const char *at)
 {
 	static const char names[][3] = {
 #define X(name) #name,
 		VM_FLAGS(X)
 #undef X
 	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!memcmp(names[i], at, 2))
+			return UINT64_C(1) << i;
+	return memcmp(at, "??", 2) ? VMF_UNKNOWN : VMF_UNNAMED;
+}
+
+static uint64_t flags_parse(const char *at, const char *end)
+{
 	uint64_t flags = 0;
 
 	while (at + 1 < end) {
-		size_t i = 0;
-
 		if (*at == ' ') {
 			at++;
 			continue;
 		}
-		while (i < ARRAY_SIZE(names) && memcmp(names[i], at, 2) != 0)
-			i++;
-		flags |= i < ARRAY_SIZE(names) ? UINT64_C(1) << i : VMF_UNKNOWN;
+		flags |= flag_parse(at);
 		at += 2;
 	}
 	return flags;

@@ -26,9 +26,10 @@ enum vm_flag_bit {
 #undef X
 };
 
-/* VMF(gd): the mapping grows down. A mnemonic that we do not know sets VMF_UNKNOWN. */
+/* VMF(gd): the mapping grows down. A mnemonic that we do not know sets VMF_UNKNOWN, a flag without one VMF_UNNAMED. */
 #define VMF(name)   (UINT64_C(1) << VMF_BIT_##name)
 #define VMF_UNKNOWN (UINT64_C(1) << 63)
+#define VMF_UNNAMED (UINT64_C(1) << 62)
 
 struct map_line {
 	uint64_t start, end, offset;

@@ -1,6 +1,6 @@
 /*
  * Preloaded into crtool, what an older kernel lacks: fdinfo does not tell whether an eventfd is a semaphore (Linux 6.5),
- * nobody can choose the ids of POSIX timers (6.15).
+ * nobody can choose the ids of POSIX timers (6.15), smaps has no name for MLOCK_ONFAULT.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,16 +11,25 @@
 #include <unistd.h>
 
 #define REAL(name)  ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define LINE        "eventfd-semaphore: "
 #define RESTORE_IDS 77 /* PR_TIMER_CREATE_RESTORE_IDS */
+
+static void replace(char *text, size_t size, const char *what, const char *with)
+{
+	char *at = text;
+
+	while ((at = memmem(at, size - (size_t)(at - text), what, strlen(what))))
+		memcpy(at, with, strlen(with));
+}
 
 ssize_t read(int fd, void *buf, size_t size)
 {
 	ssize_t n = REAL(read)(fd, buf, size);
-	char *line = n > 0 ? memmem(buf, (size_t)n, LINE, strlen(LINE)) : NULL;
 
-	if (line)
-		memcpy(line, "other", strlen("other"));
+	if (n <= 0)
+		return n;
+	replace(buf, (size_t)n, "eventfd-semaphore: ", "other");
+	if (memmem(buf, (size_t)n, "VmFlags: ", strlen("VmFlags: ")))
+		replace(buf, (size_t)n, " lf ", " ?? ");
 	return n;
 }
 

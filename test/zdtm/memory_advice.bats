@@ -1,3 +1,14 @@
 load lib/zdtm
 
 @test "advice, locks and flags of mappings are kept" { zdtm memory_advice; }
+
+@test "memory that is locked once it is touched is so again, where smaps has no name for that" {
+	park memory_advice
+	to=$(images)
+	run -0 old crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output != *"flag in smaps"* ]] || explain "$output"
+	old crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
+	release
+}
