@@ -12,10 +12,10 @@ has() {
 	[ -e "$dir/parked" ]
 }
 
-# refused MESSAGE
+# refused WHAT WHY [OPTION...]
 refused() {
-	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"task $pid (sk_refused): fd "*"$1"* ]]
+	run -4 crtool dump -t "$pid" -D "$(images)" "${@:3}"
+	[[ $output == *"task $pid (sk_refused): fd "*"$1"*"$2"* ]] || explain "$output"
 	running "$pid"
 	release
 }
@@ -26,7 +26,7 @@ refused() {
 	while IFS=: read -r arguments name; do
 		# shellcheck disable=SC2086 # several
 		has $arguments || continue
-		refused "($name): not supported by this version; --on-unknown-fd=null or =close lets it go"
+		refused "($name" "): not supported by this version; --on-unknown-fd=null or =close lets it go"
 		((seen += 1))
 	done <<-END
 		2 1 132:IPv4 SCTP
@@ -53,5 +53,5 @@ refused() {
 
 @test "kernel TLS is refused by name" {
 	has tls || skip "no kernel TLS here"
-	refused "the kernel itself encrypts it (TCP_ULP tls)"
+	refused "IPv4 TCP" "the kernel itself encrypts it (TCP_ULP tls)" --tcp-established
 }
