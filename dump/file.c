@@ -40,6 +40,9 @@ int file_steal(const struct file *f)
 	int pidfd = task_pidfd(f->task);
 	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, f->fd, 0);
 
+	/* A leader that has exited has none, and there is no pidfd of another thread before Linux 6.9. */
+	if (fd < 0 && pidfd >= 0 && (errno == EBADF || errno == ESRCH) && f->task->headless)
+		return -EOPNOTSUPP;
 	return pidfd < 0 ? pidfd : fd < 0 ? -errno : fd;
 }
 

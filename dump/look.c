@@ -244,6 +244,17 @@ static int look_shares(struct dump *d)
 	return r;
 }
 
+/* Whatever it has open is asked through descriptors of ours (file_steal()). */
+static int check_headless(const struct task *t)
+{
+	if (!t->headless || t->pidfd >= 0)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s: its main thread has exited, and this kernel lets nobody have descriptors of "
+	            "the others (pidfd_open(2), PIDFD_THREAD, Linux 6.9)",
+	            task_name(t));
+}
+
 static int look_task(struct dump *d, struct task *t)
 {
 	int r = check_kind_of_task(t);
@@ -253,7 +264,9 @@ static int look_task(struct dump *d, struct task *t)
 		r = tracer_check(d, t, t->state == TASK_ZOMBIE ? t->pid : task_tid(t));
 	if (r < 0 || t->state == TASK_ZOMBIE)
 		return r;
-	r = check_64_bit(t);
+	r = check_headless(t);
+	if (r == 0)
+		r = check_64_bit(t);
 	if (r == 0)
 		r = check_namespaces(t);
 	if (r == 0)

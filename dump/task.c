@@ -88,7 +88,8 @@ int task_stat(const struct task *t, struct proc_stat *ret)
 
 /*
  * /proc/PID of a leader that has exited has no mappings and no descriptors, but
- * /proc/TID of any other thread has (and so has its pidfd, since 6.9).
+ * /proc/TID of any other thread has (and so has its pidfd, since 6.9; before, there are
+ * pidfds of leaders alone, see file_steal()).
  */
 int task_behead(struct task *t)
 {
@@ -104,14 +105,16 @@ int task_behead(struct task *t)
 	if (proc < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
 	pidfd = (int)syscall(SYS_pidfd_open, task_tid(t), PIDFD_THREAD);
-	if (pidfd < 0)
+	if (pidfd < 0 && errno != EINVAL)
 		return -errno;
 	if (t->home < 0)
 		t->home = take_fd(&t->proc);
 	closep(&t->proc);
-	closep(&t->pidfd);
 	t->proc = take_fd(&proc);
-	t->pidfd = take_fd(&pidfd);
+	if (pidfd >= 0) {
+		closep(&t->pidfd);
+		t->pidfd = take_fd(&pidfd);
+	}
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* without WHAT COMMAND [args]: run it as on a kernel that is too old for it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@ static const struct {
 } kinds[] = {
 	{ "PAGEMAP_SCAN", SYS_ioctl, FIELD(args[1]), 0xc0606610u, ENOTTY },       /* 6.7 */
 	{ "GET_REGISTRATIONS", SYS_membarrier, FIELD(args[0]), 1u << 9, EINVAL }, /* 6.3 */
+	{ "PIDFD_THREAD", SYS_pidfd_open, FIELD(args[1]), O_EXCL, EINVAL },       /* 6.9 */
 };
 
 static int forbid(size_t kind)

@@ -80,7 +80,7 @@ increments() {
 	increments memory_large
 	increments thread
 	increments seccomp own
-	increments leader plain
+	! threads_have_pidfds || increments leader plain
 	increments memory_cow 1
 }
 

@@ -1,5 +1,7 @@
 load lib/zdtm
 
+setup() { threads_have_pidfds || skip "no pidfds of threads here"; }
+
 random() {
 	local seed
 

@@ -32,6 +32,25 @@ old() {
 	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/old_preload "$@"
 }
 
+# dump_without WHAT VICTIM [args]: it is carried, without what test/fault/without.c takes away from who dumps it.
+dump_without() {
+	local to what=$1
+
+	shift
+	to=$(images)
+	park "$@"
+	"$BUILD/test/fault/without" "$what" "$BUILD/crtool" dump -R -t "$pid" -D "$(images)" 3>&- 4>&-
+	"$BUILD/test/fault/without" "$what" "$BUILD/crtool" dump -t "$pid" -D "$to" 3>&- 4>&-
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
+	release
+}
+
+# Are there pidfds of threads (Linux 6.9)? Else a process without main thread is not carried.
+threads_have_pidfds() {
+	python3 -c 'import os; os.pidfd_open(os.getpid(), os.O_EXCL)' 2>/dev/null
+}
+
 # The same without the right to look into the memory of the kernel.
 blind_crtool() {
 	local less=-bpf,-perfmon,-sys_admin
