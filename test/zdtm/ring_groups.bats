@@ -1,7 +1,7 @@
 load lib/zdtm
 
 setup() {
-	[ "$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 2)" = 0 ] || skip "no io_uring here"
+	has_io_uring || skip "no io_uring here"
 	park ring_groups ring
 	run crtool check -t "$pid"
 	release

@@ -51,6 +51,11 @@ threads_have_pidfds() {
 	python3 -c 'import os; os.pidfd_open(os.getpid(), os.O_EXCL)' 2>/dev/null
 }
 
+# May everybody make rings (io_uring_setup(2))?
+has_io_uring() {
+	python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, bytes(120)) < 0)'
+}
+
 # The same without the right to look into the memory of the kernel.
 blind_crtool() {
 	local less=-bpf,-perfmon,-sys_admin
