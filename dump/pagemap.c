@@ -40,6 +40,7 @@ struct pm_scan_arg {
 #define PM_FILE    (UINT64_C(1) << 61)
 #define PM_GUARD   (UINT64_C(1) << 58)
 #define PM_ALONE   (UINT64_C(1) << 56) /* PM_MMAP_EXCLUSIVE: mapped once */
+#define PM_DIRTY   (UINT64_C(1) << 55) /* soft-dirty */
 #define PM_FRAME   ((UINT64_C(1) << 55) - 1)
 
 #define PAGE    UINT64_C(4096)
@@ -95,8 +96,18 @@ static void set_query(struct pm_scan_arg *arg, enum pagemap_query query, uint64_
 	arg->category_mask = arg->category_inverted;
 }
 
-static bool entry_matches(uint64_t e, enum pagemap_query query)
+static bool is_clean(uint64_t e)
 {
+	return (e & (PM_PRESENT | PM_ALONE | PM_FILE | PM_GUARD | PM_DIRTY)) ==
+	       (PM_PRESENT | PM_ALONE);
+}
+
+#define QUERY_CLEAN (-1) /* pagemap_clean() */
+
+static bool entry_matches(uint64_t e, int query)
+{
+	if (query == QUERY_CLEAN)
+		return is_clean(e);
 	if (query == PAGEMAP_GUARD || e & PM_GUARD)
 		return query == PAGEMAP_GUARD && e & PM_GUARD;
 	if (query == PAGEMAP_FILE && e & PM_FILE)
@@ -104,8 +115,8 @@ static bool entry_matches(uint64_t e, enum pagemap_query query)
 	return e & (PM_PRESENT | PM_SWAPPED);
 }
 
-static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
-                        struct page_region *ret, size_t max)
+static int read_entries(int pagemap, int query, uint64_t *at, uint64_t end, struct page_region *ret,
+                        size_t max)
 {
 	uint64_t entries[ENTRIES];
 	size_t n = 0;
@@ -130,6 +141,12 @@ static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uin
 		}
 	}
 	return (int)n;
+}
+
+static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
+                        struct page_region *ret, size_t max)
+{
+	return read_entries(pagemap, (int)query, at, end, ret, max);
 }
 
 int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
@@ -161,6 +178,11 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 	if (query < PAGEMAP_UNWRITTEN && (n == -ENOTTY || (n == -EINVAL && query == PAGEMAP_GUARD)))
 		return find_by_read(pagemap, query, at, end, ret, max);
 	return n;
+}
+
+int pagemap_clean(int pagemap, uint64_t *at, uint64_t end, struct page_region *ret, size_t max)
+{
+	return read_entries(pagemap, QUERY_CLEAN, at, end, ret, max);
 }
 
 static uint64_t entry_frame(uint64_t e)

@@ -31,6 +31,12 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
                  struct page_region *ret, size_t max);
 
 /*
+ * The same of pages without a soft-dirty mark (dump/soft_dirty.h) that are mapped once: others may be the page of zeros, which is
+ * there where memory was dropped and only read since.
+ */
+int pagemap_clean(int pagemap, uint64_t *at, uint64_t end, struct page_region *ret, size_t max);
+
+/*
  * The frames of N pages from START on: 0 for a page of a file, one that is not
  * there and one that is mapped once only. Frames of pages that are mapped more
  * than once are shown with CAP_SYS_ADMIN only: -EPERM. 0 or -errno.

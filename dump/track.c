@@ -12,6 +12,7 @@
 #include "dump/guard.h"
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
+#include "dump/soft_dirty.h"
 #include "dump/task.h"
 #include "dump/track_arm.h"
 #include "dump/tracker.h"
@@ -26,6 +27,7 @@
 struct track {
 	struct trackers trackers;
 	ARRAY(struct tracked) mms;
+	struct soft_dirty soft;
 	pid_t asked; /* track_sees(): of this one ... */
 	bool sees;   /* ... the answer */
 };
@@ -150,18 +152,58 @@ static bool is_uffd_of(int uffd, const struct task *t)
 	return n == 1;
 }
 
+/* Memory that T has now and had not when it was tracked has all marks. */
+static bool take_over_soft(const struct dump *d, struct tracked *m)
+{
+	if (!m->by->slots.v[m->at].soft || !soft_dirty_works(&d->track->soft))
+		return false;
+	m->slot.soft = true;
+	return true;
+}
+
+static bool take_over_uffd(const struct task *t, struct tracked *m)
+{
+	if (m->by->slots.v[m->at].soft)
+		return false;
+	m->uffd = tracker_uffd(m->by, m->at);
+	if (m->uffd >= 0 && is_uffd_of(m->uffd, t))
+		return true;
+	closep(&m->uffd);
+	m->uffd = -1;
+	return false;
+}
+
 static bool take_over(const struct dump *d, const struct task *t, struct tracked *m)
 {
-	m->uffd = find_slot(d, t, m->slot.starttime, &m->by, &m->at) ? tracker_uffd(m->by, m->at)
-	                                                             : -1;
-	if (m->uffd >= 0 && is_uffd_of(m->uffd, t)) {
+	bool found = find_slot(d, t, m->slot.starttime, &m->by, &m->at);
+
+	if (found && (take_over_soft(d, m) || take_over_uffd(t, m))) {
 		memcpy(m->slot.id, m->by->slots.v[m->at].id, CHAIN_ID);
 		return true;
 	}
-	closep(&m->uffd);
-	m->uffd = -1;
 	m->by = NULL;
 	return false;
+}
+
+/* Some garbage collectors go by the marks of their own memory: those are theirs to clear. */
+static bool looks_at_marks(const struct dump *d, const struct task *t)
+{
+	array_each (fd, &t->fds) {
+		const char *link = d->files.v[fd->file].link, *name = strrchr(link, '/');
+
+		if (!strncmp(link, "/proc/", 6) && name &&
+		    (!strcmp(name, "/pagemap") || !strcmp(name, "/clear_refs")))
+			return true;
+	}
+	return false;
+}
+
+static bool begin_soft(const struct dump *d, const struct task *t, struct tracked *m)
+{
+	if (looks_at_marks(d, t) || !soft_dirty_works(&d->track->soft))
+		return false;
+	m->slot.soft = true;
+	return true;
 }
 
 /* What the process has made for us, under number FD; it closes it at once. */
@@ -186,10 +228,12 @@ static int make_uffd(struct dump *d, struct task *t, struct tracked *m)
 	m->uffd = r < 0 ? r : (int)syscall(SYS_pidfd_getfd, r, (int)fd, 0);
 	if (r >= 0)
 		r = m->uffd < 0 ? -errno : uffd_begin(m->uffd);
-	if (r < 0) {
+	if (r < 0 && !begin_soft(d, t, m))
 		warn("%s: its memory is not tracked: this kernel cannot tell what is written to "
-		     "(userfaultfd WP_ASYNC, Linux 6.7): %s",
+		     "(userfaultfd WP_ASYNC, Linux 6.7, or soft-dirty marks that nobody else "
+		     "clears): %s",
 		     task_name(t), strerror(-r));
+	if (r < 0) {
 		closep(&m->uffd);
 		m->uffd = -1;
 	}
@@ -284,7 +328,7 @@ int track_leave(struct dump *d)
 		if (r < 0)
 			return fail(r, "task %d: pidfd_open", m->slot.pid);
 		pidfds[n] = r;
-		uffds[n++] = m->uffd;
+		uffds[n++] = m->slot.soft ? r : m->uffd; /* any: nobody asks for that */
 	}
 	r = n ? tracker_start(slots, uffds, pidfds, n) : 0;
 	if (r < 0) {

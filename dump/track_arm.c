@@ -7,6 +7,7 @@
 
 #include "dump/memory_map.h"
 #include "dump/pagemap.h"
+#include "dump/soft_dirty.h"
 #include "dump/uffd.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -64,9 +65,17 @@ static int add_span(struct spans *list, const struct page_region *r)
 	return 0;
 }
 
-/* What QUERY finds that was not written to. */
-static int find_all(const struct dump *d, const struct task *t, enum which which,
-                    enum pagemap_query query, struct spans *ret)
+/* The next of them: soft-dirty marks, if SOFT, or QUERY. */
+static int find_some(int pagemap, bool soft, enum pagemap_query query, uint64_t *at, uint64_t end,
+                     struct page_region *regions)
+{
+	return soft ? pagemap_clean(pagemap, at, end, regions, REGIONS)
+	            : pagemap_find(pagemap, query, at, end, regions, REGIONS);
+}
+
+/* What QUERY, or M's soft-dirty marks, find that was not written to. */
+static int find_all(const struct dump *d, const struct task *t, const struct tracked *m,
+                    enum which which, enum pagemap_query query, struct spans *ret)
 {
 	auto_free struct page_region *regions = calloc(REGIONS, sizeof(*regions));
 	auto_close int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
@@ -77,7 +86,7 @@ static int find_all(const struct dump *d, const struct task *t, enum which which
 		uint64_t at = t->vmas.v[first].start, end = t->vmas.v[i - 1].end;
 
 		while (at < end) {
-			int n = pagemap_find(pagemap, query, &at, end, regions, REGIONS), r = 0;
+			int n = find_some(pagemap, m->slot.soft, query, &at, end, regions), r = 0;
 
 			for (int k = 0; r == 0 && k < n; k++)
 				r = add_span(ret, &regions[k]);
@@ -155,7 +164,7 @@ static int forget_id(struct tracked *m)
 static int disarm_stale(const struct dump *d, const struct task *t, const struct tracked *m)
 {
 	struct spans stale = {};
-	int r = find_all(d, t, NEW, PAGEMAP_UNWRITTEN, &stale);
+	int r = find_all(d, t, m, NEW, PAGEMAP_UNWRITTEN, &stale);
 
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = uffd_disarm(m->uffd, stale.v[i].start, stale.v[i].end - stale.v[i].start);
@@ -173,7 +182,20 @@ static int arm(const struct dump *d, const struct task *t, struct tracked *m)
 	if (r == 0)
 		r = disarm_stale(d, t, m);
 	if (r == 0)
-		r = find_all(d, t, ALL, PAGEMAP_ARM, &m->unwritten);
+		r = find_all(d, t, m, ALL, PAGEMAP_ARM, &m->unwritten);
+	m->armed = r == 0;
+	return r;
+}
+
+/* The same with soft-dirty marks. */
+static int arm_soft(const struct dump *d, const struct task *t, struct tracked *m)
+{
+	int r = find_all(d, t, m, ALL, PAGEMAP_ARM, &m->unwritten);
+
+	if (r == 0)
+		r = forget_id(m);
+	if (r == 0)
+		r = soft_dirty_clear(t->proc);
 	m->armed = r == 0;
 	return r;
 }
@@ -182,11 +204,12 @@ int tracked_arm(struct dump *d, const struct task *t, struct tracked *m)
 {
 	int r = check_foreign(d, t, m);
 
-	if (r < 0 || !m || m->uffd < 0)
+	if (r < 0 || !m || (m->uffd < 0 && !m->slot.soft))
 		return r;
 	if (m->pinned)
 		return d->opt->track ? forget_id(m) : 0;
 	m->relative = d->parent && !memcmp(m->slot.id, d->parent->manifest->id.data, CHAIN_ID);
-	r = d->opt->track ? arm(d, t, m) : find_all(d, t, ALL, PAGEMAP_UNWRITTEN, &m->unwritten);
+	r = d->opt->track ? (m->slot.soft ? arm_soft : arm)(d, t, m)
+	                  : find_all(d, t, m, ALL, PAGEMAP_UNWRITTEN, &m->unwritten);
 	return r < 0 ? fail(r, "%s: look for what was written to", task_name(t)) : 0;
 }

@@ -8,7 +8,7 @@ struct tracked {
 	struct tracker_slot slot;
 	const struct tracker *by; /* who has it by now: its slot AT; NULL: nobody */
 	size_t at;
-	int uffd;               /* -1: it cannot be */
+	int uffd;               /* -1: it cannot be, or slot.soft */
 	bool pinned;            /* the kernel may hold pages of it */
 	struct spans unwritten; /* since it was armed, ... */
 	bool relative;          /* ... which was when the parent was made */

@@ -26,7 +26,7 @@
 #define NAME      "crtool-track" /* of process and table */
 #define TABLE     3
 #define UFFDS     4
-#define MAGIC     "crtrack1"
+#define MAGIC     "crtrack2"
 #define SLOTS_MAX 65536
 
 struct table {

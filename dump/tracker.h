@@ -23,6 +23,7 @@ struct tracker_slot {
 	uint32_t taken; /* another tracker holds it now */
 	uint8_t id
 		[CHAIN_ID]; /* of the checkpoint after which the tracking began anew; zeros: of none */
+	uint64_t soft;      /* it has no userfaultfd: soft-dirty marks tell */
 };
 
 /* One that was found, or is to be. */

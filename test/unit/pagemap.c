@@ -63,6 +63,16 @@ TEST(a_kernel_without_the_ioctl_finds_the_same)
 	stripes_check(find_by_read, 3, 4096);
 }
 
+TEST(a_page_is_clean_only_where_it_certainly_holds_data_of_the_program)
+{
+	const uint64_t clean = PM_PRESENT | PM_ALONE;
+
+	check(is_clean(clean) && is_clean(clean | 42));
+	check(!is_clean(clean | PM_DIRTY) && !is_clean(clean | PM_FILE));
+	check(!is_clean(PM_ALONE) && !is_clean(PM_SWAPPED | PM_ALONE));
+	check(!is_clean(PM_PRESENT | 42)); /* it may be the page of zeros */
+}
+
 TEST(neighbours_are_one_region)
 {
 	struct page_region regions[4];

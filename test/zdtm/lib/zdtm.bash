@@ -56,6 +56,12 @@ has_io_uring() {
 	python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, bytes(120)) < 0)'
 }
 
+# there_is VICTIM [args]: has this kernel what it needs? It ends with 77 if not.
+there_is() {
+	(mkdir -p "$BATS_TEST_TMPDIR/try" && cd "$BATS_TEST_TMPDIR/try" && touch release && "$BUILD/test/zdtm/$1" "${@:2}") ||
+		[ $? -ne 77 ]
+}
+
 # The same without the right to look into the memory of the kernel.
 blind_crtool() {
 	local less=-bpf,-perfmon,-sys_admin
