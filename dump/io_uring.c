@@ -297,6 +297,27 @@ static int single_dump(struct dump *d, const struct file *f, bool known, Img__Io
 	return 0;
 }
 
+/* Are there as many completions as it has room for? */
+static bool is_full(const struct uring *u)
+{
+	return *uring_u32(u, u->params.cq_off.tail) - *uring_u32(u, u->params.cq_off.head) >=
+	       u->params.cq_entries;
+}
+
+static int find_iopoll(const struct file *f, const struct uring *u, const struct uring_facts *facts,
+                       Img__IoUring *msg)
+{
+	bool polls = !ring_is_single(f) /* whose thread is asked, ring_issuer.c */
+	             && (facts ? facts->setup & IORING_SETUP_IOPOLL : ring_probe_iopoll(u->fd));
+
+	if (polls && !facts && is_full(u))
+		return refuse(f, "whether it polls devices (IORING_SETUP_IOPOLL) cannot be told "
+		                 "while it is full of completions");
+	if (polls)
+		msg->setup |= IORING_SETUP_IOPOLL;
+	return 0;
+}
+
 static int ring_dump(struct dump *d, const struct file *f, const struct info *info,
                      const struct uring_facts *facts, Img__IoUring *msg)
 {
@@ -309,8 +330,9 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		return fail(r, "%s: map it", file_name(f));
 	if (ring_is_polled(f->fdinfo) && !ring_poll_quiet(&u))
 		return -EAGAIN;
-	if (!ring_is_single(f) && ring_probe_iopoll(u.fd))
-		msg->setup |= IORING_SETUP_IOPOLL;
+	r = find_iopoll(f, &u, facts, msg);
+	if (r < 0)
+		return r;
 	if (!facts)
 		msg->array = ring_has_array(f, &u, info->requests);
 	if (!ring_is_plain(&u, msg->array))

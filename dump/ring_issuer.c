@@ -79,10 +79,9 @@ static bool kernel_tells_deferring(void)
 static bool polls(struct asking *a)
 {
 	const struct io_uring_getevents_arg arg = { .ts = NOWHERE };
-	const uint64_t args[6] = {
-		(uint64_t)a->fd, 0,          0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-		a->at,           sizeof(arg)
-	};
+	const uint64_t args[6] = { (uint64_t)a->fd, 0,
+		                   UINT32_MAX,      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+		                   a->at,           sizeof(arg) };
 	int64_t result = 0;
 
 	return pwrite_full(a->task->mem, &arg, sizeof(arg), (off_t)a->at) < 0 ||

@@ -2,6 +2,7 @@
 #include "dump/ring_probe.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/io_uring.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,13 +33,16 @@ const char *ring_probe_eventfd(int fd, bool known)
 	                      : "what is registered with it cannot be told";
 }
 
-/* IORING_SETUP_IOPOLL: a time that cannot be read is only looked at where nothing is polled for. */
+/*
+ * IORING_SETUP_IOPOLL: a time that cannot be read is only looked at where nothing is polled for; by older kernels
+ * (6.1) when there are fewer completions than are waited for.
+ */
 bool ring_probe_iopoll(int fd)
 {
 	struct io_uring_getevents_arg arg = { .ts = 8 };
 
-	return syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-	               &arg, sizeof(arg)) >= 0;
+	return syscall(SYS_io_uring_enter, fd, 0, UINT_MAX,
+	               IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof(arg)) >= 0;
 }
 
 const char *ring_probe_enter(int fd)

@@ -1,5 +1,6 @@
 #include "dump/ring_shape.h"
 
+#include "lib/cleanup.h"
 #include "lib/log.h"
 
 /* Is any byte from AT to END set? */
@@ -8,6 +9,14 @@ static bool any_set(const uint8_t *at, const uint8_t *end)
 	while (at < end && !*at)
 		at++;
 	return at < end;
+}
+
+/* Before Linux 6.6 all have an array. */
+static bool can_be_without(void)
+{
+	auto_(uring_done) struct uring u = URING_NONE;
+
+	return uring_make(&u, 1, 2, IORING_SETUP_NO_SQARRAY) == 0;
 }
 
 /*
@@ -22,7 +31,7 @@ bool ring_has_array(const struct file *f, const struct uring *u, uint64_t reques
 
 	if (pages_of(with) != pages_of(without))
 		return u->ring_pages == pages_of(with);
-	if (any_set(u->ring + without, u->ring + with))
+	if (any_set(u->ring + without, u->ring + with) || !can_be_without())
 		return true;
 	if (requests == 1)
 		lose("%s: whether it has an array of indexes, which cannot be told of a ring that "

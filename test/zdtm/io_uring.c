@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -91,6 +92,9 @@ static void fetch(uint64_t data, int res)
 		check(syscall(SYS_io_uring_enter, u.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) ==
 		      0);
 	cqe = (struct io_uring_cqe *)(void *)(u.ring + u.p.cq_off.cqes) + head % u.p.cq_entries;
+	if (cqe->user_data != data || cqe->res != res)
+		fprintf(stderr, "request %llu ended with %d, not %llu with %d\n",
+		        (unsigned long long)cqe->user_data, cqe->res, (unsigned long long)data, res);
 	check(cqe->user_data == data && cqe->res == res);
 	__atomic_store_n(at(u.p.cq_off.head), head + 1, __ATOMIC_RELEASE);
 }
