@@ -89,7 +89,26 @@ static bool any_file(const struct uring_facts *facts)
 
 /* ---- buffers ---- */
 
-/* "    0: 0x7f0012340000/4096" or "    0: <none>", as many as there are. */
+#define OLD_NONE UINT64_MAX /* where older kernels (6.1) say that an empty slot is */
+
+/* "0x7f0012340000/4096" or "<none>", which is 0. */
+static int buffer_read(char *at, uint64_t *ret_start, uint32_t *ret_length)
+{
+	uint64_t start;
+
+	if (!strncmp(at, "<none>", strlen("<none>")))
+		return 0;
+	start = strtoull(at, &at, 16);
+	if (*at != '/')
+		return -EPROTO;
+	if (start == OLD_NONE)
+		return 0;
+	*ret_start = start;
+	*ret_length = (uint32_t)strtoul(at + 1, NULL, 10);
+	return 0;
+}
+
+/* "    0: BUFFER", as many as there are. */
 static int buffers_read(const char *text, size_t n, Img__IoUring *msg)
 {
 	const char *at = strstr(text, "\nUserBufs:");
@@ -105,14 +124,9 @@ static int buffers_read(const char *text, size_t n, Img__IoUring *msg)
 
 		at = strchr(at + 1, '\n');
 		index = at ? strtoul(at, &end, 10) : 0;
-		if (!at || index != i || *end != ':')
+		if (!at || index != i || strncmp(end, ": ", 2) != 0 ||
+		    buffer_read(end + 2, &msg->buffer[i], &msg->length[i]) < 0)
 			return -EPROTO;
-		if (!strncmp(end, ": <none>", 8))
-			continue;
-		msg->buffer[i] = strtoull(end + 1, &end, 16);
-		if (*end != '/')
-			return -EPROTO;
-		msg->length[i] = (uint32_t)strtoul(end + 1, &end, 10);
 	}
 	return 0;
 }

@@ -62,6 +62,17 @@ there_is() {
 		[ $? -ne 77 ]
 }
 
+# What a ring has is in the memory of the kernel: does crtool find it there?
+shows_rings() {
+	local shown
+
+	park ring_table
+	run crtool check -t "$pid"
+	shown=$status
+	release
+	[ "$shown" -eq 0 ]
+}
+
 # The same without the right to look into the memory of the kernel.
 blind_crtool() {
 	local less=-bpf,-perfmon,-sys_admin
