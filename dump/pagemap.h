@@ -31,8 +31,8 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
                  struct page_region *ret, size_t max);
 
 /*
- * The same of pages without a soft-dirty mark (dump/soft_dirty.h) that are mapped once: others may be the page of zeros, which is
- * there where memory was dropped and only read since.
+ * The same of pages without a soft-dirty mark (dump/soft_dirty.h) that are mapped once: others may be the
+ * page of zeros, which is there where memory was dropped and only read since.
  */
 int pagemap_clean(int pagemap, uint64_t *at, uint64_t end, struct page_region *ret, size_t max);
 

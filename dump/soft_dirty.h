@@ -1,6 +1,7 @@
 /*
- * Soft-dirty marks: the kernel marks a page when it is written to or mapped anew, until all marks of the address space are
- * cleared (Documentation/admin-guide/mm/soft-dirty.rst, CONFIG_MEM_SOFT_DIRTY). There is one set of them for everybody who looks.
+ * Soft-dirty marks: the kernel marks a page when it is written to or mapped anew, until all marks of the
+ * address space are cleared (Documentation/admin-guide/mm/soft-dirty.rst, CONFIG_MEM_SOFT_DIRTY). There is one set
+ * of them for everybody who looks.
  */
 #pragma once
 

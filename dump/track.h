@@ -13,9 +13,10 @@
  * processes are not tracked. Nor is memory that is shared, huge pages of hugetlbfs and private mappings of
  * files: of these, what differs from the file is stored every time.
  *
- * Kernels that cannot do that may have soft-dirty marks instead (dump/soft_dirty.h), the other way round: what is written to, mapped
- * or moved gets one. They are one set for all who look: of programs that go by them themselves they are not
- * touched, and who clears them from outside (clear_refs of proc(5)) hides from the next increment what was written before.
+ * Kernels that cannot do that may have soft-dirty marks instead (dump/soft_dirty.h), the other way round: what is
+ * written to, mapped or moved gets one. They are one set for all who look: of programs that go by them
+ * themselves they are not touched, and who clears them from outside (clear_refs of proc(5)) hides from the
+ * next increment what was written before.
  *
  * The descriptor of userfaultfd is the tracker's (dump/tracker.h). It is relative to one checkpoint, known by
  * its id: to any other nothing can be said, and all is stored.

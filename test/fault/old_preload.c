@@ -1,6 +1,6 @@
 /*
- * Preloaded into crtool, what an older kernel lacks: fdinfo does not tell whether an eventfd is a semaphore (Linux 6.5),
- * nobody can choose the ids of POSIX timers (6.15), smaps has no name for MLOCK_ONFAULT.
+ * Preloaded into crtool, what an older kernel lacks: fdinfo does not tell whether an eventfd is a semaphore
+ * (Linux 6.5), nobody can choose the ids of POSIX timers (6.15), smaps has no name for MLOCK_ONFAULT.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
