@@ -249,10 +249,11 @@ static int check_headless(const struct task *t)
 {
 	if (!t->headless || t->pidfd >= 0)
 		return 0;
-	return fail(-ENOTSUP,
-	            "%s: its main thread has exited, and this kernel lets nobody have descriptors of "
-	            "the others (pidfd_open(2), PIDFD_THREAD, Linux 6.9)",
-	            task_name(t));
+	return fail(
+		-ENOTSUP,
+		"%s: its main thread has exited, and this kernel lets nobody have descriptors of "
+		"the others (pidfd_open(2), PIDFD_THREAD, Linux 6.9)",
+		task_name(t));
 }
 
 static int look_task(struct dump *d, struct task *t)
