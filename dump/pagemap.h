@@ -22,6 +22,9 @@ enum pagemap_query {
 	PAGEMAP_TRACKED, /* all of it, whatever is there */
 };
 
+/* Between mappings that are looked at together; more of nothing takes older kernels long. */
+#define PAGEMAP_GAP (UINT64_C(64) << 20)
+
 /*
  * Find the regions that QUERY asks for between *AT and END, at most MAX of
  * them; *AT moves to where the search ended. PAGEMAP is a descriptor of

@@ -21,8 +21,6 @@
 #include "lib/log.h"
 
 #define REGIONS 2048
-#define GAP_MAX \
-	(UINT64_C(64) << 20) /* in a group: a kernel may have to look through it (pagemap.c) */
 #define NO_PAGEMAP        \
 	(struct borrowed) \
 	{                 \
@@ -82,7 +80,7 @@ static bool is_file(const struct vma *v)
 
 static bool follows(const struct task *t, size_t i)
 {
-	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= GAP_MAX;
+	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= PAGEMAP_GAP;
 }
 
 /* The next group of mappings of this task. False: it has no more. */

@@ -40,6 +40,11 @@ static bool is_wanted(const struct dump *d, const struct vma *v, enum which whic
 	return is_tracked(d, v) && (which == ALL || !was_tracked(v));
 }
 
+static bool is_near(const struct task *t, size_t i)
+{
+	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= PAGEMAP_GAP;
+}
+
 /* Neighbouring mappings from *I on, as [*ret_first, *I). */
 static bool next_group(const struct dump *d, const struct task *t, enum which which, size_t *i,
                        size_t *ret_first)
@@ -47,7 +52,8 @@ static bool next_group(const struct dump *d, const struct task *t, enum which wh
 	while (*i < t->vmas.n && !is_wanted(d, &t->vmas.v[*i], which))
 		(*i)++;
 	*ret_first = *i;
-	while (*i < t->vmas.n && is_wanted(d, &t->vmas.v[*i], which))
+	while (*i < t->vmas.n && is_wanted(d, &t->vmas.v[*i], which) &&
+	       (*i == *ret_first || is_near(t, *i)))
 		(*i)++;
 	return *i > *ret_first;
 }

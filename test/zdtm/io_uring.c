@@ -94,7 +94,8 @@ static void fetch(uint64_t data, int res)
 	cqe = (struct io_uring_cqe *)(void *)(u.ring + u.p.cq_off.cqes) + head % u.p.cq_entries;
 	if (cqe->user_data != data || cqe->res != res)
 		fprintf(stderr, "request %llu ended with %d, not %llu with %d\n",
-		        (unsigned long long)cqe->user_data, cqe->res, (unsigned long long)data, res);
+		        (unsigned long long)cqe->user_data, cqe->res, (unsigned long long)data,
+		        res);
 	check(cqe->user_data == data && cqe->res == res);
 	__atomic_store_n(at(u.p.cq_off.head), head + 1, __ATOMIC_RELEASE);
 }
