@@ -194,6 +194,12 @@ static bool is_needed(const struct notes *notes)
 	return false;
 }
 
+void guard_rest(struct dump *d)
+{
+	if (d->notes && !d->opt->snapshot && !d->track && !is_needed(d->notes))
+		guard_dismiss(&d->guard);
+}
+
 void guard_leave(struct dump *d)
 {
 	if (!d->notes || !is_needed(d->notes)) /* else it has its work when we are gone */

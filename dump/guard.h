@@ -40,5 +40,8 @@ void guard_forget_option(struct dump *d, const struct file *f, int name);
 /* Nothing of ours is in T any more, but the copy beside it. */
 void guard_forget(struct dump *d, const struct task *t);
 
+/* The target runs on: the guard ends in the meantime, if nothing was done that is still to be undone. */
+void guard_rest(struct dump *d);
+
 /* The target runs on as it was, or is gone. Idempotent. */
 void guard_leave(struct dump *d);

@@ -100,6 +100,7 @@ int resume_tree(struct dump *d)
 		return r; /* unfreeze_tree() does what is left */
 	r = release_all(d);
 	unfrozen(d);
+	guard_rest(d);
 	return r;
 }
 

@@ -122,6 +122,14 @@ int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *a
 	return r;
 }
 
+void guard_dismiss(struct guard *g)
+{
+	if (g->word)
+		say(g->word, OVER);
+	if (g->pid > 0)
+		kill(g->pid, SIGKILL);
+}
+
 void guard_end(struct guard *g)
 {
 	if (g->word)

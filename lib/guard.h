@@ -18,5 +18,8 @@ struct guard {
  */
 int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *arg), void *arg);
 
+/* There is nothing to undo any more: the guard ends by itself, until guard_end(), which has less to wait for then. */
+void guard_dismiss(struct guard *g);
+
 /* There is nothing to undo any more: the guard ends. Idempotent. */
 void guard_end(struct guard *g);
