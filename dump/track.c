@@ -152,13 +152,29 @@ static bool is_uffd_of(int uffd, const struct task *t)
 	return n == 1;
 }
 
-/* Memory that T has now and had not when it was tracked has all marks. */
-static bool take_over_soft(const struct dump *d, struct tracked *m)
+/* Some garbage collectors go by the marks of their own memory: those are theirs to clear. */
+static bool looks_at_marks(const struct dump *d, const struct task *t)
 {
-	if (!m->by->slots.v[m->at].soft || !soft_dirty_works(&d->track->soft))
-		return false;
-	m->slot.soft = true;
-	return true;
+	array_each (fd, &t->fds) {
+		const char *link = d->files.v[fd->file].link, *name = strrchr(link, '/');
+
+		if (!strncmp(link, "/proc/", 6) && name &&
+		    (!strcmp(name, "/pagemap") || !strcmp(name, "/clear_refs")))
+			return true;
+	}
+	return false;
+}
+
+static bool use_soft(const struct dump *d, const struct task *t, struct tracked *m)
+{
+	m->slot.soft = !looks_at_marks(d, t) && soft_dirty_works(&d->track->soft);
+	return m->slot.soft;
+}
+
+/* Memory that T has now and had not when it was tracked has all marks. */
+static bool take_over_soft(const struct dump *d, const struct task *t, struct tracked *m)
+{
+	return m->by->slots.v[m->at].soft && use_soft(d, t, m);
 }
 
 static bool take_over_uffd(const struct task *t, struct tracked *m)
@@ -177,33 +193,12 @@ static bool take_over(const struct dump *d, const struct task *t, struct tracked
 {
 	bool found = find_slot(d, t, m->slot.starttime, &m->by, &m->at);
 
-	if (found && (take_over_soft(d, m) || take_over_uffd(t, m))) {
+	if (found && (take_over_soft(d, t, m) || take_over_uffd(t, m))) {
 		memcpy(m->slot.id, m->by->slots.v[m->at].id, CHAIN_ID);
 		return true;
 	}
 	m->by = NULL;
 	return false;
-}
-
-/* Some garbage collectors go by the marks of their own memory: those are theirs to clear. */
-static bool looks_at_marks(const struct dump *d, const struct task *t)
-{
-	array_each (fd, &t->fds) {
-		const char *link = d->files.v[fd->file].link, *name = strrchr(link, '/');
-
-		if (!strncmp(link, "/proc/", 6) && name &&
-		    (!strcmp(name, "/pagemap") || !strcmp(name, "/clear_refs")))
-			return true;
-	}
-	return false;
-}
-
-static bool begin_soft(const struct dump *d, const struct task *t, struct tracked *m)
-{
-	if (looks_at_marks(d, t) || !soft_dirty_works(&d->track->soft))
-		return false;
-	m->slot.soft = true;
-	return true;
 }
 
 /* What the process has made for us, under number FD; it closes it at once. */
@@ -228,7 +223,7 @@ static int make_uffd(struct dump *d, struct task *t, struct tracked *m)
 	m->uffd = r < 0 ? r : (int)syscall(SYS_pidfd_getfd, r, (int)fd, 0);
 	if (r >= 0)
 		r = m->uffd < 0 ? -errno : uffd_begin(m->uffd);
-	if (r < 0 && !begin_soft(d, t, m))
+	if (r < 0 && !use_soft(d, t, m))
 		warn("%s: its memory is not tracked: this kernel cannot tell what is written to "
 		     "(userfaultfd WP_ASYNC, Linux 6.7, or soft-dirty marks that nobody else "
 		     "clears): %s",
