@@ -13,6 +13,8 @@
 #include "lib/cleanup.h"
 #include "parasite/arch/arch.h"
 
+#define GAP_MAX (UINT64_C(64) << 20) /* a kernel may have to look through it (pagemap.c) */
+
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08
 #endif
@@ -86,6 +88,11 @@ bool vma_has_pages(const struct vma *v)
 	enum vma_class c = vma_class(v);
 
 	return !v->shared && (c == VMA_ANON || c == VMA_FILE || c == VMA_SHMEM);
+}
+
+bool vmas_near(const struct task *t, size_t i)
+{
+	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= GAP_MAX;
 }
 
 static const char *foreign_obstacle(const struct vma *v)

@@ -21,6 +21,9 @@ enum vma_class vma_class(const struct vma *v);
 /* Private memory whose pages may differ from what the mapping alone would show. */
 bool vma_has_pages(const struct vma *v);
 
+/* Is mapping I of T so near to the one before that pages of both are looked for together (pagemap_find())? */
+bool vmas_near(const struct task *t, size_t i);
+
 /* Why V cannot be saved, or NULL. */
 const char *vma_obstacle(const struct vma *v);
 

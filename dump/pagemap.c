@@ -102,11 +102,9 @@ static bool is_clean(uint64_t e)
 	       (PM_PRESENT | PM_ALONE);
 }
 
-#define QUERY_CLEAN (-1) /* pagemap_clean() */
-
-static bool entry_matches(uint64_t e, int query)
+static bool entry_matches(uint64_t e, enum pagemap_query query)
 {
-	if (query == QUERY_CLEAN)
+	if (query == PAGEMAP_CLEAN)
 		return is_clean(e);
 	if (query == PAGEMAP_GUARD || e & PM_GUARD)
 		return query == PAGEMAP_GUARD && e & PM_GUARD;
@@ -115,8 +113,8 @@ static bool entry_matches(uint64_t e, int query)
 	return e & (PM_PRESENT | PM_SWAPPED);
 }
 
-static int read_entries(int pagemap, int query, uint64_t *at, uint64_t end, struct page_region *ret,
-                        size_t max)
+static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
+                        struct page_region *ret, size_t max)
 {
 	uint64_t entries[ENTRIES];
 	size_t n = 0;
@@ -143,18 +141,14 @@ static int read_entries(int pagemap, int query, uint64_t *at, uint64_t end, stru
 	return (int)n;
 }
 
-static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
-                        struct page_region *ret, size_t max)
-{
-	return read_entries(pagemap, (int)query, at, end, ret, max);
-}
-
 int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
                  struct page_region *ret, size_t max)
 {
 	uint64_t guard = PAGE_IS_GUARD;
 	int n;
 
+	if (query == PAGEMAP_CLEAN) /* kernels that have the ioctl do without these marks */
+		return find_by_read(pagemap, query, at, end, ret, max);
 	for (;;) {
 		struct pm_scan_arg arg = { .size = sizeof(arg),
 			                   .start = *at,
@@ -178,11 +172,6 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 	if (query < PAGEMAP_UNWRITTEN && (n == -ENOTTY || (n == -EINVAL && query == PAGEMAP_GUARD)))
 		return find_by_read(pagemap, query, at, end, ret, max);
 	return n;
-}
-
-int pagemap_clean(int pagemap, uint64_t *at, uint64_t end, struct page_region *ret, size_t max)
-{
-	return read_entries(pagemap, QUERY_CLEAN, at, end, ret, max);
 }
 
 static uint64_t entry_frame(uint64_t e)

@@ -16,14 +16,16 @@ enum pagemap_query {
 	PAGEMAP_ANON,  /* pages of memory without a file that may hold data */
 	PAGEMAP_FILE,  /* pages of a private file mapping that differ from the file */
 	PAGEMAP_GUARD, /* guard regions */
+	/*
+	 * PAGEMAP_ANON without a soft-dirty mark (dump/soft_dirty.h) that is mapped once: others may be the page
+	 * of zeros, which is there where memory was dropped and only read since.
+	 */
+	PAGEMAP_CLEAN,
 	/* Of memory whose writes are tracked (dump/track.h); -ENOTTY where the kernel cannot: */
 	PAGEMAP_UNWRITTEN, /* PAGEMAP_ANON, not written to since they were armed */
 	PAGEMAP_ARM, /* PAGEMAP_ANON; what was written to is marked so, and armed in the same moment */
 	PAGEMAP_TRACKED, /* all of it, whatever is there */
 };
-
-/* Between mappings that are looked at together; more of nothing takes older kernels long. */
-#define PAGEMAP_GAP (UINT64_C(64) << 20)
 
 /*
  * Find the regions that QUERY asks for between *AT and END, at most MAX of
@@ -32,12 +34,6 @@ enum pagemap_query {
  */
 int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
                  struct page_region *ret, size_t max);
-
-/*
- * The same of pages without a soft-dirty mark (dump/soft_dirty.h) that are mapped once: others may be the
- * page of zeros, which is there where memory was dropped and only read since.
- */
-int pagemap_clean(int pagemap, uint64_t *at, uint64_t end, struct page_region *ret, size_t max);
 
 /*
  * The frames of N pages from START on: 0 for a page of a file, one that is not

@@ -78,11 +78,6 @@ static bool is_file(const struct vma *v)
 	return vma_class(v) != VMA_ANON;
 }
 
-static bool follows(const struct task *t, size_t i)
-{
-	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= PAGEMAP_GAP;
-}
-
 /* The next group of mappings of this task. False: it has no more. */
 static bool next_group(struct scan *s, const struct task *t)
 {
@@ -96,7 +91,7 @@ static bool next_group(struct scan *s, const struct task *t)
 	s->at = t->vmas.v[i].start;
 	while (i < t->vmas.n && pages_due(s->d, t, &t->vmas.v[i]) &&
 	       is_file(&t->vmas.v[i]) == is_file(&t->vmas.v[s->vma]) &&
-	       (i == s->vma || follows(t, i)))
+	       (i == s->vma || vmas_near(t, i)))
 		s->end = t->vmas.v[i++].end;
 	s->group_end = i;
 	return true;

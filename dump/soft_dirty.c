@@ -21,7 +21,7 @@ static bool is_clean(int pagemap, const volatile char *at)
 	uint64_t start = (uint64_t)at, end = start + PAGE;
 	struct page_region region;
 
-	return pagemap_clean(pagemap, &start, end, &region, 1) == 1;
+	return pagemap_find(pagemap, PAGEMAP_CLEAN, &start, end, &region, 1) == 1;
 }
 
 static bool try_page(int proc, int pagemap, volatile char *page)

@@ -40,11 +40,6 @@ static bool is_wanted(const struct dump *d, const struct vma *v, enum which whic
 	return is_tracked(d, v) && (which == ALL || !was_tracked(v));
 }
 
-static bool is_near(const struct task *t, size_t i)
-{
-	return t->vmas.v[i].start - t->vmas.v[i - 1].end <= PAGEMAP_GAP;
-}
-
 /* Neighbouring mappings from *I on, as [*ret_first, *I). */
 static bool next_group(const struct dump *d, const struct task *t, enum which which, size_t *i,
                        size_t *ret_first)
@@ -53,7 +48,7 @@ static bool next_group(const struct dump *d, const struct task *t, enum which wh
 		(*i)++;
 	*ret_first = *i;
 	while (*i < t->vmas.n && is_wanted(d, &t->vmas.v[*i], which) &&
-	       (*i == *ret_first || is_near(t, *i)))
+	       (*i == *ret_first || vmas_near(t, *i)))
 		(*i)++;
 	return *i > *ret_first;
 }
@@ -71,17 +66,9 @@ static int add_span(struct spans *list, const struct page_region *r)
 	return 0;
 }
 
-/* The next of them: soft-dirty marks, if SOFT, or QUERY. */
-static int find_some(int pagemap, bool soft, enum pagemap_query query, uint64_t *at, uint64_t end,
-                     struct page_region *regions)
-{
-	return soft ? pagemap_clean(pagemap, at, end, regions, REGIONS)
-	            : pagemap_find(pagemap, query, at, end, regions, REGIONS);
-}
-
-/* What QUERY, or M's soft-dirty marks, find that was not written to. */
-static int find_all(const struct dump *d, const struct task *t, const struct tracked *m,
-                    enum which which, enum pagemap_query query, struct spans *ret)
+/* What QUERY finds that was not written to. */
+static int find_all(const struct dump *d, const struct task *t, enum which which,
+                    enum pagemap_query query, struct spans *ret)
 {
 	auto_free struct page_region *regions = calloc(REGIONS, sizeof(*regions));
 	auto_close int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
@@ -92,7 +79,7 @@ static int find_all(const struct dump *d, const struct task *t, const struct tra
 		uint64_t at = t->vmas.v[first].start, end = t->vmas.v[i - 1].end;
 
 		while (at < end) {
-			int n = find_some(pagemap, m->slot.soft, query, &at, end, regions), r = 0;
+			int n = pagemap_find(pagemap, query, &at, end, regions, REGIONS), r = 0;
 
 			for (int k = 0; r == 0 && k < n; k++)
 				r = add_span(ret, &regions[k]);
@@ -170,7 +157,7 @@ static int forget_id(struct tracked *m)
 static int disarm_stale(const struct dump *d, const struct task *t, const struct tracked *m)
 {
 	struct spans stale = {};
-	int r = find_all(d, t, m, NEW, PAGEMAP_UNWRITTEN, &stale);
+	int r = find_all(d, t, NEW, PAGEMAP_UNWRITTEN, &stale);
 
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = uffd_disarm(m->uffd, stale.v[i].start, stale.v[i].end - stale.v[i].start);
@@ -188,7 +175,7 @@ static int arm(const struct dump *d, const struct task *t, struct tracked *m)
 	if (r == 0)
 		r = disarm_stale(d, t, m);
 	if (r == 0)
-		r = find_all(d, t, m, ALL, PAGEMAP_ARM, &m->unwritten);
+		r = find_all(d, t, ALL, PAGEMAP_ARM, &m->unwritten);
 	m->armed = r == 0;
 	return r;
 }
@@ -196,7 +183,7 @@ static int arm(const struct dump *d, const struct task *t, struct tracked *m)
 /* The same with soft-dirty marks. */
 static int arm_soft(const struct dump *d, const struct task *t, struct tracked *m)
 {
-	int r = find_all(d, t, m, ALL, PAGEMAP_ARM, &m->unwritten);
+	int r = find_all(d, t, ALL, PAGEMAP_CLEAN, &m->unwritten);
 
 	if (r == 0)
 		r = forget_id(m);
@@ -216,6 +203,7 @@ int tracked_arm(struct dump *d, const struct task *t, struct tracked *m)
 		return d->opt->track ? forget_id(m) : 0;
 	m->relative = d->parent && !memcmp(m->slot.id, d->parent->manifest->id.data, CHAIN_ID);
 	r = d->opt->track ? (m->slot.soft ? arm_soft : arm)(d, t, m)
-	                  : find_all(d, t, m, ALL, PAGEMAP_UNWRITTEN, &m->unwritten);
+	                  : find_all(d, t, ALL, m->slot.soft ? PAGEMAP_CLEAN : PAGEMAP_UNWRITTEN,
+	                             &m->unwritten);
 	return r < 0 ? fail(r, "%s: look for what was written to", task_name(t)) : 0;
 }
