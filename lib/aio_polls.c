@@ -13,19 +13,13 @@
 
 static const struct place word = { true, 0, 8 };
 
-static void set_error(struct kmem_reader *r, int e)
-{
-	if (!r->error)
-		r->error = e;
-}
-
 static void request_read(struct kmem_reader *r, uint64_t at, uint64_t context,
                          struct aio_polls *ret)
 {
 	struct aio_poll *poll = array_add(&ret->all);
 
 	if (!poll || ret->all.n > REQUESTS_MAX) {
-		set_error(r, poll ? -EPROTO : -ENOMEM);
+		kmem_failed(r, poll ? -EPROTO : -ENOMEM);
 		return;
 	}
 	poll->context = context;
@@ -45,7 +39,7 @@ static void context_read(struct kmem_reader *r, uint64_t at, struct aio_polls *r
 
 	while (!r->error && node != head) {
 		if (!node)
-			set_error(r, -EPROTO);
+			kmem_failed(r, -EPROTO);
 		else
 			request_read(r, node - in_list, id, ret);
 		node = kmem_get_at(r, &word, node);
@@ -64,7 +58,7 @@ int aio_polls_read(const struct kmem *k, int mem, struct aio_polls *ret)
 	n = kmem_get(&r, "kioctx_table", "nr", table);
 	at = table + kmem_place(&r, "kioctx_table", "table").at;
 	if (n > CONTEXTS_MAX)
-		set_error(&r, -EOPNOTSUPP);
+		kmem_failed(&r, -EOPNOTSUPP);
 	for (uint64_t i = 0; !r.error && i < n; i++) {
 		uint64_t context = kmem_get_at(&r, &word, at + 8 * i);
 

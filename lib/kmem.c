@@ -111,13 +111,18 @@ int kmem_file(const struct kmem *k, int fd, uint64_t *ret)
 	return r < 0 ? r : kmem_read(k, at, &slot, ret);
 }
 
+void kmem_failed(struct kmem_reader *r, int e)
+{
+	if (!r->error && e < 0)
+		r->error = e;
+}
+
 uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t at)
 {
 	uint64_t value = 0;
 	int e = place->size ? kmem_read(r->k, at, place, &value) : -EOPNOTSUPP;
 
-	if (!r->error && e < 0)
-		r->error = e;
+	kmem_failed(r, e);
 	return e < 0 ? 0 : value;
 }
 
@@ -133,8 +138,7 @@ uint64_t kmem_private(struct kmem_reader *r, int fd)
 	uint64_t file = 0;
 	int e = kmem_file(r->k, fd, &file);
 
-	if (!r->error && e < 0)
-		r->error = e;
+	kmem_failed(r, e);
 	return e < 0 ? 0 : kmem_get(r, "file", "private_data", file);
 }
 
@@ -142,7 +146,7 @@ struct place kmem_place(struct kmem_reader *r, const char *type, const char *pat
 {
 	const struct place place = btf_place(&r->k->btf, type, path);
 
-	if (!r->error && !place.found)
-		r->error = -EOPNOTSUPP;
+	if (!place.found)
+		kmem_failed(r, -EOPNOTSUPP);
 	return place;
 }

@@ -30,11 +30,13 @@ struct kmem_reader {
 	int error;
 };
 
+/* E, if it is a failure, and the first one. */
+void kmem_failed(struct kmem_reader *r, int e);
 /* PATH of the structure TYPE at AT. */
 uint64_t kmem_get(struct kmem_reader *r, const char *type, const char *path, uint64_t at);
+/* The same of a place that is known already. */
+uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t at);
 /* What the open file of our own descriptor FD is the handle of (private_data). */
 uint64_t kmem_private(struct kmem_reader *r, int fd);
-/* PATH as kmem_get(), of a place that is known already. */
-uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t at);
 /* Where it is in a structure; one that this kernel has not got is a failure. */
 struct place kmem_place(struct kmem_reader *r, const char *type, const char *path);

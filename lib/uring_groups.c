@@ -47,12 +47,6 @@ static bool failed(const struct reader *r)
 	return r->kernel.error < 0;
 }
 
-static void set_error(struct reader *r, int e)
-{
-	if (!r->kernel.error && e < 0)
-		r->kernel.error = e;
-}
-
 /* ---- frames ---- */
 
 /* The structure of the first page that the group at AT is in. */
@@ -115,15 +109,15 @@ static void frames_read(struct reader *r, uint64_t at, struct uring_group *group
 	uint64_t n = kmem_get(&r->kernel, GROUP, "region.nr_pages", at);
 
 	if (!failed(r) && !r->pages.size)
-		set_error(r, calibrate(r));
+		kmem_failed(&r->kernel, calibrate(r));
 	if (n > PAGES_MAX)
-		set_error(r, -EOPNOTSUPP);
+		kmem_failed(&r->kernel, -EOPNOTSUPP);
 	for (uint64_t i = 0; !failed(r) && i < n; i++) {
 		uint64_t page = kmem_get_at(&r->kernel, &word, pages + 8 * i);
 		uint64_t *slot = array_add(&group->frames);
 
 		if (!slot || (page - r->pages.base) % r->pages.size)
-			set_error(r, slot ? -EOPNOTSUPP : -ENOMEM);
+			kmem_failed(&r->kernel, slot ? -EOPNOTSUPP : -ENOMEM);
 		else
 			*slot = (page - r->pages.base) / r->pages.size;
 	}
@@ -141,7 +135,7 @@ static void buffers_read(struct reader *r, uint64_t at, struct uring_group *grou
 		struct uring_buffer *buffer = array_add(&group->buffers);
 
 		if (!node || !buffer || group->buffers.n > BUFFERS_MAX) {
-			set_error(r, buffer ? -EPROTO : -ENOMEM);
+			kmem_failed(&r->kernel, buffer ? -EPROTO : -ENOMEM);
 			return;
 		}
 		buffer->addr = kmem_get(&r->kernel, "io_buffer", "addr", node - list.at);
@@ -157,7 +151,7 @@ static void group_read(struct reader *r, uint32_t id, uint64_t at)
 	uint64_t flags = kmem_get(&r->kernel, GROUP, "flags", at);
 
 	if (!group || flags & ~(uint64_t)(IS_RING | PARTS)) {
-		set_error(r, group ? -EOPNOTSUPP : -ENOMEM);
+		kmem_failed(&r->kernel, group ? -EOPNOTSUPP : -ENOMEM);
 		return;
 	}
 	group->id = id;
@@ -183,7 +177,7 @@ static void entry_read(struct reader *r, uint64_t entry, uint64_t first, int dee
 		return;
 	}
 	if (entry <= INTERNAL_MAX || deep > 3) {
-		set_error(r, -EPROTO);
+		kmem_failed(&r->kernel, -EPROTO);
 		return;
 	}
 	shift = kmem_get_at(&r->kernel, &r->node.shift, node);
