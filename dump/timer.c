@@ -19,8 +19,6 @@
 #include "lib/procstate.h"
 #include "proto/timer.pb-c.h"
 
-#define THREAD_CLOCK (-2) /* of whoever made the timer: kernel/time/posix-cpu-timers.c */
-
 /* The answers in the arena; timer I has ops 2I (timer_gettime) and 2I+1 (timer_getoverrun). */
 struct answers {
 	uint64_t n;
@@ -122,7 +120,7 @@ static int by_maker(const void *a, const void *b)
 static int take_maker(const struct task *t, const struct timer_text *text, uint32_t *ret)
 {
 	*ret = 0;
-	if (text->clock != THREAD_CLOCK || (t->threads.n == 1 && !t->headless))
+	if (text->clock != TIMER_THREAD_CLOCK || (t->threads.n == 1 && !t->headless))
 		return 0;
 	if (!(text->notify & SIGEV_THREAD_ID))
 		return fail(-ENOTSUP,

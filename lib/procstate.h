@@ -15,8 +15,10 @@ struct timer_text {
 	uint64_t value;
 	int notify;   /* SIGEV_* of signal.h */
 	pid_t target; /* the process, or the thread with SIGEV_THREAD_ID */
-	int clock;    /* CPU clocks of the process and thread are -6 and -2 */
+	int clock;    /* CPU clocks of the process and thread are -6 and TIMER_THREAD_CLOCK */
 };
+
+#define TIMER_THREAD_CLOCK (-2) /* of whoever made the timer: kernel/time/posix-cpu-timers.c */
 
 /*
  * Parse the timer at *TEXT and move *TEXT behind it. Returns 1, 0 at the end

@@ -23,6 +23,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/procstate.h"
 #include "proto/timer.pb-c.h"
 #include "restore/passed.h"
 #include "restore/restore.h"
@@ -36,8 +37,6 @@
 
 #define COUNTED_IDS \
 	(1u << 22) /* ids that we are willing to count up to; a million takes a second */
-
-#define THREAD_CLOCK (-2) /* CLOCK_THREAD_CPUTIME_ID, as the kernel keeps it */
 
 static bool can_choose_ids(void)
 {
@@ -136,8 +135,8 @@ static void count_up(uint32_t n, struct script *s)
 /* The CPU clock of a thread has a name for others, too (clock_getcpuclockid(3)). */
 static int64_t clock_for_others(const struct counted *c)
 {
-	return c->one->clock == THREAD_CLOCK ? (int32_t)(~(uint32_t)c->tid << 3 | 6)
-	                                     : c->one->clock;
+	return c->one->clock == TIMER_THREAD_CLOCK ? (int32_t)(~(uint32_t)c->tid << 3 | 6)
+	                                           : c->one->clock;
 }
 
 /* Those of all threads of T. */
