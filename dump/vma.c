@@ -61,11 +61,9 @@ static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
 
 /* ---- MLOCK_ONFAULT, which older kernels have no name for in smaps ---- */
 
-#define NAMELESS (VMF(lo) | VMF_UNNAMED)
-
-static bool is_nameless(const struct vma *v)
+static bool is_nameless(uint64_t flags)
 {
-	return (v->flags & NAMELESS) == NAMELESS;
+	return (flags & VMF(lo)) && (flags & VMF_UNNAMED);
 }
 
 struct page_flags {
@@ -93,21 +91,20 @@ static bool onfault_is_nameless(void)
 	if (proc >= 0 && mlock2(page, PAGE, MLOCK_ONFAULT) == 0)
 		smaps_each(proc, find_flags, &p);
 	munmap(page, PAGE);
-	return (p.flags & NAMELESS) == NAMELESS;
+	return is_nameless(p.flags);
 }
 
 static void name_onfault(struct task *t)
 {
-	bool known = false;
+	size_t nameless = 0;
 
-	array_each (v, &t->vmas) {
-		if (!is_nameless(v))
-			continue;
-		if (!known && !onfault_is_nameless())
-			return;
-		known = true;
-		v->flags = (v->flags & ~VMF_UNNAMED) | VMF(lf);
-	}
+	array_each (v, &t->vmas)
+		nameless += is_nameless(v->flags);
+	if (!nameless || !onfault_is_nameless())
+		return;
+	array_each (v, &t->vmas)
+		if (is_nameless(v->flags))
+			v->flags = (v->flags & ~VMF_UNNAMED) | VMF(lf);
 }
 
 /* ---- */

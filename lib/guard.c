@@ -132,8 +132,7 @@ void guard_dismiss(struct guard *g)
 
 void guard_end(struct guard *g)
 {
-	if (g->word)
-		say(g->word, OVER);
+	guard_dismiss(g);
 	if (g->pid > 0)
 		child_end(g->pid);
 	if (g->word)
