@@ -2,7 +2,7 @@ load lib/zdtm
 
 # The victim says 77 where this CPU or kernel has no protection keys.
 setup() {
-	"$BUILD/test/zdtm/memory_keys" probe || [ $? -ne 77 ] || skip "no memory protection keys here (/proc/cpuinfo: ospke)"
+	there_is memory_keys probe || skip "no memory protection keys here (/proc/cpuinfo: ospke)"
 }
 
 @test "protection keys, the mappings that have them and the rights of each thread are kept" {
