@@ -23,49 +23,56 @@ static bool runs(const struct task *t, const struct thread *th)
 	return stat_read(t->proc, path, &st) == 0 && st.state == 'R';
 }
 
-#define WCHAN 40
+int restart_where(const struct task *t, pid_t tid, char ret_wchan[static RESTART_WCHAN])
+{
+	auto_free char *wchan = NULL;
+	char path[48];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "task/%d/wchan", tid);
+	n = file_read(t->proc, path, &wchan);
+	if (n < 0)
+		return (int)n;
+	snprintf(ret_wchan, RESTART_WCHAN, "%s", wchan);
+	return 0;
+}
 
 /* The call that it waits in; 0: none that is known, but where in the kernel. */
 static long wait_for_call(const struct task *t, const struct thread *th,
-                          char ret_wchan[static WCHAN])
+                          char ret_wchan[static RESTART_WCHAN])
 {
 	const struct timespec moment = { .tv_nsec = MOMENT_NS };
-	char path[48];
 
-	snprintf(path, sizeof(path), "task/%d/wchan", th->tid);
 	for (int i = 0; i < LOOKS || (i < LOOKS_RUN && runs(t, th)); i++) {
-		auto_free char *wchan = NULL;
 		long nr;
 
 		nanosleep(&moment, NULL);
-		if (file_read(t->proc, path, &wchan) < 0)
+		if (restart_where(t, th->tid, ret_wchan) < 0)
 			return 0;
-		snprintf(ret_wchan, WCHAN, "%s", wchan);
-		nr = arch_restarted_call(&th->tracee.regs, wchan);
+		nr = arch_restarted_call(&th->tracee.regs, ret_wchan);
 		if (nr)
 			return nr;
 	}
 	return 0;
 }
 
-static void tell_unknown(const struct task *t, const struct thread *th, const char *wchan)
+void restart_lose(const struct task *t, const struct thread *th, const char *where)
 {
 	lose("%s: thread %d: which call it was in (%s) when it was interrupted for the second "
-	     "time: "
-	     "after a restore that fails with EINTR",
-	     task_name(t), th->tid, wchan);
+	     "time: after a restore that fails with EINTR",
+	     task_name(t), th->tid, where);
 }
 
 int restart_identify(struct task *t, struct thread *th)
 {
 	struct tracee *tracee = &th->tracee;
-	char wchan[WCHAN] = "not seen";
+	char wchan[RESTART_WCHAN] = "not seen";
 	int r;
 
 	if (!arch_in_restart(&tracee->regs))
 		return 0;
 	if (tracee->stop_signal) {
-		tell_unknown(t, th, "it is stopped");
+		restart_lose(t, th, "it is stopped");
 		return 0;
 	}
 	if (ptrace(PTRACE_CONT, th->tid, NULL, NULL) < 0)
@@ -80,6 +87,6 @@ int restart_identify(struct task *t, struct thread *th)
 	if (!arch_in_restart(&tracee->regs))
 		th->restarted = 0;
 	else if (!th->restarted)
-		tell_unknown(t, th, wchan);
+		restart_lose(t, th, wchan);
 	return 1;
 }

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "dump/guard.h"
+#include "dump/restart.h"
 #include "dump/stages.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
@@ -172,9 +173,29 @@ static int halt(struct dump *d, struct thread *th, struct visit *v, struct trace
 	return r;
 }
 
+/*
+ * Is it in a call that the kernel has continued once already? WCHAN: where it waited before it was made to stand. Why
+ * not, if its tracer lets it go on with that, or NULL.
+ */
+static const char *identify(const struct dump *d, struct thread *th, const struct tracing *is,
+                            const char *wchan)
+{
+	if (!arch_in_restart(&is->regs) ||
+	    (is->at != TRACING_AT_ENTRY && !arch_is_restarted(&is->regs)))
+		return NULL;
+	th->restarted = arch_restarted_call(&is->regs, wchan);
+	if (th->restarted)
+		return NULL;
+	if (!d->again && (is->runs || !is->collected))
+		return "it is about to go on with a system call that was interrupted";
+	restart_lose(th->task, th, wchan);
+	return NULL;
+}
+
 static int look_closer(struct dump *d, struct thread *th, struct visit *v,
                        const struct tracee_seen *s, struct traced *tr, const char **ret_why)
 {
+	char wchan[RESTART_WCHAN] = "it stands";
 	struct tracer_flags how;
 	struct tracee_seen now;
 	int r = tracer_flags(d, th->tid, &how);
@@ -196,17 +217,16 @@ static int look_closer(struct dump *d, struct thread *th, struct visit *v,
 	if (*ret_why)
 		return -EBUSY;
 	if (tr->is.runs)
+		r = restart_where(th->task, th->tid, wchan);
+	if (r == 0 && tr->is.runs)
 		r = halt(d, th, v, tr, ret_why);
 	if (r == 0)
 		r = tracing_look(&v->parasite, v->room, &tr->is, ret_why);
 	if (r < 0)
 		return r;
 	*ret_why = tr->is.runs ? NULL : tracee_judge_stop(&tr->is, s);
-	if (arch_in_restart(&tr->is.regs) &&
-	    (tr->is.at == TRACING_AT_ENTRY || arch_is_restarted(&tr->is.regs)))
-		lose("%s: thread %d: which call it was in when it was interrupted for the second "
-		     "time: after a restore that fails with EINTR",
-		     task_name(th->task), th->tid);
+	if (!*ret_why)
+		*ret_why = identify(d, th, &tr->is, wchan);
 	return *ret_why ? -EAGAIN : 0;
 }
 

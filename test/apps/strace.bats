@@ -59,3 +59,18 @@ waits_in_open() {
 	[ "$(grep -c 'openat.*fifo' "$dir"/log.*)" = 1 ]
 	[ ! -s "$dir/err" ]
 }
+
+@test "strace -p of a program that sleeps, which it has interrupted: it sleeps on" {
+	needs strace
+	fresh_dir
+	# shellcheck disable=SC2016 # for that shell
+	start sh -c 'sleep 5 & strace -o log -p $!; wait $!; echo "$?"'
+	within 20 grep -qs restart_syscall "$dir/log"
+	dump_running
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output != *"not carried"* ]]
+	dump_and_restore
+	finish 20
+	[ "$(cat "$dir/out")" = 0 ]
+	run -1 grep EINTR "$dir/log"
+}

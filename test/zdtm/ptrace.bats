@@ -80,6 +80,16 @@ calls() {
 
 @test "one that sleeps again and again, without PTRACE_O_TRACESYSGOOD" { calls sleep plain; }
 
+@test "one that the kernel has continued once already: it sees no EINTR" {
+	park ptrace_calls sleep long
+	for _ in 1 2 3; do
+		run -0 crtool dump -R -t "$pid" -D "$(images)"
+		[[ $output != *"not carried"* ]]
+	done
+	dump_and_restore
+	release
+}
+
 @test "a tracee that computes, until its next call" { calls compute; }
 
 @test "two threads" { calls threads; }

@@ -5,6 +5,7 @@
  *
  *	epoll     its tracee waits in epoll_wait(2), instead of read(2), ...
  *	sleep     ... sleeps for a moment, again and again
+ *	long      of two seconds
  *	compute   ... or calls nothing
  *	threads   a second thread sleeps, too
  *	entry     it stands at the entry of that call
@@ -63,8 +64,10 @@ static int load(const int *at)
 
 static void sleep_on(void)
 {
-	const struct timespec moment = { .tv_nsec = 20000000 };
+	struct timespec moment = { .tv_nsec = 20000000 };
 
+	if (is("long"))
+		moment = (struct timespec){ .tv_sec = 2 };
 	while (load(&shared->go) < 1)
 		check(syscall(SYS_nanosleep, &moment, NULL) == 0);
 }
@@ -130,7 +133,8 @@ static void see(struct known *k)
 		fprintf(stderr, "%d: call %ld: side %lu\n", k->tid, (long)regs.orig_rax, side);
 	check(side == (k->inside ? 2 : 1));
 	if (k->inside) {
-		check((long)regs.orig_rax == k->nr || (long)regs.orig_rax == SYS_restart_syscall);
+		check((long)regs.orig_rax == k->nr || k->nr == SYS_restart_syscall ||
+		      (long)regs.orig_rax == SYS_restart_syscall);
 		check((long)regs.rax != -EINTR &&
 		      ((long)regs.rax > -RESTARTED || (long)regs.rax < -RESTARTED - 4));
 	} else {
@@ -195,6 +199,19 @@ static void attach(struct known *k, pid_t tid)
 		      waitpid(tid, &status, __WALL) == tid);
 	check(status >> 16 == PTRACE_EVENT_STOP);
 	go_on(tid);
+}
+
+/* It sleeps: at the entry of what that has interrupted, nothing tells which call it is. */
+static void attach_asleep(struct known *k, pid_t tid)
+{
+	int status;
+
+	attach(k, tid);
+	do {
+		check(waitpid(tid, &status, __WALL) == tid && status == call_status());
+		see(k);
+		go_on(tid);
+	} while (k->inside);
 }
 
 /* It stands, and nobody has asked. */
@@ -266,7 +283,7 @@ int main(int argc, char **argv)
 		zdtm_nap();
 	attach(&known[0], pid);
 	if (is("threads"))
-		attach(&known[1], shared->tid[1]);
+		attach_asleep(&known[1], shared->tid[1]);
 	__atomic_store_n(&shared->go, 0, __ATOMIC_SEQ_CST);
 	set_up(pid);
 	if (is("entry") || is("exit"))
