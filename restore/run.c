@@ -27,95 +27,11 @@
 #include "lib/procfs.h"
 #include "lib/progress.h"
 #include "restore/lazy.h"
+#include "restore/numbers.h"
 #include "restore/restore.h"
 
 #define GLANCE_NS 20000000 /* between looks whether the tree still lives */
 #define GLANCES   10       /* between looks at all of it */
-
-/* The holder of PID as /proc shows it; NULL: there is none (any more). The caller frees. */
-static char *holder_status(pid_t pid)
-{
-	char *status = NULL;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	return file_read(AT_FDCWD, path, &status) < 0 ? NULL : status;
-}
-
-static bool holder_is_zombie(const char *status)
-{
-	size_t len = 0;
-	const char *state = status ? key_value(status, "State", &len) : NULL;
-
-	return state && len && *state == 'Z';
-}
-
-/* Who has the number that we need? */
-static int explain_taken(pid_t pid)
-{
-	auto_free char *status = holder_status(pid);
-	uint64_t tgid = 0, ppid = 0;
-	size_t len = 0;
-	const char *name;
-
-	if (!status)
-		return fail(-EBUSY,
-		            "pid %d is in use as the number of a process group or session of "
-		            "others; --new-pidns restores beside it",
-		            pid);
-	name = key_value(status, "Name", &len);
-	status_u64(status, "Tgid", 10, &tgid);
-	status_u64(status, "PPid", 10, &ppid);
-	if (holder_is_zombie(status))
-		return fail(-EBUSY,
-		            "pid %d is in use by a zombie (%.*s) that its parent %d does not wait "
-		            "for; --new-pidns restores beside it",
-		            pid, (int)len, name, (int)ppid);
-	if (tgid != (uint64_t)pid)
-		return fail(-EBUSY,
-		            "pid %d is in use by a thread of task %d (%.*s); --new-pidns restores "
-		            "beside it",
-		            pid, (int)tgid, (int)len, name);
-	return fail(-EBUSY, "pid %d is in use by task %d (%.*s); --new-pidns restores beside it",
-	            pid, pid, (int)len, name);
-}
-
-/*
- * The zombies of a tree that was killed a moment ago wait for init, which may be
- * busy: two seconds for those. Whoever else has a number will keep it.
- */
-static int await_number(pid_t pid, int *left)
-{
-	while (pid && (kill(pid, 0) == 0 || errno == EPERM)) {
-		auto_free char *status = holder_status(pid);
-
-		if (status && (!holder_is_zombie(status) || --*left < 0))
-			return explain_taken(pid);
-		usleep(2000);
-	}
-	return 0;
-}
-
-/* Before anybody is forked: a tree that cannot be whole is not begun. */
-static int await_numbers(const struct restore *r)
-{
-	int left = 1000;
-
-	array_each (t, &r->tasks)
-		array_each (th, &t->threads) {
-			int ret = await_number(th->tid, &left);
-
-			if (ret < 0)
-				return ret;
-		}
-	for (size_t i = 0; i < r->nhelpers; i++) {
-		int ret = await_number(r->helpers[i].pid, &left);
-
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
 
 static int explain_op(const struct rthread *th, int error)
 {
@@ -125,7 +41,7 @@ static int explain_op(const struct rthread *th, int error)
 	if (at >= th->script.ops.n)
 		return fail(error, "%s: thread %d", rtask_name(th->task), th->tid);
 	if (error == -EEXIST && th->script.ops.v[at].code == OP_CLONE)
-		return explain_taken((pid_t)th->script.ops.v[at].want);
+		return number_explain((pid_t)th->script.ops.v[at].want);
 	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
 	if (error > 0) /* another answer than it must have */
 		return fail(-EPROTO, "%s: thread %d: %s: %s, and is %d", rtask_name(th->task),
@@ -178,12 +94,13 @@ static int explain_death(struct restore *r, int status)
 static const struct rtask *find_dead(const struct restore *r)
 {
 	array_each (t, &r->tasks) {
-		auto_free char *status = NULL;
+		struct proc_stat st;
+		char path[32];
 
 		if (t->role != ROLE_TASK || t->img->leader_exited)
 			continue;
-		status = holder_status(t->pid);
-		if (holder_is_zombie(status))
+		snprintf(path, sizeof(path), "/proc/%d/stat", t->pid);
+		if (stat_read(AT_FDCWD, path, &st) == 0 && st.state == 'Z')
 			return t;
 	}
 	return NULL;
@@ -272,37 +189,11 @@ static void open_barrier(struct restore *r, enum barrier n)
 static int explain_clone(pid_t pid, int error)
 {
 	if (error == EEXIST)
-		return explain_taken(pid);
+		return number_explain(pid);
 	if (error == EPERM)
 		return fail(-EPERM,
 		            "fork as pid %d (needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)", pid);
 	return fail(-error, "fork as pid %d", pid);
-}
-
-/*
- * A number becomes free a moment after its last owner has left /proc, and its
- * last owner, the target of a dump, may wait there as a zombie for a parent that
- * reaps when it comes round to it; or other zombies have it as their group.
- * That gets two seconds; somebody who lives gets none.
- */
-long clone_when_free(struct clone_args *args)
-{
-	const pid_t tid = *(const pid_t *)args->set_tid;
-	long pid;
-
-	for (int i = 0; i < 400 && !deadline_passed(); i++) {
-		auto_free char *status = NULL;
-
-		pid = syscall(SYS_clone3, args, sizeof(*args));
-		if (pid >= 0 || errno != EEXIST)
-			return pid;
-		status = holder_status(tid);
-		if (status && !holder_is_zombie(status))
-			break;
-		usleep(5000);
-	}
-	errno = EEXIST;
-	return -1;
 }
 
 /*
@@ -428,7 +319,7 @@ int run_scripts(struct restore *r)
 	/* What falls off the tree while it is made falls to us, so that a roll-back finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r->strangers = list_children();
-	ret = await_numbers(r);
+	ret = numbers_await(r);
 	if (ret == 0)
 		ret = clocks_enter(r);
 	if (ret == 0)

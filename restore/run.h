@@ -3,14 +3,6 @@
 
 #include "restore/restore.h"
 
-struct clone_args;
-
-/*
- * clone3(2) of a process with the number at set_tid, which may be that of a
- * zombie for a moment more. The pid, 0 in the child, or -1 and errno.
- */
-long clone_when_free(struct clone_args *args);
-
 enum barrier {
 	BARRIER_TREE,    /* all processes exist */
 	BARRIER_GROUPS,  /* all are in their process groups; zombies and helpers end */

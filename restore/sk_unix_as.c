@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "restore/run.h"
+#include "restore/numbers.h"
 #include "restore/sk_unix.h"
 
 /* Of the calling thread alone: glibc would ask all of them, which are not here. */

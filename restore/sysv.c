@@ -9,6 +9,7 @@
  * is not there, its numbers are free: a short-lived process of that number
  * does what shall bear it.
  */
+#include "restore/numbers.h"
 #include "restore/sysv.h"
 
 #include <errno.h>
@@ -27,7 +28,6 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "restore/leftover.h"
-#include "restore/run.h"
 
 struct made {
 	enum sysv_type type;

@@ -137,6 +137,31 @@ hold() {
 	[ "$holder" = "$1" ] || skip "somebody else took pid $1"
 }
 
+# One whose process group and session have the number $1, which was that of their leader, as $holder.
+hold_group() {
+	echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid || skip "may not choose pids"
+	# shellcheck disable=SC2016 # for that shell
+	setsid sh -c 'sleep 1000 & echo "$$ $!"' >"$dir/held" 3>&- 4>&- &
+	wait "$!"
+	read -r leader holder <"$dir/held"
+	[ "$leader" = "$1" ] || skip "somebody else took pid $1"
+}
+
+@test "a pid that is in use as a process group or session is named, or waited for where that ends" {
+	local leader
+
+	checkpoint
+	hold_group "$pid"
+	says 8 "pid $pid is in use as the number of a process group or session of others;*" crtool restore -d -D "$to"
+	intact
+	{
+		sleep 0.5
+		kill "$holder"
+	} &
+	crtool restore -d -D "$to"
+	release
+}
+
 @test "a file that is gone, or has changed, is named" {
 	checkpoint fault/opener
 	mv "$dir/file" "$dir/aside"
