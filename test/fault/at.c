@@ -1,10 +1,13 @@
 /*
- * at N WHAT COMMAND...: run COMMAND and interfere when it is about to make its
- * Nth system call, counted over all of its threads from its exec:
+ * at N WHAT COMMAND...: run COMMAND and interfere at its Nth system call,
+ * counted over all of its threads, but not its children, from its exec:
  *
  *	at 17 KILL crtool dump ...     a signal by name or number
  *	at 17 =ENOSPC crtool dump ...  the call is not made and fails
  *	at 17 -                        nothing, for the count
+ *
+ * Signals come from the kernel, where it counts (at_count.h); who makes calls fail traces COMMAND, as all do where bpf(2) is not
+ * to be had, or AT_TRACES is set.
  *
  * The exit code is that of COMMAND, 128 + signal if one ended it. With a path
  * in $AT_LOG the number of calls and the Nth with its first argument go there, as
@@ -16,11 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "test/fault/at_count.h"
 
 /* Not its children: those of a restore have another tracer. */
 #define OPTIONS      (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE)
@@ -108,6 +114,7 @@ static int is_stranger(pid_t t, int status)
 	       errno == ESRCH;
 }
 
+/* Its wait status. */
 static int watch(void)
 {
 	int status;
@@ -121,7 +128,7 @@ static int watch(void)
 		else if (t == command)
 			break;
 	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return status;
 }
 
 static void tell(void)
@@ -135,22 +142,20 @@ static void tell(void)
 	fclose(log);
 }
 
-int main(int argc, char **argv)
+static int ended(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run_traced(char **argv)
 {
 	int status;
 
-	if (argc < 4)
-		return 2;
-	at = atol(argv[1]);
-	if (*argv[2] == '=')
-		errno_at = number_of(argv[2]);
-	else if (*argv[2] != '-')
-		signal_at = number_of(argv[2]);
 	command = fork();
 	if (command == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
-		execv(argv[3], argv + 3);
+		execv(*argv, argv);
 		_exit(127);
 	}
 	if (command < 0 || waitpid(command, &status, 0) != command ||
@@ -160,7 +165,50 @@ int main(int argc, char **argv)
 	inside[command] = 0;
 	made = -1;
 	ptrace(PTRACE_SYSCALL, command, NULL, NULL);
-	status = watch();
+	return ended(watch());
+}
+
+static int run_counted(struct count *c, char **argv)
+{
+	int status;
+
+	command = fork();
+	if (command == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		raise(SIGSTOP);
+		execv(*argv, argv);
+		_exit(127);
+	}
+	if (command < 0 || waitpid(command, &status, WUNTRACED) != command)
+		return 2;
+	c->made = -1; /* the exec */
+	c->at = at > 0 ? at : INT64_MAX;
+	c->signal = (uint64_t)signal_at;
+	c->tgid = (uint64_t)command;
+	if (kill(command, SIGCONT) < 0 || waitpid(command, &status, 0) != command)
+		return 2;
+	c->tgid = 0;
+	made = c->made;
+	if (at > 0 && made >= at)
+		nr_at = (long)c->nr, arg_at = (long)c->arg;
+	return ended(status);
+}
+
+int main(int argc, char **argv)
+{
+	struct count *count = NULL;
+	int status;
+
+	if (argc < 4)
+		return 2;
+	at = atol(argv[1]);
+	if (*argv[2] == '=')
+		errno_at = number_of(argv[2]);
+	else if (*argv[2] != '-')
+		signal_at = number_of(argv[2]);
+	if (!errno_at && !getenv("AT_TRACES"))
+		count = count_begin();
+	status = count ? run_counted(count, argv + 3) : run_traced(argv + 3);
 	tell();
 	return status;
 }
