@@ -90,8 +90,6 @@ int hands_begin(unsigned n, struct hands **ret)
 
 	if (!h)
 		return -ENOMEM;
-	/* A heap for each thread would be extended by mprotect(2), page by page. */
-	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_TOP_PAD, HEAP_STEP);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_condattr_init(&attr);

@@ -13,13 +13,17 @@
 #define STACK (64 * 1024)
 #define KEEP  (1 << 20) /* at the end of the heap, not given back to the kernel */
 
-/* Kernels that do not know MADV_POPULATE_WRITE have page faults later. */
+/*
+ * One arena for all threads: a second one is made for the first other thread that there is, and extended by
+ * mprotect(2), page by page. Kernels that do not know MADV_POPULATE_WRITE have page faults later.
+ */
 void heap_warm(size_t size)
 {
 	volatile char stack[STACK];
 	void *volatile p; /* else there is no call */
 	uintptr_t from;
 
+	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_TRIM_THRESHOLD, KEEP);
 	mallopt(M_MMAP_THRESHOLD, KEEP);
 	p = malloc(size);
