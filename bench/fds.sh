@@ -1,5 +1,5 @@
 #!/bin/bash
-# What descriptors cost: system calls of crtool per descriptor (what is beyond those
+# What descriptors and segments of SysV shared memory cost: system calls of crtool per descriptor (what is beyond those
 # for a process that has none), and times, by kind and number. The calls are the
 # design and have a limit; the time follows from them.
 #
@@ -9,13 +9,14 @@ set -u
 over=0
 
 # Most calls per descriptor: dump (look, gather, record), restore. Of those of a socket 45 ask for an option each.
-declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="78 12" [dup]="12 1" [epoll]="17 6" [watch]="29 1" [gone]="102 24")
+declare -A most=([file]="17 6" [event]="15 6" [pipe]="21 7" [socket]="78 12" [dup]="12 1" [epoll]="17 6" [watch]="29 1" [gone]="102 24" [segment]="18 13")
 
 # shellcheck disable=SC2016
 program='
 import ctypes, os, resource, select, signal, socket, sys
 libc = ctypes.CDLL(None)
 kind, n = sys.argv[1], int(sys.argv[2])
+libc.shmat.restype = ctypes.c_void_p
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 keep = [select.epoll()] if kind == "epoll" else [libc.inotify_init1(0)] if kind in ("watch", "gone") else []
@@ -34,6 +35,11 @@ while made < n:
     elif kind in ("event", "epoll"):
         fd = os.eventfd(made)
         if keep: keep[0].register(fd, select.EPOLLIN)
+    elif kind == "segment": # which go with it
+        segment = libc.shmget(0, 4096, 0o1600)
+        at = libc.shmat(segment, None, 0)
+        assert segment >= 0 and at != 2 ** 64 - 1 and libc.shmctl(segment, 0, None) == 0
+        ctypes.memset(at, 1, 1)
     elif kind == "pipe":
         os.write(os.pipe()[1], b"content")
         made += 1
@@ -61,7 +67,7 @@ measure() {
 	forget
 }
 
-[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000 epoll 15000 watch 1000 watch 15000 gone 1000 gone 8000
+[ $# -gt 0 ] || set -- file 1000 file 15000 dup 15000 event 1000 event 15000 pipe 2000 socket 2000 epoll 1000 epoll 15000 watch 1000 watch 15000 gone 1000 gone 8000 segment 500 segment 4000
 measure none 0 || exit 1
 base_dump=$dump_calls base_restore=$restore_calls
 printf '%-8s %7s %18s %18s %10s %12s\n' kind number "dump calls each" "restore calls each" "frozen ms" "restore ms"

@@ -58,29 +58,27 @@ void sysv_done(struct dump *d)
 	if (!d->sysv)
 		return;
 	sysv_sem_forget(d->sysv);
+	array_done(&d->sysv->segments.list);
 	array_done(&d->sysv->undos);
 	free(d->sysv);
 	d->sysv = NULL;
 }
 
-static int sysv_begin(struct dump *d)
+int sysv_begin(struct dump *d)
 {
-	if (d->sysv) {
-		array_done(&d->sysv->undos);
-		return 0;
-	}
-	d->sysv = calloc(1, sizeof(*d->sysv));
+	if (!d->sysv)
+		d->sysv = calloc(1, sizeof(*d->sysv));
 	return d->sysv ? 0 : -ENOMEM;
 }
 
 /* The objects are the whole tree's: looked for once. */
 static int sysv_look(struct dump *d, struct task *t)
 {
-	int r = t->parent ? 0 : sysv_shm_look(d);
+	int r = t->parent ? 0 : sysv_begin(d);
 
 	if (t->parent || r < 0)
 		return r;
-	r = sysv_begin(d);
+	r = sysv_shm_look(d);
 	if (r == 0)
 		r = sysv_sem_look(d);
 	return r < 0 ? r : sysv_msg_look(d);
@@ -90,8 +88,10 @@ static int sysv_ask(struct dump *d, struct thread *th, struct script *s, struct 
 {
 	int r = th->task->parent ? 0 : sysv_begin(d);
 
-	if (r == 0 && !th->task->parent)
+	if (r == 0 && !th->task->parent) {
+		array_done(&d->sysv->undos);
 		r = sysv_sem_list(d->sysv);
+	}
 	return r < 0 ? r : sysv_undo_ask(d, th->task, s, &ret->at);
 }
 

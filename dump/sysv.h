@@ -37,7 +37,21 @@ struct sem_undo {
 	int adjust;
 };
 
+/* What the tree has attached, by id. */
+struct sysv_segments {
+	ARRAY(struct sysv_segment {
+		int shmid;
+		uint64_t mappings;
+		pid_t pid;        /* who has it ... */
+		const char *name; /* ... and what his mapping is called; of the last look alone */
+	})
+	list;
+	bool listed;
+	uint64_t state; /* of the tree, when it was made */
+};
+
 struct sysv {
+	struct sysv_segments segments;
 	ARRAY(struct sem_set) sets; /* all of the namespace */
 	time_t sets_read;           /* when that was begun */
 	ARRAY(struct sem_undo) undos;
@@ -67,6 +81,8 @@ int sysv_shm_take(struct dump *d);
 /* The record beside that of the object M. */
 int sysv_shm_put(struct dump *d, const struct shmem *m);
 
+/* From here on there is d->sysv. */
+int sysv_begin(struct dump *d);
 /* Forget everything. */
 void sysv_done(struct dump *d);
 

@@ -38,20 +38,82 @@ static const char *segment_name(int shmid, key_t key)
 	return sysv_name(SYSV_SHM, shmid, (unsigned)key);
 }
 
-/* How many mappings the tree has of SHMID, with those of its copies (dump/snapshot.h), and one who has it. */
-static uint64_t mappings_of(const struct dump *d, int shmid, const struct task **ret)
-{
-	uint64_t n = 0;
+/* ---- what the tree has attached ---- */
 
+static int segment_compare(const void *a, const void *b)
+{
+	const struct sysv_segment *x = a, *y = b;
+
+	return x->shmid < y->shmid ? -1 : x->shmid > y->shmid;
+}
+
+static int list_mappings(struct dump *d, struct sysv_segments *all)
+{
 	array_each (t, &d->tasks) {
 		array_each (v, &t->vmas) {
-			if ((int)v->ino != shmid || !vma_is_sysv(v))
-				continue;
-			*ret = t;
-			n += t->copy.tracee.tid && !(v->flags & VMF(dc)) ? 2 : 1;
+			struct sysv_segment *s = vma_is_sysv(v) ? array_add(&all->list) : NULL;
+
+			if (!s && vma_is_sysv(v))
+				return -ENOMEM;
+			if (s)
+				*s = (struct sysv_segment){
+					(int)v->ino,
+					t->copy.tracee.tid && !(v->flags & VMF(dc)) ? 2 : 1, t->pid,
+					v->name
+				};
 		}
 	}
-	return n;
+	return 0;
+}
+
+/* What it was made of is as it was: who is there, whether they stand still, their mappings and copies. */
+static uint64_t state_of(const struct dump *d)
+{
+	uint64_t state = d->frozen;
+
+	array_each (t, &d->tasks)
+		state = state * 31 + t->vmas.n * 2 + (t->copy.tracee.tid != 0);
+	return state;
+}
+
+/* By id, one for each, in d->sysv. */
+static int segments_list(struct dump *d)
+{
+	struct sysv_segments *all = &d->sysv->segments;
+	uint64_t state = state_of(d);
+	size_t n = 0;
+
+	if (all->listed && all->state == state)
+		return 0;
+	all->list.n = 0;
+	if (list_mappings(d, all) < 0)
+		return -ENOMEM;
+	qsort(all->list.v, all->list.n, sizeof(*all->list.v), segment_compare);
+	array_each (s, &all->list) {
+		if (n && all->list.v[n - 1].shmid == s->shmid)
+			all->list.v[n - 1].mappings += s->mappings;
+		else
+			all->list.v[n++] = *s;
+	}
+	all->list.n = n;
+	all->listed = true, all->state = state;
+	return 0;
+}
+
+/* How many mappings the tree has of SHMID, with those of its copies (dump/snapshot.h), and one who has it. */
+static int mappings_of(struct dump *d, int shmid, uint64_t *ret, const struct task **ret_task)
+{
+	const struct sysv_segment key = { .shmid = shmid }, *s = NULL;
+	int r = sysv_begin(d);
+
+	if (r == 0)
+		r = segments_list(d);
+	if (r == 0 && d->sysv->segments.list.n)
+		s = bsearch(&key, d->sysv->segments.list.v, d->sysv->segments.list.n, sizeof(key),
+		            segment_compare);
+	*ret = s ? s->mappings : 0;
+	*ret_task = s ? task_find(d, s->pid) : d->tasks.v;
+	return r;
 }
 
 static void others_name(const struct dump *d, int shmid, char *who, size_t size)
@@ -72,13 +134,16 @@ static void others_name(const struct dump *d, int shmid, char *who, size_t size)
 
 int sysv_shm_others(struct dump *d, int shmid, const char *name, bool *ret_kept)
 {
-	const struct task *t = d->tasks.v;
-	uint64_t ours = mappings_of(d, shmid, &t);
+	const struct task *t;
 	struct shmid_ds ds;
 	unsigned key = 0;
+	uint64_t ours;
 	char who[64];
+	int r = mappings_of(d, shmid, &ours, &t);
 
 	*ret_kept = false;
+	if (r < 0)
+		return r;
 	sscanf(name, "/SYSV%x", &key);
 	/* One that is marked for destruction has lost its key. */
 	if (shmctl(shmid, IPC_STAT, &ds) < 0 ||
@@ -114,25 +179,17 @@ static int read_mappings(struct dump *d)
 
 int sysv_shm_look(struct dump *d)
 {
-	ARRAY(int) seen = {};
 	int r = any_segment() ? read_mappings(d) : 0;
 
-	array_each (t, &d->tasks) {
-		array_each (v, &t->vmas) {
-			bool known = !vma_is_sysv(v), kept;
-			int *at;
+	d->sysv->segments.listed = false;
+	if (r == 0)
+		r = segments_list(d);
+	for (size_t i = 0; r == 0 && i < d->sysv->segments.list.n; i++) {
+		const struct sysv_segment s = d->sysv->segments.list.v[i];
+		bool kept;
 
-			for (size_t i = 0; i < seen.n; i++)
-				known |= seen.v[i] == (int)v->ino;
-			if (r < 0 || known)
-				continue;
-			at = array_add(&seen);
-			if (at)
-				*at = (int)v->ino;
-			r = dump_obstacle(d, sysv_shm_others(d, (int)v->ino, v->name, &kept));
-		}
+		r = dump_obstacle(d, sysv_shm_others(d, s.shmid, s.name, &kept));
 	}
-	array_done(&seen);
 	return r;
 }
 

@@ -143,6 +143,7 @@ struct restore {
 	struct cgroups *cgroups;     /* restore/cgroup.c */
 	struct clocks clocks;
 	bool committed;              /* the tree runs */
+	uint8_t *segments;           /* restore/sysv_shm.c: what was found of each, by index */
 	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
 	char *strangers;             /* children that we had before, as /proc lists them */

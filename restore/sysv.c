@@ -3,28 +3,22 @@
  *
  * The id of a new object is chosen by {shm,sem,msg}_next_id of the ipc
  * namespace, for the next one only; an id in use is silently replaced by
- * another one, so the answer is compared.
- *
- * The kernel notes the numbers of processes in the objects. As long as the tree
- * is not there, its numbers are free: a short-lived process of that number
- * does what shall bear it.
+ * another one, so the answer is compared. Who made what: restore/sysv_as.c.
  */
 #include "restore/numbers.h"
 #include "restore/sysv.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "restore/leftover.h"
@@ -38,6 +32,8 @@ struct sysv {
 	ARRAY(struct made) made;
 	ARRAY(void *) attached;
 };
+
+#define SYSV_OTHER_ID (-ESTALE) /* it was made with another one, and is removed */
 
 static const char *const next_ids[] = {
 	[SYSV_SHM] = "/proc/sys/kernel/shm_next_id",
@@ -75,75 +71,61 @@ static int remove_object(enum sysv_type type, int id)
 	return ret < 0 ? -errno : 0;
 }
 
-/* ---- as somebody else ---- */
-
-/* The answer of FN in a process of number PID, or -EAGAIN: there is none to be had. */
-static int in_process(pid_t pid, int (*fn)(const void *arg), const void *arg)
-{
-	struct clone_args args = { .exit_signal = SIGCHLD,
-		                   .set_tid = (uint64_t)&pid,
-		                   .set_tid_size = 1 };
-	int *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE,
-	                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int ret = -EAGAIN, status;
-	long child;
-
-	if (answer == MAP_FAILED)
-		return -errno;
-	*answer = -ECHILD;
-	child = clone_when_free(&args);
-	if (child == 0) {
-		*answer = fn(arg);
-		_exit(0);
-	}
-	if (child > 0) {
-		while (waitpid((pid_t)child, &status, 0) < 0 && errno == EINTR)
-			continue;
-		ret = *answer;
-	}
-	munmap(answer, sizeof(*answer));
-	return ret;
-}
-
-int sysv_as(pid_t pid, int (*fn)(const void *arg), const void *arg)
-{
-	int ret = pid > 1 && pid != getpid() ? in_process(pid, fn, arg) : -EAGAIN;
-
-	return ret == -EAGAIN ? fn(arg) : ret;
-}
-
 static enum leftover left_of(enum sysv_type type)
 {
 	return type == SYSV_SHM ? LEFT_SHM : type == SYSV_SEM ? LEFT_SEM : LEFT_MSG;
 }
 
+/* One that is to be made, and how that went. */
 struct call {
+	const struct sysv_wish *wish;
 	enum sysv_type type;
-	const Img__SysvPerm *perm;
-	int (*make)(const void *arg);
-	const void *arg;
+	int *next; /* shared: could its id be chosen? 0 or -errno */
+	int place; /* of the leftover that it would be */
 };
 
 /* As that user: the raw calls are those of this thread alone. */
-static int call_make(const void *arg)
+static int make_as(const struct sysv_wish *w, uid_t uid, gid_t gid)
 {
-	const struct call *c = arg;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
 	int ret;
 
-	syscall(SYS_setresgid, -1, c->perm->cgid, -1);
-	syscall(SYS_setresuid, -1, c->perm->cuid, -1);
-	ret = c->make(c->arg);
+	syscall(SYS_setresgid, -1, w->perm->cgid, -1);
+	syscall(SYS_setresuid, -1, w->perm->cuid, -1);
+	ret = w->make(w->arg);
 	syscall(SYS_setresuid, -1, uid, -1);
 	syscall(SYS_setresgid, -1, gid, -1);
 	return ret;
 }
 
+static int call_make(const void *arg)
+{
+	const struct call *c = arg;
+	const struct sysv_wish *w = c->wish;
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char id[16];
+	int ret;
+
+	snprintf(id, sizeof(id), "%u", w->perm->sysvid);
+	*c->next = file_write(AT_FDCWD, next_ids[c->type], id);
+	ret = uid == w->perm->cuid && gid == w->perm->cgid ? w->make(w->arg) : make_as(w, uid, gid);
+	if (ret < 0 || (uint32_t)ret == w->perm->sysvid)
+		return ret;
+	remove_object(c->type, ret);
+	return SYSV_OTHER_ID;
+}
+
 static int explain_make(const struct call *c, int ret)
 {
-	const char *name = sysv_perm_name(c->type, c->perm);
+	const char *name = sysv_perm_name(c->type, c->wish->perm);
 
+	if (ret == SYSV_OTHER_ID && *c->next < 0)
+		return fail(*c->next, "%s: choose its id by %s (needs CAP_CHECKPOINT_RESTORE)",
+		            name, next_ids[c->type]);
+	if (ret == SYSV_OTHER_ID)
+		return fail(-EBUSY,
+		            "%s: its id, or place in the kernel's table, is in use by another one",
+		            name);
 	if (ret == -EEXIST)
 		return fail(
 			-EBUSY,
@@ -155,33 +137,60 @@ static int explain_make(const struct call *c, int ret)
 	return fail(ret, "%s: make it", name);
 }
 
-int sysv_make(struct restore *r, enum sysv_type type, const Img__SysvPerm *perm, pid_t pid,
-              int (*make)(const void *arg), const void *arg)
+/* Those that are made, up to the first one that is not: that was not, nor what comes after it. */
+static int note_made(struct restore *r, const struct sysv_job *jobs, size_t n)
 {
-	struct call c = { type, perm, make, arg };
-	struct made *slot = state(r) ? array_add(&r->sysv->made) : NULL;
-	char id[16];
-	int ret, next, place = leftover_expect(r, left_of(type), "", (int)perm->sysvid);
+	for (size_t i = 0; i < n; i++) {
+		const struct call *c = jobs[i].arg;
+		struct made *slot = jobs[i].ret < 0 ? NULL : array_add(&r->sysv->made);
 
-	if (!slot || place < 0)
-		return slot ? place : -ENOMEM;
-	snprintf(id, sizeof(id), "%u", perm->sysvid);
-	next = file_write(AT_FDCWD, next_ids[type], id);
-	ret = sysv_as(pid, call_make, &c);
-	if (ret >= 0 && (uint32_t)ret == perm->sysvid) {
-		*slot = (struct made){ type, ret };
-		return 0;
+		if (jobs[i].ret < 0)
+			leftover_forget(r, c->place);
+		if (!slot)
+			return jobs[i].ret < 0 ? explain_make(c, jobs[i].ret) : -ENOMEM;
+		*slot = (struct made){ c->type, jobs[i].ret };
 	}
-	r->sysv->made.n--;
-	leftover_forget(r, place);
-	if (ret < 0)
-		return explain_make(&c, ret);
-	remove_object(type, ret);
-	if (next < 0)
-		return fail(next, "%s: choose its id by %s (needs CAP_CHECKPOINT_RESTORE)",
-		            sysv_perm_name(type, perm), next_ids[type]);
-	return fail(-EBUSY, "%s: its id, or place in the kernel's table, is in use by another one",
-	            sysv_perm_name(type, perm));
+	return 0;
+}
+
+static int make_noted(struct restore *r, struct call *calls, struct sysv_job *jobs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct call *c = &calls[i];
+
+		c->place = leftover_expect(r, left_of(c->type), "", (int)c->wish->perm->sysvid);
+		if (c->place < 0)
+			return c->place;
+		jobs[i] = (struct sysv_job){ c->wish->pid, call_make, c, 0 };
+	}
+	sysv_as_all(jobs, n);
+	return note_made(r, jobs, n);
+}
+
+static int wish_compare(const void *a, const void *b)
+{
+	const struct sysv_wish *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+int sysv_make(struct restore *r, enum sysv_type type, struct sysv_wish *wishes, size_t n)
+{
+	auto_free struct call *calls = calloc(n + 1, sizeof(*calls));
+	auto_free struct sysv_job *jobs = calloc(n + 1, sizeof(*jobs));
+	size_t size = (n + 1) * sizeof(int);
+	int *next = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int ret = -ENOMEM;
+
+	if (calls && jobs && state(r) && next != MAP_FAILED) {
+		qsort(wishes, n, sizeof(*wishes), wish_compare);
+		for (size_t i = 0; i < n; i++)
+			calls[i] = (struct call){ &wishes[i], type, &next[i], -1 };
+		ret = make_noted(r, calls, jobs, n);
+	}
+	if (next != MAP_FAILED)
+		munmap(next, size);
+	return ret;
 }
 
 int sysv_attachment(struct restore *r, void *at)
@@ -196,6 +205,8 @@ int sysv_attachment(struct restore *r, void *at)
 
 void sysv_release(struct restore *r, bool keep)
 {
+	free(r->segments);
+	r->segments = NULL;
 	if (!r->sysv)
 		return;
 	array_each (m, &r->sysv->made)

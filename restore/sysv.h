@@ -17,19 +17,37 @@ const char *sysv_perm_name(enum sysv_type type, const Img__SysvPerm *perm);
 /* Refuse what no kernel has. */
 int sysv_check_perm(enum sysv_type type, const Img__SysvPerm *perm);
 
-/*
- * Call MAKE(ARG), one of shmget(2), semget(2), msgget(2), which answers an id or
- * -errno, in a process of number PID (0: any) and as the user that had made it: it must
- * get the id of PERM. It is removed if the restore fails. 0 or -errno, explained.
- */
-int sysv_make(struct restore *r, enum sysv_type type, const Img__SysvPerm *perm, pid_t pid,
-              int (*make)(const void *arg), const void *arg);
+/* ---- by whom (sysv_as.c) ---- */
+
+/* To be done in a process of number PID, as far as that can be had (0: any): what it does shall bear that number. */
+struct sysv_job {
+	pid_t pid;
+	int (*fn)(const void *arg); /* answers >= 0 or -errno */
+	const void *arg;
+	int ret;
+};
 
 /*
- * Call FN(ARG), which answers >= 0 or -errno, in a process of number PID, as far
- * as it can be had: what it does shall bear that number.
+ * All of them in their order, those that follow each other and are of the same number in one process. After a
+ * failure, which is the answer, what comes behind is not done: it is answered -ECANCELED.
  */
+int sysv_as_all(struct sysv_job *jobs, size_t n);
+/* The same of one. */
 int sysv_as(pid_t pid, int (*fn)(const void *arg), const void *arg);
+
+/* An object of PERM, to be made by MAKE(ARG), one of shmget(2), semget(2), msgget(2), in a process of number PID. */
+struct sysv_wish {
+	const Img__SysvPerm *perm;
+	pid_t pid;
+	int (*make)(const void *arg); /* answers an id or -errno */
+	const void *arg;
+};
+
+/*
+ * Make all of WISHES, which are put in order, as the users that had made them: each gets the id of its PERM. They are
+ * removed if the restore fails. 0 or -errno, explained.
+ */
+int sysv_make(struct restore *r, enum sysv_type type, struct sysv_wish *wishes, size_t n);
 
 /* The mapping at AT stays until the end of the restore. */
 int sysv_attachment(struct restore *r, void *at);

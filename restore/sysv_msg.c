@@ -262,11 +262,12 @@ static uint64_t room_needed(const Img__SysvMsg *m)
 
 static int make_queue(struct restore *r, const Img__SysvMsg *m)
 {
+	struct sysv_wish wish = { m->perm, 0, request_make, m };
 	int found = find_queue(r, m), ret = found;
 	struct msqid_ds ds;
 
 	if (found == FOUND_NONE)
-		ret = sysv_make(r, SYSV_MSG, m->perm, 0, request_make, m);
+		ret = sysv_make(r, SYSV_MSG, &wish, 1);
 	if (ret < 0 || found == FOUND_AS_IT_IS)
 		return ret;
 	if (msgctl((int)m->perm->sysvid, IPC_STAT, &ds) < 0)

@@ -203,7 +203,22 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int fill_set(const Img__SysvSem *m)
+/* All that are to be filled: what each process has to do. */
+struct filling {
+	ARRAY(const Img__SysvSem *) sets; /* those that are the tree's, filled already or not */
+	ARRAY(struct share) shares;
+	ARRAY(struct sysv_job) jobs;
+};
+
+static void filling_done(struct filling *f)
+{
+	array_done(&f->sets);
+	array_done(&f->shares);
+	array_done(&f->jobs);
+}
+
+/* A share for each process that was the last. */
+static int fill_later(struct filling *f, const Img__SysvSem *m)
 {
 	auto_free uint32_t *pids = calloc(m->n_pid, sizeof(*pids));
 
@@ -212,13 +227,38 @@ static int fill_set(const Img__SysvSem *m)
 	memcpy(pids, m->pid, m->n_pid * sizeof(*pids));
 	qsort(pids, m->n_pid, sizeof(*pids), compare);
 	for (size_t i = 0; i < m->n_pid; i++) {
-		struct share share = { m, pids[i] };
-		int ret = i && pids[i] == pids[i - 1] ? 0
-		                                      : sysv_as((pid_t)pids[i], set_values, &share);
+		struct share *share = i && pids[i] == pids[i - 1] ? NULL : array_add(&f->shares);
 
-		if (ret < 0)
-			return fail(ret, "%s: set its values", name_of(m));
+		if (share)
+			*share = (struct share){ m, pids[i] };
+		else if (!i || pids[i] != pids[i - 1])
+			return -ENOMEM;
 	}
+	return 0;
+}
+
+static int share_compare(const void *a, const void *b)
+{
+	const struct share *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static int fill_all(struct filling *f)
+{
+	qsort(f->shares.v, f->shares.n, sizeof(*f->shares.v), share_compare);
+	array_each (share, &f->shares) {
+		struct sysv_job *job = array_add(&f->jobs);
+
+		if (!job)
+			return -ENOMEM;
+		*job = (struct sysv_job){ (pid_t)share->pid, set_values, share, 0 };
+	}
+	sysv_as_all(f->jobs.v, f->jobs.n);
+	array_each (job, &f->jobs)
+		if (job->ret < 0)
+			return fail(job->ret, "%s: set its values",
+			            name_of(((const struct share *)job->arg)->m));
 	return 0;
 }
 
@@ -251,31 +291,37 @@ static int set_owner(const Img__SysvSem *m)
 	return 0;
 }
 
-static int make_set(struct restore *r, const Img__SysvSem *m)
+static int make_set(struct restore *r, const Img__SysvSem *m, struct filling *f)
 {
+	struct sysv_wish wish = { m->perm, 0, request_make, m };
 	int found = find_set(r, m), ret = found;
+	const Img__SysvSem **slot;
 
 	if (found == FOUND_NONE)
-		ret = sysv_make(r, SYSV_SEM, m->perm, 0, request_make, m);
+		ret = sysv_make(r, SYSV_SEM, &wish, 1);
 	if (ret < 0 || found == FOUND_AS_IT_IS)
 		return ret;
-	if (found == FOUND_NONE || !is_filled(m))
-		ret = fill_set(m);
-	return ret < 0 ? ret : set_owner(m);
+	slot = array_add(&f->sets);
+	if (!slot)
+		return -ENOMEM;
+	*slot = m;
+	return found == FOUND_NONE || !is_filled(m) ? fill_later(f, m) : 0;
 }
 
 int sysv_sem_make(struct restore *r)
 {
 	size_t n;
 	const struct record *rec = images_kind(r->images, KIND_sysv_sem, &n);
+	auto_(filling_done) struct filling filling = {};
+	int ret = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		int ret = make_set(r, (const Img__SysvSem *)rec[i].msg);
-
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
+	for (size_t i = 0; ret >= 0 && i < n; i++)
+		ret = make_set(r, (const Img__SysvSem *)rec[i].msg, &filling);
+	if (ret >= 0)
+		ret = fill_all(&filling);
+	array_each (set, &filling.sets)
+		ret = ret < 0 ? ret : set_owner(*set);
+	return ret < 0 ? ret : 0;
 }
 
 /* ---- what is to be undone ---- */

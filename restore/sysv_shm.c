@@ -156,17 +156,61 @@ static int request_make(const void *arg)
 	return id < 0 ? -errno : id;
 }
 
-static int segment_make(struct restore *r, const Img__Shmem *m, const Img__SysvShm *s)
+static void request_write(struct request *q, const Img__Shmem *m, const Img__SysvShm *s)
 {
-	struct request q = { (key_t)s->perm->key, s->size,
-		             IPC_CREAT | IPC_EXCL | (int)(s->perm->mode & 0777) };
-
+	*q = (struct request){ (key_t)s->perm->key, s->size,
+		               IPC_CREAT | IPC_EXCL | (int)(s->perm->mode & 0777) };
 	if (m->huge_page_size)
-		q.flags |= SHM_HUGETLB | __builtin_ctzll(m->huge_page_size) << HUGE_SHIFT;
+		q->flags |= SHM_HUGETLB | __builtin_ctzll(m->huge_page_size) << HUGE_SHIFT;
 	/* Its name in maps shows the key that it had; somebody may have taken that. */
-	if (s->perm->mode & SHM_DEST && q.key && shmget(q.key, 0, 0) >= 0)
-		q.key = IPC_PRIVATE;
-	return sysv_make(r, SYSV_SHM, s->perm, (pid_t)s->cpid, request_make, &q);
+	if (s->perm->mode & SHM_DEST && q->key && shmget(q->key, 0, 0) >= 0)
+		q->key = IPC_PRIVATE;
+}
+
+/* Those that are not there, all at once, when the first is needed; what was found is noted. */
+static int make_missing(struct restore *r, struct sysv_wish *wishes, struct request *requests)
+{
+	size_t n, missing = 0;
+	const struct record *rec = images_kind(r->images, KIND_sysv_shm, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const Img__SysvShm *s = (const Img__SysvShm *)rec[i].msg;
+		const Img__Shmem *m = shmem_record(r, s->id);
+		int found =
+			m ? find_segment(r, s) : fail(-EBADMSG, "%s: has no content", name_of(s));
+
+		if (found < 0)
+			return found;
+		r->segments[i] = (uint8_t)found;
+		if (found != FOUND_NONE)
+			continue;
+		request_write(&requests[missing], m, s);
+		wishes[missing] = (struct sysv_wish){ s->perm, (pid_t)s->cpid, request_make,
+			                              &requests[missing] };
+		missing++;
+	}
+	return sysv_make(r, SYSV_SHM, wishes, missing);
+}
+
+static int segments_make(struct restore *r)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_sysv_shm, &n);
+	auto_free struct sysv_wish *wishes = calloc(n + 1, sizeof(*wishes));
+	auto_free struct request *requests = calloc(n + 1, sizeof(*requests));
+
+	if (r->segments || !rec)
+		return 0;
+	r->segments = calloc(n + 1, sizeof(*r->segments));
+	return wishes && requests && r->segments ? make_missing(r, wishes, requests) : -ENOMEM;
+}
+
+static enum found found_before(const struct restore *r, uint32_t id)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_sysv_shm, &n);
+
+	return r->segments[images_find(r->images, KIND_sysv_shm, id, &n) - rec];
 }
 
 /* Owner, mode, lock; its end, if that was decided. */
@@ -204,28 +248,38 @@ static int open_mapping(const Img__Shmem *m, char *at)
 	return fd < 0 ? -errno : fd;
 }
 
-static int touch_segment(const void *arg)
+/* Who was the last to attach it. */
+static int segment_touch(const void *arg)
 {
-	const int *id = arg;
-	void *at = shmat(*id, NULL, SHM_RDONLY);
+	const Img__SysvPerm *perm = arg;
+	void *at = shmat((int)perm->sysvid, NULL, SHM_RDONLY);
 
-	return at == (void *)-1 ? -errno : shmdt(at);
+	return at == (void *)-1 ? 0 : shmdt(at);
+}
+
+static int job_compare(const void *a, const void *b)
+{
+	const struct sysv_job *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
 int sysv_shm_make(struct restore *r, const Img__Shmem *m, bool *ret_fill)
 {
 	const Img__SysvShm *s = sysv_shm_record(r, m->id);
-	int found = find_segment(r, s), ret = found, id = (int)s->perm->sysvid;
+	int ret = segments_make(r);
+	enum found found;
 	auto_close int fd = -1;
 	char *at;
 
-	if (found == FOUND_NONE)
-		ret = segment_make(r, m, s);
 	if (ret < 0)
 		return ret;
-	at = shmat(id, NULL, 0);
+	found = found_before(r, m->id);
+	at = shmat((int)s->perm->sysvid, NULL, 0);
 	if (at == (void *)-1)
 		return fail(-errno, "%s: attach it", name_of(s));
+	/* Whoever is forked has no need of it, and each would cost him. */
+	madvise(at, mapped_size(m), MADV_DONTFORK);
 	ret = sysv_attachment(r, at);
 	if (ret == 0 && found != FOUND_AS_IT_IS)
 		ret = segment_finish(s);
@@ -331,19 +385,38 @@ int sysv_shm_map(struct restore *r, const Img__Memory *m, size_t i, struct scrip
 	return ret < 0 ? ret : (int)n;
 }
 
+static int touch_all(struct restore *r)
+{
+	size_t n;
+	const struct record *rec = images_kind(r->images, KIND_sysv_shm, &n);
+	auto_free struct sysv_job *jobs = calloc(n + 1, sizeof(*jobs));
+	size_t touched = 0;
+
+	if (!jobs)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const Img__SysvShm *s = (const Img__SysvShm *)rec[i].msg;
+
+		if (s->detached)
+			jobs[touched++] =
+				(struct sysv_job){ (pid_t)s->lpid, segment_touch, s->perm, 0 };
+	}
+	qsort(jobs, touched, sizeof(*jobs), job_compare);
+	sysv_as_all(jobs, touched);
+	return 0;
+}
+
 int sysv_shm_make_detached(struct restore *r)
 {
 	size_t n;
 	const struct record *rec = images_kind(r->images, KIND_sysv_shm, &n);
+	int ret = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; ret >= 0 && i < n; i++) {
 		const Img__SysvShm *s = (const Img__SysvShm *)rec[i].msg;
-		int id = (int)s->perm->sysvid, ret = s->detached ? shmem_get(r, s->id, true) : 0;
 
-		if (ret < 0)
-			return ret;
-		if (s->detached && !r->opt->explain)
-			sysv_as((pid_t)s->lpid, touch_segment, &id);
+		if (s->detached)
+			ret = shmem_get(r, s->id, true);
 	}
-	return 0;
+	return ret < 0 ? ret : r->opt->explain ? 0 : touch_all(r);
 }
