@@ -51,7 +51,6 @@ struct holding file_holding(const struct file *f)
 		.name = file_name(f),
 		.st = &f->st,
 		.file = f->fd >= 0 && !(f->flags & O_PATH) ? f : NULL,
-		.linkable = (f->flags & O_TMPFILE) == O_TMPFILE && !(f->flags & O_EXCL),
 	};
 }
 
@@ -410,7 +409,7 @@ static int put_record(struct dump *d, const struct holding *h, char *path, bool 
 	msg.size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 	msg.atime = ns(&st->st_atim), msg.mtime = ns(&st->st_mtim);
 	msg.rdev = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode) ? st->st_rdev : 0;
-	msg.linkable = h->linkable;
+	inode_put_birth(d, h, &msg);
 	return put_whole(d, h, &msg);
 }
 

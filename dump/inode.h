@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dump/dump.h"
+#include "proto/inode.pb-c.h"
 
 /* What a task holds: a descriptor, a mapping, its executable, a directory. */
 struct holding {
@@ -16,7 +17,6 @@ struct holding {
 	const char *name; /* for messages */
 	const struct stat *st;
 	const struct file *file; /* it is open; NULL: not, or by O_PATH */
-	bool linkable;           /* opened with O_TMPFILE, without O_EXCL */
 };
 
 struct holding file_holding(const struct file *f);
@@ -33,6 +33,9 @@ int inode_put(struct dump *d, const struct holding *h, char **ret_path, uint32_t
 
 /* The id of a record of its content as it is now, besides: it has its name, PATH. Explained. */
 int inode_keep(struct dump *d, const struct holding *h, char *path, uint32_t *ret_id);
+
+/* What MSG says of a file that O_TMPFILE may have made. */
+void inode_put_birth(struct dump *d, const struct holding *h, Img__Inode *msg);
 
 /* A source of its content, so that nobody of the tree is told that it is read, if that can be. -errno. */
 struct source;

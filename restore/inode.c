@@ -61,16 +61,26 @@ static bool path_sound(const char *path)
 	       strlen(path) < PATH_MAX - 16;
 }
 
+static bool birth_sound(const Img__Inode *msg)
+{
+	uint32_t access = msg->born & O_ACCMODE;
+
+	if (msg->kept || msg->handle.len || !S_ISREG(msg->mode))
+		return !msg->linkable && !msg->born;
+	return !msg->born ||
+	       ((msg->born & O_TMPFILE) == O_TMPFILE && (access == O_RDWR || access == O_WRONLY));
+}
+
 static bool sound(const Img__Inode *msg)
 {
 	const struct marks marks = { .flags = msg->flags, .rw_hint = msg->rw_hint };
 
-	if (!marks_sound(&marks))
+	if (!marks_sound(&marks) || !birth_sound(msg))
 		return false;
 	if (!path_sound(msg->path) || !type_known(msg->mode) ||
 	    msg->mode & ~(uint32_t)(S_IFMT | 07777))
 		return false;
-	if (msg->kept && (!S_ISREG(msg->mode) || msg->handle.len || msg->linkable))
+	if (msg->kept && (!S_ISREG(msg->mode) || msg->handle.len))
 		return false;
 	if (msg->size > INT64_MAX - 4096 || msg->n_xattr != msg->n_xattr_value)
 		return false;
@@ -79,8 +89,8 @@ static bool sound(const Img__Inode *msg)
 		    msg->xattr_value[i].len > XATTR_MAX)
 			return false;
 	if (msg->handle.len)
-		return msg->handle.len <= MAX_HANDLE_SZ && !msg->n_content && !msg->linkable;
-	if (!S_ISREG(msg->mode) && (msg->size || msg->n_content || msg->linkable))
+		return msg->handle.len <= MAX_HANDLE_SZ && !msg->n_content;
+	if (!S_ISREG(msg->mode) && (msg->size || msg->n_content))
 		return false;
 	return S_ISLNK(msg->mode) ? *msg->target && strlen(msg->target) < PATH_MAX : !*msg->target;
 }
@@ -180,8 +190,6 @@ static int keep(struct restore *r, struct inode_slot *slot)
 	path_fd = open(path, O_PATH | O_CLOEXEC);
 	if (path_fd < 0)
 		return inode_fail(slot->msg, "open it again");
-	if (slot->msg->linkable)
-		slot->born = take_fd(&fd);
 	slot->number = pool_add(r, path_fd);
 	return slot->number < 0 ? slot->number : 0;
 }
@@ -191,6 +199,20 @@ static int path_compare(const void *a, const void *b)
 	const struct inode_slot *const *x = a, *const *y = b;
 
 	return strcmp((*x)->msg->path, (*y)->msg->path);
+}
+
+/* Whatever it is made as, it is filled through a description that is read and written. */
+static int make_one(struct scaffold *scaffold, struct inode_slot *slot)
+{
+	char path[32];
+
+	slot->fd = inode_make(scaffold, slot->msg);
+	if (slot->fd < 0 || !inode_is_nameless(slot->msg))
+		return slot->fd;
+	slot->born = take_fd(&slot->fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", slot->born);
+	slot->fd = open(path, O_RDWR | O_CLOEXEC);
+	return slot->fd < 0 ? inode_fail(slot->msg, "open it again") : 0;
 }
 
 static int make_each(struct restore *r)
@@ -203,8 +225,8 @@ static int make_each(struct restore *r)
 
 		if (slot->msg->kept)
 			continue;
-		e = slot->fd = slot->msg->handle.len ? open_handle(r, slot->msg)
-		                                     : inode_make(&scaffold, slot->msg);
+		e = slot->msg->handle.len ? slot->fd = open_handle(r, slot->msg)
+		                          : make_one(&scaffold, slot);
 	}
 	scaffold_remove(&scaffold);
 	return e < 0 ? e : 0;
@@ -313,8 +335,8 @@ static int take_born(struct restore *r, uint32_t id, int flags)
 {
 	struct inode_slot *slot = slot_of(r, id);
 
-	if (!slot || slot->born < 0 || (flags & O_TMPFILE) != O_TMPFILE ||
-	    flags & (O_SYNC | O_DSYNC) || (flags & O_ACCMODE) != O_RDWR)
+	if (!slot || slot->born < 0 ||
+	    (fcntl(slot->born, F_GETFL) ^ flags) & (O_TMPFILE | O_ACCMODE | O_SYNC | O_DSYNC))
 		return -1;
 	if (fcntl(slot->born, F_SETFL, flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)) < 0)
 		return -1;

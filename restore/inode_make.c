@@ -105,14 +105,15 @@ static int make_at(int dir, const char *path, const Img__Inode *msg)
 	return fd;
 }
 
-/* O_TMPFILE: it never had a name, and may still be given one. */
-static int make_nameless(const char *path)
+/* O_TMPFILE: it never had a name, and may still be given one, or not. */
+static int make_nameless(const Img__Inode *msg)
 {
+	int flags = msg->born ? (int)msg->born & (O_ACCMODE | O_SYNC | O_DSYNC) : O_RDWR, fd;
 	char dir[PATH_MAX];
-	int fd;
 
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path + 1), path);
-	fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(msg->path, '/') - msg->path + 1),
+	         msg->path);
+	fd = open(dir, flags | O_TMPFILE | (msg->linkable ? 0 : O_EXCL) | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -203,9 +204,9 @@ int inode_make(struct scaffold *s, const Img__Inode *msg)
 	if (r < 0)
 		return r;
 	r = fd = make_parents(s, msg->path, 0);
-	if (r == 0 && msg->linkable)
-		fd = make_nameless(msg->path);
-	if (r == 0 && (!msg->linkable || fd == -EOPNOTSUPP))
+	if (r == 0 && inode_is_nameless(msg))
+		fd = make_nameless(msg);
+	if (r == 0 && (!inode_is_nameless(msg) || fd == -EOPNOTSUPP))
 		fd = make_noted(s, AT_FDCWD, msg->path, msg->path, msg);
 	if (r == 0 && fd == -EEXIST)
 		fd = make_aside(s, msg->path, msg);

@@ -12,8 +12,14 @@ struct scaffold {
 	ARRAY(char *) dirs;
 };
 
+/* Was it made by O_TMPFILE? */
+static inline bool inode_is_nameless(const Img__Inode *msg)
+{
+	return msg->linkable || msg->born;
+}
+
 /*
- * A descriptor of it, empty: O_RDWR of a regular file, O_PATH of all else. A
+ * A descriptor of it, empty: O_RDWR of a regular file, or as it was born, O_PATH of all else. A
  * directory bears its name until scaffold_remove(), for there may be more below it;
  * all else has lost it already. -errno, explained.
  */

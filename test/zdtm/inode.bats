@@ -14,7 +14,18 @@ setup() {
 	zdtm inode names
 }
 
-@test "O_TMPFILE: the flag, the content, and it can still be linked" { zdtm inode tmpfile; }
+@test "O_TMPFILE: the flag, the content, a mapping, and it can still be linked" {
+	zdtm inode tmpfile
+	zdtm inode tmpfile_written
+}
+
+@test "O_TMPFILE with O_EXCL: it can never be linked" {
+	park inode tmpfile_excl
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	release
+	[[ $output != *"(O_EXCL with O_TMPFILE), which cannot be told"* ]] || skip "this kernel does not show it"
+	zdtm inode tmpfile_excl
+}
 
 @test "deleted directories: open, worked in, one in the other, and a file that was in it" {
 	zdtm inode directory

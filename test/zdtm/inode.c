@@ -1,7 +1,7 @@
 /*
  * What no path leads to any more: deleted files and directories, however they are held.
  *
- *	inode [many | names | tmpfile | directory | sparse | path | linked | chroot]
+ *	inode [many | names | tmpfile | tmpfile_written | tmpfile_excl | directory | sparse | path | linked | chroot]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -151,25 +151,48 @@ static void test_names(void)
 }
 
 /* A file that never had a name can still be given one. */
-static void test_tmpfile(void)
+/* It is open once more, under a lower number, and mapped. */
+static void nameless(int how, int linked)
 {
-	int fd = open(".", O_RDWR | O_TMPFILE, 0600), flags, other;
-	char link[64];
+	int fd = open(".", how | O_TMPFILE, 0640), flags, other, high;
+	char link[64], *map;
 
 	check(fd >= 0);
 	flags = fcntl(fd, F_GETFL);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	check(write(fd, "text", 4) == 4);
-	other = open(link, O_RDONLY);
-	check(other >= 0);
+	high = fcntl(fd, F_DUPFD, 30);
+	other = open(link, O_RDWR);
+	check(other >= 0 && high >= 30 && close(fd) == 0);
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
+	check(map != MAP_FAILED);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", high);
 
 	zdtm_park();
 
-	check(fcntl(fd, F_GETFL) == flags);
-	check(holds(fd, 0, "text") && inode_of(fd) == inode_of(other));
-	check(lseek(fd, 0, SEEK_CUR) == 4);
-	check(linkat(AT_FDCWD, link, AT_FDCWD, "named", AT_SYMLINK_FOLLOW) == 0);
-	check(holds(open("named", O_RDONLY), 0, "text") && unlink("named") == 0);
+	check(fcntl(high, F_GETFL) == flags);
+	check(holds(other, 0, "text") && inode_of(high) == inode_of(other));
+	check(lseek(high, 0, SEEK_CUR) == 4 && write(high, "more", 4) == 4);
+	check(!memcmp(map, "textmore", 8));
+	check(linkat(AT_FDCWD, link, AT_FDCWD, "named", AT_SYMLINK_FOLLOW) == linked);
+	check(linked == 0 || errno == ENOENT);
+	check(linked < 0 ||
+	      (holds(open("named", O_RDONLY), 0, "textmore") && unlink("named") == 0));
+}
+
+static void test_tmpfile(void)
+{
+	nameless(O_RDWR, 0);
+}
+
+static void test_tmpfile_written(void)
+{
+	nameless(O_WRONLY | O_DSYNC | O_APPEND, 0);
+}
+
+static void test_tmpfile_excl(void)
+{
+	nameless(O_RDWR | O_EXCL, -1);
 }
 
 /* A deleted directory, open and worked in, with another one and a file that were in it. */
@@ -298,10 +321,16 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} tests[] = {
-		{ "many", test_many },       { "names", test_names },
-		{ "tmpfile", test_tmpfile }, { "directory", test_directory },
-		{ "sparse", test_sparse },   { "path", test_path },
-		{ "linked", test_linked },   { "chroot", test_chroot },
+		{ "many", test_many },
+		{ "names", test_names },
+		{ "tmpfile", test_tmpfile },
+		{ "directory", test_directory },
+		{ "sparse", test_sparse },
+		{ "path", test_path },
+		{ "linked", test_linked },
+		{ "chroot", test_chroot },
+		{ "tmpfile_written", test_tmpfile_written },
+		{ "tmpfile_excl", test_tmpfile_excl },
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
