@@ -4,11 +4,6 @@
  * yet are in it. Its numbers are in fdinfo, and what that does not tell is found out by
  * calls that change nothing: a registration that would fail in one way or another.
  *
- * Requests under way are nowhere to be seen but for those that wait in a poll. A ring
- * is idle if as many completions as requests were made. Where these numbers
- * differ for ever (multishot requests, messages from other rings, requests without a
- * completion) nobody can tell, and it is refused.
- *
  * Where the kernel lets us look into its memory all this is known, and what files are registered (ring_table.c). Else
  * IORING_SETUP_COOP_TASKRUN and _TASKRUN_FLAG, which save interrupts, are not, and _SUBMIT_ALL is always set.
  */
@@ -24,6 +19,7 @@
 
 #include "dump/dump.h"
 #include "dump/ring_groups.h"
+#include "dump/ring_info.h"
 #include "dump/ring_issuer.h"
 #include "dump/ring_poll.h"
 #include "dump/ring_probe.h"
@@ -33,11 +29,9 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/uring.h"
+#include "lib/uring_groups.h"
 #include "proto/io_uring.pb-c.h"
 
-#define DONE_MAX   (1u << 27) /* requests: a new ring needs as many, some seconds */
-#define NAP_NS     2000000
-#define FROZEN_MS  100 /* what the kernel is at comes to an end */
 #define NO_MMAP    "its memory cannot be mapped (IORING_SETUP_NO_MMAP)"
 #define LARGER     (IORING_SETUP_SQE128 | IORING_SETUP_CQE32)
 #define LARGER_WHY "its entries are larger (IORING_SETUP_SQE128, IORING_SETUP_CQE32)"
@@ -49,82 +43,16 @@
 	 IORING_SETUP_ATTACH_WQ | IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL |           \
 	 URING_NO_MMAP | URING_FD_ONLY | IORING_SETUP_NO_SQARRAY)
 #define AT_WORK "its thread is at work"
-#define LET_GO  "--on-unknown-fd=null or =close lets it go"
 
 static bool io_uring_owns(const struct file *f)
 {
 	return !strcmp(f->link, "anon_inode:[io_uring]");
 }
 
-static int refuse(const struct file *f, const char *why)
-{
-	return fail(-ENOTSUP, "%s: %s: not supported; " LET_GO, file_name(f), why);
-}
-
-/* ---- what fdinfo tells ---- */
-
-struct info {
-	uint64_t sq_mask, cq_mask, requests, completions;
-	uint64_t files, buffers;
-	bool idle;
-};
-
-/* What follows the line KEY up to the line NEXT: nothing? */
-static bool list_empty(const char *text, const char *key, const char *next)
-{
-	const char *at = strstr(text, key);
-
-	return at && !strncmp(at + strlen(key), next, strlen(next));
-}
-
-/* -EAGAIN: somebody is at it, and the kernel does not wait for him. */
-static int info_read(const struct file *f, char **ret_text, struct info *ret)
-{
-	char path[32];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "fdinfo/%d", f->fd);
-	n = file_read(f->task->proc, path, ret_text);
-	if (n < 0)
-		return (int)n;
-	if (!fdinfo_u64(*ret_text, "SqMask", 16, &ret->sq_mask) ||
-	    !fdinfo_u64(*ret_text, "CqMask", 16, &ret->cq_mask) ||
-	    !fdinfo_u64(*ret_text, "CachedSqHead", 10, &ret->requests) ||
-	    !fdinfo_u64(*ret_text, "CachedCqTail", 10, &ret->completions) ||
-	    !fdinfo_u64(*ret_text, "UserFiles", 10, &ret->files) ||
-	    !fdinfo_u64(*ret_text, "UserBufs", 10, &ret->buffers))
-		return -EAGAIN;
-	ret->idle = ret->requests == ret->completions &&
-	            list_empty(*ret_text, "\nPollList:\n", "CqOverflowList:\n");
-	return 0;
-}
-
-/* While the program runs it may come to an end with what is under way. */
-static int wait_idle(struct dump *d, const struct file *f, char **ret_text, struct info *ret)
-{
-	unsigned waited = 0;
-
-	for (;;) {
-		int r = info_read(f, ret_text, ret);
-
-		if (r < 0 && r != -EAGAIN)
-			return fail(r, "%s: read its fdinfo", file_name(f));
-		if (r == 0 && ret->idle)
-			return 0;
-		if (waited >= (d->frozen ? FROZEN_MS : d->opt->timeout_ms))
-			break;
-		free(take_ptr(*ret_text));
-		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
-		waited += NAP_NS / 1000000;
-	}
-	return refuse(f, "requests are under way, or it cannot be told (multishot requests, such "
-	                 "without a completion)");
-}
-
 /* ---- before the freeze, and again when frozen ---- */
 
 /* Offsets are those of any ring of that size. */
-static int ring_open(const struct file *f, const struct info *info, struct uring *ret)
+static int ring_open(const struct file *f, const struct ring_info *info, struct uring *ret)
 {
 	int r = uring_make(ret, (uint32_t)info->sq_mask + 1, (uint32_t)info->cq_mask + 1, 0);
 
@@ -135,11 +63,11 @@ static int ring_open(const struct file *f, const struct info *info, struct uring
 	return ret->fd < 0 ? ret->fd : uring_map(ret);
 }
 
-static const char *obstacle_in_text(const char *text, const struct info *info, bool known)
+static const char *obstacle_in_text(const char *text, const struct ring_info *info, bool known)
 {
 	const char *value;
 
-	if (info->requests > DONE_MAX)
+	if (info->requests > URING_DONE_MAX || info->completions > URING_DONE_MAX)
 		return "it has carried out too many requests to be rebuilt";
 	if (strstr(text, "\nNAPI:\tenabled"))
 		return "it polls network devices (IORING_REGISTER_NAPI)";
@@ -152,7 +80,7 @@ static const char *obstacle_in_text(const char *text, const struct info *info, b
 }
 
 /* At the restore its thread makes the requests, by a script. */
-static const char *single_obstacle(const struct info *info)
+static const char *single_obstacle(const struct ring_info *info)
 {
 	return info->requests / (info->sq_mask + 1) > URING_STEPS_MAX
 	               ? "it has carried out too many requests for one that one thread alone may "
@@ -160,26 +88,28 @@ static const char *single_obstacle(const struct info *info)
 	               : NULL;
 }
 
-static int poll_look(struct dump *d, const struct file *f, const struct info *info)
+static int poll_look(struct dump *d, const struct file *f, const struct ring_info *info)
 {
 	auto_(uring_done) struct uring u = URING_NONE;
 	int r = ring_open(f, info, &u);
 
 	if (r == 0)
 		r = ring_poll_look(d, f, &u);
-	return r == -EINVAL || r == -ENODEV ? refuse(f, NO_MMAP)
+	return r == -EINVAL || r == -ENODEV ? ring_refuse(f, NO_MMAP)
 	       : r < 0                      ? fail(r, "%s: map it", file_name(f))
 	                                    : 0;
 }
 
 static const char *registered_put(struct dump *d, const struct file *f, const char *text,
-                                  const struct info *info, const struct uring_facts *facts,
+                                  const struct ring_info *info, const struct uring_facts *facts,
                                   Img__IoUring *msg)
 {
 	const char *why = ring_table_put(d, f, text, info->buffers, facts, msg);
 
 	msg->sq_entries = (uint32_t)info->sq_mask + 1;
+	msg->cq_entries = (uint32_t)info->cq_mask + 1;
 	msg->done = (uint32_t)info->requests;
+	msg->surplus = (int32_t)(uint32_t)(info->completions - info->requests);
 	msg->array = !(facts->setup & IORING_SETUP_NO_SQARRAY);
 	return why ? why : ring_groups_put(d, f, facts, msg);
 }
@@ -191,7 +121,7 @@ static void registered_done(Img__IoUring *msg)
 }
 
 static const char *obstacle_in_facts(struct dump *d, const struct file *f, const char *text,
-                                     const struct info *info, const struct uring_facts *facts)
+                                     const struct ring_info *info, const struct uring_facts *facts)
 {
 	Img__IoUring msg = IMG__IO_URING__INIT;
 	const char *why = facts->tagged                  ? "what is registered with it bears tags "
@@ -207,7 +137,7 @@ static const char *obstacle_in_facts(struct dump *d, const struct file *f, const
 }
 
 static int ring_check(struct dump *d, const struct file *f, const char *text,
-                      const struct info *info)
+                      const struct ring_info *info)
 {
 	auto_(uring_facts_done) struct uring_facts facts = {};
 	bool known = ring_facts(d, f, &facts) == 0;
@@ -217,7 +147,7 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 	if (!why && known)
 		why = obstacle_in_facts(d, f, text, info, &facts);
 	if (why)
-		return refuse(f, why);
+		return ring_refuse(f, why);
 	fd = file_steal(f);
 	if (fd < 0)
 		return fail(fd, "%s: pidfd_getfd", file_name(f));
@@ -227,7 +157,7 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 		                             "use it (IORING_SETUP_SINGLE_ISSUER)"
 		                           : single_obstacle(info);
 		/* The rest its thread is asked, ring_issuer.c. */
-		return why ? refuse(f, why) : 0;
+		return why ? ring_refuse(f, why) : 0;
 	}
 	why = ring_probe_eventfd(fd, known);
 	if (!why)
@@ -235,15 +165,15 @@ static int ring_check(struct dump *d, const struct file *f, const char *text,
 	if (!why && !known)
 		why = ring_probe_buffer_groups(d, f, fd);
 	if (why)
-		return refuse(f, why);
+		return ring_refuse(f, why);
 	return !d->frozen && !known && ring_is_polled(text) ? poll_look(d, f, info) : 0;
 }
 
 static int io_uring_check(struct dump *d, const struct file *f)
 {
 	auto_free char *text = NULL;
-	struct info info;
-	int r = wait_idle(d, f, &text, &info);
+	struct ring_info info;
+	int r = ring_wait(d, f, &text, &info);
 
 	return r < 0 ? r : ring_check(d, f, text, &info);
 }
@@ -264,7 +194,7 @@ static bool maps_ring(struct task *t, const struct file *f, uint64_t offset, uin
 static bool maps_enough(struct task *t, const struct file *f, const Img__IoUring *msg)
 {
 	return maps_ring(t, f, IORING_OFF_SQ_RING, IORING_OFF_CQ_RING) &&
-	       (!msg->n_group || maps_ring(t, f, IORING_OFF_SQES, IORING_OFF_SQES));
+	       (uring_all_alike(msg) || maps_ring(t, f, IORING_OFF_SQES, IORING_OFF_SQES));
 }
 
 /* One that one thread alone may use, and what that has told. */
@@ -275,19 +205,20 @@ static int single_dump(struct dump *d, const struct file *f, bool known, Img__Io
 	if (!issuer && !ring_is_single(f))
 		return 0;
 	if (!issuer)
-		return refuse(f,
-		              "one thread alone may use it (IORING_SETUP_SINGLE_ISSUER), which is "
-		              "not the main thread of a process that has it open");
+		return ring_refuse(
+			f, "one thread alone may use it (IORING_SETUP_SINGLE_ISSUER), which is "
+			   "not the main thread of a process that has it open");
 	if (issuer->why)
-		return refuse(f, issuer->why);
+		return ring_refuse(f, issuer->why);
 	if (!maps_enough(task_find(d, issuer->task->pid), f, msg))
-		return refuse(f, "the process that uses it does not map it");
+		return ring_refuse(f, "the process that uses it does not map it");
 	array_each (t, &d->tasks)
 		array_each (e, &t->fds)
 			if (e->file == f->id - 1 && t != issuer->task)
-				return refuse(f, "one thread alone may use it "
-				                 "(IORING_SETUP_SINGLE_ISSUER), and more than one "
-				                 "process has it open");
+				return ring_refuse(
+					f, "one thread alone may use it "
+					   "(IORING_SETUP_SINGLE_ISSUER), and more than one "
+					   "process has it open");
 	if (!known)
 		lose("%s: groups of provided buffers (IORING_REGISTER_PBUF_RING) with numbers from "
 		     "256 on "
@@ -295,6 +226,16 @@ static int single_dump(struct dump *d, const struct file *f, bool known, Img__Io
 		     file_name(f));
 	msg->setup |= URING_SINGLE_ISSUER | (issuer->defers ? URING_DEFER_TASKRUN : 0);
 	return 0;
+}
+
+/* There were more completions than requests, or fewer: can they be made again? */
+static int surplus_judge(const struct file *f, const Img__IoUring *msg)
+{
+	return uring_surplus_fits(msg)
+	               ? 0
+	               : ring_refuse(f, "one thread alone may use it (IORING_SETUP_SINGLE_ISSUER), "
+	                                "and its requests had more than twice as many completions "
+	                                "(multishot requests)");
 }
 
 /* Are there as many completions as it has room for? */
@@ -311,21 +252,22 @@ static int find_iopoll(const struct file *f, const struct uring *u, const struct
 	             && (facts ? facts->setup & IORING_SETUP_IOPOLL : ring_probe_iopoll(u->fd));
 
 	if (polls && !facts && is_full(u))
-		return refuse(f, "whether it polls devices (IORING_SETUP_IOPOLL) cannot be told "
-		                 "while it is full of completions");
+		return ring_refuse(f,
+		                   "whether it polls devices (IORING_SETUP_IOPOLL) cannot be told "
+		                   "while it is full of completions");
 	if (polls)
 		msg->setup |= IORING_SETUP_IOPOLL;
 	return 0;
 }
 
-static int ring_dump(struct dump *d, const struct file *f, const struct info *info,
+static int ring_dump(struct dump *d, const struct file *f, const struct ring_info *info,
                      const struct uring_facts *facts, Img__IoUring *msg)
 {
 	auto_(uring_done) struct uring u = URING_NONE;
 	int r = ring_open(f, info, &u);
 
 	if (r == -EINVAL || r == -ENODEV)
-		return refuse(f, NO_MMAP);
+		return ring_refuse(f, NO_MMAP);
 	if (r < 0)
 		return fail(r, "%s: map it", file_name(f));
 	if (ring_is_polled(f->fdinfo) && !ring_poll_quiet(&u))
@@ -336,7 +278,7 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 	if (!facts)
 		msg->array = ring_has_array(f, &u, info->requests);
 	if (!ring_is_plain(&u, msg->array))
-		return refuse(f, LARGER_WHY);
+		return ring_refuse(f, LARGER_WHY);
 	if (!facts && !info->requests)
 		lose("%s: whether its entries are larger (IORING_SETUP_SQE128, "
 		     "IORING_SETUP_CQE32), "
@@ -347,7 +289,6 @@ static int ring_dump(struct dump *d, const struct file *f, const struct info *in
 		     "cannot be "
 		     "seen; requests that name them will fail",
 		     file_name(f));
-	msg->cq_entries = (uint32_t)info->cq_mask + 1;
 	msg->files = (uint32_t)info->files;
 	msg->ring = (ProtobufCBinaryData){ uring_ring_size(&u, msg->array), u.ring };
 	msg->sqes = (ProtobufCBinaryData){ uring_sqes_size(&u), u.sqes };
@@ -358,38 +299,39 @@ static int poll_dump(struct dump *d, const struct file *f, Img__IoUring *msg)
 {
 	const char *why = ring_is_polled(f->fdinfo) ? ring_poll_put(d, f, f->fdinfo, msg) : NULL;
 
-	return why ? refuse(f, why) : 0;
+	return why ? ring_refuse(f, why) : 0;
 }
 
 /*
  * What the program has handed over the thread that polls it takes while the program stands still, and only then it
  * is under way: INFO, of an idle ring, holds if it is the same once all has been taken.
  */
-static bool is_at_rest(const struct file *f, const char *text, const struct info *info)
+static bool is_at_rest(struct dump *d, const struct file *f, const char *text,
+                       const struct ring_info *info)
 {
 	auto_(uring_done) struct uring u = URING_NONE;
 	auto_free char *again = NULL;
-	struct info now;
+	struct ring_info now;
 
 	if (!ring_is_polled(text) || ring_open(f, info, &u) < 0)
 		return true;
-	return ring_poll_quiet(&u) && info_read(f, &again, &now) == 0 && now.idle &&
+	return ring_poll_quiet(&u) && ring_info_read(d, f, &again, &now) == 0 && now.idle &&
 	       now.requests == info->requests;
 }
 
 /* All that is to be done is done before anything is saved: files are written to by it. */
 static int ring_rest(struct dump *d, const struct file *f)
 {
-	for (int waited = 0; waited < FROZEN_MS; waited += 2) {
+	for (int waited = 0; waited < RING_FROZEN_MS; waited += 2) {
 		auto_free char *text = NULL;
-		struct info info;
-		int r = wait_idle(d, f, &text, &info);
+		struct ring_info info;
+		int r = ring_wait(d, f, &text, &info);
 
-		if (r < 0 || is_at_rest(f, text, &info))
+		if (r < 0 || is_at_rest(d, f, text, &info))
 			return r;
-		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = RING_NAP_NS }, NULL);
 	}
-	return refuse(f, AT_WORK);
+	return ring_refuse(f, AT_WORK);
 }
 
 static int io_uring_begin(struct dump *d)
@@ -405,12 +347,12 @@ static int io_uring_begin(struct dump *d)
 }
 
 static int registered_dump(struct dump *d, const struct file *f, const char *text,
-                           const struct info *info, const struct uring_facts *facts,
+                           const struct ring_info *info, const struct uring_facts *facts,
                            Img__IoUring *msg)
 {
 	const char *why = registered_put(d, f, text, info, facts, msg);
 
-	return why ? refuse(f, why) : 0;
+	return why ? ring_refuse(f, why) : 0;
 }
 
 static void put_facts(const struct file *f, struct uring_facts *facts, Img__IoUring *msg)
@@ -434,8 +376,8 @@ static int io_uring_try(struct dump *d, const struct file *f)
 	auto_free char *text = NULL;
 	auto_(uring_facts_done) struct uring_facts facts = {};
 	Img__IoUring msg = IMG__IO_URING__INIT;
-	struct info info;
-	int r = wait_idle(d, f, &text, &info);
+	struct ring_info info;
+	int r = ring_wait(d, f, &text, &info);
 	bool known = r == 0 && ring_facts(d, f, &facts) == 0;
 
 	if (r == 0)
@@ -444,6 +386,8 @@ static int io_uring_try(struct dump *d, const struct file *f)
 		put_facts(f, &facts, &msg);
 	if (r == 0)
 		r = single_dump(d, f, known, &msg);
+	if (r == 0)
+		r = surplus_judge(f, &msg);
 	if (r == 0)
 		r = poll_dump(d, f, &msg);
 	if (r == 0)
@@ -457,12 +401,12 @@ static int io_uring_dump(struct dump *d, const struct file *f)
 {
 	int r = -EAGAIN;
 
-	for (int waited = 0; r == -EAGAIN && waited < FROZEN_MS; waited += 2) {
+	for (int waited = 0; r == -EAGAIN && waited < RING_FROZEN_MS; waited += 2) {
 		r = io_uring_try(d, f);
 		if (r == -EAGAIN)
-			nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+			nanosleep(&(struct timespec){ .tv_nsec = RING_NAP_NS }, NULL);
 	}
-	return r == -EAGAIN ? refuse(f, AT_WORK) : r;
+	return r == -EAGAIN ? ring_refuse(f, AT_WORK) : r;
 }
 
 static void io_uring_release(struct dump *d, bool killed)

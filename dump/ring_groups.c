@@ -176,8 +176,6 @@ static const char *obstacle(const struct uring_facts *facts, const Img__IoUring_
 	if (!g->head)
 		return NULL;
 	return g->parts ? "provided buffers of it are taken by parts (IOU_PBUF_RING_INC)"
-	       : facts->setup & IORING_SETUP_IOPOLL
-	               ? "it has provided buffers, and polls for completions (IORING_SETUP_IOPOLL)"
 	       : facts->setup & IORING_SETUP_SQPOLL && facts->file.n
 	               ? "it has provided buffers and registered files, and a thread of the kernel "
 	                 "polls it (IORING_SETUP_SQPOLL)"

@@ -23,9 +23,11 @@
 #define URING_RING_MMAP 1u /* IOU_PBUF_RING_MMAP, 6.4 */
 #define URING_RING_INC  2u /* IOU_PBUF_RING_INC, 6.12 */
 
-#define URING_STEPS_MAX 8192u  /* times that a ring which one thread alone may use has come round */
-#define URING_SQ_MAX    32768u /* IORING_MAX_ENTRIES of the kernel */
-#define URING_CQ_MAX    65536u
+#define URING_STEPS_MAX 8192u /* times that a ring which one thread alone may use has come round */
+#define URING_DONE_MAX \
+	(1u << 27)          /* requests, completions: a new ring needs as many, some seconds */
+#define URING_SQ_MAX 32768u /* IORING_MAX_ENTRIES of the kernel */
+#define URING_CQ_MAX 65536u
 
 struct uring {
 	int fd;                        /* owned; -1: none */

@@ -170,6 +170,25 @@ void uring_facts_done(struct uring_facts *f)
 	*f = (struct uring_facts){};
 }
 
+/* Whoever has ended is kept for the next one. */
+int uring_busy(const struct kmem *k, int fd, uint64_t *ret)
+{
+	struct kmem_reader r = { .k = k };
+	const struct place next = kmem_place(&r, "io_wq_work_node", "next");
+	const struct place all = kmem_place(&r, RING, "nr_req_allocated");
+	const struct place first = kmem_place(&r, RING, "submit_state.free_list.next");
+	uint64_t ring = r.error ? 0 : kmem_private(&r, fd), left, node;
+
+	if (r.error)
+		return r.error;
+	left = kmem_get_at(&r, &all, ring);
+	node = kmem_get_at(&r, &first, ring);
+	for (; !r.error && node && left; left--)
+		node = kmem_get_at(&r, &next, node);
+	*ret = left;
+	return r.error ? r.error : node ? -EAGAIN : 0;
+}
+
 int uring_facts_event(const struct kmem *k, int fd, uint64_t *ret)
 {
 	struct kmem_reader r = { .k = k };

@@ -25,5 +25,11 @@ struct uring_facts {
 int uring_facts_read(const struct kmem *k, int fd, struct uring_facts *ret);
 void uring_facts_done(struct uring_facts *f);
 
+/*
+ * How many requests of the ring FD, our own descriptor, have not ended yet. -EOPNOTSUPP: this kernel does not count
+ * them; another -errno: something has changed meanwhile.
+ */
+int uring_busy(const struct kmem *k, int fd, uint64_t *ret);
+
 /* The context of our own descriptor FD, of an eventfd. -errno. */
 int uring_facts_event(const struct kmem *k, int fd, uint64_t *ret);

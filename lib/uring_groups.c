@@ -233,3 +233,25 @@ uint64_t uring_groups_written(const Img__IoUring *msg)
 	}
 	return n;
 }
+
+bool uring_all_alike(const Img__IoUring *msg)
+{
+	return !msg->n_group && !msg->surplus;
+}
+
+uint32_t uring_messages(const Img__IoUring *msg)
+{
+	return msg->surplus > 0 && msg->setup & URING_SINGLE_ISSUER ? (uint32_t)msg->surplus : 0;
+}
+
+/* Those that give or take buffers have one each. */
+bool uring_surplus_fits(const Img__IoUring *msg)
+{
+	uint64_t others = uring_groups_requests(msg), messages = uring_messages(msg);
+	int64_t all = (int64_t)msg->done + msg->surplus;
+
+	return others <= msg->done && all >= (int64_t)others && all <= URING_DONE_MAX &&
+	       messages <= msg->done - others &&
+	       (!messages ||
+	        (msg->cq_entries >= 2 && messages / (msg->cq_entries / 2) <= URING_STEPS_MAX));
+}

@@ -36,3 +36,13 @@ void uring_groups_done(struct uring_groups *g);
 uint64_t uring_groups_requests(const Img__IoUring *msg);
 /* Requests that a script writes one by one for that; URING_STEPS_MAX is enough. */
 uint64_t uring_groups_written(const Img__IoUring *msg);
+
+/* Does a ring of MSG come to its numbers by requests to do nothing alone, which are all the same? */
+bool uring_all_alike(const Img__IoUring *msg);
+/*
+ * Can it be brought to as many completions more, or fewer, than requests? One that one thread alone may use sends
+ * itself some (IORING_OP_MSG_RING), one for each request; all others are sent as many as need be.
+ */
+bool uring_surplus_fits(const Img__IoUring *msg);
+/* Requests that it sends itself some by. */
+uint32_t uring_messages(const Img__IoUring *msg);

@@ -21,12 +21,13 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/uring.h"
+#include "lib/uring_groups.h"
 #include "proto/fds.pb-c.h"
 #include "restore/creds.h"
+#include "restore/ring_count.h"
 #include "restore/ring_groups.h"
 #include "restore/ring_table.h"
 
-#define DONE_MAX (1u << 27)                                /* as at dump */
 #define EITHER   (URING_COOP_TASKRUN | URING_TASKRUN_FLAG) /* of all sorts of rings */
 #define SLEEP_MS 1000                                      /* more than it polls */
 
@@ -81,65 +82,12 @@ static int io_uring_check(struct restore *r, const Img__File *file, const Protob
 
 	if (!is_power_of_2(msg->sq_entries) || !is_power_of_2(msg->cq_entries) ||
 	    msg->sq_entries > URING_SQ_MAX || msg->cq_entries > URING_CQ_MAX ||
-	    msg->cq_entries < msg->sq_entries || msg->done > DONE_MAX ||
+	    msg->cq_entries < msg->sq_entries || msg->done > URING_DONE_MAX ||
 	    msg->sqes.len != (size_t)msg->sq_entries * sizeof(struct io_uring_sqe) ||
-	    !setup_makes_sense(r, file, msg) || !ring_table_sound(r, msg) ||
-	    !ring_groups_sound(msg))
+	    !setup_makes_sense(r, file, msg) || !uring_surplus_fits(msg) ||
+	    !ring_table_sound(r, msg) || !ring_groups_sound(msg))
 		return fail(-EBADMSG, "file %u: io_uring: makes no sense", file->id);
 	return 0;
-}
-
-/* N of the requests that are prepared; N is not more than it has entries. -errno. */
-static int advance(struct uring *u, uint32_t n, bool wait)
-{
-	const struct io_sqring_offsets *sq = &u->params.sq_off;
-	const struct io_cqring_offsets *cq = &u->params.cq_off;
-	uint32_t *tail = uring_u32(u, sq->tail);
-	long r;
-
-	__atomic_store_n(tail, *tail + n, __ATOMIC_RELEASE);
-	r = syscall(SYS_io_uring_enter, u->fd, n, wait ? n : 0,
-	            wait ? IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP : 0, NULL, 0);
-	if (r < 0)
-		return -errno;
-	if (r != n || __atomic_load_n(uring_u32(u, cq->tail), __ATOMIC_ACQUIRE) != *tail)
-		return -EIO;
-	*uring_u32(u, cq->head) = __atomic_load_n(uring_u32(u, cq->tail), __ATOMIC_ACQUIRE);
-	return 0;
-}
-
-static void index_all(struct uring *u, const Img__IoUring *msg)
-{
-	for (uint32_t i = 0; msg->array && i < msg->sq_entries; i++)
-		uring_u32(u, u->params.sq_off.array)[i] = i;
-}
-
-/* Whatever is taken next is this one. */
-static int advance_step(struct uring *u, const Img__IoUring *msg, const struct ring_step *step)
-{
-	struct io_uring_sqe *sqes = (struct io_uring_sqe *)(void *)u->sqes;
-	int r = 0;
-
-	for (uint32_t i = 0; i < msg->sq_entries; i++)
-		sqes[i] = step->sqe;
-	for (uint32_t left = step->n; r == 0 && left;) {
-		uint32_t n = left < msg->sq_entries ? left : msg->sq_entries;
-
-		r = advance(u, n, is_polled(msg) || step->sqe.opcode == IORING_OP_READ);
-		left -= n;
-	}
-	return r;
-}
-
-static int advance_all(struct uring *u, const Img__IoUring *msg, int nothing, unsigned how)
-{
-	auto_(ring_steps_done) struct ring_steps steps = {};
-	int r = ring_steps(msg, nothing, how, &steps);
-
-	array_each (step, &steps.all)
-		if (r == 0)
-			r = advance_step(u, msg, step);
-	return r;
 }
 
 /* Before requests take buffers: rings seem full, the file that they read is registered. */
@@ -187,7 +135,7 @@ static int single_prepare(struct uring *u, const Img__IoUring *msg)
 	auto_close int nothing = -1;
 
 	*uring_u32(u, u->params.sq_off.tail) = msg->done;
-	for (uint32_t i = 0; msg->n_group && msg->array && i < msg->sq_entries; i++)
+	for (uint32_t i = 0; !uring_all_alike(msg) && msg->array && i < msg->sq_entries; i++)
 		uring_u32(u, u->params.sq_off.array)[i] = 0;
 	if (!ring_groups_take(msg))
 		return 0;
@@ -209,13 +157,13 @@ static int io_uring_open(struct restore *r, const Img__File *file, const Protobu
 		return fail(-EBADMSG, "file %u: io_uring: this kernel's rings are of another size",
 		            file->id);
 	if (e == 0)
-		index_all(&u, msg);
+		ring_index_all(&u, msg);
 	if (e == 0)
 		e = ring_groups_register(u.fd, msg);
 	if (e == 0 && is_single(msg))
 		e = single_prepare(&u, msg);
 	else if (e == 0 && !ring_is_late(msg))
-		e = advance_all(&u, msg, -1, 0);
+		e = ring_count(&u, msg, -1, 0);
 	if (e < 0)
 		return fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done);
 	e = ring_is_late(msg) ? 0 : memory_put(&u, file, msg);
@@ -361,7 +309,7 @@ static int advance_taking(struct restore *r, struct uring *u, const Img__File *f
 	int e = mem < 0 ? mem : saved ? takes_begin(u->fd, mem, nothing, msg, saved) : -ENOMEM;
 
 	if (e == 0)
-		e = advance_all(u, msg, fixed ? 0 : nothing, fixed ? IOSQE_FIXED_FILE : 0);
+		e = ring_count(u, msg, fixed ? 0 : nothing, fixed ? IOSQE_FIXED_FILE : 0);
 	if (e == 0 && fixed &&
 	    syscall(SYS_io_uring_register, u->fd, IORING_UNREGISTER_FILES, NULL, 0) < 0)
 		e = -errno;
@@ -374,8 +322,8 @@ static int make_requests(struct restore *r, struct uring *u, const Img__File *fi
 {
 	int e;
 
-	index_all(u, msg);
-	e = msg->n_group ? advance_taking(r, u, file, msg) : advance_all(u, msg, -1, 0);
+	ring_index_all(u, msg);
+	e = msg->n_group ? advance_taking(r, u, file, msg) : ring_count(u, msg, -1, 0);
 	if (e == 0 && msg->eventfd)
 		e = register_eventfd(r, u, msg);
 	if (is_polled(msg))

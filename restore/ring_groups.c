@@ -1,7 +1,8 @@
 /*
  * Provided buffers, restore half. Where the next buffer of a ring is taken the kernel alone counts, from 0 on: as
  * many requests as were taken read a file with nothing in it, each of which takes a buffer and leaves it as
- * it is. The ring must not be empty then, so its tail is set to where the last of them ends, for the moment.
+ * it is; of a ring that polls for completions, too, where they fail, as that file cannot be polled. The ring
+ * must not be empty then, so its tail is set to where the last of them ends, for the moment.
  */
 #include "restore/ring_groups.h"
 
@@ -76,8 +77,7 @@ bool ring_groups_sound(const Img__IoUring *msg)
 	return uring_groups_requests(msg) <= msg->done &&
 	       (!(msg->n_group && msg->setup & URING_SINGLE_ISSUER) ||
 	        uring_groups_written(msg) <= URING_STEPS_MAX) &&
-	       !(ring_groups_take(msg) && (msg->setup & IORING_SETUP_IOPOLL ||
-	                                   (msg->setup & IORING_SETUP_SQPOLL && msg->files)));
+	       !(ring_groups_take(msg) && msg->setup & IORING_SETUP_SQPOLL && msg->files);
 }
 
 bool ring_groups_take(const Img__IoUring *msg)
@@ -90,12 +90,12 @@ bool ring_groups_take(const Img__IoUring *msg)
 
 /* ---- requests ---- */
 
-static int add_step(struct ring_steps *steps, struct io_uring_sqe sqe, uint32_t n)
+static int add_step(struct ring_steps *steps, struct io_uring_sqe sqe, uint32_t n, uint32_t each)
 {
 	struct ring_step *step = n ? array_add(&steps->all) : NULL;
 
 	if (step)
-		*step = (struct ring_step){ sqe, n };
+		*step = (struct ring_step){ sqe, n, each };
 	return n && !step ? -ENOMEM : 0;
 }
 
@@ -111,11 +111,25 @@ static int add_list(struct ring_steps *steps, const Img__IoUring__Group *g)
 		                                    .len = g->length[i],
 		                                    .off = g->first[i],
 		                                    .buf_group = (uint16_t)g->id },
-		             1);
+		             1, 1);
 	return e;
 }
 
-int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, struct ring_steps *ret)
+/* IORING_OP_NOP is 0, as all of a request that does nothing. */
+static int add_others(struct ring_steps *steps, const Img__IoUring *msg, uint32_t n, int self)
+{
+	const struct io_uring_sqe skip = { .flags = IOSQE_CQE_SKIP_SUCCESS };
+	const struct io_uring_sqe message = { .opcode = IORING_OP_MSG_RING, .fd = self };
+	uint32_t fewer = msg->surplus < 0 ? (uint32_t)-msg->surplus : 0;
+	uint32_t messages = uring_messages(msg);
+	int e = add_step(steps, (struct io_uring_sqe){}, n - fewer - messages, 1);
+
+	if (e == 0)
+		e = add_step(steps, skip, fewer, 0);
+	return e == 0 ? add_step(steps, message, messages, 2) : e;
+}
+
+int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, int self, struct ring_steps *ret)
 {
 	uint32_t left = msg->done;
 	int e = 0;
@@ -132,11 +146,10 @@ int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, struct ring_s
 					     .fd = nothing,
 					     .len = 1,
 					     .buf_group = (uint16_t)g->id },
-			             g->head);
+			             g->head, 1);
 		left -= g->head + (uint32_t)g->n_addr;
 	}
-	/* IORING_OP_NOP is 0, as all of a request that does nothing. */
-	return e == 0 ? add_step(ret, (struct io_uring_sqe){}, left) : e;
+	return e == 0 ? add_others(ret, msg, left, self) : e;
 }
 
 void ring_steps_done(struct ring_steps *steps)

@@ -15,10 +15,10 @@ bool ring_groups_sound(const Img__IoUring *msg);
 /* Is anything taken from a ring of buffers? */
 bool ring_groups_take(const Img__IoUring *msg);
 
-/* So many requests like this one. */
+/* So many requests like this one, with so many completions each. */
 struct ring_step {
 	struct io_uring_sqe sqe;
-	uint32_t n;
+	uint32_t n, each;
 };
 
 struct ring_steps {
@@ -27,9 +27,11 @@ struct ring_steps {
 
 /*
  * All requests that MSG comes from, in order. NOTHING: a file that is read for nothing, as requests name it, with
- * the flags HOW. -ENOMEM. To be freed by ring_steps_done().
+ * the flags HOW; SELF: the ring, to send messages to itself (uring_messages()). -ENOMEM. To be freed by
+ * ring_steps_done().
  */
-int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, struct ring_steps *ret);
+int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, int self,
+               struct ring_steps *ret);
 void ring_steps_done(struct ring_steps *steps);
 
 /* A file that is read for nothing. -errno, explained. */

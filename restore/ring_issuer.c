@@ -13,6 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/uring.h"
+#include "lib/uring_groups.h"
 #include "proto/fds.pb-c.h"
 #include "proto/memory.pb-c.h"
 #include "proto/ring_issuer.pb-c.h"
@@ -74,7 +75,7 @@ static int ring_issuer_check(struct restore *r, uint32_t owner, const ProtobufCM
 		if (!t || !record || !(record->setup & URING_SINGLE_ISSUER) ||
 		    !is_open(r, t, ring->fd, ring->file) ||
 		    !head_address(memory_of(r, t), ring->file) ||
-		    (record->n_group && !sqes_address(memory_of(r, t), ring->file)))
+		    (!uring_all_alike(record) && !sqes_address(memory_of(r, t), ring->file)))
 			return fail(-EBADMSG, "task %u: ring of fd %u: makes no sense", owner,
 			            ring->fd);
 	}
@@ -87,8 +88,8 @@ struct single {
 	int fd;
 	uint64_t
 		head; /* address of the head and the tail of the completions, which follow each other */
-	uint64_t sqes; /* of its requests */
-	uint32_t done; /* requests */
+	uint64_t sqes;       /* of its requests */
+	uint32_t done, seen; /* requests, completions */
 };
 
 /* That many requests are this one: with an array of indexes all of them are the first. */
@@ -105,16 +106,24 @@ static void sqe_emit(struct single *o, const struct ring_step *step)
 					  o->sqes + (o->done + i) % all * sizeof(step->sqe) + at });
 }
 
-static void requests_emit(struct single *o, uint32_t n)
+/* Messages to itself come in when it waits for them, if it defers; they are not to be more than there is room for. */
+static void requests_emit(struct single *o, uint32_t n, uint32_t each)
 {
+	uint32_t most = o->msg->sq_entries;
+
+	if (each > 1 && most > o->msg->cq_entries / each)
+		most = o->msg->cq_entries / each;
 	for (uint32_t end = o->done + n; o->done < end;) {
-		uint32_t left = end - o->done,
-			 some = left < o->msg->sq_entries ? left : o->msg->sq_entries;
+		uint32_t left = end - o->done, some = left < most ? left : most;
 		uint64_t both;
 
 		o->done += some;
-		both = (uint64_t)o->done << 32 | o->done;
+		o->seen += some * each;
+		both = (uint64_t)o->seen << 32 | o->seen;
 		script_want(o->s, some, SYS_io_uring_enter, o->fd, some, 0, 0, 0, 0);
+		if (each > 1)
+			script_want(o->s, 0, SYS_io_uring_enter, o->fd, 0, 0,
+			            IORING_ENTER_GETEVENTS, 0, 0);
 		script_op(o->s, OP_COPY, EXPECT_ANY, 0, 0,
 		          (const uint64_t[6]){ script_put(o->s, &both, sizeof(both)), o->head });
 	}
@@ -123,7 +132,7 @@ static void requests_emit(struct single *o, uint32_t n)
 static int all_emit(struct single *o)
 {
 	auto_(ring_steps_done) struct ring_steps steps = {};
-	int e = ring_steps(o->msg, 0, IOSQE_FIXED_FILE, &steps);
+	int e = ring_steps(o->msg, 0, IOSQE_FIXED_FILE, o->fd, &steps);
 	uint64_t saved = 0;
 
 	if (e < 0)
@@ -131,9 +140,9 @@ static int all_emit(struct single *o)
 	ring_groups_emit(o->s, o->fd, o->msg);
 	ring_groups_emit_fill(o->s, o->msg, false, &saved);
 	array_each (step, &steps.all) {
-		if (o->msg->n_group)
+		if (!uring_all_alike(o->msg))
 			sqe_emit(o, step);
-		requests_emit(o, step->n);
+		requests_emit(o, step->n, step->each);
 	}
 	ring_groups_emit_fill(o->s, o->msg, true, &saved);
 	if (ring_groups_take(o->msg))

@@ -22,6 +22,8 @@ setup() {
 	zdtm ring_groups polled
 }
 
+@test "the same of a ring that polls for completions" { zdtm ring_groups iopoll; }
+
 # refused KIND WORDS: the victim runs on.
 refused() {
 	park ring_groups "$1"
