@@ -5,7 +5,6 @@
  * namespace, for the next one only; an id in use is silently replaced by
  * another one, so the answer is compared. Who made what: restore/sysv_as.c.
  */
-#include "restore/numbers.h"
 #include "restore/sysv.h"
 
 #include <errno.h>

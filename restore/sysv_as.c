@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "restore/run.h"
+#include "restore/numbers.h"
 #include "restore/sysv.h"
 
 /* RET: where the answers go. */
