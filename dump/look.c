@@ -367,21 +367,33 @@ static bool has_changed(const struct dump *d)
  * A tree that runs is never seen as a whole: while we read on, a child is
  * forked that has the other end of a pipe, or shares its parent's memory until
  * it has called execve(2); descriptors are closed and go elsewhere. What is in
- * the way is believed when something was there several times in a row.
+ * the way is believed when the same was there several times in a row.
  */
-static bool may_pass(const struct dump *d, int *glances)
-{
-	const struct timespec moment = { .tv_nsec = GLANCE_NS << *glances };
+struct glances {
+	char seen[512]; /* that, in words */
+	int same, all;
+};
 
-	if (!d->tasks.n || task_has_ended(&d->tasks.v[0]) || ++*glances == GLANCES)
+static bool may_pass(const struct dump *d, struct glances *g)
+{
+	const struct timespec moment = { .tv_nsec = GLANCE_NS << g->all };
+
+	if (!d->tasks.n || task_has_ended(&d->tasks.v[0]))
 		return false;
+	if (strncmp(g->seen, log_failure(), sizeof(g->seen) - 1) != 0)
+		g->same = 0;
+	snprintf(g->seen, sizeof(g->seen), "%s", log_failure());
+	if (++g->same == GLANCES)
+		return false;
+	g->all += g->all < GLANCES;
 	nanosleep(&moment, NULL);
 	return true;
 }
 
 int look_tree(struct dump *d)
 {
-	int r = check_not_ancestor(d->opt->tree), glances = 0;
+	int r = check_not_ancestor(d->opt->tree);
+	struct glances glances = {};
 
 	if (r == 0)
 		r = check_is_process(d->opt->tree);
