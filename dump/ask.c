@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "dump/alike.h"
+#include "dump/dispatch.h"
 #include "dump/dump.h"
 #include "dump/guard.h"
 #include "dump/snapshot.h"
@@ -254,6 +255,8 @@ static int build_scripts(struct dump *d, struct task *t)
 
 static int explain_inject(const struct task *t, int r)
 {
+	if (r == -ENOTSUP)
+		return dispatch_fail(&t->threads.v[0]);
 	return r < 0 ? fail(r, "%s: map the arena into it", task_name(t)) : 0;
 }
 
@@ -314,6 +317,8 @@ static int finish(struct dump *d, struct thread *th)
 		r = snapshot_disarm(d, th);
 	if (r == 0 && &th->tracee != p->host)
 		r = tracee_put_back(&th->tracee);
+	if (r == -ENOTSUP)
+		return dispatch_fail(th);
 	if (r < 0)
 		return fail(r, "%s: wait for the script of thread %d", task_name(th->task),
 		            th->tid);

@@ -221,7 +221,8 @@ struct dump {
 	void *build_ids;             /* build_id.c */
 	struct cgroups *cgroups;     /* dump/cgroup.h */
 	struct outsiders *outsiders; /* dump/outsider.h */
-	struct tracers *tracers;     /* tracees.c */
+	struct tracers *tracers;     /* tracer_flags.c */
+	int told_dispatch;           /* dispatch.c: by ptrace(2), or -1: not; 0: not tried yet */
 	struct alike *alike;         /* alike.c */
 	ARRAY(uint64_t) vdsos;       /* hashes, by id from 1 */
 	struct {
@@ -278,10 +279,7 @@ struct dump_kind {
 	bool (*made_last)(const struct dump *d, const struct file *f);
 	/* Is this file mine? Only from what struct file holds. */
 	bool (*owns)(const struct file *f);
-	/*
-	 * Before the freeze, optional: refuse what cannot be carried with
-	 * fail(-ENOTSUP, "%s: fd %d: ...").
-	 */
+	/* Before the freeze, optional: refuse what cannot be carried with fail(-ENOTSUP, "%s: fd %d: ..."). */
 	int (*check)(struct dump *d, const struct file *f);
 	/*
 	 * Optional: all files have been looked at, and the freeze is next: what comes from

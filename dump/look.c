@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "dump/dispatch.h"
 #include "dump/dump.h"
 #include "dump/lazy.h"
 #include "dump/share.h"
@@ -283,7 +284,9 @@ static int look_resources(struct dump *d, struct task *t)
 
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
-	r = lazy_await(d, t);
+	r = dump_obstacle(d, dispatch_check(d, t));
+	if (r == 0)
+		r = lazy_await(d, t);
 	if (r == 0)
 		r = files_check(d, t);
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++)

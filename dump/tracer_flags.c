@@ -5,18 +5,14 @@
 
 #include "dump/tracees.h"
 #include "lib/cleanup.h"
-#include "lib/task_facts.h"
 
 /* Asked once; forgotten with the dump. */
 struct tracers {
 	int asks; /* task_facts_open() */
 };
 
-int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret)
+int tracer_facts(struct dump *d, pid_t tid, struct task_facts *ret)
 {
-	struct task_facts facts = {};
-	int r;
-
 	if (!d->tracers) {
 		d->tracers = calloc(1, sizeof(*d->tracers));
 		if (!d->tracers)
@@ -24,7 +20,14 @@ int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret)
 		d->tracers->asks =
 			task_facts_open(FACT_BIT(PTRACE) | FACT_BIT(WORK) | FACT_BIT(JOBCTL));
 	}
-	r = d->tracers->asks < 0 ? d->tracers->asks : task_facts_of(d->tracers->asks, tid, &facts);
+	return d->tracers->asks < 0 ? d->tracers->asks : task_facts_of(d->tracers->asks, tid, ret);
+}
+
+int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret)
+{
+	struct task_facts facts = {};
+	int r = tracer_facts(d, tid, &facts);
+
 	if (r < 0)
 		return r;
 	ret->calls = task_facts_calls_traced(&facts);

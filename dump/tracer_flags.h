@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dump/dump.h"
+#include "lib/task_facts.h"
 
 struct tracer_flags {
 	uint32_t options; /* PTRACE_O_* */
@@ -9,6 +10,9 @@ struct tracer_flags {
 	bool calls, emulated; /* if it runs: by PTRACE_SYSCALL, by PTRACE_SYSEMU */
 	bool about_to_stop;   /* because its tracer wants it */
 };
+
+/* What the kernel tells of the thread TID: PTRACE, WORK, JOBCTL of lib/task_facts.h. -errno: it does not. */
+int tracer_facts(struct dump *d, pid_t tid, struct task_facts *ret);
 
 /* How the thread TID is traced. -ESRCH: nobody traces it; else -errno: that cannot be seen. */
 int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret);

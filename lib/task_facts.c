@@ -236,8 +236,9 @@ int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bo
 }
 
 /* enum syscall_work_bit of linux/thread_info.h, since 5.11. */
-#define WORK_TRACE (UINT64_C(1) << 2)
-#define WORK_EMU   (UINT64_C(1) << 3)
+#define WORK_TRACE    (UINT64_C(1) << 2)
+#define WORK_EMU      (UINT64_C(1) << 3)
+#define WORK_DISPATCH (UINT64_C(1) << 5)
 
 bool task_facts_calls_traced(const struct task_facts *facts)
 {
@@ -247,6 +248,11 @@ bool task_facts_calls_traced(const struct task_facts *facts)
 bool task_facts_calls_emulated(const struct task_facts *facts)
 {
 	return facts->v[FACT_WORK] & WORK_EMU;
+}
+
+bool task_facts_dispatched(const struct task_facts *facts)
+{
+	return facts->v[FACT_WORK] & WORK_DISPATCH;
 }
 
 /* linux/sched/jobctl.h */

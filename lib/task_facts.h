@@ -72,5 +72,7 @@ int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bo
 /* Who runs does so by PTRACE_SYSCALL; or by PTRACE_SYSEMU. With FACT_WORK. */
 bool task_facts_calls_traced(const struct task_facts *facts);
 bool task_facts_calls_emulated(const struct task_facts *facts);
+/* Is system call user dispatch (prctl(2)) in force? With FACT_WORK. */
+bool task_facts_dispatched(const struct task_facts *facts);
 /* Will it stop for its tracer next, with FACT_JOBCTL? As who has just been born does. */
 bool task_facts_trap_waits(const struct task_facts *facts);

@@ -24,15 +24,49 @@
 #define SIGNAL(sig)  (1UL << ((sig)-1))
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2 /* asm-generic/siginfo.h */
+#endif
+
 /* System calls of ours must not be dispatched to the program. */
 static int hold_dispatch(struct tracee *t)
 {
 	return t->dispatch.mode ? tracee_set_dispatch(t, &(struct dispatch){}) : 0;
 }
 
+/*
+ * All signals are blocked but those. And but the SIGSYS of dispatch that cannot be held: who blocks it loses his
+ * handler by it, but as it is he only stops.
+ */
+static int set_mask_but(struct tracee *t, uint64_t open)
+{
+	if (t->dispatch_hidden)
+		open |= SIGNAL(SIGSYS) & ~t->sigmask;
+	return tracee_set_mask(t, ALL_SIGNALS & ~open);
+}
+
+/*
+ * It has stopped for SI in code of ours. What others send is given to it at the release, one of SIGNAL as of the rest;
+ * -ENOTSUP: a call of ours was dispatched to the program, -EFAULT: a fault of our own making.
+ */
+static int keep_signal(struct tracee *t, const siginfo_t *si, uint32_t signal)
+{
+	bool dispatched = si->si_signo == SIGSYS && si->si_code == SYS_USER_DISPATCH;
+
+	if (si->si_signo == SIGSTOP)
+		t->pending_stop = SIGSTOP;
+	else if (t->dispatch_hidden && dispatched)
+		return -ENOTSUP;
+	else if (si->si_signo == (int)signal || (t->dispatch_hidden && si->si_signo == SIGSYS))
+		t->late_signal = *si;
+	else
+		return -EFAULT;
+	return 0;
+}
+
 static int hold_signals(struct tracee *t)
 {
-	int r = t->held ? 0 : tracee_set_mask(t, ALL_SIGNALS);
+	int r = t->held ? 0 : set_mask_but(t, 0);
 
 	t->held = r == 0;
 	return r;
@@ -42,6 +76,7 @@ static int hold_signals(struct tracee *t)
 static int step_syscall(struct tracee *t)
 {
 	for (;;) {
+		siginfo_t si;
 		int status, r;
 
 		if (ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL) < 0)
@@ -54,9 +89,11 @@ static int step_syscall(struct tracee *t)
 			return 0;
 		if (status >> 16 == PTRACE_EVENT_STOP)
 			continue;
-		if (WSTOPSIG(status) != SIGSTOP)
-			return -EFAULT; /* a fault of our own making */
-		t->pending_stop = SIGSTOP;
+		if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) < 0)
+			return -errno;
+		r = keep_signal(t, &si, 0);
+		if (r < 0)
+			return r;
 	}
 }
 
@@ -123,15 +160,10 @@ static int wait_our_stop(struct tracee *t, uint32_t signal)
 				return -errno;
 			if (is_our_stop(&si, signal))
 				return 0;
-			if (si.si_signo == SIGSTOP)
-				t->pending_stop = SIGSTOP;
-			else if (si.si_signo == (int)signal)
-				t->late_signal =
-					si; /* the program's own: given to it at the release */
-			else
-				return -EFAULT;
+			r = keep_signal(t, &si, signal);
 		}
-		r = go_on(t);
+		if (r == 0)
+			r = go_on(t);
 		if (r < 0)
 			return r;
 	}
@@ -140,7 +172,7 @@ static int wait_our_stop(struct tracee *t, uint32_t signal)
 static int hold_all_but(struct tracee *t, uint32_t signal)
 {
 	t->held = false;
-	return tracee_set_mask(t, ALL_SIGNALS & ~SIGNAL(signal));
+	return set_mask_but(t, SIGNAL(signal));
 }
 
 /* Through the door, with one stop. */
@@ -253,6 +285,16 @@ static void close_door(struct parasite *p)
 	p->door = 0;
 }
 
+/* R of map_arena(). If its first call was dispatched to the program, nothing is there that calls must undo. */
+static int mapped(struct parasite *p, int r)
+{
+	if (r == -ENOTSUP && tracee_put_back(p->host) == 0) {
+		close_door(p);
+		p->host = NULL;
+	}
+	return r;
+}
+
 int parasite_inject_begin(struct parasite *p, struct tracee *host, struct arena *arena, int mem,
                           uint64_t syscall_insn, uint64_t door, uint32_t signal)
 {
@@ -262,12 +304,12 @@ int parasite_inject_begin(struct parasite *p, struct tracee *host, struct arena 
 		                .syscall_insn = syscall_insn,
 		                .signal = signal };
 	open_door(p, door);
-	return map_arena(p, true);
+	return mapped(p, map_arena(p, true));
 }
 
 int parasite_inject_end(struct parasite *p)
 {
-	int r = map_arena(p, false);
+	int r = mapped(p, map_arena(p, false));
 
 	return r < 0 ? r
 	             : pwrite_full(p->mem, p->arena->local, p->arena->used, (off_t)p->arena->base);

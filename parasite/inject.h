@@ -42,13 +42,14 @@ struct tracee {
 	struct arch_regs regs;    /* at the stop, as they must be when it goes on */
 	uint64_t sigmask;         /* likewise */
 	struct dispatch dispatch; /* likewise; off while scripts run */
-	struct rseq_conf rseq;    /* of its restartable sequences; area 0: none */
-	bool changed;             /* registers or mask must still be put back */
-	bool held;                /* all signals are blocked */
-	bool running;             /* in a script or a call of ours, not yet waited for */
-	bool suspend_seccomp;     /* PTRACE_O_SUSPEND_SECCOMP is in force */
-	int pending_stop;         /* SIGSTOP came while scripts ran: raised again at the release */
-	siginfo_t late_signal;    /* so did this one */
+	bool dispatch_hidden; /* this kernel does not tell (before 6.4): a call of ours may end in SIGSYS */
+	struct rseq_conf rseq; /* of its restartable sequences; area 0: none */
+	bool changed;          /* registers or mask must still be put back */
+	bool held;             /* all signals are blocked */
+	bool running;          /* in a script or a call of ours, not yet waited for */
+	bool suspend_seccomp;  /* PTRACE_O_SUSPEND_SECCOMP is in force */
+	int pending_stop;      /* SIGSTOP came while scripts ran: raised again at the release */
+	siginfo_t late_signal; /* so did this one */
 };
 
 /* Seize with PTRACE_O_* OPTIONS, without stopping it. -ESRCH: it is gone. -EPERM: not ours, or traced. */
@@ -75,7 +76,7 @@ bool tracee_leave_rseq(pid_t tid, uint64_t area, struct arch_regs *regs);
 /* Set the signal mask of a stopped thread (not remembered). */
 int tracee_set_mask(struct tracee *t, uint64_t mask);
 
-/* The same for system call user dispatch; kernels without it (before 6.4) have none to set. */
+/* The same for system call user dispatch; kernels before 6.4 neither tell nor set it. */
 int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch);
 
 /* Stop it again, wherever in a script it is; idempotent. */

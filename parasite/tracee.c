@@ -158,8 +158,10 @@ int tracee_take(struct tracee *t)
 	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
 		return -errno;
 	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, t->tid, sizeof(t->dispatch),
-	           &t->dispatch) < 0)
+	           &t->dispatch) < 0) {
 		t->dispatch = (struct dispatch){};
+		t->dispatch_hidden = true;
+	}
 	t->stopped = true;
 	if (arch_restart_interrupted(&t->regs))
 		t->changed = true;

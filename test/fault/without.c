@@ -20,6 +20,7 @@ static const struct {
 	{ "PAGEMAP_SCAN", SYS_ioctl, FIELD(args[1]), 0xc0606610u, ENOTTY },       /* 6.7 */
 	{ "GET_REGISTRATIONS", SYS_membarrier, FIELD(args[0]), 1u << 9, EINVAL }, /* 6.3 */
 	{ "PIDFD_THREAD", SYS_pidfd_open, FIELD(args[1]), O_EXCL, EINVAL },       /* 6.9 */
+	{ "GET_DISPATCH", SYS_ptrace, FIELD(args[0]), 0x4211, EIO },              /* 6.4 */
 };
 
 static int forbid(size_t kind)
