@@ -380,12 +380,13 @@ struct glances {
 static bool may_pass(const struct dump *d, struct glances *g)
 {
 	const struct timespec moment = { .tv_nsec = GLANCE_NS << g->all };
+	const char *now = log_failure() ? log_failure() : "";
 
 	if (!d->tasks.n || task_has_ended(&d->tasks.v[0]))
 		return false;
-	if (strncmp(g->seen, log_failure(), sizeof(g->seen) - 1) != 0)
+	if (strncmp(g->seen, now, sizeof(g->seen) - 1) != 0)
 		g->same = 0;
-	snprintf(g->seen, sizeof(g->seen), "%s", log_failure());
+	snprintf(g->seen, sizeof(g->seen), "%s", now);
 	if (++g->same == GLANCES)
 		return false;
 	g->all += g->all < GLANCES;
