@@ -28,6 +28,7 @@
 #ifndef AT_HANDLE_FID
 #define AT_HANDLE_FID 0x200 /* 6.6 */
 #endif
+#define INO32_GEN 1 /* FILEID_INO32_GEN of linux/exportfs.h */
 
 int fhandle_parse(const char *line, struct fhandle *ret)
 {
@@ -146,15 +147,32 @@ static int open_there(const char *mount, const struct fhandle *h)
 	return fd;
 }
 
-static bool is_it(const char *path, const struct fhandle *h)
+enum same { ANOTHER, ALIKE, VERY_IT };
+
+/* Before Linux 6.6 nobody gives the handle of a name if it cannot be opened. It is the number of the inode. */
+static enum same same_number(const char *path, const struct fhandle *h)
+{
+	static const unsigned char no_generation[4];
+	struct stat st;
+
+	if (h->head.handle_type != INO32_GEN || h->head.handle_bytes != 8 ||
+	    memcmp(h->bytes + 4, no_generation, sizeof(no_generation)) != 0)
+		return ANOTHER;
+	return lstat(path, &st) == 0 && st.st_ino == h->ino ? ALIKE : ANOTHER;
+}
+
+static enum same is_it(const char *path, const struct fhandle *h)
 {
 	struct fhandle have = { .head.handle_bytes = MAX_HANDLE_SZ };
 	int mount;
 
-	return name_to_handle_at(AT_FDCWD, path, &have.head, &mount, AT_HANDLE_FID) == 0 &&
-	       have.head.handle_type == h->head.handle_type &&
-	       have.head.handle_bytes == h->head.handle_bytes &&
-	       !memcmp(have.bytes, h->bytes, h->head.handle_bytes);
+	if (name_to_handle_at(AT_FDCWD, path, &have.head, &mount, AT_HANDLE_FID) < 0)
+		return errno == EINVAL ? same_number(path, h) : ANOTHER;
+	return have.head.handle_type == h->head.handle_type &&
+	                       have.head.handle_bytes == h->head.handle_bytes &&
+	                       !memcmp(have.bytes, h->bytes, h->head.handle_bytes)
+	               ? VERY_IT
+	               : ANOTHER;
 }
 
 /* Where files alone are mounted, it is one of them, or has no path: nothing need be opened. */
@@ -167,7 +185,7 @@ static int find_mounted(const struct fhandle *h, char **ret_path)
 	if (len < 0)
 		return (int)len;
 	while (next_mount(&lines, h->sdev, path)) {
-		if (!is_it(path, h))
+		if (is_it(path, h) != VERY_IT)
 			continue;
 		*ret_path = strdup(path);
 		return *ret_path ? 0 : -ENOMEM;
@@ -191,13 +209,16 @@ static void tell_search(struct fhandle_mount *m)
 	m->tell = false;
 }
 
+/* Layers of overlayfs, each a device of its own, may have the same numbers: what is alike must be one file. */
 static int search(struct fhandle_mount *m, const struct fhandle *h, char **ret_path)
 {
-	auto_free char *top = NULL;
+	auto_free char *top = NULL, *found = NULL;
 	int r = fhandle_mount_path(h->sdev, &top);
 	char *const tops[] = { top, NULL };
 	auto_(fts_closep) FTS *fts = NULL;
 	struct statfs fs;
+	enum same same;
+	dev_t dev = 0;
 	FTSENT *e;
 	int looks = 0;
 
@@ -210,12 +231,23 @@ static int search(struct fhandle_mount *m, const struct fhandle *h, char **ret_p
 	fts = fts_open(tops, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 	while (fts && looks++ < LOOKS && (e = fts_read(fts))) {
 		if (e->fts_info == FTS_DP || e->fts_info == FTS_NS ||
-		    e->fts_statp->st_ino != h->ino || !is_it(e->fts_path, h))
+		    e->fts_statp->st_ino != h->ino || !(same = is_it(e->fts_path, h)))
 			continue;
-		*ret_path = strdup(e->fts_path);
-		return *ret_path ? 0 : -ENOMEM;
+		if (found && e->fts_statp->st_dev == dev)
+			continue;
+		if (found)
+			return -ENOENT;
+		dev = e->fts_statp->st_dev;
+		found = strdup(e->fts_path);
+		if (!found)
+			return -ENOMEM;
+		if (same == VERY_IT)
+			break;
 	}
-	return -ENOENT;
+	if (!found || looks > LOOKS)
+		return -ENOENT;
+	*ret_path = take_ptr(found);
+	return 0;
 }
 
 static void kmem_donep(struct kmem *k)

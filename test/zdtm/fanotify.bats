@@ -38,6 +38,14 @@ waiting() {
 	refused permission "asks for permission to open files (on "
 }
 
+# Before Linux 6.6.
+@test "marks on overlayfs, where nobody gives the handles of names" {
+	overlay
+	start "$BUILD/test/zdtm/fanotify"
+	within 20 parked_or_gone
+	carried_old
+}
+
 @test "marks on overlayfs: of an inode, a mount and a file system" {
 	overlay
 	start "$BUILD/test/zdtm/fanotify"

@@ -90,6 +90,14 @@ teardown() {
 	release
 }
 
+# Before Linux 6.6.
+@test "watches on overlayfs, where nobody gives the handles of names" {
+	overlay
+	start "$BUILD/test/zdtm/inotify"
+	within 20 parked_or_gone
+	carried_old
+}
+
 @test "who watches directories on overlayfs is told nothing of a dump that finds them" {
 	overlay
 	start "$BUILD/test/zdtm/inotify" found
