@@ -19,6 +19,7 @@
 #include "lib/elf.h"
 #include "lib/log.h"
 #include "restore/inode_kept.h"
+#include "restore/sk_unix.h"
 
 static bool may_append(const Img__File *file)
 {
@@ -110,7 +111,8 @@ int file_compare(struct restore *r, const Img__File *file, const Img__Regular *m
 
 	if ((st->st_mode & S_IFMT) != (msg->mode & S_IFMT))
 		return fail(-ENOTSUP, "file %s: is another type of file since the dump", msg->path);
-	if (r->opt->file_policy == FILES_ANY || msg->kernel)
+	if (r->opt->file_policy == FILES_ANY || msg->kernel ||
+	    (S_ISSOCK(msg->mode) && unix_makes_file(r, msg->path)))
 		return 0;
 	e = boot && same && mtime_of(st) == msg->mtime ? 0 : compare_build(msg, st);
 	if (e)

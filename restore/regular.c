@@ -20,6 +20,7 @@
 #include "restore/inode.h"
 #include "restore/inode_kept.h"
 #include "restore/restore.h"
+#include "restore/sk_unix.h"
 
 #define CREATION (O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_ASYNC)
 
@@ -119,12 +120,13 @@ static int regular_open(struct restore *r, const Img__File *file, const Protobuf
 	return take_fd(&fd);
 }
 
-/* One of a cgroup, which is made when the processes exist? */
+/* One of a cgroup, which is made when the processes exist; the file of a socket of the tree, which is bound by then? */
 static bool regular_late(const struct restore *r, const ProtobufCMessage *base)
 {
 	const Img__Regular *msg = (const Img__Regular *)base;
 
-	return msg->kernel && !msg->inode && access(msg->path, F_OK) < 0;
+	return !msg->inode && ((msg->kernel && access(msg->path, F_OK) < 0) ||
+	                       (S_ISSOCK(msg->mode) && unix_makes_file(r, msg->path)));
 }
 
 const struct restore_kind restore_regular = {

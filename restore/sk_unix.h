@@ -8,6 +8,8 @@
 
 /* Is that a name that a socket can have? */
 bool unix_name_valid(const ProtobufCBinaryData *address);
+/* Is PATH the file of a socket of the tree? It is made anew. */
+bool unix_makes_file(const struct restore *r, const char *path);
 /* "/run/x", "@x". One static buffer. */
 const char *unix_name_text(const ProtobufCBinaryData *address);
 

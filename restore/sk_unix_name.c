@@ -45,6 +45,24 @@ const char *unix_name_text(const ProtobufCBinaryData *a)
 	return text;
 }
 
+bool unix_makes_file(const struct restore *r, const char *path)
+{
+	size_t n, len = strlen(path);
+	const struct record *rec = images_kind(r->images, KIND_sk_unix, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const Img__SkUnix__Name *name = ((const Img__SkUnix *)rec[i].msg)->name;
+		const ProtobufCBinaryData *a = name ? &name->address : NULL;
+		size_t end = a ? strnlen((const char *)a->data, a->len) : 0;
+
+		/* whatever directory it starts from */
+		if (end && end <= len && !memcmp(path + len - end, a->data, end) &&
+		    (end == len || a->data[0] == '/' || path[len - end - 1] == '/'))
+			return true;
+	}
+	return false;
+}
+
 static socklen_t address_fill(struct sockaddr_un *un, const ProtobufCBinaryData *a)
 {
 	memset(un, 0, sizeof(*un));
