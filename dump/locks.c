@@ -29,6 +29,11 @@ static const struct {
 	{ "LEASE", IMG__LOCKS__TYPE__LEASE },
 };
 
+static bool is_lock(const char *line)
+{
+	return !strncmp(line, "lock:", strlen("lock:"));
+}
+
 /* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: of another type. -EBUSY: is being broken. */
 static int lock_parse(const char *text, Img__Locks__Lock *ret)
 {
@@ -65,8 +70,10 @@ static int locks_each(struct dump *d, const struct task *t,
 		for (const char *at = e->locks; at && *at;
 		     at += strcspn(at, "\n"), at += *at == '\n') {
 			Img__Locks__Lock lock = IMG__LOCKS__LOCK__INIT;
-			int r = lock_parse(at, &lock);
+			int r = is_lock(at) ? lock_parse(at, &lock) : 0;
 
+			if (!is_lock(at)) /* what the kind of file tells comes behind them */
+				continue;
 			if (r == -EBUSY)
 				return fail(-ENOTSUP,
 				            "%s: fd %d: %s: its lease is being broken, as somebody "

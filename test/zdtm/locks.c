@@ -1,7 +1,9 @@
 /* POSIX, OFD and flock locks are held, and seen by others as they were. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -24,7 +26,7 @@ int main(void)
 {
 	int posix = open("posix", O_RDWR | O_CREAT, 0600),
 	    ofd = open("ofd", O_RDWR | O_CREAT, 0600);
-	int whole = open("whole", O_RDWR | O_CREAT, 0600), other, dup_of;
+	int whole = open("whole", O_RDWR | O_CREAT, 0600), other, dup_of, event, ends[2];
 	struct flock l;
 
 	l = range(F_RDLCK, 1073741826, 510);
@@ -34,6 +36,10 @@ int main(void)
 	check(flock(whole, LOCK_EX) == 0);
 	dup_of = dup(posix);
 	check(dup_of >= 0);
+	/* what has lines of its own in fdinfo */
+	event = eventfd(5, 0);
+	check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	check(flock(event, LOCK_SH) == 0 && flock(ends[0], LOCK_EX) == 0);
 
 	zdtm_park();
 
