@@ -63,8 +63,12 @@ static int directory_open(struct restore *r, const Img__File *file, const Protob
 
 	if (fd < 0)
 		return fd;
-	if (file->pos && lseek(fd, (off_t)file->pos, SEEK_SET) < 0)
+	if (!file->pos || lseek(fd, (off_t)file->pos, SEEK_SET) >= 0)
+		return take_fd(&fd);
+	/* A place of it as it was when it had entries, for some file systems; now nothing can be read there. */
+	if (!msg->inode || errno != EINVAL)
 		return fail(-errno, "directory %s: seek to %" PRIu64, msg->path, file->pos);
+	lose("directory %s: where it was read up to, as it is deleted", msg->path);
 	return take_fd(&fd);
 }
 

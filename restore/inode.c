@@ -353,9 +353,26 @@ static int open_failed(const char *name, const char *path, int flags)
 	           : fail(e, "file %s: open it again", name);
 }
 
+/* The file FD, consumed, once more with FLAGS, as no link in /proc leads there; where that cannot be, FD. */
+static int open_by_own_handle(int fd, int flags)
+{
+	struct {
+		struct file_handle head;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} handle = { .head.handle_bytes = MAX_HANDLE_SZ };
+	int mount, again;
+
+	if (fd < 0 || name_to_handle_at(fd, "", &handle.head, &mount, AT_EMPTY_PATH) < 0)
+		return fd;
+	again = open_by_handle_at(fd, &handle.head, flags);
+	if (again >= 0)
+		close(fd);
+	return again >= 0 ? again : fd;
+}
+
 /*
- * O_NOFOLLOW would stop at the link in /proc: one with O_PATH is shared with the pool,
- * which makes no difference, from others the flag is left out; it has no meaning after open(2).
+ * O_NOFOLLOW, as shm_open(3) gives, would stop at the link in /proc: one with O_PATH is shared with the pool,
+ * which makes no difference; where others cannot be had by handle the flag is left out; it has no meaning after open(2).
  */
 int inode_open(struct restore *r, uint32_t id, int flags)
 {
@@ -374,6 +391,8 @@ int inode_open(struct restore *r, uint32_t id, int flags)
 		fd = fcntl(number, F_DUPFD_CLOEXEC, 0);
 	else
 		fd = open(path, (flags & ~CREATION) | O_CLOEXEC);
+	if (flags & O_NOFOLLOW && !(flags & O_PATH))
+		fd = open_by_own_handle(fd, (flags & ~CREATION) | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? open_failed(inode_record(r, id)->path, path, flags) : fd;
 }
 

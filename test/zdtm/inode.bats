@@ -31,6 +31,17 @@ setup() {
 	zdtm inode directory
 }
 
+@test "a deleted directory that was read to its end" {
+	accept+='|pos' # nothing can be read there, wherever it was
+	zdtm inode directory_read
+}
+
+@test "deleted files keep O_NOFOLLOW where their file system gives handles, as what shm_open(3) opens" {
+	zdtm inode nofollow
+	mounted tmpfs size=1m
+	there nofollow
+}
+
 @test "a sparse file stays sparse, and its holes are not stored" {
 	local to
 

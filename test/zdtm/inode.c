@@ -1,7 +1,8 @@
 /*
  * What no path leads to any more: deleted files and directories, however they are held.
  *
- *	inode [many | names | tmpfile | tmpfile_written | tmpfile_excl | directory | sparse | path | linked | chroot]
+ *	inode [many | names | tmpfile | tmpfile_written | tmpfile_excl | directory | directory_read | nofollow | sparse |
+ *	       path | linked | chroot]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -222,6 +224,42 @@ static void test_directory(void)
 	check(fd < 0 && errno == ENOENT);
 }
 
+/* A deleted directory that was read to its end, which its file system counts in a way of its own. */
+static void test_directory_read(void)
+{
+	char buf[4096];
+	int fd;
+
+	check(mkdir("read", 0700) == 0 && close(make("read/file", "text")) == 0);
+	fd = open("read", O_RDONLY | O_DIRECTORY);
+	while (syscall(SYS_getdents64, fd, buf, sizeof(buf)) > 0)
+		continue;
+	check(lseek(fd, 0, SEEK_CUR) > 0 && unlink("read/file") == 0 && rmdir("read") == 0);
+
+	zdtm_park();
+
+	check(syscall(SYS_getdents64, fd, buf, sizeof(buf)) < 0 && errno == ENOENT);
+}
+
+/* As shm_open(3) opens. */
+static void test_nofollow(void)
+{
+	int fd = open("shared", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), flags, other;
+
+	flags = fcntl(fd, F_GETFL);
+	other = open("shared", O_WRONLY | O_NOFOLLOW | O_APPEND);
+	check(fd >= 0 && other >= 0 && flags & O_NOFOLLOW);
+	check(write(other, "text", 4) == 4 && unlink("shared") == 0);
+
+	zdtm_park();
+
+	check(fcntl(fd, F_GETFL) == flags);
+	check((fcntl(other, F_GETFL) & (O_ACCMODE | O_APPEND | O_NOFOLLOW)) ==
+	      (O_WRONLY | O_APPEND | O_NOFOLLOW));
+	check(write(other, "more", 4) == 4 && holds(fd, 0, "textmore"));
+	linked_to(fd, "/shared (deleted)");
+}
+
 static off_t data_of(int fd)
 {
 	struct stat st;
@@ -327,6 +365,8 @@ int main(int argc, char **argv)
 		{ "directory", test_directory },
 		{ "sparse", test_sparse },
 		{ "path", test_path },
+		{ "directory_read", test_directory_read },
+		{ "nofollow", test_nofollow },
 		{ "linked", test_linked },
 		{ "chroot", test_chroot },
 		{ "tmpfile_written", test_tmpfile_written },
