@@ -175,7 +175,10 @@ static const char *obstacle(const struct uring_facts *facts, const Img__IoUring_
 {
 	if (!g->head)
 		return NULL;
-	return g->parts ? "provided buffers of it are taken by parts (IOU_PBUF_RING_INC)"
+	return g->parts && facts->setup & URING_SINGLE_ISSUER
+	               ? "provided buffers of it are taken by parts (IOU_PBUF_RING_INC), and one "
+	                 "thread "
+	                 "alone may use it (IORING_SETUP_SINGLE_ISSUER)"
 	       : facts->setup & IORING_SETUP_SQPOLL && facts->file.n
 	               ? "it has provided buffers and registered files, and a thread of the kernel "
 	                 "polls it (IORING_SETUP_SQPOLL)"

@@ -91,12 +91,12 @@ static int io_uring_check(struct restore *r, const Img__File *file, const Protob
 }
 
 /* Before requests take buffers: rings seem full, the file that they read is registered. */
-static int takes_begin(int fd, int mem, int nothing, const Img__IoUring *msg, uint64_t *saved)
+static int takes_begin(struct ring_hold *h, int nothing)
 {
-	int r = ring_groups_fill(fd, mem, msg, false, saved);
+	int r = ring_groups_fill(h, false);
 
-	if (r == 0 && takes_fixed(msg) &&
-	    syscall(SYS_io_uring_register, fd, IORING_REGISTER_FILES, &nothing, 1) < 0)
+	if (r == 0 && takes_fixed(h->msg) &&
+	    syscall(SYS_io_uring_register, h->fd, IORING_REGISTER_FILES, &nothing, 1) < 0)
 		r = -errno;
 	return r;
 }
@@ -132,6 +132,7 @@ static int memory_put(struct uring *u, const Img__File *file, const Img__IoUring
 /* For ring_issuer.c: all requests are the first one; a file that is read for nothing is registered as number 0. */
 static int single_prepare(struct uring *u, const Img__IoUring *msg)
 {
+	struct ring_hold hold = { u->fd, -1, msg, NULL };
 	auto_close int nothing = -1;
 
 	*uring_u32(u, u->params.sq_off.tail) = msg->done;
@@ -140,7 +141,7 @@ static int single_prepare(struct uring *u, const Img__IoUring *msg)
 	if (!ring_groups_take(msg))
 		return 0;
 	nothing = ring_nothing_open();
-	return nothing < 0 ? nothing : takes_begin(u->fd, -1, nothing, msg, NULL);
+	return nothing < 0 ? nothing : takes_begin(&hold, nothing);
 }
 
 static int io_uring_open(struct restore *r, const Img__File *file, const ProtobufCMessage *base)
@@ -163,7 +164,7 @@ static int io_uring_open(struct restore *r, const Img__File *file, const Protobu
 	if (e == 0 && is_single(msg))
 		e = single_prepare(&u, msg);
 	else if (e == 0 && !ring_is_late(msg))
-		e = ring_count(&u, msg, -1, 0);
+		e = ring_count(&u, msg, -1, 0, NULL);
 	if (e < 0)
 		return fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done);
 	e = ring_is_late(msg) ? 0 : memory_put(&u, file, msg);
@@ -304,16 +305,19 @@ static int advance_taking(struct restore *r, struct uring *u, const Img__File *f
 {
 	auto_close int nothing = ring_nothing_open(),
 		       mem = nothing < 0 ? nothing : open_memory(r, file->id);
-	auto_free uint64_t *saved = calloc(msg->n_group, sizeof(*saved));
+	auto_(ring_hold_done) struct ring_hold hold = { u->fd, mem, msg, NULL };
 	bool fixed = takes_fixed(msg);
-	int e = mem < 0 ? mem : saved ? takes_begin(u->fd, mem, nothing, msg, saved) : -ENOMEM;
+	int e = mem < 0 ? mem : 0;
 
+	hold.saved = calloc(msg->n_group + 1, sizeof(*hold.saved));
 	if (e == 0)
-		e = ring_count(u, msg, fixed ? 0 : nothing, fixed ? IOSQE_FIXED_FILE : 0);
+		e = hold.saved ? takes_begin(&hold, nothing) : -ENOMEM;
+	if (e == 0)
+		e = ring_count(u, msg, fixed ? 0 : nothing, fixed ? IOSQE_FIXED_FILE : 0, &hold);
 	if (e == 0 && fixed &&
 	    syscall(SYS_io_uring_register, u->fd, IORING_UNREGISTER_FILES, NULL, 0) < 0)
 		e = -errno;
-	return e < 0 ? e : ring_groups_fill(u->fd, mem, msg, true, saved);
+	return e < 0 ? e : ring_groups_fill(&hold, true);
 }
 
 /* Its requests, which nobody has made yet. */
@@ -323,7 +327,7 @@ static int make_requests(struct restore *r, struct uring *u, const Img__File *fi
 	int e;
 
 	ring_index_all(u, msg);
-	e = msg->n_group ? advance_taking(r, u, file, msg) : ring_count(u, msg, -1, 0);
+	e = msg->n_group ? advance_taking(r, u, file, msg) : ring_count(u, msg, -1, 0, NULL);
 	if (e == 0 && msg->eventfd)
 		e = register_eventfd(r, u, msg);
 	if (is_polled(msg))
@@ -347,7 +351,7 @@ static int io_uring_finish(struct restore *r, int fd, const Img__File *file,
 	if (msg->ring.len != uring_ring_size(&u, msg->array))
 		return fail(-EBADMSG, "file %u: io_uring: this kernel's rings are of another size",
 		            file->id);
-	e = is_single(msg) ? ring_groups_fill(u.fd, -1, msg, true, NULL)
+	e = is_single(msg) ? ring_groups_fill(&(struct ring_hold){ u.fd, -1, msg, NULL }, true)
 	                   : make_requests(r, &u, file, msg);
 	return e < 0 ? fail(e, "io_uring %u: count to %" PRIu32, file->id, msg->done)
 	             : memory_put(&u, file, msg);

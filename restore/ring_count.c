@@ -112,13 +112,17 @@ static int send_all(struct uring *u, const Img__IoUring *msg, uint32_t n)
 	return e;
 }
 
-int ring_count(struct uring *u, const Img__IoUring *msg, int nothing, unsigned how)
+int ring_count(struct uring *u, const Img__IoUring *msg, int nothing, unsigned how,
+               const struct ring_hold *h)
 {
 	auto_(ring_steps_done) struct ring_steps steps = {};
 	int e = ring_steps(msg, nothing, how, -1, &steps);
 
-	array_each (step, &steps.all)
+	array_each (step, &steps.all) {
+		if (e == 0 && step->refill)
+			e = ring_group_refill(h, step->refill);
 		if (e == 0)
 			e = advance_step(u, msg, step);
+	}
 	return e == 0 && msg->surplus > 0 ? send_all(u, msg, (uint32_t)msg->surplus) : e;
 }

@@ -10,5 +10,7 @@
 /* Its array of indexes, if it has one: each is that of its place. */
 void ring_index_all(struct uring *u, const Img__IoUring *msg);
 
-/* U is mapped. NOTHING, HOW: as for ring_steps(). -errno. */
-int ring_count(struct uring *u, const Img__IoUring *msg, int nothing, unsigned how);
+/* U is mapped. NOTHING, HOW: as for ring_steps(); H: if it has rings of buffers. -errno. */
+struct ring_hold;
+int ring_count(struct uring *u, const Img__IoUring *msg, int nothing, unsigned how,
+               const struct ring_hold *h);

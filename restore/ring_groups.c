@@ -50,8 +50,7 @@ static size_t size_of(const Img__IoUring__Group *g)
 static bool ring_sound(const Img__IoUring__Group *g)
 {
 	return g->entries <= ENTRIES_MAX && !(g->entries & (g->entries - 1)) && g->head < NUMBERS &&
-	       !(g->head && g->parts) && !(g->address & 4095) &&
-	       g->ring.len == (in_kernel(g) ? size_of(g) : 0) && !g->n_addr;
+	       !(g->address & 4095) && g->ring.len == (in_kernel(g) ? size_of(g) : 0) && !g->n_addr;
 }
 
 static bool list_sound(const Img__IoUring__Group *g)
@@ -72,6 +71,8 @@ bool ring_groups_sound(const Img__IoUring *msg)
 {
 	for (size_t i = 0; i < msg->n_group; i++)
 		if (!group_sound(msg->group[i]) ||
+		    (msg->group[i]->head && msg->group[i]->parts &&
+		     msg->setup & URING_SINGLE_ISSUER) ||
 		    (i && msg->group[i]->id <= msg->group[i - 1]->id))
 			return false;
 	return uring_groups_requests(msg) <= msg->done &&
@@ -95,7 +96,7 @@ static int add_step(struct ring_steps *steps, struct io_uring_sqe sqe, uint32_t 
 	struct ring_step *step = n ? array_add(&steps->all) : NULL;
 
 	if (step)
-		*step = (struct ring_step){ sqe, n, each };
+		*step = (struct ring_step){ sqe, n, each, NULL };
 	return n && !step ? -ENOMEM : 0;
 }
 
@@ -129,6 +130,27 @@ static int add_others(struct ring_steps *steps, const Img__IoUring *msg, uint32_
 	return e == 0 ? add_step(steps, message, messages, 2) : e;
 }
 
+/* As many as were taken; those that are taken by parts are gone then, and are there again once all were. */
+static int add_takes(struct ring_steps *steps, const Img__IoUring__Group *g, int nothing,
+                     unsigned how)
+{
+	const struct io_uring_sqe take = { .opcode = IORING_OP_READ,
+		                           .flags = (uint8_t)(IOSQE_BUFFER_SELECT | how),
+		                           .fd = nothing,
+		                           .len = g->parts ? 0 : 1,
+		                           .buf_group = (uint16_t)g->id };
+	uint32_t lap = g->parts ? g->entries : g->head, n;
+	int e = 0;
+
+	for (uint32_t left = g->head; e == 0 && left; left -= n) {
+		n = left < lap ? left : lap;
+		e = add_step(steps, take, n, 1);
+		if (e == 0 && g->parts)
+			steps->all.v[steps->all.n - 1].refill = g;
+	}
+	return e;
+}
+
 int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, int self, struct ring_steps *ret)
 {
 	uint32_t left = msg->done;
@@ -139,14 +161,7 @@ int ring_steps(const Img__IoUring *msg, int nothing, unsigned how, int self, str
 
 		e = add_list(ret, g);
 		if (e == 0)
-			e = add_step(ret,
-			             (struct io_uring_sqe){
-					     .opcode = IORING_OP_READ,
-					     .flags = (uint8_t)(IOSQE_BUFFER_SELECT | how),
-					     .fd = nothing,
-					     .len = 1,
-					     .buf_group = (uint16_t)g->id },
-			             g->head, 1);
+			e = add_takes(ret, g, nothing, how);
 		left -= g->head + (uint32_t)g->n_addr;
 	}
 	return e == 0 ? add_others(ret, msg, left, self) : e;
@@ -216,43 +231,91 @@ static uint64_t full_word(const Img__IoUring__Group *g)
 	return (uint64_t)g->head << 48;
 }
 
-static int fill_kernel(int fd, const Img__IoUring__Group *g, bool after)
+/* What of a ring is written meanwhile: its tail, or, where what is taken by parts is gone then, all of it. */
+static size_t from_of(const Img__IoUring__Group *g)
 {
-	uint64_t word = full_word(g);
+	return g->parts ? 0 : TAIL;
+}
+
+static size_t span_of(const Img__IoUring__Group *g)
+{
+	return g->parts ? size_of(g) : sizeof(uint64_t);
+}
+
+static int write_kernel(int fd, const Img__IoUring__Group *g, size_t from, const void *what,
+                        size_t n)
+{
 	uint8_t *at = mmap(NULL, size_of(g), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 	                   (off_t)uring_group_offset(g->id));
 
 	if (at == MAP_FAILED)
 		return -errno;
-	if (after)
-		memcpy(at, g->ring.data, g->ring.len);
-	else
-		memcpy(at + TAIL, &word, sizeof(word));
+	memcpy(at + from, what, n);
 	munmap(at, size_of(g));
 	return 0;
 }
 
-static int fill_process(int mem, const Img__IoUring__Group *g, bool after, uint64_t *saved)
+static int write_held(const struct ring_hold *h, const Img__IoUring__Group *g, const void *what)
 {
-	const uint64_t word = after ? *saved : full_word(g);
-	int e = after ? 0 : pread_full(mem, saved, sizeof(*saved), (off_t)(g->address + TAIL));
-
-	return e < 0 ? e : pwrite_full(mem, &word, sizeof(word), (off_t)(g->address + TAIL));
+	return in_kernel(g)
+	               ? write_kernel(h->fd, g, from_of(g), what, span_of(g))
+	               : pwrite_full(h->mem, what, span_of(g), (off_t)(g->address + from_of(g)));
 }
 
-int ring_groups_fill(int fd, int mem, const Img__IoUring *msg, bool after, uint64_t *saved)
+int ring_group_refill(const struct ring_hold *h, const Img__IoUring__Group *g)
+{
+	auto_free uint8_t *what = calloc(1, span_of(g));
+	const uint64_t word = full_word(g);
+	struct io_uring_buf *buf = (struct io_uring_buf *)(void *)what;
+
+	if (!what)
+		return -ENOMEM;
+	memcpy(what + TAIL - from_of(g), &word, sizeof(word));
+	for (uint32_t i = 0; g->parts && i < g->entries; i++)
+		buf[i].len = 1;
+	return write_held(h, g, what);
+}
+
+static int hold(struct ring_hold *h, size_t i)
+{
+	const Img__IoUring__Group *g = h->msg->group[i];
+	int e = 0;
+
+	if (!in_kernel(g)) {
+		h->saved[i] = malloc(span_of(g));
+		e = h->saved[i] ? pread_full(h->mem, h->saved[i], span_of(g),
+		                             (off_t)(g->address + from_of(g)))
+		                : -ENOMEM;
+	}
+	return e < 0 ? e : ring_group_refill(h, g);
+}
+
+static int let_go(const struct ring_hold *h, size_t i)
+{
+	const Img__IoUring__Group *g = h->msg->group[i];
+
+	return in_kernel(g) ? write_kernel(h->fd, g, 0, g->ring.data, g->ring.len)
+	                    : write_held(h, g, h->saved[i]);
+}
+
+int ring_groups_fill(struct ring_hold *h, bool after)
 {
 	int e = 0;
 
-	for (size_t i = 0; e == 0 && i < msg->n_group; i++) {
-		const Img__IoUring__Group *g = msg->group[i];
+	for (size_t i = 0; e == 0 && i < h->msg->n_group; i++) {
+		const Img__IoUring__Group *g = h->msg->group[i];
 
-		if (in_kernel(g))
-			e = fill_kernel(fd, g, after);
-		else if (in_process(g) && g->head && mem >= 0)
-			e = fill_process(mem, g, after, &saved[i]);
+		if (in_kernel(g) || (in_process(g) && g->head && h->mem >= 0))
+			e = after ? let_go(h, i) : hold(h, i);
 	}
 	return e;
+}
+
+void ring_hold_done(struct ring_hold *h)
+{
+	for (size_t i = 0; h->saved && i < h->msg->n_group; i++)
+		free(h->saved[i]);
+	free(h->saved);
 }
 
 static void copy_emit(struct script *s, uint64_t from, uint64_t to)

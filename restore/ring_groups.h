@@ -19,6 +19,7 @@ bool ring_groups_take(const Img__IoUring *msg);
 struct ring_step {
 	struct io_uring_sqe sqe;
 	uint32_t n, each;
+	const Img__IoUring__Group *refill; /* before that (ring_group_refill()); NULL: nothing */
 };
 
 struct ring_steps {
@@ -46,11 +47,21 @@ void ring_groups_emit_early(struct script *s, int fd, const Img__IoUring *msg);
 /* The others, by the process whose memory they are in. */
 void ring_groups_emit(struct script *s, int fd, const Img__IoUring *msg);
 
+/* The rings of buffers of FD, while requests take from them. */
+struct ring_hold {
+	int fd;
+	int mem; /* /proc/PID/mem of the process that has it, or -1: what is in that is left alone */
+	const Img__IoUring *msg;
+	uint8_t **saved; /* of each group, if MEM is there */
+};
+
 /*
- * While requests take from rings, all of these seem to have what they take. Of those in memory of the kernel's, by the
- * coordinator; MEM, /proc/PID/mem of the process that has FD, or -1: of the others, too. AFTER: what was there is put
- * back, or, in memory of the kernel's, written. SAVED: a word for each group. -errno.
+ * All that something is taken from seem to have it: those in memory of the kernel's and, with MEM, the others. AFTER: what
+ * was there is put back, or, in memory of the kernel's, written. -errno.
  */
-int ring_groups_fill(int fd, int mem, const Img__IoUring *msg, bool after, uint64_t *saved);
+int ring_groups_fill(struct ring_hold *h, bool after);
+/* One of them, which is taken by parts, once more. */
+int ring_group_refill(const struct ring_hold *h, const Img__IoUring__Group *g);
+void ring_hold_done(struct ring_hold *h);
 /* The same of those in memory of the process, by its script. SAVED: memory of the script, allocated at first (0). */
 void ring_groups_emit_fill(struct script *s, const Img__IoUring *msg, bool after, uint64_t *saved);

@@ -12,6 +12,12 @@ setup() {
 @test "a ring whose numbers have come round" { once ring_groups round; }
 @test "a ring of buffers that may be taken by parts, none of which was" { once ring_groups whole; }
 
+@test "a ring of buffers that are taken by parts, and have come round" {
+	zdtm ring_groups parts
+	accept='Sq(Thread|ThreadCpu|TotalTime|WorkTime) |poll_idle: ' # which is measured
+	once ring_groups parts_polled
+}
+
 @test "the same of a ring that one thread alone may use, with and without an array of indexes" {
 	zdtm ring_groups single
 	once ring_groups noarray
@@ -38,5 +44,5 @@ refused() {
 	refused fork "it has provided buffers, and more than one process has it open"
 	refused gone "is in memory that its process has no more"
 	refused bundle "(IORING_RECVSEND_BUNDLE)"
-	refused parts "taken by parts (IOU_PBUF_RING_INC)"
+	refused parts_single "taken by parts (IOU_PBUF_RING_INC), and one thread alone"
 }

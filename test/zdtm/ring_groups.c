@@ -3,7 +3,7 @@
  * ring (of buffers, in memory of the victim), mapped (in memory of the kernel's), list (of buffers), all (of these, and
  * many groups), single, noarray (the same of one that one thread alone may use), polled (by a thread of the kernel),
  * iopoll (of one that polls for completions), round (the numbers of a ring have come round), whole (nothing was
- * taken by parts); parts, fork, gone and bundle are refused.
+ * taken by parts), parts, parts_polled (they are taken by parts); parts_single, fork, gone and bundle are refused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,9 +122,9 @@ static void none_left(const struct group *g)
 
 static uint32_t flags_of(const char *kind)
 {
-	return !strcmp(kind, "single")    ? RING_SINGLE
+	return strstr(kind, "single")     ? RING_SINGLE
 	       : !strcmp(kind, "noarray") ? RING_SINGLE | RING_NOARRAY
-	       : !strcmp(kind, "polled")  ? IORING_SETUP_SQPOLL
+	       : strstr(kind, "polled")   ? IORING_SETUP_SQPOLL
 	       : !strcmp(kind, "iopoll")  ? IORING_SETUP_IOPOLL
 	                                  : 0;
 }
@@ -135,6 +135,50 @@ static bool has(const char *kind, const char *what)
 	return !strcmp(kind, what) || (!strcmp(kind, "iopoll") && strcmp(what, "list")) ||
 	       !strcmp(kind, "all") || !strcmp(kind, "polled") || !strcmp(kind, "single") ||
 	       !strcmp(kind, "noarray");
+}
+
+/* A quarter of the next one; G->want counts these. */
+static void take_part(struct group *g)
+{
+	unsigned part = g->want++, id = part / 4 % BUFFERS, from = id * SIZE + part % 4 * 4;
+	struct ring_answer cqe;
+
+	memset(g->space + from, 0, 4);
+	cqe = ring_request((struct io_uring_sqe){ .opcode = IORING_OP_READ,
+	                                          .flags = IOSQE_BUFFER_SELECT,
+	                                          .fd = file,
+	                                          .len = 4,
+	                                          .buf_group = g->id });
+	check(cqe.res == 4 && cqe.flags >> IORING_CQE_BUFFER_SHIFT == id);
+	check(!memcmp(g->space + from, "hell", 4));
+}
+
+/* Some in memory of the victim, some in memory of the kernel's; they come round, and one is taken in part. */
+static int in_parts(void)
+{
+	struct group groups[2] = { make_ring(3, PARTS), make_ring(4, PARTS | MAPPED) };
+
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned k = 0; k < (2 + i) * BUFFERS; k++) {
+			for (unsigned part = 0; part < 4; part++)
+				take_part(&groups[i]);
+			give(&groups[i]);
+		}
+		for (unsigned part = 0; part < 7; part++)
+			take_part(&groups[i]);
+	}
+	ring_rest();
+
+	zdtm_park();
+
+	for (unsigned i = 0; i < 2; i++) {
+		while (groups[i].want < 4 * groups[i].given)
+			take_part(&groups[i]);
+		none_left(&groups[i]);
+		give(&groups[i]);
+		take_part(&groups[i]);
+	}
+	return zdtm_pass();
 }
 
 /* One request takes two buffers. */
@@ -156,12 +200,12 @@ static void take_bundle(const struct group *g)
 
 static int refused(const char *kind)
 {
-	struct group g = make_ring(3, !strcmp(kind, "parts") ? PARTS : 0);
+	struct group g = make_ring(3, !strcmp(kind, "parts_single") ? PARTS : 0);
 	pid_t child = -1;
 
 	if (!strcmp(kind, "bundle"))
 		take_bundle(&g);
-	if (!strcmp(kind, "parts"))
+	if (!strcmp(kind, "parts_single"))
 		for (int i = 0; i < 4; i++) /* 5 of 16 bytes each time */
 			ring_request((struct io_uring_sqe){ .opcode = IORING_OP_READ,
 			                                    .flags = IOSQE_BUFFER_SELECT,
@@ -184,7 +228,7 @@ static int refused(const char *kind)
 
 static bool is_refused(const char *kind)
 {
-	return !strcmp(kind, "parts") || !strcmp(kind, "fork") || !strcmp(kind, "gone") ||
+	return !strcmp(kind, "parts_single") || !strcmp(kind, "fork") || !strcmp(kind, "gone") ||
 	       !strcmp(kind, "bundle");
 }
 
@@ -200,6 +244,8 @@ int main(int argc, char **argv)
 	fails = u.p.flags & IORING_SETUP_IOPOLL;
 	if (is_refused(kind))
 		return refused(kind);
+	if (!strncmp(kind, "parts", strlen("parts")))
+		return in_parts();
 	if (has(kind, "ring"))
 		groups[n++] = make_ring(7, 0);
 	if (has(kind, "mapped"))
