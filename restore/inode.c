@@ -372,7 +372,8 @@ static int open_by_own_handle(int fd, int flags)
 
 /*
  * O_NOFOLLOW, as shm_open(3) gives, would stop at the link in /proc: one with O_PATH is shared with the pool,
- * which makes no difference; where others cannot be had by handle the flag is left out; it has no meaning after open(2).
+ * which makes no difference; where others cannot be had by handle the flag is left out; it has no meaning after
+ * open(2).
  */
 int inode_open(struct restore *r, uint32_t id, int flags)
 {

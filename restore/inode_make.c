@@ -1,7 +1,7 @@
 /*
  * The kernel shows a deleted file under the name that it had last, so it is made
  * under its own name when that is free, and removed at once. Is the name taken
- * (a new version of a program or library), a directory of ours beside it
+ * (a new version of a program or library, what is no directory any more), a directory of ours beside it
  * takes the path from the root on, and is opened as a mount of its own that is attached
  * nowhere: in that, the path is the old one. Who may not do that sees the name
  * below the directory of ours.
@@ -105,14 +105,30 @@ static int make_at(int dir, const char *path, const Img__Inode *msg)
 	return fd;
 }
 
+/* How much of PATH is the directory that it is in, with the slash; or, if no directory is there, the one above. */
+static int dir_length(const char *path)
+{
+	int len = (int)(strrchr(path, '/') - path + 1);
+	char dir[PATH_MAX];
+	struct stat st;
+
+	while (len > 1) {
+		snprintf(dir, sizeof(dir), "%.*s", len, path);
+		if (stat(dir, &st) == 0)
+			break;
+		for (len--; len > 1 && path[len - 1] != '/';)
+			len--;
+	}
+	return len;
+}
+
 /* O_TMPFILE: it never had a name, and may still be given one, or not. */
 static int make_nameless(const Img__Inode *msg)
 {
 	int flags = msg->born ? (int)msg->born & (O_ACCMODE | O_SYNC | O_DSYNC) : O_RDWR, fd;
 	char dir[PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(msg->path, '/') - msg->path + 1),
-	         msg->path);
+	snprintf(dir, sizeof(dir), "%.*s", dir_length(msg->path), msg->path);
 	fd = open(dir, flags | O_TMPFILE | (msg->linkable ? 0 : O_EXCL) | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : fd;
 }
@@ -151,7 +167,7 @@ static int detached(const char *dir)
 /* A new one beside PATH, in OURS. */
 static int dir_make_aside(struct scaffold *s, const char *path, char ours[static PATH_MAX])
 {
-	int len = (int)(strrchr(path, '/') - path + 1), r = -EEXIST;
+	int len = dir_length(path), r = -EEXIST;
 
 	for (int i = 0; r == -EEXIST && i < 100; i++) {
 		uint32_t number;
@@ -165,7 +181,7 @@ static int dir_make_aside(struct scaffold *s, const char *path, char ours[static
 	return r;
 }
 
-/* The name is taken: in a directory of ours beside it, OURS/the/whole/path. */
+/* The name is taken, or that of a directory above it: in a directory of ours beside it, OURS/the/whole/path. */
 static int make_aside(struct scaffold *s, const char *path, const Img__Inode *msg)
 {
 	auto_close int root = -1, fd = -1;
@@ -204,11 +220,11 @@ int inode_make(struct scaffold *s, const Img__Inode *msg)
 	if (r < 0)
 		return r;
 	r = fd = make_parents(s, msg->path, 0);
-	if (r == 0 && inode_is_nameless(msg))
+	if ((r == 0 || r == -ENOTDIR) && inode_is_nameless(msg))
 		fd = make_nameless(msg);
 	if (r == 0 && (!inode_is_nameless(msg) || fd == -EOPNOTSUPP))
 		fd = make_noted(s, AT_FDCWD, msg->path, msg->path, msg);
-	if (r == 0 && fd == -EEXIST)
+	if (fd == -EEXIST || fd == -ENOTDIR)
 		fd = make_aside(s, msg->path, msg);
 	if (fd < 0)
 		return fail(fd, "deleted file %s: make it again where it was", msg->path);

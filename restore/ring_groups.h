@@ -56,8 +56,8 @@ struct ring_hold {
 };
 
 /*
- * All that something is taken from seem to have it: those in memory of the kernel's and, with MEM, the others. AFTER: what
- * was there is put back, or, in memory of the kernel's, written. -errno.
+ * All that something is taken from seem to have it: those in memory of the kernel's and, with MEM, the others. AFTER:
+ * what was there is put back, or, in memory of the kernel's, written. -errno.
  */
 int ring_groups_fill(struct ring_hold *h, bool after);
 /* One of them, which is taken by parts, once more. */

@@ -31,6 +31,11 @@ setup() {
 	zdtm inode directory
 }
 
+@test "a deleted file in a directory that is a file now" {
+	accept+='|/#N' # and one without a name, which is in the directory above then
+	zdtm inode replaced
+}
+
 @test "a deleted directory that was read to its end" {
 	accept+='|pos' # nothing can be read there, wherever it was
 	zdtm inode directory_read

@@ -1,8 +1,8 @@
 /*
  * What no path leads to any more: deleted files and directories, however they are held.
  *
- *	inode [many | names | tmpfile | tmpfile_written | tmpfile_excl | directory | directory_read | nofollow | sparse |
- *	       path | linked | chroot]
+ *	inode [many | names | tmpfile | tmpfile_written | tmpfile_excl | directory | directory_read | nofollow |
+ *	       replaced | sparse | path | linked | chroot]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -241,6 +241,26 @@ static void test_directory_read(void)
 	check(syscall(SYS_getdents64, fd, buf, sizeof(buf)) < 0 && errno == ENOENT);
 }
 
+/* The directory where it was has made way for a file. */
+static void test_replaced(void)
+{
+	int inner, file, dir, fd;
+
+	check(mkdir("was", 0700) == 0 && mkdir("was/deep", 0700) == 0);
+	inner = make("was/deep/file", "text");
+	dir = open("was/deep", O_RDONLY | O_DIRECTORY);
+	fd = open("was/deep", O_RDWR | O_TMPFILE, 0600);
+	check(dir >= 0 && fd >= 0 && write(fd, "nameless", 8) == 8);
+	check(unlink("was/deep/file") == 0 && rmdir("was/deep") == 0 && rmdir("was") == 0);
+	file = make("was", "a file now");
+
+	zdtm_park();
+
+	check(holds(inner, 0, "text") && holds(file, 0, "a file now") && holds(fd, 0, "nameless"));
+	linked_to(inner, "/was/deep/file (deleted)");
+	check(holds(open("was", O_RDONLY), 0, "a file now"));
+}
+
 /* As shm_open(3) opens. */
 static void test_nofollow(void)
 {
@@ -367,6 +387,7 @@ int main(int argc, char **argv)
 		{ "path", test_path },
 		{ "directory_read", test_directory_read },
 		{ "nofollow", test_nofollow },
+		{ "replaced", test_replaced },
 		{ "linked", test_linked },
 		{ "chroot", test_chroot },
 		{ "tmpfile_written", test_tmpfile_written },
