@@ -270,7 +270,7 @@ static int ring_dump(struct dump *d, const struct file *f, const struct ring_inf
 		return ring_refuse(f, NO_MMAP);
 	if (r < 0)
 		return fail(r, "%s: map it", file_name(f));
-	if (ring_is_polled(f->fdinfo) && !ring_poll_quiet(&u))
+	if (ring_is_polled(f->fdinfo) && !ring_poll_quiet(f, f->fdinfo, &u))
 		return -EAGAIN;
 	r = find_iopoll(f, &u, facts, msg);
 	if (r < 0)
@@ -315,8 +315,8 @@ static bool is_at_rest(struct dump *d, const struct file *f, const char *text,
 
 	if (!ring_is_polled(text) || ring_open(f, info, &u) < 0)
 		return true;
-	return ring_poll_quiet(&u) && ring_info_read(d, f, &again, &now) == 0 && now.idle &&
-	       now.requests == info->requests;
+	return ring_poll_quiet(f, text, &u) && ring_info_read(d, f, &again, &now) == 0 &&
+	       now.idle && now.requests == info->requests;
 }
 
 /* All that is to be done is done before anything is saved: files are written to by it. */

@@ -46,30 +46,29 @@ static int count_busy(struct dump *d, const struct file *f, uint64_t *ret)
 	return r < 0 && r != -EOPNOTSUPP ? -EAGAIN : r;
 }
 
-static int judge(struct dump *d, const struct file *f, const char *text, struct ring_info *info)
+/* BUSY: so many requests were under way before TEXT was read: if none, its numbers are final; -1: unknown. */
+static void judge(int64_t busy, const char *text, struct ring_info *info)
 {
-	uint64_t busy = 0;
-	int r = count_busy(d, f, &busy);
-
-	if (r == -EAGAIN)
-		return r;
-	info->why = r == 0 && busy ? "requests are under way"
-	            : !list_empty(text, POLLS) || (r < 0 && info->requests != info->completions)
+	info->why = busy > 0 ? "requests are under way"
+	            : !list_empty(text, POLLS) || (busy < 0 && info->requests != info->completions)
 	                    ? "requests are under way, or it cannot be told (multishot requests, "
 	                      "such without a completion)"
 	            : !list_empty(text, OVERFLOWN)
 	                    ? "completions wait that there is no room for in it"
 	                    : NULL;
 	info->idle = !info->why;
-	return 0;
 }
 
 int ring_info_read(struct dump *d, const struct file *f, char **ret_text, struct ring_info *ret)
 {
 	char path[32];
+	uint64_t busy = 0;
+	int r = count_busy(d, f, &busy);
 	ssize_t n;
 
 	ret->why = "its thread is at work";
+	if (r == -EAGAIN)
+		return r;
 	snprintf(path, sizeof(path), "fdinfo/%d", f->fd);
 	n = file_read(f->task->proc, path, ret_text);
 	if (n < 0)
@@ -81,7 +80,8 @@ int ring_info_read(struct dump *d, const struct file *f, char **ret_text, struct
 	    !fdinfo_u64(*ret_text, "UserFiles", 10, &ret->files) ||
 	    !fdinfo_u64(*ret_text, "UserBufs", 10, &ret->buffers))
 		return -EAGAIN;
-	return judge(d, f, *ret_text, ret);
+	judge(r < 0 ? -1 : (int64_t)busy, *ret_text, ret);
+	return 0;
 }
 
 int ring_wait(struct dump *d, const struct file *f, char **ret_text, struct ring_info *ret)

@@ -150,12 +150,6 @@ void ring_polls_done(struct dump *d)
 	d->ring_polls = NULL;
 }
 
-/* What is there for an awake thread it takes at once. */
-bool ring_poll_quiet(const struct uring *u)
-{
-	return is_asleep(u) || is_empty(u);
-}
-
 /* ---- whose thread it is ---- */
 
 static long number_of(const char *text, const char *key)
@@ -164,6 +158,26 @@ static long number_of(const char *text, const char *key)
 	const char *value = key_value(text, key, &len);
 
 	return value ? strtol(value, NULL, 10) : -1;
+}
+
+/*
+ * Before it sleeps it says so, looks once more, and goes on if there is something: only one that does not run has
+ * looked. The kernel waits for a thread that is about to sleep before it tells what call it is in.
+ */
+static bool has_looked(const struct task *t, const char *text)
+{
+	auto_free char *call = NULL;
+	char path[48];
+
+	snprintf(path, sizeof(path), "task/%ld/syscall", number_of(text, "SqThread"));
+	return file_read(t->proc, path, &call) < 0 ||
+	       strncmp(call, "running", strlen("running")) != 0;
+}
+
+/* What is there for an awake thread it takes at once. */
+bool ring_poll_quiet(const struct file *f, const char *text, const struct uring *u)
+{
+	return is_empty(u) || (is_asleep(u) && has_looked(f->task, text) && is_asleep(u));
 }
 
 /* Does another ring use the same thread? */

@@ -24,8 +24,8 @@ bool ring_is_polled(const char *text);
  */
 int ring_poll_look(struct dump *d, const struct file *f, const struct uring *u);
 
-/* Is the thread asleep, or is nothing there for it to do? */
-bool ring_poll_quiet(const struct uring *u);
+/* Is the thread of F asleep, or is nothing there for it to do? TEXT: of its fdinfo. */
+bool ring_poll_quiet(const struct file *f, const char *text, const struct uring *u);
 
 /* That many ticks of the kernel, in milliseconds. */
 uint32_t ring_poll_ms(uint64_t ticks);
