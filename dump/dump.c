@@ -333,12 +333,19 @@ static void note_facts(const struct dump *d, uint64_t begun)
 	     (d->released_at - d->frozen_at) / 1000);
 }
 
-/* Nobody needs to hear of each stop of each thread by SIGCHLD, too. */
+/*
+ * Nobody needs to hear of each stop of each thread by SIGCHLD, too; and as the guard traces us, one that is
+ * ignored would stop us, one that is blocked does not.
+ */
 static void signal_stops_no_more(void)
 {
 	const struct sigaction sa = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP };
+	sigset_t set;
 
 	sigaction(SIGCHLD, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static int run_once(const struct dump_options *opt, bool again, bool *ret_passing)

@@ -4,6 +4,11 @@
  * (lib/guard.h): it unmaps the arenas when the last thread is out of them, and
  * gives back what was held (system call user dispatch). What there is to undo
  * is noted in memory that both share, before it is done.
+ *
+ * The guard holds the dying crtool, unless somebody else traces that: until it lets it go
+ * the whole tree stands, and meets its sockets as they were. What takes ptrace(2) or a thread of
+ * the program has to wait until then, as nobody can take a tracee over: the guard knows by then
+ * whom to seize, and is the first to try.
  */
 #pragma once
 
@@ -36,6 +41,10 @@ void guard_forget_copy(struct dump *d, const struct task *t);
 /* The option NAME (SOL_SOCKET) of F, which is WAS, is about to be changed; it is as it was again. */
 int guard_note_option(struct dump *d, const struct file *f, int name, int was);
 void guard_forget_option(struct dump *d, const struct file *f, int name);
+
+/* W (dump/sk_tcp_watch.h) tells what has been done to connections; NULL: nothing any more. */
+struct watch;
+void guard_note_watch(struct dump *d, const struct watch *w);
 
 /* Nothing of ours is in T any more, but the copy beside it. */
 void guard_forget(struct dump *d, const struct task *t);

@@ -329,7 +329,7 @@ static int conns_find(struct dump *d, struct tcp_conns *c)
 
 	if (!n && !c->held.all.n)
 		return 0;
-	r = watch_new(n, &c->watch);
+	r = watch_new(d, n, &c->watch);
 	if (r < 0)
 		return fail(r, "start the watcher of connections");
 	for (size_t i = 0; i < d->files.n && r == 0; i++)
@@ -413,7 +413,7 @@ void tcp_conns_release(struct dump *d, bool killed)
 	}
 	if (!killed && c->watch && *c->watch->lock)
 		netlock_remove(c->watch->lock);
-	watch_free(c->watch);
+	watch_free(d, c->watch);
 	closep(&c->lock);
 	array_each (conn, &c->all)
 		tcp_conn_forget(conn);

@@ -8,15 +8,18 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dump/dump.h"
+#include "dump/guard.h"
 #include "lib/child.h"
 #include "lib/cleanup.h"
-#include "lib/dying.h"
 #include "lib/netlock.h"
 
 int watch_repair(struct watch_fd *w)
@@ -88,11 +91,43 @@ static void leave_all(struct watch *w)
 	}
 }
 
+/* ---- in the guard ---- */
+
+static int read_crtool(pid_t crtool, uint64_t at, void *buf, size_t size)
+{
+	struct iovec local = { buf, size }, remote = { (void *)at, size };
+
+	return process_vm_readv(crtool, &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+}
+
+void watch_undo(pid_t crtool, uint64_t at)
+{
+	auto_close int pidfd = (int)syscall(SYS_pidfd_open, crtool, 0);
+	auto_free struct watch *w = NULL;
+	size_t size = 0;
+
+	if (pidfd < 0 || read_crtool(crtool, at, &size, sizeof(size)) < 0 || !(w = malloc(size)) ||
+	    read_crtool(crtool, at, w, size) < 0)
+		return;
+	for (size_t i = 0; i < w->n; i++) {
+		struct watch_fd *fd = &w->fds[i];
+
+		if (fd->repairs || fd->inlines || fd->peeks)
+			fd->fd = (int)syscall(SYS_pidfd_getfd, pidfd, fd->fd, 0);
+	}
+	leave_all(w);
+	/* It may have gone where the tree is since it forked us. */
+	if (*w->lock && !w->committed && setns(pidfd, CLONE_NEWNET) == 0)
+		netlock_remove(w->lock);
+}
+
+/* ---- in a watcher ---- */
+
 /*
  * The tree runs on as soon as its tracer, the main thread, is dead, and must not meet a socket in repair mode. Where
- * somebody traces crtool already, so that we cannot: a lock that a thread holds is handed on at the beginning of its
- * death, before that (futex(2), FUTEX_LOCK_PI; do_exit() of kernel/exit.c: exit_mm(), exit_notify()), mostly early
- * enough. Who waits must not be kept waiting by who computes.
+ * somebody else traces crtool, so that the guard cannot hold it: a lock that a thread holds is handed on at the
+ * beginning of its death, before that (futex(2), FUTEX_LOCK_PI; do_exit() of kernel/exit.c: exit_mm(), exit_notify()),
+ * mostly early enough. Who waits must not be kept waiting by who computes.
  */
 static void await_lock(struct watch *w)
 {
@@ -110,25 +145,17 @@ static void say_ready(struct watch *w)
 }
 
 /* Everything is the parent's but its signals: one for its group is not for us. */
-static void watch_parent(struct watch *w, pid_t parent, int pidfd, const sigset_t *all)
+static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	struct dying dying;
-	bool holds;
 
 	sigprocmask(SIG_BLOCK, all, NULL);
-	holds = dying_hold(&dying, parent) == 0;
 	say_ready(w);
-	if (holds)
-		dying_await(&dying);
-	else
-		await_lock(w);
+	await_lock(w);
 	leave_all(w);
-	if (holds)
-		dying_done(&dying);
 	while (poll(&p, 1, -1) < 0)
 		continue;
-	/* Of a process that we did not hold another thread may have been about to set it. */
+	/* Another thread may have been about to set it. */
 	leave_all(w);
 	if (*w->lock && !w->committed)
 		netlock_remove(w->lock);
@@ -147,46 +174,56 @@ static void await_ready(struct watch *w)
 		syscall(SYS_futex, &w->ready, FUTEX_WAIT, 0, &soon, NULL, 0);
 }
 
-int watch_new(size_t n, struct watch **ret)
+static int start_watcher(struct watch *w)
 {
 	auto_close int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	struct clone_args args = { .flags = CLONE_FILES };
-	size_t size = sizeof(struct watch) + n * sizeof(struct watch_fd);
-	pid_t parent = getpid();
-	struct watch *w;
 	sigset_t all;
 	long pid;
 
 	if (pidfd < 0)
 		return -errno;
-	w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (w == MAP_FAILED)
-		return -errno;
-	w->size = size;
 	w->held = (uint32_t)gettid();
 	sigfillset(&all);
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		watch_parent(w, parent, take_fd(&pidfd), &all);
-	if (pid < 0) {
-		int r = -errno;
-
-		munmap(w, size);
-		return r;
-	}
+		watch_parent(w, take_fd(&pidfd), &all);
+	if (pid < 0)
+		return -errno;
 	w->watcher = (pid_t)pid;
 	await_ready(w);
 	/* Its descriptor is of the same table: it stays until the watcher is gone. */
-	w->n = 0;
-	*ret = w;
 	take_fd(&pidfd);
 	return 0;
 }
 
-void watch_free(struct watch *w)
+int watch_new(struct dump *d, size_t n, struct watch **ret)
+{
+	size_t size = sizeof(struct watch) + n * sizeof(struct watch_fd);
+	struct watch *w =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int r = 0;
+
+	if (w == MAP_FAILED)
+		return -errno;
+	w->size = size;
+	if (guard_holds(&d->guard))
+		guard_note_watch(d, w);
+	else
+		r = start_watcher(w);
+	if (r < 0)
+		munmap(w, size);
+	else
+		*ret = w;
+	return r;
+}
+
+void watch_free(struct dump *d, struct watch *w)
 {
 	if (!w)
 		return;
-	child_end(w->watcher);
+	guard_note_watch(d, NULL);
+	if (w->watcher)
+		child_end(w->watcher);
 	munmap(w, w->size);
 }

@@ -1,8 +1,9 @@
 /*
  * A socket that is in repair mode is so for all who have it: its own program, too,
- * even when crtool is killed by somebody. So a process that shares our table of
- * descriptors waits for that, and then leaves repair mode in our place, before the tree
- * runs on, and removes a lock that would stay.
+ * even when crtool is killed by somebody. So the guard, which holds a dying crtool
+ * (dump/guard.h), leaves repair mode in our place, before the tree runs on, and removes a lock
+ * that would stay. Where it cannot hold it, a process that shares our table of descriptors tries
+ * to be in time.
  */
 #pragma once
 
@@ -20,10 +21,10 @@ struct watch_fd {
 	int peek_off; /* ... which was this */
 };
 
-/* Shared with the watcher. */
+/* Read by the guard in our memory, or shared with a watcher. */
 struct watch {
-	size_t size; /* of the mapping */
-	pid_t watcher;
+	size_t size;    /* of the mapping */
+	pid_t watcher;  /* 0: there is none */
 	uint32_t ready; /* it watches */
 	uint32_t held;  /* a lock that our main thread, who traces, holds for as long as it lives */
 	bool committed; /* the tree is dying: nothing is undone any more */
@@ -32,10 +33,14 @@ struct watch {
 	struct watch_fd fds[];
 };
 
-/* Room for N descriptors, and the watcher. -errno. */
-int watch_new(size_t n, struct watch **ret);
-/* End the watcher. NULL is fine. */
-void watch_free(struct watch *w);
+/* Room for N descriptors, watched. -errno. */
+struct dump;
+int watch_new(struct dump *d, size_t n, struct watch **ret);
+/* Nothing is to be undone any more. NULL is fine. */
+void watch_free(struct dump *d, struct watch *w);
+
+/* In the guard: crtool is held at its end, and has a watch AT. */
+void watch_undo(pid_t crtool, uint64_t at);
 
 /* Repair mode on and off for one, watched. -errno. */
 int watch_repair(struct watch_fd *w);

@@ -61,6 +61,7 @@ int threads_deal(struct dump *d)
 	n = hands_wanted(others);
 	if (n == 1 || hands_begin(n, &d->hands) < 0)
 		return 0; /* alone, it takes longer */
+	guard_tell_threads(&d->guard);
 	array_each (t, &d->tasks)
 		for (size_t i = 1; i < t->threads.n; i++)
 			t->threads.v[i].hand =

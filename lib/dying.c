@@ -32,10 +32,20 @@ static pid_t next_thread(DIR *dir)
 	return tid;
 }
 
+static bool is_held(const struct dying *y, pid_t tid)
+{
+	for (size_t i = 0; i < y->threads.n; i++)
+		if (y->threads.v[i] == tid)
+			return true;
+	return false;
+}
+
 static int hold(struct dying *y, pid_t tid)
 {
-	pid_t *slot = array_add(&y->threads);
+	pid_t *slot = is_held(y, tid) ? &tid : array_add(&y->threads);
 
+	if (slot == &tid)
+		return 0;
 	if (!slot)
 		return -ENOMEM;
 	*slot = tid;
@@ -45,21 +55,32 @@ static int hold(struct dying *y, pid_t tid)
 	return errno == ESRCH ? 0 : -errno;
 }
 
-int dying_hold(struct dying *y, pid_t pid)
+/* Who runs cannot be let go again: without the others then, if there is one. */
+static int hold_all(struct dying *y)
 {
-	DIR *dir = open_threads(pid);
+	DIR *dir = open_threads(y->pid);
 	int r = dir ? 0 : -errno;
 	pid_t tid;
 
-	*y = (struct dying){ .pid = pid };
 	while (r == 0 && (tid = next_thread(dir)) > 0) {
 		r = hold(y, tid);
-		/* Who runs cannot be let go again: without the others then. */
 		if (y->threads.n)
 			r = 0;
 	}
 	if (dir)
 		closedir(dir);
+	return r;
+}
+
+int dying_hold(struct dying *y, pid_t pid)
+{
+	/* Crtool does not want to be told of stops; we do. */
+	const struct sigaction sa = { .sa_handler = SIG_DFL };
+	int r;
+
+	*y = (struct dying){ .pid = pid };
+	sigaction(SIGCHLD, &sa, NULL);
+	r = hold_all(y);
 	if (r < 0)
 		array_done(&y->threads);
 	return r;
@@ -108,22 +129,33 @@ static void await_others(const struct dying *y)
 	}
 }
 
+static void take_stop(struct dying *y, pid_t tid, int status)
+{
+	if (!WIFSTOPPED(status))
+		forget(y, tid);
+	else if (EVENT(status) == PTRACE_EVENT_EXIT && is_the_end(y, tid))
+		y->exiting++;
+	else
+		go_on(tid, status);
+}
+
 void dying_await(struct dying *y)
 {
-	while (y->threads.n > y->exiting) {
-		int status;
-		pid_t tid = waitpid(-1, &status, __WALL);
+	sigset_t awaited;
 
-		if (tid < 0 && errno == EINTR)
-			continue;
-		if (tid < 0)
-			return;
-		if (!WIFSTOPPED(status))
-			forget(y, tid);
-		else if (EVENT(status) == PTRACE_EVENT_EXIT && is_the_end(y, tid))
-			y->exiting++;
-		else
-			go_on(tid, status);
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, DYING_NEWS);
+	for (;;) {
+		int status;
+		pid_t tid;
+
+		while ((tid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
+			take_stop(y, tid, status);
+		if (y->threads.n <= y->exiting)
+			break;
+		if (sigwaitinfo(&awaited, NULL) == DYING_NEWS)
+			hold_all(y);
 	}
 	await_others(y);
 }

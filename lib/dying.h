@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "lib/array.h"
@@ -15,13 +16,16 @@ struct dying {
 	size_t exiting;       /* that stand at the beginning of their exit */
 };
 
+/* A signal for who holds, which it has blocked: the process has threads that it does not know. */
+#define DYING_NEWS SIGUSR1
+
 /*
  * Trace the threads that the process PID has now, those of them that nobody else traces. -errno, nothing held: somebody
- * traces its first one already, or we may not.
+ * traces its first one already, or we may not. The caller has no children, and all signals blocked.
  */
 int dying_hold(struct dying *y, pid_t pid);
 
-/* For a caller without children: until the process is about to end, and none of its threads does anything any more. */
+/* Until the process is about to end, and none of its threads does anything any more. */
 void dying_await(struct dying *y);
 
 /* Let it go. */

@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,12 +16,17 @@
 
 #include "lib/child.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
+#include "lib/dying.h"
 #include "lib/log.h"
 
 /* What the word says: one of these, or the errno that prepare() ended with. */
 #define STARTS 0u
 #define READY  0x10000u
-#define OVER   0x20000u
+#define HOLDS  0x20000u /* and holds crtool */
+#define OVER   0x30000u
+
+#define END_NS 20000000 /* crtool is gone by then, mostly: who comes first is not to sleep */
 
 static void say(uint32_t *word, uint32_t what)
 {
@@ -52,26 +58,47 @@ static int drop_files(int keep)
 	return first;
 }
 
-static _Noreturn void watch(const struct guard *g, int crtool, int (*prepare)(void *),
-                            void (*undo)(void *), void *arg)
+/* Its tracees run from then on. */
+static void await_end(struct pollfd *end)
+{
+	uint64_t until = clock_ns() + END_NS;
+
+	while (poll(end, 1, 0) == 0 && clock_ns() < until)
+		sched_yield();
+	while (poll(end, 1, -1) < 0 && errno == EINTR)
+		continue;
+}
+
+static _Noreturn void watch(const struct guard *g, int crtool, pid_t pid,
+                            const struct guard_work *work, void *arg)
 {
 	struct pollfd end = { .fd = drop_files(crtool), .events = POLLIN };
+	struct dying dying;
 	sigset_t alarm;
+	bool holds;
 	int r;
 
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 
-	prctl(PR_SET_NAME, "crtool-guard");
-	r = prepare ? prepare(arg) : 0;
-	say(g->word, r < 0 ? (uint32_t)-r : READY);
+	holds = work->dying && dying_hold(&dying, pid) == 0;
+	prctl(PR_SET_NAME, GUARD_COMM);
+	r = work->prepare ? work->prepare(arg) : 0;
+	say(g->word, r < 0 ? (uint32_t)-r : holds ? HOLDS : READY);
 	if (r < 0)
 		_exit(1);
+	if (holds) {
+		dying_await(&dying);
+		if (said(g) != OVER)
+			work->dying(arg, pid);
+		dying_done(&dying);
+		await_end(&end);
+	}
 	while (poll(&end, 1, -1) < 0 && errno == EINTR)
 		continue;
 	sigprocmask(SIG_UNBLOCK, &alarm, NULL); /* deadlines hold for it, too */
 	if (said(g) != OVER)
-		undo(arg);
+		work->undo(arg);
 	_exit(0);
 }
 
@@ -87,13 +114,25 @@ static int wait_ready(const struct guard *g)
 			return -ECHILD;
 		syscall(SYS_futex, g->word, FUTEX_WAIT, STARTS, &glance, NULL, 0);
 	}
-	return what == READY ? 0 : -(int)what;
+	return what >= READY ? 0 : -(int)what;
 }
 
-int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *arg), void *arg)
+bool guard_holds(const struct guard *g)
+{
+	return g->word && said(g) == HOLDS;
+}
+
+void guard_tell_threads(struct guard *g)
+{
+	if (g->pid > 0)
+		kill(g->pid, DYING_NEWS);
+}
+
+int guard_begin(struct guard *g, const struct guard_work *work, void *arg)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	auto_close int crtool = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	pid_t pid = getpid();
 	sigset_t all, old;
 	void *word;
 	int r;
@@ -110,12 +149,12 @@ int guard_begin(struct guard *g, int (*prepare)(void *arg), void (*undo)(void *a
 	sigprocmask(SIG_SETMASK, &all, &old);
 	g->pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (g->pid == 0)
-		watch(g, crtool, prepare, undo, arg);
+		watch(g, crtool, pid, work, arg);
 	r = g->pid < 0 ? -errno : 0;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		g->pid = 0;
-	if (r == 0 && prepare)
+	if (r == 0 && work->prepare)
 		r = wait_ready(g);
 	if (r < 0)
 		guard_end(g);

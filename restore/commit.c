@@ -179,13 +179,14 @@ static void kill_tasks(void *arg)
 /* One process is killed as a whole in any case. */
 static int guard_tree(struct guard *g, struct restore *r)
 {
+	static const struct guard_work work = { .prepare = hold_tasks, .undo = kill_tasks };
 	size_t live = 0;
 	int ret = 0;
 
 	array_each (t, &r->tasks)
 		live += t->role == ROLE_TASK;
 	if (live > 1)
-		ret = guard_begin(g, hold_tasks, kill_tasks, r);
+		ret = guard_begin(g, &work, r);
 	return ret < 0 ? fail(ret, "fork the guard that makes the restore all or nothing") : 0;
 }
 

@@ -172,11 +172,12 @@ static bool is_wanted(const struct restore *r, pid_t pid)
 /* One whose number nobody of the tree is to have. */
 static int guard_fork(const struct restore *r, struct leftovers *l)
 {
+	static const struct guard_work work = { .undo = take_all };
 	struct guard in_the_way[GUARDS];
 	int n = 0, e;
 
-	while ((e = guard_begin(&l->guard, NULL, take_all, l->notes)) == 0 &&
-	       is_wanted(r, l->guard.pid) && n < GUARDS)
+	while ((e = guard_begin(&l->guard, &work, l->notes)) == 0 && is_wanted(r, l->guard.pid) &&
+	       n < GUARDS)
 		in_the_way[n++] = l->guard;
 	while (n > 0)
 		guard_end(&in_the_way[--n]);

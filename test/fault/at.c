@@ -6,8 +6,8 @@
  *	at 17 =ENOSPC crtool dump ...  the call is not made and fails
  *	at 17 -                        nothing, for the count
  *
- * Signals come from the kernel, where it counts (at_count.h); who makes calls fail traces COMMAND, as all do where bpf(2) is not
- * to be had, or AT_TRACES is set.
+ * Signals come from the kernel, where it counts (at_count.h); who makes calls fail traces COMMAND,
+ * as all do where bpf(2) is not to be had, or AT_TRACES is set.
  *
  * The exit code is that of COMMAND, 128 + signal if one ended it. With a path
  * in $AT_LOG the number of calls and the Nth with its first argument go there, as

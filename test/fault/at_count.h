@@ -1,7 +1,8 @@
 /*
- * Counting the system calls of one process without tracing it: a program of bpf(2) at the raw tracepoint sys_enter, which
- * sends the signal at the Nth. So crtool meets nobody that users would not have there: it has no tracer, its
- * children and what it restores know nothing of it, and the signal comes from within the call, which is made yet.
+ * Counting the system calls of one process without tracing it: a program of bpf(2) at the raw
+ * tracepoint sys_enter, which sends the signal at the Nth. So crtool meets nobody that users would not
+ * have there: it has no tracer, its children and what it restores know nothing of it, and the
+ * signal comes from within the call, which is made yet.
  */
 #pragma once
 

@@ -14,3 +14,24 @@ load ../zdtm/lib/zdtm
 		release
 	done
 }
+
+# killed_while_changed N: at its N-th call of those that it makes while a socket passes credentials; -1: never.
+killed_while_changed() {
+	rm -f "$dir/calls"
+	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/repair_preload REPAIR_KILL=$1 REPAIR_LOG=$dir/calls \
+		timeout -s KILL 30 "$BUILD/crtool" dump -R -t "$pid" -D "$(images)" >"$dir/said" 2>&1 3>&- 4>&-
+}
+
+@test "killed at any peek, a program that looks all the time never sees an option that is not its own" {
+	local all n
+
+	park fault/peeked always
+	killed_while_changed -1
+	all=$(cat "$dir/calls")
+	[ "$all" -gt 4 ] || explain "$all calls"
+	for ((n = 0; n < 4 * all; n++)); do
+		killed_while_changed $((n % all)) || [ $? = 137 ]
+		running "$pid" || explain "it fails after call $((n % all))"
+	done
+	release
+}

@@ -1,4 +1,7 @@
-/* Sockets with something in them, and options that a dump changes for a moment: they are what they were. */
+/*
+ * Sockets with something in them, and options that a dump changes for a moment: they are what they were. With an
+ * argument, always: until it is released nothing else is ever seen.
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -21,7 +24,15 @@ static void becomes(int fd, int name, int want)
 	check(get(fd, name) == want);
 }
 
-int main(void)
+static void never_changes(int fd)
+{
+	while (!zdtm_released()) {
+		check(get(fd, SO_PASSCRED) == 0);
+		check(get(fd, SO_PEEK_OFF) == 3);
+	}
+}
+
+int main(int argc, char **argv)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int pair[2], udp = socket(AF_INET, SOCK_DGRAM, 0);
@@ -34,7 +45,12 @@ int main(void)
 	check(getsockname(udp, (struct sockaddr *)&at, &(socklen_t){ sizeof(at) }) == 0);
 	check(sendto(udp, "waits", 5, 0, (struct sockaddr *)&at, sizeof(at)) == 5);
 
-	zdtm_park();
+	if (argc > 1) {
+		zdtm_parked();
+		never_changes(pair[1]);
+	} else {
+		zdtm_park();
+	}
 
 	becomes(pair[1], SO_PASSCRED, 0);
 	becomes(pair[1], SO_PEEK_OFF, 3);

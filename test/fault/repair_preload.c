@@ -1,6 +1,7 @@
 /*
- * Preloaded into crtool: it is killed at the Nth call that it makes while a connection is in repair mode, counted
- * from 0 by REPAIR_KILL=N; how many there were goes to the file REPAIR_LOG at its end.
+ * Preloaded into crtool: it is killed at the Nth call that it makes while a connection is in repair mode, or a
+ * UNIX socket passes credentials that does not, counted from 0 by REPAIR_KILL=N; how many there were goes to the
+ * file REPAIR_LOG at its end.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -36,7 +37,8 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 
 	count();
 	r = REAL(setsockopt)(fd, level, name, value, len);
-	if (level == IPPROTO_TCP && name == TCP_REPAIR) {
+	if ((level == IPPROTO_TCP && name == TCP_REPAIR) ||
+	    (level == SOL_SOCKET && name == SO_PASSCRED)) {
 		repairs = *(const int *)value == 1;
 		count();
 	}
@@ -53,6 +55,12 @@ ssize_t recv(int fd, void *data, size_t size, int flags)
 {
 	count();
 	return REAL(recv)(fd, data, size, flags);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	count();
+	return REAL(recvmsg)(fd, msg, flags);
 }
 
 __attribute__((destructor)) static void tell(void)

@@ -158,7 +158,8 @@ static bool see_next(struct known **ret)
 	check(tid > 0);
 	*ret = known_of(tid);
 	if (WIFEXITED(status)) {
-		check(WEXITSTATUS(status) == (tid == known[0].tid ? CODE : 0));
+		/* Once the process has ended, that is what is told of its other threads, too. */
+		check(WEXITSTATUS(status) == CODE || (tid != known[0].tid && !status));
 		return false;
 	}
 	if (status != call_status())

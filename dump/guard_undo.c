@@ -1,0 +1,306 @@
+/*
+ * In the guard: the tree is stopped once more, and everything that is noted is undone when no thread is in the way.
+ */
+#include "dump/guard_undo.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dump/sk_tcp_watch.h"
+#include "dump/snapshot.h"
+#include "dump/stages.h"
+#include "dump/task.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+
+#define TRIES     1000 /* for threads that are on their way out */
+#define MOMENT_NS 2000000
+#define FREEZE_MS 300
+
+bool notes_pending(const struct notes *notes)
+{
+	if (notes->watch)
+		return true;
+	for (uint32_t i = 0; i < notes->ntraced; i++)
+		if (notes->traced[i].tracer_pid)
+			return true;
+	for (uint32_t i = 0; i < notes->nparked; i++)
+		if (notes->parked[i].tid)
+			return true;
+	for (uint32_t i = 0; i < notes->n; i++)
+		if (notes->v[i].pid)
+			return true;
+	return false;
+}
+
+static struct task *task_of(struct dump *g, pid_t pid)
+{
+	array_each (t, &g->tasks)
+		if (t->pid == pid && t->state != TASK_ZOMBIE)
+			return t;
+	return NULL;
+}
+
+static bool is_inside(const struct note *note, uint64_t ip)
+{
+	return ip - note->base < note->size || (note->door && ip - note->door < ARCH_DOOR_SIZE);
+}
+
+static bool has_left(const struct task *t, const struct note *note)
+{
+	array_each (th, &t->threads)
+		if (is_inside(note, arch_ip(&th->tracee.regs)))
+			return false;
+	return true;
+}
+
+/* A thread of any process that shares the memory (CLONE_VM) may be in it. */
+static bool all_have_left(struct dump *g, const struct notes *notes)
+{
+	for (uint32_t i = 0; i < notes->n; i++) {
+		const struct note *note = &notes->v[i];
+
+		if (!note->pid || note->what != NOTE_ARENA)
+			continue;
+		array_each (t, &g->tasks)
+			if (t->state != TASK_ZOMBIE && !has_left(t, note) &&
+			    syscall(SYS_kcmp, note->pid, t->pid, KCMP_VM, 0, 0) == 0)
+				return false;
+	}
+	return true;
+}
+
+/* Is the arena still there, and is it ours? Nothing merges with it, see vmas_gap(). */
+static bool is_mapped(struct task *t, const struct note *note)
+{
+	uint64_t sum = 0;
+
+	if (vmas_read(t) < 0)
+		return false;
+	array_each (v, &t->vmas)
+		if (v->start >= note->base && v->end <= note->base + note->size && !v->ino)
+			sum += v->end - v->start;
+	return sum == note->size;
+}
+
+static void undo_arena(struct task *t, const struct note *note)
+{
+	static const char zeros[ARCH_DOOR_SIZE];
+	struct tracee *host = &t->threads.v[0].tracee;
+	int64_t result;
+
+	if (is_mapped(t, note) && task_find_syscall(t) == 0 &&
+	    tracee_syscall(host, t->syscall_insn, SYS_munmap,
+	                   (const uint64_t[6]){ note->base, note->size }, &result) == 0)
+		tracee_put_back(host);
+	if (note->door)
+		pwrite_full(t->mem, zeros, sizeof(zeros), (off_t)note->door);
+}
+
+static void undo_dispatch(struct task *t, const struct note *note)
+{
+	array_each (th, &t->threads)
+		if (th->tid == note->tid)
+			tracee_set_dispatch(&th->tracee, &note->dispatch);
+}
+
+static void undo_uffd(struct task *t)
+{
+	auto_close int fds = openat(t->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
+	struct tracee *host = &t->threads.v[0].tracee;
+	const struct dirent *entry;
+	int64_t result;
+
+	if (dir)
+		fds = -1; /* dir owns it */
+	while (dir && (entry = readdir(dir))) {
+		auto_free char *link = NULL;
+
+		if (link_read(dirfd(dir), entry->d_name, &link) < 0 ||
+		    strcmp(link, "anon_inode:[userfaultfd]") != 0)
+			continue;
+		if (vmas_read(t) == 0 && task_find_syscall(t) == 0 &&
+		    tracee_syscall(host, t->syscall_insn, SYS_close,
+		                   (const uint64_t[6]){ strtoul(entry->d_name, NULL, 10) },
+		                   &result) == 0)
+			tracee_put_back(host);
+	}
+}
+
+/* A copy that has not run yet is in the middle of its script. */
+static bool is_in_arena(const struct task *copy, const struct notes *notes)
+{
+	for (uint32_t i = 0; copy->state != TASK_ZOMBIE && i < notes->n; i++)
+		if (notes->v[i].what == NOTE_ARENA && !has_left(copy, &notes->v[i]))
+			return true;
+	return false;
+}
+
+/* The copy of T's memory: the one that was noted, or one that crtool did not know yet. */
+static bool is_copy(const struct task *copy, const struct task *t, const struct note *note,
+                    const struct notes *notes)
+{
+	return copy->ppid == t->pid && copy->exit_signal == 0 &&
+	       (copy->pid == note->tid || !strcmp(copy->comm, SNAPSHOT_COMM) ||
+	        is_in_arena(copy, notes));
+}
+
+/* What was left where T came by to reap it: nobody is there now, or it is tried again. */
+static bool undo_door(struct task *t)
+{
+	static const char zeros[ARCH_DOOR_SIZE];
+
+	if (vmas_read(t) < 0 || task_find_syscall(t) < 0)
+		return true; /* nor was it possible before */
+	if (!has_left(t, &(struct note){ .door = t->door }))
+		return false;
+	if (t->door)
+		pwrite_full(t->mem, zeros, sizeof(zeros), (off_t)t->door);
+	return true;
+}
+
+/* Once it has ended, its parent reaps it. */
+static bool undo_copy(struct dump *g, struct task *t, const struct note *note,
+                      const struct notes *notes)
+{
+	struct tracee *host = &t->threads.v[0].tracee;
+	int64_t result = -1;
+
+	if (!undo_door(t))
+		return false;
+	array_each (copy, &g->tasks) {
+		if (!is_copy(copy, t, note, notes))
+			continue;
+		if (copy->state != TASK_ZOMBIE)
+			return false;
+		/* If it could not be stopped in time it was ours: we are told first, then its parent. */
+		waitpid(copy->pid, NULL, WNOHANG | __WALL);
+		if (tracee_syscall(host, t->syscall_insn, SYS_wait4,
+		                   (const uint64_t[6]){ (uint64_t)copy->pid, 0, WNOHANG | __WALL },
+		                   &result) == 0)
+			tracee_put_back(host);
+		if (result == 0)
+			return false; /* not yet */
+	}
+	return true;
+}
+
+static bool undo_note(struct dump *g, const struct notes *notes, const struct note *note)
+{
+	struct task *t = note->pid ? task_of(g, note->pid) : NULL;
+
+	if (!t || task_open_mem(t) < 0)
+		return true;
+	if (note->what == NOTE_COPY)
+		return undo_copy(g, t, note, notes);
+	if (note->what == NOTE_DISPATCH)
+		undo_dispatch(t, note);
+	else if (note->what == NOTE_UFFD)
+		undo_uffd(t);
+	else
+		undo_arena(t, note);
+	return true;
+}
+
+/* Stop the tree; undo all that is noted if no thread is in the way. */
+static bool undo_once(struct dump *g, struct dump *d)
+{
+	const struct notes *notes = d->notes;
+	bool done = !g->tasks.n && task_add(g, g->opt->tree, SIZE_MAX) < 0; /* it has ended */
+
+	if (!done && freeze_tree(g) == 0) {
+		done = all_have_left(g, notes);
+		for (uint32_t i = 0; done && i < notes->n; i++)
+			done = undo_note(g, notes, &notes->v[i]);
+		if (done)
+			tracees_undo(g, d);
+	}
+	unfreeze_tree(g);
+	tasks_done(g);
+	return done;
+}
+
+/* The program need not stand still for these. */
+static void undo_options(struct notes *notes)
+{
+	for (uint32_t i = 0; i < notes->n; i++) {
+		struct note *note = &notes->v[i];
+		auto_close int pidfd = -1;
+		auto_close int fd = -1;
+
+		if (note->what != NOTE_OPTION || !note->pid)
+			continue;
+		pidfd = (int)syscall(SYS_pidfd_open, note->pid, 0);
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, note->fd, 0);
+		setsockopt(fd, SOL_SOCKET, note->name, &note->value, sizeof(note->value));
+		note->pid = 0;
+	}
+}
+
+static void begin_look(struct dump *d)
+{
+	d->notes->look = malloc(sizeof(*d->notes->look));
+	if (!d->notes->look)
+		_exit(1);
+	*d->notes->look = (struct dump){ .opt = d->opt, .dirfd = -1, .awake = -1, .undoing = true };
+}
+
+/* Whom to seize. What is not found here the freeze finds. */
+static void look(struct dump *d)
+{
+	struct dump *g;
+
+	begin_look(d);
+	g = d->notes->look;
+	if (task_add(g, g->opt->tree, SIZE_MAX) < 0)
+		return;
+	for (size_t i = 0; i < g->tasks.n; i++)
+		if (task_find_threads(&g->tasks.v[i]) < 0 || task_find_children(g, i) < 0)
+			return;
+}
+
+/* The whole tree stands. */
+void guard_dying(void *arg, pid_t crtool)
+{
+	struct dump *d = arg;
+
+	if (d->notes->watch)
+		watch_undo(crtool, d->notes->watch);
+	d->notes->watch = 0;
+	undo_options(d->notes);
+	if (notes_pending(d->notes))
+		look(d);
+}
+
+void guard_undo(void *arg)
+{
+	struct dump *d = arg;
+	struct dump_options opt = *d->opt;
+	const struct timespec moment = { .tv_nsec = MOMENT_NS };
+
+	undo_options(d->notes);
+	if (!notes_pending(d->notes))
+		return;
+	/* Whoever cannot be stopped now (vfork) keeps nobody else waiting. */
+	opt.timeout_ms = FREEZE_MS;
+	for (int i = 0; i < TRIES; i++) {
+		if (!d->notes->look)
+			begin_look(d);
+		d->notes->look->opt = &opt;
+		if (undo_once(d->notes->look, d))
+			return;
+		free(d->notes->look);
+		d->notes->look = NULL;
+		nanosleep(&moment, NULL);
+	}
+}

@@ -1,0 +1,41 @@
+/* What crtool notes for its guard (dump/guard.h), and what that does about it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dump/dump.h"
+#include "dump/tracees.h"
+
+#define NOTES  (1u << 20) /* address space only, until they are written */
+#define TRACED (1u << 14) /* the same */
+
+/* Of a task (its arena, the copy of its memory, an option of a socket) or of one of its threads (its dispatch). */
+struct note {
+	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION, NOTE_UFFD } what;
+	pid_t pid;           /* 0: it has been undone */
+	pid_t tid;           /* of the thread, of the copy */
+	uint32_t before;     /* the one before of the same task, counted from 1; but of options */
+	int fd, name, value; /* of the option */
+	uint64_t base, size, door;
+	struct dispatch dispatch;
+};
+
+struct notes {
+	uint32_t n, ntraced, nparked;
+	uint64_t watch;    /* in the memory of crtool; 0: none */
+	struct dump *look; /* in that of the guard: the tree, known before crtool lets it go */
+	struct traced traced[TRACED];
+	struct parked parked[TRACED];
+	struct note v[];
+};
+
+/* Is there anything to undo? */
+bool notes_pending(const struct notes *notes);
+
+/* Crtool, which is D, is held at its end, and whoever it traces stands. */
+void guard_dying(void *d, pid_t crtool);
+
+/* It is gone. */
+void guard_undo(void *d);
