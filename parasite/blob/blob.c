@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <asm-generic/signal-defs.h>
 #include <asm/unistd.h>
 #include <linux/errno.h>
 #include <linux/futex.h>
@@ -104,12 +105,17 @@ static long run_barrier(struct shared *sh, uint64_t n)
 	return 0;
 }
 
-/* A signal that is ignored when nobody traces, and a stop when somebody does. */
+/*
+ * A signal that is ignored when nobody traces, and a stop when somebody does. If the tracer died before it had set the
+ * mask, the program may have it blocked, and must not find it later.
+ */
 static long run_stop(const struct script_head *h)
 {
+	const uint64_t set = h->signal ? (uint64_t)1 << (h->signal - 1) : 0;
 	long pid = CALL(__NR_getpid, 0);
 	long tid = CALL(__NR_gettid, 0);
 
+	CALL(__NR_rt_sigprocmask, SIG_UNBLOCK, (uint64_t)&set, 0, sizeof(set));
 	return CALL(__NR_tgkill, (uint64_t)pid, (uint64_t)tid, h->signal);
 }
 

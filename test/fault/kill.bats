@@ -75,6 +75,21 @@ setup() {
 	points KILL
 }
 
+@test "killed between the registers and the mask of a thread, no signal of ours stays" {
+	local n
+
+	for ((n = 0; n < 30; n++)); do
+		park fault/blocks
+		run env REGS_KILL="$n" ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$BUILD/test/fault/regs_preload" \
+			"$BUILD/crtool" dump -R -t "$pid" -D "$(images)" 3>&- 4>&-
+		within 20 running "$pid"
+		within 20 untraced
+		release
+		[ "$status" != 0 ] || break
+	done
+	((n > 2 && n < 30))
+}
+
 # Most calls look for others who have the queue open: only those that drive the task are taken here.
 @test "killed at any ptrace(2), a program that waits for a notification of a message runs on, still registered" {
 	local n to

@@ -26,13 +26,16 @@ struct door_data {
 	uint64_t regs[17];
 	uint64_t sigmask;
 	uint8_t sahf, overflow, direction, signal;
+	uint32_t pad;
+	uint64_t unblock; /* that signal, as a mask */
 };
 
 extern const char door_map[], door_unmap[], door_call[], door_undo[], door_end[];
 
 /*
  * DATA: the bytes behind the code; the offsets are those of struct door_data. Three ways in, all of which end at the
- * way back. The first two tell how their call ended (rbx) and stop at a signal, which is none when nobody traces.
+ * way back. The first two tell how their call ended (rbx) and stop at a signal, which is none when nobody traces: nor
+ * is it blocked then, as the program may have it where crtool died too early for its own mask.
  */
 __asm__(".section .rodata\n"
         ".balign 16\n"
@@ -53,7 +56,13 @@ __asm__(".section .rodata\n"
         "	syscall\n" /* munmap */
         "	movq	%rax, %rbx\n"
         "1:	leaq	3f(%rip), %r14\n"
-        "2:	movl	$39, %eax\n" /* getpid */
+        "2:	xorl	%edx, %edx\n"
+        "	leal	8(%rdx), %r10d\n"
+        "	leal	1(%rdx), %edi\n"  /* SIG_UNBLOCK */
+        "	leal	14(%rdx), %eax\n" /* rt_sigprocmask */
+        "	leaq	door_end+200(%rip), %rsi\n"
+        "	syscall\n"
+        "	movl	$39, %eax\n" /* getpid */
         "	syscall\n"
         "	movl	%eax, %edi\n"
         "	movl	$186, %eax\n" /* gettid */
@@ -70,11 +79,11 @@ __asm__(".section .rodata\n"
         "	movq	door_end+24(%rip), %rsi\n"
         "	movl	$11, %eax\n" /* munmap */
         "	syscall\n"
-        "3:	movl	$14, %eax\n" /* rt_sigprocmask */
-        "	movl	$2, %edi\n"  /* SIG_SETMASK */
+        "3:	xorl	%edx, %edx\n"
+        "	leal	8(%rdx), %r10d\n"
+        "	leal	2(%rdx), %edi\n"  /* SIG_SETMASK */
+        "	leal	14(%rdx), %eax\n" /* rt_sigprocmask */
         "	leaq	door_end+184(%rip), %rsi\n"
-        "	xorl	%edx, %edx\n"
-        "	movl	$8, %r10d\n"
         "	syscall\n"
         "	cmpb	$0, door_end+194(%rip)\n"
         "	je	4f\n"
@@ -108,10 +117,11 @@ _Static_assert(offsetof(struct door_data, base) == 16 && offsetof(struct door_da
                        offsetof(struct door_data, regs) == 48 &&
                        offsetof(struct door_data, sigmask) == 184 &&
                        offsetof(struct door_data, sahf) == 192 &&
-                       offsetof(struct door_data, signal) == 195,
+                       offsetof(struct door_data, signal) == 195 &&
+                       offsetof(struct door_data, unblock) == 200,
                "the code knows the layout");
 
-static const char magic[16] = "crtool's door 2";
+static const char magic[16] = "crtool's door 3";
 
 bool arch_door_place(const void *code, size_t size, size_t *ret_offset)
 {
@@ -163,6 +173,7 @@ void arch_door_build(char buf[ARCH_DOOR_SIZE], const struct arch_leave *leave,
 		.overflow = !!(flags & FLAG_OVERFLOW),
 		.direction = !!(flags & FLAG_DIRECTION),
 		.signal = (uint8_t)of->signal,
+		.unblock = of->signal ? UINT64_C(1) << (of->signal - 1) : 0,
 	};
 
 	assert(code + sizeof(data) <= ARCH_DOOR_SIZE);
