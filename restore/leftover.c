@@ -1,12 +1,14 @@
 /*
  * Notes lie one behind the other in memory that is shared with a guard (lib/guard.h), which is forked with the
- * first of them. A note tells when it was made, and what is older is somebody else's. In a pid namespace of
- * its own (--new-pidns) the guard dies with crtool: there, what a kill leaves stays.
+ * first of them. A note tells when it was made, and what is older is somebody else's. For a pid namespace of
+ * its own (--new-pidns), where all die together, both are made before and outside.
  */
 #include "restore/leftover.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,6 +43,8 @@ struct note {
 struct notes {
 	int32_t last; /* -1: none */
 	bool kept;
+	bool inside; /* by who restores in a pid namespace of its own: kept, if crtool hears of it */
+	pid_t init;  /* of that; 0: none */
 	_Alignas(16) char data[];
 };
 
@@ -170,13 +174,12 @@ static bool is_wanted(const struct restore *r, pid_t pid)
 }
 
 /* One whose number nobody of the tree is to have. */
-static int guard_fork(const struct restore *r, struct leftovers *l)
+static int guard_fork(const struct restore *r, struct leftovers *l, const struct guard_work *work)
 {
-	static const struct guard_work work = { .undo = take_all };
 	struct guard in_the_way[GUARDS];
 	int n = 0, e;
 
-	while ((e = guard_begin(&l->guard, &work, l->notes)) == 0 && is_wanted(r, l->guard.pid) &&
+	while ((e = guard_begin(&l->guard, work, l->notes)) == 0 && is_wanted(r, l->guard.pid) &&
 	       n < GUARDS)
 		in_the_way[n++] = l->guard;
 	while (n > 0)
@@ -184,7 +187,8 @@ static int guard_fork(const struct restore *r, struct leftovers *l)
 	return e;
 }
 
-static int begin(struct restore *r)
+/* R: NULL, or those who must not be in the way of the guard. */
+static int begin(const struct restore *r, const struct guard_work *work, struct leftovers **ret)
 {
 	struct leftovers *l = calloc(1, sizeof(*l));
 	void *space = mmap(NULL, SPACE, PROT_READ | PROT_WRITE,
@@ -194,10 +198,10 @@ static int begin(struct restore *r)
 	if (e == 0) {
 		l->notes = space;
 		l->notes->last = -1;
-		e = guard_fork(r, l);
+		e = r ? guard_fork(r, l, work) : guard_begin(&l->guard, work, l->notes);
 	}
 	if (e == 0) {
-		r->leftovers = l;
+		*ret = l;
 		return 0;
 	}
 	if (space != MAP_FAILED)
@@ -208,19 +212,12 @@ static int begin(struct restore *r)
 
 /* ---- notes ---- */
 
-int leftover_expect(struct restore *r, enum leftover what, const char *name, int id)
+static int note(struct notes *notes, enum leftover what, const char *name, int id)
 {
-	int e = r->leftovers ? 0 : begin(r);
 	size_t size = sizeof(struct note) + strlen(name) + 1;
-	struct notes *notes;
-	struct note *last, *n;
-	int32_t at;
+	struct note *last = notes->last < 0 ? NULL : (void *)(notes->data + notes->last), *n;
+	int32_t at = last ? last->end : 0;
 
-	if (e < 0)
-		return e;
-	notes = r->leftovers->notes;
-	last = notes->last < 0 ? NULL : (void *)(notes->data + notes->last);
-	at = last ? last->end : 0;
 	size = (size + 15) & ~(size_t)15;
 	if (size > SPACE - sizeof(*notes) - (size_t)at)
 		return -ENOMEM;
@@ -233,6 +230,17 @@ int leftover_expect(struct restore *r, enum leftover what, const char *name, int
 	return at;
 }
 
+int leftover_expect(struct restore *r, enum leftover what, const char *name, int id)
+{
+	static const struct guard_work work = { .undo = take_all };
+	int e;
+
+	if (!r->leftovers)
+		r->leftovers = r->opt->outside;
+	e = r->leftovers ? 0 : begin(r, &work, &r->leftovers);
+	return e < 0 ? e : note(r->leftovers->notes, what, name, id);
+}
+
 void leftover_forget(struct restore *r, int place)
 {
 	struct notes *notes = r->leftovers->notes;
@@ -243,19 +251,68 @@ void leftover_forget(struct restore *r, int place)
 
 void leftover_keep(struct restore *r)
 {
-	if (r->leftovers)
-		__atomic_store_n(&r->leftovers->notes->kept, true, __ATOMIC_SEQ_CST);
+	struct leftovers *l = r->leftovers;
+
+	if (l)
+		__atomic_store_n(l == r->opt->outside ? &l->notes->inside : &l->notes->kept, true,
+		                 __ATOMIC_SEQ_CST);
+}
+
+static void end(struct leftovers *l)
+{
+	guard_end(&l->guard);
+	munmap(l->notes, SPACE);
+	free(l);
 }
 
 void leftover_done(struct restore *r)
 {
 	struct leftovers *l = r->leftovers;
 
-	if (!l)
+	r->leftovers = NULL;
+	if (!l || l->notes->inside)
 		return;
 	take_all(l->notes);
-	guard_end(&l->guard);
-	munmap(l->notes, SPACE);
-	free(l);
-	r->leftovers = NULL;
+	if (l == r->opt->outside)
+		l->notes->last = -1;
+	else
+		end(l);
+}
+
+/* ---- of a pid namespace of its own ---- */
+
+/* Whatever its init has been told: nobody has heard of it. */
+static void take_outside(void *arg)
+{
+	struct notes *notes = arg;
+	pid_t init = __atomic_load_n(&notes->init, __ATOMIC_SEQ_CST);
+	struct pollfd gone = { .fd = init ? (int)syscall(SYS_pidfd_open, init, 0) : -1,
+		               .events = POLLIN };
+
+	if (notes->kept)
+		return;
+	if (gone.fd >= 0)
+		syscall(SYS_pidfd_send_signal, gone.fd, SIGKILL, NULL, 0);
+	while (gone.fd >= 0 && poll(&gone, 1, -1) < 0 && errno == EINTR)
+		continue;
+	take_all(notes);
+}
+
+int leftovers_outside(struct leftovers **ret, pid_t **ret_init)
+{
+	static const struct guard_work work = { .undo = take_outside };
+	int r = begin(NULL, &work, ret);
+
+	if (r == 0)
+		*ret_init = &(*ret)->notes->init;
+	return r;
+}
+
+void leftovers_outside_end(struct leftovers *l, bool runs)
+{
+	if (!l)
+		return;
+	__atomic_store_n(&l->notes->kept, runs, __ATOMIC_SEQ_CST);
+	take_all(l->notes);
+	end(l);
 }

@@ -28,3 +28,12 @@ void leftover_forget(struct restore *r, int place);
 /* All of it stays: the tree runs. */
 void leftover_keep(struct restore *r);
 void leftover_done(struct restore *r);
+
+/*
+ * Of a restore in a pid namespace of its own (pidns.c), which dies with whom it concerns: notes that are made
+ * there, and who outlives crtool out here. *RET_INIT: where the pid of its init is to be when that begins
+ * to run; should crtool be killed it is ended first. -errno, explained.
+ */
+int leftovers_outside(struct leftovers **ret, pid_t **ret_init);
+/* The tree runs, and so does its init without us; or nobody is left there. NULL is fine. */
+void leftovers_outside_end(struct leftovers *l, bool runs);

@@ -28,6 +28,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
+#include "restore/leftover.h"
 
 #define MORE_LOST "more, for which there is no room here"
 
@@ -215,8 +216,8 @@ static pid_t outside_pid(pid_t init, pid_t inside)
 	return 0;
 }
 
-/* Until the root ends, or with -d until it runs. */
-static int follow(const struct restore_options *opt, int fd, pid_t init, int *ret_status)
+/* Until the root ends, or with -d until it runs; from then on what it has stays. */
+static int follow(struct restore_options *opt, int fd, pid_t init, int *ret_status)
 {
 	struct word word;
 	pid_t root;
@@ -227,6 +228,8 @@ static int follow(const struct restore_options *opt, int fd, pid_t init, int *re
 	if (word.result < 0)
 		return log_relay(word.result,
 		                 *word.text ? word.text : "the restore died in its pid namespace");
+	leftovers_outside_end(opt->outside, true);
+	opt->outside = NULL;
 	root = word.root;
 	take_losses(word.text);
 	if (opt->ret_root)
@@ -271,23 +274,36 @@ static int own_users(void)
 	return r < 0 ? fail(r, "the ids of the new user namespace") : 0;
 }
 
-int pidns_run(const struct restore_options *opt, int *ret_status,
+static pid_t fork_init(pid_t *slot)
+{
+	struct clone_args args = { .flags = CLONE_PARENT_SETTID,
+		                   .exit_signal = SIGCHLD,
+		                   .parent_tid = (uint64_t)slot };
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+int pidns_run(struct restore_options *opt, int *ret_status,
               int (*restore)(const struct restore_options *opt, int *ret_status))
 {
+	pid_t init, *slot;
 	int ends[2], r;
-	pid_t init;
 
 	*ret_status = 0;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return fail(-errno, "pipe");
-	r = opt->new_userns ? own_users() : 0;
-	if (r < 0)
+	r = leftovers_outside(&opt->outside, &slot);
+	if (r == 0 && opt->new_userns)
+		r = own_users();
+	if (r == 0 && unshare(CLONE_NEWPID) < 0)
+		r = fail(-errno, "a pid namespace of its own (needs CAP_SYS_ADMIN)");
+	init = r == 0 ? fork_init(slot) : -1;
+	if (r == 0 && init < 0)
+		r = fail(-errno, "fork the init of the new pid namespace");
+	if (r < 0) {
+		leftovers_outside_end(opt->outside, false);
 		return r;
-	if (unshare(CLONE_NEWPID) < 0)
-		return fail(-errno, "a pid namespace of its own (needs CAP_SYS_ADMIN)");
-	init = fork();
-	if (init < 0)
-		return fail(-errno, "fork the init of the new pid namespace");
+	}
 	if (init == 0) {
 		close(ends[0]);
 		init_main(opt, ends[1], restore);
@@ -296,7 +312,10 @@ int pidns_run(const struct restore_options *opt, int *ret_status,
 	keys_wipe(opt->keys); /* init has them */
 	r = follow(opt, ends[0], init, ret_status);
 	close(ends[0]);
-	if (r < 0)
+	if (r < 0) {
+		kill(init, SIGKILL);
 		waitpid(init, NULL, 0);
+		leftovers_outside_end(opt->outside, false);
+	}
 	return r;
 }

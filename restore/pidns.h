@@ -8,5 +8,5 @@
  * an init that lives as long as anybody in it. Arguments and result are those of
  * restore_run(), which cannot know where it runs.
  */
-int pidns_run(const struct restore_options *opt, int *ret_status,
+int pidns_run(struct restore_options *opt, int *ret_status,
               int (*restore)(const struct restore_options *opt, int *ret_status));

@@ -40,10 +40,11 @@ struct restore_options {
 	/* --verify, --decrypt, or NULL: wiped when the images are read */
 	struct image_keys *keys;
 	const char *pidfile;
-	bool new_pidns;  /* in a pid namespace of its own */
-	bool new_userns; /* and in a user namespace of its own, without any privilege */
-	pid_t *ret_root; /* NULL, or where the pid of the root is wanted */
-	bool explain;    /* print the scripts, do nothing */
+	bool new_pidns;            /* in a pid namespace of its own */
+	bool new_userns;           /* and in a user namespace of its own, without any privilege */
+	struct leftovers *outside; /* there: of who stays out of it (leftover.h) */
+	pid_t *ret_root;           /* NULL, or where the pid of the root is wanted */
+	bool explain;              /* print the scripts, do nothing */
 	unsigned timeout_ms;
 	bool tcp_close;      /* --tcp-close: connections come back as reset */
 	const char *fail_at; /* fail at the end of this stage (tests) */

@@ -54,3 +54,41 @@ checkpoint() {
 	victim=(zdtm/inode many)
 	restore_points KILL
 }
+
+# Everybody of a restore that stands there.
+restorers() {
+	pgrep -f -- "--fail-at hang:0 -D $to" || true
+}
+
+hangs() {
+	[ "$(restorers | wc -l)" -gt 3 ] && ! as_before
+}
+
+# killed_in_pidns WHO: a restore in a pid namespace of its own stands at the first op of its scripts, and its crtool, the init of
+# the namespace or who restores there is killed.
+killed_in_pidns() {
+	local who
+
+	checkpoint
+	"${inside[@]}" "$BUILD/crtool" restore -d --new-pidns --timeout 100000 --fail-at hang:0 -D "$to" >"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- &
+	within 20 hangs || explain "it does not come to its scripts: $(cat "$BATS_TEST_TMPDIR/said"), $(restorers)"
+	case $1 in
+	crtool) who=$! ;;
+	init) who=$(pgrep -x -P $! crtool-init) ;;
+	restorer) who=$(pgrep -P "$(pgrep -x -P $! crtool-init)") ;;
+	esac
+	kill -KILL "$who"
+	within 20 nobody_restores || explain "left: $(restorers)"
+	within 20 as_before || explain "left: $(diff <(echo "$before") <(things))"
+	crtool restore -d --new-pidns --pidfile "$dir/copy" -D "$to"
+	pid=$(cat "$dir/copy")
+	release
+}
+
+nobody_restores() {
+	[ -z "$(restorers)" ]
+}
+
+@test "crtool is killed while it restores in a pid namespace of its own: nothing is left" { killed_in_pidns crtool; }
+@test "the init of a new pid namespace is killed while a restore is under way there: nothing is left" { killed_in_pidns init; }
+@test "who restores in a new pid namespace is killed: nothing is left" { killed_in_pidns restorer; }
