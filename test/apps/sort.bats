@@ -30,7 +30,9 @@ has_temporary_files() {
 
 @test "sort while it merges temporary files" {
 	begin() {
-		start sort -T. --parallel=2 -S8M -r "$BATS_FILE_TMPDIR/data"
+		local data=$BATS_FILE_TMPDIR/data
+
+		start sort -T. --parallel=2 -S8M -r "$data" "$data" "$data"
 		within 20 bytes out 400000
 	}
 	carry dump_and_restore dump_running

@@ -4,7 +4,7 @@ trap 'echo trapped' USR1
 early=$!
 for i in 1 2 3; do
 	(
-		sleep "1.$i"
+		sleep "4.$i"
 		echo "job $i"
 	) &
 	jobs[i]=$!
@@ -16,7 +16,7 @@ echo begun
 for n in 1 2 3 4 5; do
 	echo "$n" >&8
 	read -r twice <&9
-	sleep 0.2
+	sleep 0.6
 	echo "$n $twice"
 done
 wait "$early"
