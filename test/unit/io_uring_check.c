@@ -121,7 +121,8 @@ SPOILED(an_eventfd_that_there_is_not, ring.eventfd = 99)
 SPOILED(the_way_of_an_eventfd_that_there_is_not, ring.eventfd = 0)
 SPOILED(more_buffers_taken_than_requests_made, taken.head = 6)
 SPOILED(an_endless_number_of_buffers_taken, taken.head = 65536; ring.done = 1u << 20)
-SPOILED(parts_of_buffers_taken, taken.parts = true)
+SPOILED(parts_of_buffers_that_one_thread_has_taken, taken.parts = true;
+        ring.setup = URING_SINGLE_ISSUER)
 SPOILED(a_ring_of_buffers_that_is_no_power_of_two, taken.entries = 6)
 SPOILED(too_large_a_ring_of_buffers, taken.entries = 65536)
 SPOILED(a_ring_of_buffers_across_pages, taken.address = 4100)
@@ -141,7 +142,7 @@ SPOILED(numbers_of_buffers_beyond_the_last, first[1] = 65535; count[1] = 2)
 SPOILED(a_number_of_a_buffer_beyond_the_last, first[1] = UINT32_MAX)
 SPOILED(a_group_beyond_the_last, list.id = 65536)
 SPOILED(groups_out_of_order, mapped.id = 1)
-SPOILED(buffers_taken_where_completions_are_polled_for, ring.setup = IORING_SETUP_IOPOLL)
+SPOILED(buffers_taken_and_files_where_the_kernel_polls, ring.setup = IORING_SETUP_SQPOLL)
 SPOILED(too_many_requests_to_write, {
 	ring.setup = URING_SINGLE_ISSUER;
 	ring.sq_entries = URING_SQ_MAX, ring.cq_entries = URING_SQ_MAX;
