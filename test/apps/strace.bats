@@ -65,8 +65,8 @@ waits_in_open() {
 @test "strace -p of a program that sleeps, which it has interrupted: it sleeps on" {
 	needs strace
 	fresh_dir
-	# shellcheck disable=SC2016 # for that shell
-	start sh -c 'sleep 5 & strace -o log -p $!; wait $!; echo "$?"'
+	# shellcheck disable=SC2016 # for that shell, which waits for the call (clock_nanosleep(2)) first
+	start sh -c 'sleep 5 & until grep -q "^230 " /proc/$!/syscall; do :; done; strace -o log -p $!; wait $!; echo "$?"'
 	within 20 grep -qs restart_syscall "$dir/log"
 	dump_running
 	run -0 crtool dump -R -t "$pid" -D "$(images)"
