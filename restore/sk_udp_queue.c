@@ -68,20 +68,37 @@ static bool is_multicast(const union inaddr *a)
 	                                  : IN6_IS_ADDR_MULTICAST(&a->v6.sin6_addr);
 }
 
-/* An address of this machine, to which nothing leaves it: it would itself be the sender. */
-static bool is_local(const union inaddr *a, unsigned device)
+/* This moment has no memory or numbers for it; what the machine itself lacks stays away. */
+static bool is_shortage(int e)
 {
-	auto_close int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return e == -ENOMEM || e == -ENOBUFS || e == -EMFILE || e == -ENFILE;
+}
+
+/* The number of an interface; 0: there is none of that name. -errno. */
+static int device_index(const char *name)
+{
+	unsigned index = *name ? if_nametoindex(name) : 0;
+
+	return index || !*name || errno == ENODEV ? (int)index : -errno;
+}
+
+/* An address of this machine, to which nothing leaves it: it would itself be the sender. -EADDRNOTAVAIL: it is none. */
+static int local_check(const union inaddr *a, unsigned device)
+{
+	auto_close int fd = -1;
 	union inaddr to = *a, from = {};
 	socklen_t len = sizeof(from);
 
 	if (to.sa.sa_family == AF_INET && ntohl(to.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
-		return true;
+		return 0;
 	inaddr_set_port(&to, 9);
 	if (to.sa.sa_family == AF_INET6)
 		to.v6.sin6_scope_id = device;
-	return fd >= 0 && connect(fd, &to.sa, inaddr_len(&to)) == 0 &&
-	       getsockname(fd, &from.sa, &len) == 0 && inaddr_same_host(&from, a);
+	fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, &to.sa, inaddr_len(&to)) < 0 ||
+	    getsockname(fd, &from.sa, &len) < 0)
+		return is_shortage(-errno) ? -errno : -EADDRNOTAVAIL;
+	return inaddr_same_host(&from, a) ? 0 : -EADDRNOTAVAIL;
 }
 
 static void ifaddrsp(struct ifaddrs **list)
@@ -133,28 +150,31 @@ static int told_dest(const Img__SkUdp__Datagram *m, struct forged *what)
 	}
 	if (what->to.sa.sa_family == AF_INET || !IN6_IS_ADDR_LINKLOCAL(&what->to.v6.sin6_addr))
 		what->device = 0;
-	return is_local(&what->to, what->device) ? 0 : -EADDRNOTAVAIL;
+	return local_check(&what->to, what->device);
 }
 
 static int datagram_send(struct forge *forge, const Img__SkUdp *msg, const Img__SkUdp__Datagram *m,
                          uint16_t port)
 {
 	union inaddr from = inaddr_of(m->source.data, m->source.len);
+	int device = device_index(m->device), e;
 	struct forged what = {
 		.from = inaddr_plain(&from),
-		.device = *m->device ? if_nametoindex(m->device) : 0,
+		.device = device < 0 ? 0 : (unsigned)device,
 		.protocol = (uint8_t)msg->protocol,
 		.ttl = m->ttl ? (uint8_t)m->ttl : 64,
 		.tos = (uint8_t)m->tos,
 		.data = m->data.data,
 		.size = m->data.len,
 	};
-	int e = m->dest.len ? told_dest(m, &what) : hidden_dest(m, &what);
 
+	if (device < 0)
+		return device;
+	e = m->dest.len ? told_dest(m, &what) : hidden_dest(m, &what);
 	if (e < 0)
 		return e;
 	if (what.to.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&what.to.v6.sin6_addr))
-		what.device = if_nametoindex(m->device);
+		what.device = (unsigned)device;
 	inaddr_set_port(&what.to, port);
 	return forge_send(forge, &what);
 }
@@ -193,9 +213,10 @@ static int arrival(int fd, int64_t before)
 /* Only what comes by the loopback, or is a copy of a multicast of this machine's own. */
 static int filter_set(int fd)
 {
+	int loopback = device_index("lo");
 	struct sock_filter program[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_IFINDEX)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, if_nametoindex("lo"), 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)loopback, 2, 0),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_LOOPBACK, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
@@ -203,6 +224,8 @@ static int filter_set(int fd)
 	};
 	struct sock_fprog prog = { .len = ARRAY_SIZE(program), .filter = program };
 
+	if (loopback < 0)
+		return loopback;
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ? -errno : 0;
 }
 
@@ -258,8 +281,22 @@ static int queue_close(int fd, int size)
 	return e == -ENOPROTOOPT ? 0 : e;
 }
 
-/* One behind the other, so that they keep their order. What is lost leads to no other being sent. */
-static void queue_send(const Img__File *file, int fd, const Img__SkUdp *msg, uint16_t port)
+static const char *reason(int e)
+{
+	switch (e) {
+	case -EHOSTUNREACH:
+		return "one did not arrive: a packet filter, or the loopback device is down";
+	case -EPERM:
+		return "to send them as they came takes CAP_NET_RAW";
+	case -EADDRNOTAVAIL:
+		return "no address of this machine is what it was sent to";
+	default:
+		return strerror(-e);
+	}
+}
+
+/* One behind the other, so that they keep their order. What is lost leads to no other being sent. -errno explained. */
+static int queue_send(const Img__File *file, int fd, const Img__SkUdp *msg, uint16_t port)
 {
 	auto_(forge_done) struct forge forge = FORGE_NONE;
 	size_t lost = 0;
@@ -272,6 +309,8 @@ static void queue_send(const Img__File *file, int fd, const Img__SkUdp *msg, uin
 
 		if (e == 0)
 			e = arrival(fd, before);
+		if (is_shortage(e))
+			return fail(e, "socket %u: a datagram that waited in it", file->id);
 		lost += e < 0;
 		why = e < 0 ? e : why;
 		if (why == -EHOSTUNREACH || why == -EPERM)
@@ -279,12 +318,8 @@ static void queue_send(const Img__File *file, int fd, const Img__SkUdp *msg, uin
 	}
 	if (lost)
 		lose("socket %u: %zu of the %zu datagrams that waited in it (%s)", file->id, lost,
-		     msg->n_datagram,
-		     why == -EHOSTUNREACH    ? "one did not arrive: a packet filter, or the "
-		                               "loopback device is down"
-		     : why == -EPERM         ? "to send them as they came takes CAP_NET_RAW"
-		     : why == -EADDRNOTAVAIL ? "no address of this machine is what it was sent to"
-		                             : strerror(-why));
+		     msg->n_datagram, reason(why));
+	return 0;
 }
 
 int udp_queue_fill(const Img__File *file, int fd, const Img__SkUdp *msg)
@@ -298,7 +333,9 @@ int udp_queue_fill(const Img__File *file, int fd, const Img__SkUdp *msg)
 	port = queue_open(fd, msg);
 	if (port < 0)
 		return fail(port, "socket %u: a port to fill its queue by", file->id);
-	queue_send(file, fd, msg, (uint16_t)port);
+	e = queue_send(file, fd, msg, (uint16_t)port);
+	if (e < 0)
+		return e;
 	e = queue_close(fd, size);
 	return e < 0 ? fail(e, "socket %u: set up after its queue was filled", file->id) : 0;
 }

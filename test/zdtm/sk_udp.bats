@@ -55,6 +55,26 @@ setup() {
 	zdtm_teardown
 }
 
+@test "no memory to send datagrams again: a restore fails, and loses none" {
+	local n calls=socket,connect,sendmsg,ioctl failed=0
+
+	park sk_udp queue 4
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	for ((n = 1; n < 200; n++)); do
+		# Without -f: the restore traces the tree itself.
+		run "${inside[@]}" strace -qq -o "$dir/calls" -e trace=$calls -e inject=$calls:error=ENOMEM:when=$n \
+			"$BUILD/crtool" restore -d -D "$to" 3>&- 4>&-
+		[[ $output != *"not carried"* ]]
+		[[ $output != *"that waited in it: Cannot allocate memory"* ]] || ((++failed))
+		grep -q INJECTED "$dir/calls" || break
+		kill -KILL "$pid" 2>/dev/null || true
+		within 5 gone "$pid"
+	done
+	((failed > 0))
+	release
+}
+
 @test "of a tunnel's socket is said that the kernel reads it" {
 	fresh_dir
 	start python3 -c 'import socket, time
