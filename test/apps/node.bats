@@ -1,4 +1,5 @@
 load lib/apps
+load ../zdtm/lib/ring
 
 @test "node: the event loop, a worker thread, the thread pool, streams" {
 	needs node

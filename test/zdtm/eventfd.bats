@@ -7,11 +7,7 @@ load lib/zdtm
 # Before Linux 6.5.
 @test "also where fdinfo does not tell the mode" {
 	park eventfd
-	to=$(images)
-	old crtool dump -t "$pid" -D "$to"
-	within 5 gone "$pid"
-	crtool restore -d -D "$to"
-	release
+	carried_old
 }
 
 @test "an eventfd of which nothing tells the mode is refused by name" {

@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/ring
 
 setup() {
 	has_io_uring || skip "no io_uring here"
@@ -110,22 +111,12 @@ rounds_of_writes() {
 @test "a file that requests write to while the program stands still is what it was" { rounds_of_writes writes; }
 @test "the same by the thread that polls the ring" { rounds_of_writes polled_writes; }
 
-# refused KIND WORDS [CRTOOL]: the victim runs on.
-refused() {
-	park io_uring "$1"
-	run -4 "${3-crtool}" dump --timeout 1 -t "$pid" -D "$(images)"
-	echo "$output"
-	[[ $output == *"task $pid (io_uring): "*"anon_inode:[io_uring]"*"$2"* ]]
-	running "$pid"
-	release
-}
-
 @test "what a ring is refused for, by name" {
-	refused poll "requests are under way"
-	refused provided "it has provided buffers" blind_crtool
-	refused provided_ring "it has provided buffers" blind_crtool
-	refused polled_fork "IORING_SETUP_SQPOLL), and more than one process has it open"
-	refused disabled "IORING_SETUP_R_DISABLED"
-	refused closed "no descriptor of it is open"
+	refused_ring io_uring poll "requests are under way"
+	refused_ring io_uring provided "it has provided buffers" blind_crtool
+	refused_ring io_uring provided_ring "it has provided buffers" blind_crtool
+	refused_ring io_uring polled_fork "IORING_SETUP_SQPOLL), and more than one process has it open"
+	refused_ring io_uring disabled "IORING_SETUP_R_DISABLED"
+	refused_ring io_uring closed "no descriptor of it is open"
 }
 

@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/ring
 
 setup() {
 	has_io_uring || skip "no io_uring here"
@@ -30,19 +31,9 @@ setup() {
 
 @test "the same of a ring that polls for completions" { zdtm ring_groups iopoll; }
 
-# refused KIND WORDS: the victim runs on.
-refused() {
-	park ring_groups "$1"
-	run -4 crtool dump -t "$pid" -D "$(images)"
-	echo "$output"
-	[[ $output == *"task $pid (ring_groups): fd "*"anon_inode:[io_uring]"*"$2"* ]]
-	running "$pid"
-	release
-}
-
 @test "what provided buffers are refused for, by name" {
-	refused fork "it has provided buffers, and more than one process has it open"
-	refused gone "is in memory that its process has no more"
-	refused bundle "(IORING_RECVSEND_BUNDLE)"
-	refused parts_single "taken by parts (IOU_PBUF_RING_INC), and one thread alone"
+	refused_ring ring_groups fork "it has provided buffers, and more than one process has it open"
+	refused_ring ring_groups gone "is in memory that its process has no more"
+	refused_ring ring_groups bundle "(IORING_RECVSEND_BUNDLE)"
+	refused_ring ring_groups parts_single "taken by parts (IOU_PBUF_RING_INC), and one thread alone"
 }

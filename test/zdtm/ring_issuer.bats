@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/ring
 
 # As the dump does: a ring that defers tells so when it is to be resized.
 setup() {
@@ -21,17 +22,7 @@ END
 	once ring_issuer buffers
 }
 
-# refused KIND WORDS [CRTOOL]: the victim runs on.
-refused() {
-	park ring_issuer "$1"
-	run -4 "${3-crtool}" dump -t "$pid" -D "$(images)"
-	echo "$output"
-	[[ $output == *"task $pid (ring_issuer): "*"anon_inode:[io_uring]: "*"$2"* ]]
-	running "$pid"
-	release
-}
-
 @test "what such a ring is refused for, by name" {
-	refused thread "is not the main thread"
-	refused groups "it has provided buffers" blind_crtool
+	refused_ring ring_issuer thread "is not the main thread"
+	refused_ring ring_issuer groups "it has provided buffers" blind_crtool
 }

@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/ring
 
 setup() {
 	has_io_uring || skip "no io_uring here"

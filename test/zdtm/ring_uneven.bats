@@ -1,4 +1,5 @@
 load lib/zdtm
+load lib/ring
 
 setup() {
 	has_io_uring || skip "no io_uring here"
@@ -24,18 +25,8 @@ setup() {
 	once ring_uneven polled
 }
 
-# refused KIND WORDS [CRTOOL]: the victim runs on.
-refused() {
-	park ring_uneven "$1"
-	run -4 "${3-crtool}" dump --timeout 1 -t "$pid" -D "$(images)"
-	echo "$output"
-	[[ $output == *"task $pid (ring_uneven): fd "*"anon_inode:[io_uring]"*"$2"* ]]
-	running "$pid"
-	release
-}
-
 @test "a request that is under way is seen where numbers tell nothing, others are refused by name" {
-	refused hidden "requests are under way: not supported"
-	refused many "more than twice as many completions"
-	refused more "it cannot be told" blind_crtool
+	refused_ring ring_uneven hidden "requests are under way: not supported"
+	refused_ring ring_uneven many "more than twice as many completions"
+	refused_ring ring_uneven more "it cannot be told" blind_crtool
 }

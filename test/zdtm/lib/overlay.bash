@@ -13,17 +13,6 @@ overlay() {
 	mount --bind "$top/all" "$dir"
 }
 
-# What has parked is dumped as before Linux 6.6, and comes back.
-carried_old() {
-	local to
-
-	to=$(images)
-	old crtool dump -t "$pid" -D "$to"
-	within 5 gone "$pid"
-	crtool restore -d -D "$to"
-	release
-}
-
 overlay_teardown() {
 	local at
 

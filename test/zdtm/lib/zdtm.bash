@@ -32,6 +32,17 @@ old() {
 	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/old_preload "$@"
 }
 
+# What has parked is dumped as before Linux 6.6, and comes back.
+carried_old() {
+	local to
+
+	to=$(images)
+	old crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
+	release
+}
+
 # dump_without WHAT VICTIM [args]: it is carried, without what test/fault/without.c takes away from who dumps it.
 dump_without() {
 	local to what=$1
@@ -51,26 +62,10 @@ threads_have_pidfds() {
 	python3 -c 'import os; os.pidfd_open(os.getpid(), os.O_EXCL)' 2>/dev/null
 }
 
-# May everybody make rings (io_uring_setup(2))?
-has_io_uring() {
-	python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, bytes(120)) < 0)'
-}
-
 # there_is VICTIM [args]: has this kernel what it needs? It ends with 77 if not.
 there_is() {
 	(mkdir -p "$BATS_TEST_TMPDIR/try" && cd "$BATS_TEST_TMPDIR/try" && touch release && "$BUILD/test/zdtm/$1" "${@:2}") ||
 		[ $? -ne 77 ]
-}
-
-# What a ring has is in the memory of the kernel: does crtool find it there?
-shows_rings() {
-	local shown
-
-	park ring_table
-	run crtool check -t "$pid"
-	shown=$status
-	release
-	[ "$shown" -eq 0 ]
 }
 
 # The same without the right to look into the memory of the kernel.
