@@ -7,10 +7,11 @@
  *	lock:	1: POSIX  ADVISORY  READ 6063 fe:00:10953011 1073741826 1073742335
  *
  * A lease stops others from opening the file until its holder has given it up:
- * between dump and restore nobody does. One that is being broken is refused, as
- * somebody waits for it, and gets it sooner than a dump could be undone.
+ * between dump and restore nobody does. Of one that is being broken what it shall become is shown
+ * (target_leasetype()), not what it is.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -34,8 +35,18 @@ static bool is_lock(const char *line)
 	return !strncmp(line, "lock:", strlen("lock:"));
 }
 
-/* One line, to its end. -EPROTO: not as the kernel writes it. -ENOTSUP: of another type. -EBUSY: is being broken. */
-static int lock_parse(const char *text, Img__Locks__Lock *ret)
+/* A lease of MODE, which somebody waits for. To read is one only of a file that is open for nothing else. */
+static bool parse_breaking(const char *mode, uint32_t flags, Img__Locks__Lock *ret)
+{
+	bool downgrade = !strcmp(mode, "READ");
+
+	ret->breaking = downgrade ? IMG__LOCKS__BREAKING__TO_READ : IMG__LOCKS__BREAKING__TO_NONE;
+	ret->write = downgrade || (flags & O_ACCMODE) != O_RDONLY;
+	return downgrade || !strcmp(mode, "UNLCK");
+}
+
+/* One line, to its end, of a file with these FLAGS. -EPROTO: not as the kernel writes it. -ENOTSUP: of another type. */
+static int lock_parse(const char *text, uint32_t flags, Img__Locks__Lock *ret)
 {
 	char line[128], name[16], state[16], mode[16], end[24];
 
@@ -44,9 +55,8 @@ static int lock_parse(const char *text, Img__Locks__Lock *ret)
 	           &ret->start, end) != 5)
 		return -EPROTO;
 	ret->write = !strcmp(mode, "WRITE");
-	if (!strcmp(state, "BREAKING"))
-		return -EBUSY;
-	if (!ret->write && strcmp(mode, "READ") != 0)
+	if (!strcmp(state, "BREAKING") ? !parse_breaking(mode, flags, ret)
+	                               : !ret->write && strcmp(mode, "READ") != 0)
 		return -ENOTSUP;
 	ret->end = UINT64_MAX;
 	if (strcmp(end, "EOF") != 0 && sscanf(end, "%" SCNu64, &ret->end) != 1)
@@ -70,16 +80,10 @@ static int locks_each(struct dump *d, const struct task *t,
 		for (const char *at = e->locks; at && *at;
 		     at += strcspn(at, "\n"), at += *at == '\n') {
 			Img__Locks__Lock lock = IMG__LOCKS__LOCK__INIT;
-			int r = is_lock(at) ? lock_parse(at, &lock) : 0;
+			int r = is_lock(at) ? lock_parse(at, f->flags, &lock) : 0;
 
 			if (!is_lock(at)) /* what the kind of file tells comes behind them */
 				continue;
-			if (r == -EBUSY)
-				return fail(-ENOTSUP,
-				            "%s: fd %d: %s: its lease is being broken, as somebody "
-				            "else opens the file: try again when the program has "
-				            "given it up",
-				            task_name(t), e->fd, f->link);
 			if (r < 0)
 				return fail(r, "%s: fd %d: %s: %.*s: not supported by this version",
 				            task_name(t), e->fd, f->link, (int)strcspn(at, "\n"),

@@ -173,8 +173,7 @@ static int fds_own(struct restore *r, struct rthread *th, const ProtobufCMessage
 	return 0;
 }
 
-/* As whoever named the owner: the kernel keeps his uids. */
-static int name_owner(int fd, const Img__File *file)
+int fds_name_owner(int fd, const Img__File *file)
 {
 	struct f_owner_ex owner = { .type = (int)file->owner_type, .pid = (pid_t)file->owner_pid };
 	uid_t uid = getuid(), euid = geteuid();
@@ -203,7 +202,7 @@ int fds_own_in_flight(struct restore *r, const Img__File *file)
 	if (file->signal && fcntl(fd, F_SETSIG, file->signal) < 0)
 		e = -errno;
 	if (e == 0 && file->owner_pid)
-		e = name_owner(fd, file);
+		e = fds_name_owner(fd, file);
 	if (e == 0 && file->flags & O_ASYNC && fcntl(fd, F_SETFL, file->flags) < 0)
 		e = -errno;
 	return e < 0 ? fail(e, "file %u, in flight: name its owner", file->id) : 0;

@@ -334,6 +334,8 @@ int late_open(struct restore *r);
  * else the scripts name (fds.c). -errno explained.
  */
 int fds_own_in_flight(struct restore *r, const Img__File *file);
+/* FD has the owner of FILE, as whoever named him: the kernel keeps his uids. -errno */
+int fds_name_owner(int fd, const Img__File *file);
 /* finish() of all kinds. -errno explained. */
 int files_finish(struct restore *r);
 void late_done(struct restore *r);

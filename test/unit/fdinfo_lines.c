@@ -11,12 +11,13 @@ TEST(locks)
 
 	check(lock_parse(
 		      "lock:\t1: POSIX  ADVISORY  READ 6063 fe:00:10953011 1073741826 1073742335\n",
-		      &lock) == 0);
+		      O_RDONLY, &lock) == 0);
 	check(lock.type == IMG__LOCKS__TYPE__POSIX && !lock.write);
 	check(lock.start == 1073741826 && lock.end == 1073742335);
-	check(lock_parse("lock:\t2: FLOCK  ADVISORY  WRITE 6063 fe:00:1 0 EOF\n", &lock) == 0);
+	check(lock_parse("lock:\t2: FLOCK  ADVISORY  WRITE 6063 fe:00:1 0 EOF\n", O_RDWR, &lock) ==
+	      0);
 	check(lock.type == IMG__LOCKS__TYPE__FLOCK && lock.write && lock.end == UINT64_MAX);
-	check(lock_parse("lock:\t3: OFDLCK ADVISORY  READ -1 08:01:5 7 7", &lock) == 0);
+	check(lock_parse("lock:\t3: OFDLCK ADVISORY  READ -1 08:01:5 7 7", O_RDWR, &lock) == 0);
 	check(lock.type == IMG__LOCKS__TYPE__OFD && lock.start == 7 && lock.end == 7);
 }
 
@@ -24,11 +25,35 @@ TEST(leases_and_nonsense)
 {
 	Img__Locks__Lock lock = IMG__LOCKS__LOCK__INIT;
 
-	check(lock_parse("lock:\t1: LEASE  ACTIVE    READ 6063 fe:00:10953026 0 EOF\n", &lock) ==
-	      0);
-	check(lock.type == IMG__LOCKS__TYPE__LEASE && !lock.write);
-	check(lock_parse("lock:\t1: POSIX", &lock) == -EPROTO);
-	check(lock_parse("lock:\t1: POSIX  ADVISORY  READ 1 fe:00:1 0 x", &lock) == -EPROTO);
+	check(lock_parse("lock:\t1: LEASE  ACTIVE    READ 6063 fe:00:10953026 0 EOF\n", O_RDONLY,
+	                 &lock) == 0);
+	check(lock.type == IMG__LOCKS__TYPE__LEASE && !lock.write && !lock.breaking);
+	check(lock_parse("lock:\t1: POSIX", O_RDWR, &lock) == -EPROTO);
+	check(lock_parse("lock:\t1: POSIX  ADVISORY  READ 1 fe:00:1 0 x", O_RDWR, &lock) ==
+	      -EPROTO);
+}
+
+static const Img__Locks__Lock *breaking(const char *mode, uint32_t flags)
+{
+	static Img__Locks__Lock lock;
+	char line[80];
+
+	lock = (Img__Locks__Lock)IMG__LOCKS__LOCK__INIT;
+	snprintf(line, sizeof(line), "lock:\t1: LEASE  BREAKING  %s 6063 fe:00:10953026 0 EOF\n",
+	         mode);
+	return lock_parse(line, flags, &lock) == 0 ? &lock : NULL;
+}
+
+TEST(leases_that_are_being_broken)
+{
+	const Img__Locks__Lock *lock = breaking("READ", O_RDONLY);
+
+	check(lock && lock->write && lock->breaking == IMG__LOCKS__BREAKING__TO_READ);
+	lock = breaking("UNLCK", O_RDONLY);
+	check(lock && !lock->write && lock->breaking == IMG__LOCKS__BREAKING__TO_NONE);
+	lock = breaking("UNLCK", O_RDWR);
+	check(lock && lock->write && lock->breaking == IMG__LOCKS__BREAKING__TO_NONE);
+	check(!breaking("WRITE", O_RDWR));
 }
 
 TEST(epoll_rows_with_one_number_are_told_apart)

@@ -7,17 +7,43 @@ load lib/zdtm
 
 @test "leases hold, and are broken with the signal that was asked for" { zdtm locks_lease; }
 
-@test "a lease that is being broken is refused, the holder runs on" {
-	local opener
+@test "leases that are being broken are so again, and nobody is told twice" { zdtm locks_lease breaking; }
+
+@test "the same where who opens the file is outside of the tree, and goes on" {
+	local opener to
 
 	park locks_lease
+	to=$(images)
 	cat <"$dir/write" >/dev/null 3>&- 4>&- &
 	opener=$!
 	within 5 grep -q BREAKING "/proc/$pid/fdinfo/4"
-	run -4 crtool dump -t "$pid" -D "$(images)"
-	[[ $output == *"fd 4: $dir/write: its lease is being broken, as somebody else opens the file: try again when the program has given it up"* ]]
-	running "$pid"
-	kill "$opener"
+	crtool dump -R -t "$pid" -D "$to"
+	kill -0 "$opener"
+	grep -q 'BREAKING *READ' "/proc/$pid/fdinfo/4"
+	rm -r "$to"
+	crtool dump -t "$pid" -D "$to"
+	wait "$opener"
+	crtool restore -d -D "$to"
+	grep -q 'BREAKING *READ' "/proc/$pid/fdinfo/4"
+	kill -KILL "$pid"
+}
+
+@test "a lease of a file that cannot be opened any more is held as if nobody opened it, and that is said" {
+	local opener
+
+	park locks_lease
+	to=$(images)
+	(exec 3>&- 4>&- && : >>"$dir/read") &
+	opener=$!
+	within 5 grep -q BREAKING "/proc/$pid/fdinfo/3"
+	crtool dump -t "$pid" -D "$to"
+	wait "$opener"
+	chattr +i "$dir/read" || skip "no file can be made immutable here"
+	run crtool restore -d -D "$to"
+	chattr -i "$dir/read"
+	[ "$status" -eq 0 ]
+	[[ $output == *"not carried: task $pid (locks_lease): fd 3: its lease is held as if nobody opened the file: Operation not permitted"* ]]
+	release
 }
 
 @test "who waits for a lock goes on waiting, and gets it: flock, POSIX, OFD" {
