@@ -15,6 +15,7 @@
 #include "lib/version.h"
 
 #define CPU_WORDS 32
+#define BOOT_ID   "/proc/sys/kernel/random/boot_id"
 
 static uint64_t clock_of(clockid_t id)
 {
@@ -71,8 +72,12 @@ int seal_images(struct dump *d)
 	const char *const *losses;
 	int r;
 
-	uname(&uts);
-	if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot_id) > 0)
+	if (uname(&uts) < 0)
+		return fail(-errno, "ask what machine this is");
+	r = (int)file_read(AT_FDCWD, BOOT_ID, &boot_id);
+	if (r < 0 && error_passes(r))
+		return fail(r, "read " BOOT_ID);
+	if (r > 0)
 		boot_id[strcspn(boot_id, "\n")] = '\0';
 	m->crtool = (char *)CRTOOL_VERSION;
 	m->kernel = uts.release;

@@ -110,6 +110,11 @@ int file_write(int dirfd, const char *path, const char *text)
 	return write_full(fd, text, strlen(text));
 }
 
+bool error_passes(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -ENOBUFS;
+}
+
 int link_read(int dirfd, const char *path, char **ret_target)
 {
 	char target[PATH_MAX + 1];

@@ -1,6 +1,7 @@
 /* Descriptors: whole reads and writes, whole small files. EINTR ends here. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,6 +26,8 @@ int file_write(int dirfd, const char *path, const char *text);
 
 /* Where a magic link points, in a fresh string; -errno. */
 int link_read(int dirfd, const char *path, char **ret_target);
+/* Has -errno to do with this moment only, so that it says nothing of what was asked for? */
+bool error_passes(int error);
 /* What -ENAMETOOLONG of it means. */
 #define LINK_TOO_LONG                                                                   \
 	"its path is longer than the 4095 bytes that the kernel tells: not supported; " \

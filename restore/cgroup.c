@@ -226,7 +226,9 @@ static int look_at(struct cgroups *c, struct dir *dir)
 	if (r < 0)
 		return r == -ENODEV || r == -EXDEV ? 0 : r;
 	dir->exists = access(dir->path, F_OK) == 0;
-	return 0;
+	if (dir->exists || errno == ENOENT || errno == ENOTDIR || errno == EACCES)
+		return 0;
+	return fail(-errno, "cgroup %s:%s: is it there", dir->msg->hierarchy, dir->group);
 }
 
 /* Ancestors are made or have settings; who is only that does not have to be there. */
@@ -348,7 +350,7 @@ static int join(const struct restore *r, struct dir *dir, pid_t tid, const char 
 
 	snprintf(text, sizeof(text), "%d", tid);
 	ret = fd < 0 ? -errno : file_write(fd, file, text);
-	if (ret == 0 || r->opt->cgroup_mode != CGROUPS_BACK)
+	if (ret == 0 || r->opt->cgroup_mode != CGROUPS_BACK || error_passes(ret))
 		return ret == 0 ? 0
 		                : fail(ret, "cgroup %s:%s: move thread %d there",
 		                       dir->msg->hierarchy, dir->group, tid);

@@ -53,7 +53,8 @@ static int check_machine(const struct restore *r)
 	const Img__Manifest *m = r->images->manifest;
 	struct utsname uts;
 
-	uname(&uts);
+	if (uname(&uts) < 0)
+		return fail(-errno, "ask what machine this is");
 	if (strcmp(m->machine, uts.machine))
 		return fail(-ENOTSUP, "the checkpoint is of a %s machine, this is %s", m->machine,
 		            uts.machine);

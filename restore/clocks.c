@@ -47,12 +47,14 @@ static int check_manifest(const Img__Manifest *m)
 	return fail(-EBADMSG, "the checkpoint has clocks that no machine has");
 }
 
-static bool text_is(const char *path, const char *want)
+/* 1, 0, or -errno. */
+static int text_is(const char *path, const char *want)
 {
 	auto_free char *text = NULL;
+	ssize_t r = file_read(AT_FDCWD, path, &text);
 
-	if (file_read(AT_FDCWD, path, &text) < 0)
-		return false;
+	if (r < 0)
+		return error_passes((int)r) ? fail((int)r, "read %s", path) : 0;
 	text[strcspn(text, "\n")] = '\0';
 	return want && !strcmp(text, want);
 }
@@ -65,10 +67,12 @@ int clocks_plan(struct restore *r)
 	int64_t passed;
 	int ret = check_manifest(m);
 
-	r->clocks.same_boot = text_is("/proc/sys/kernel/random/boot_id", m->boot_id);
-	as_it_was = r->opt->monotonic == MONOTONIC_AUTO && r->clocks.same_boot;
+	if (ret == 0)
+		ret = text_is("/proc/sys/kernel/random/boot_id", m->boot_id);
 	if (ret < 0)
 		return ret;
+	r->clocks.same_boot = ret;
+	as_it_was = r->opt->monotonic == MONOTONIC_AUTO && r->clocks.same_boot;
 	ret = timens_read(AT_FDCWD, ours);
 	if (ret < 0)
 		return fail(ret, "read /proc/self/timens_offsets");

@@ -218,7 +218,7 @@ static int make_one(struct scaffold *scaffold, struct inode_slot *slot)
 static int make_each(struct restore *r)
 {
 	struct scaffold scaffold = { .r = r, .noted = -1 };
-	int e = 0;
+	int e = 0, removed;
 
 	for (size_t i = 0; e >= 0 && i < r->inodes->n; i++) {
 		struct inode_slot *slot = r->inodes->path[i];
@@ -228,8 +228,8 @@ static int make_each(struct restore *r)
 		e = slot->msg->handle.len ? slot->fd = open_handle(r, slot->msg)
 		                          : make_one(&scaffold, slot);
 	}
-	scaffold_remove(&scaffold);
-	return e < 0 ? e : 0;
+	removed = scaffold_remove(&scaffold, e < 0);
+	return e < 0 ? e : removed;
 }
 
 static int make_all(struct restore *r)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/marks.h"
 #include "restore/leftover.h"
@@ -40,16 +41,30 @@ static int scaffold_note(struct scaffold *s, const char *path)
 	return -ENOMEM;
 }
 
-void scaffold_remove(struct scaffold *s)
+/* Somebody may have put something into it. */
+static int dir_remove(const char *path)
 {
+	if (rmdir(path) == 0)
+		return 0;
+	if (error_passes(-errno))
+		return fail(-errno, "directory %s: remove it again", path);
+	warn("directory %s: %m, it stays behind", path);
+	return 0;
+}
+
+int scaffold_remove(struct scaffold *s, bool failed)
+{
+	int r = 0;
+
 	for (size_t i = s->dirs.n; i > 0; i--) {
-		if (rmdir(s->dirs.v[i - 1]) < 0)
-			warn("directory %s: %m, it stays behind", s->dirs.v[i - 1]);
+		if (r == 0 && !failed)
+			r = dir_remove(s->dirs.v[i - 1]);
 		free(s->dirs.v[i - 1]);
 	}
 	array_done(&s->dirs);
-	if (s->noted >= 0)
+	if (s->noted >= 0 && r == 0 && !failed)
 		leftover_forget(s->r, s->noted);
+	return r;
 }
 
 /* A directory that goes with the scaffold. */
@@ -138,7 +153,7 @@ static int make_noted(struct scaffold *s, int dir, const char *path, const char 
                       const Img__Inode *msg)
 {
 	bool is_dir = S_ISDIR(msg->mode);
-	int place = leftover_expect(s->r, is_dir ? LEFT_DIR : LEFT_NAME, whole, 0), r = 0;
+	int place = leftover_expect(s->r, is_dir ? LEFT_DIR : LEFT_NAME, whole, 0), r;
 	auto_close int fd = place < 0 ? place : make_at(dir, path, msg);
 
 	if (place < 0)
@@ -149,9 +164,10 @@ static int make_noted(struct scaffold *s, int dir, const char *path, const char 
 		return r < 0 ? r : take_fd(&fd);
 	}
 	if (fd >= 0 && unlink(whole) < 0)
-		r = -errno;
-	leftover_forget(s->r, place);
-	return r < 0 ? r : take_fd(&fd);
+		return -errno;
+	if (fd >= 0 || fd == -EEXIST || fd == -ENOTDIR)
+		leftover_forget(s->r, place);
+	return take_fd(&fd);
 }
 
 /* A mount of DIR that is attached nowhere, or DIR itself where that is not allowed. */

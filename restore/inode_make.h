@@ -24,4 +24,5 @@ static inline bool inode_is_nameless(const Img__Inode *msg)
  * all else has lost it already. -errno, explained.
  */
 int inode_make(struct scaffold *s, const Img__Inode *msg);
-void scaffold_remove(struct scaffold *s);
+/* -errno, explained. FAILED: the restore ends, and whoever takes away what it leaves does that. */
+int scaffold_remove(struct scaffold *s, bool failed);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "restore/numbers.h"
 #include "restore/sk_unix.h"
@@ -81,6 +82,8 @@ int unix_as(uint32_t id, const Img__SkUnix__Creds *c, int (*call)(int a, int b),
 			_exit(NOT_ALLOWED);
 		_exit(-call(a, b));
 	}
+	if (child < 0 && error_passes(-errno))
+		return -errno;
 	if (child < 0) {
 		warn_about(id, c, errno == EEXIST ? "that number is taken" : strerror(errno));
 		return call(a, b);

@@ -136,7 +136,18 @@ static int explain_make(const struct call *c, int ret)
 	return fail(ret, "%s: make it", name);
 }
 
-/* Those that are made, up to the first one that is not: that was not, nor what comes after it. */
+/* This was not made, nor what comes after it; or that is not known, and only the rest was not. */
+static void note_failed(struct restore *r, const struct sysv_job *jobs, size_t n)
+{
+	const struct call *c = jobs[0].arg, *next = n > 1 ? jobs[1].arg : NULL;
+
+	if (jobs[0].ret == -EEXIST || jobs[0].ret == SYSV_OTHER_ID)
+		next = c;
+	if (next)
+		leftover_forget(r, next->place);
+}
+
+/* Those that are made, up to the first one that is not. */
 static int note_made(struct restore *r, const struct sysv_job *jobs, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -144,7 +155,7 @@ static int note_made(struct restore *r, const struct sysv_job *jobs, size_t n)
 		struct made *slot = jobs[i].ret < 0 ? NULL : array_add(&r->sysv->made);
 
 		if (jobs[i].ret < 0)
-			leftover_forget(r, c->place);
+			note_failed(r, jobs + i, n - i);
 		if (!slot)
 			return jobs[i].ret < 0 ? explain_make(c, jobs[i].ret) : -ENOMEM;
 		*slot = (struct made){ c->type, jobs[i].ret };

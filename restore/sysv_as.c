@@ -29,7 +29,7 @@ static int run_as(pid_t pid, const struct sysv_job *jobs, size_t n, int *ret)
 		                   .set_tid = (uint64_t)&pid,
 		                   .set_tid_size = 1 };
 	long child = pid > 1 && pid != getpid() ? clone_when_free(&args) : -1;
-	int status;
+	int status = 0;
 
 	if (child == 0) {
 		run(jobs, n, ret);
@@ -37,7 +37,7 @@ static int run_as(pid_t pid, const struct sysv_job *jobs, size_t n, int *ret)
 	}
 	if (child < 0)
 		return -EAGAIN;
-	while (waitpid((pid_t)child, &status, 0) < 0 && errno == EINTR)
+	while (waitpid((pid_t)child, &status, 0) < 0 && errno != ECHILD)
 		continue;
 	if (!WIFEXITED(status))
 		ret[0] = -ECHILD;

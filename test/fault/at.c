@@ -9,6 +9,8 @@
  * Signals come from the kernel, where it counts (at_count.h); who makes calls fail traces COMMAND,
  * as all do where bpf(2) is not to be had, or AT_TRACES is set.
  *
+ * With $AT_NAMES only calls are counted that have a path with that in it, which takes a tracer, too.
+ *
  * The exit code is that of COMMAND, 128 + signal if one ended it. With a path
  * in $AT_LOG the number of calls and the Nth with its first argument go there, as
  * "made 301, 16(0x3) at 17".
@@ -22,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +39,7 @@
 static long at, made, nr_at = -1, arg_at;
 static int signal_at, errno_at;
 static pid_t command;
+static const char *named;              /* NULL: all calls count */
 static unsigned char inside[MAX_PID];  /* between entry and exit of a call */
 static unsigned char failing[MAX_PID]; /* its call is to fail */
 
@@ -54,6 +58,28 @@ static int number_of(const char *name)
 		if (!strcmp(names[i].name, name))
 			return names[i].value;
 	return atoi(name + (*name == '='));
+}
+
+/* Is there such a path at ADDRESS? It may be the last thing in its page. */
+static int is_named(pid_t t, unsigned long address)
+{
+	char text[256] = "";
+	size_t size = 4096 - (address & 4095);
+	struct iovec local = { text, size < sizeof(text) - 1 ? size : sizeof(text) - 1 };
+	struct iovec remote = { (void *)address, local.iov_len };
+
+	return process_vm_readv(t, &local, 1, &remote, 1, 0) > 0 && strstr(text, named);
+}
+
+/* A path is the first argument, or the one after a directory. */
+static int counts(pid_t t)
+{
+	struct user_regs_struct regs;
+
+	if (!named)
+		return 1;
+	return ptrace(PTRACE_GETREGS, t, NULL, &regs) == 0 &&
+	       (is_named(t, regs.rdi) || is_named(t, regs.rsi));
 }
 
 /* Fail or interrupt the call that T is about to make. */
@@ -87,6 +113,8 @@ static void leave_failed(pid_t t)
 static void syscall_stop(pid_t t)
 {
 	inside[t] = !inside[t];
+	if (inside[t] && made >= 0 && !counts(t))
+		return;
 	if (inside[t] && ++made == at)
 		interfere(t);
 	else if (!inside[t] && failing[t])
@@ -206,7 +234,8 @@ int main(int argc, char **argv)
 		errno_at = number_of(argv[2]);
 	else if (*argv[2] != '-')
 		signal_at = number_of(argv[2]);
-	if (!errno_at && !getenv("AT_TRACES"))
+	named = getenv("AT_NAMES");
+	if (!errno_at && !named && !getenv("AT_TRACES"))
 		count = count_begin();
 	status = count ? run_counted(count, argv + 3) : run_traced(argv + 3);
 	tell();

@@ -34,7 +34,7 @@ before=''
 
 aftermath() {
 	[ -e "$dir/release" ] && return
-	within 5 as_before && return
+	within 20 as_before && return
 	diff <(echo "$before") <(things) | grep '^[<>]' | head -n 5
 	zdtm_teardown
 }
@@ -49,6 +49,37 @@ checkpoint() {
 
 @test "killed at any call of a restore of one of each kind, nothing is left" { restore_points KILL; }
 @test "no memory at any call of a restore of one of each kind: nothing is left" { restore_points '=ENOMEM'; }
+
+# Memory is short for a moment, at each call of a restore in turn that has a path with $1 in it: it fails, and nothing is left, or it
+# does without, and nothing is lost.
+short_at() {
+	local n=0 failed=0
+
+	export AT_NAMES=$1
+	checkpoint
+	while interfere "$((++n))" =ENOMEM restore -d -D "$to" && ! grep -q -- ' -1(' "$BATS_TEST_TMPDIR/at" || ((status)); do
+		echo "call $n: status $status, $(cat "$BATS_TEST_TMPDIR/said")"
+		if ((status)); then
+			grep -q 'Cannot allocate memory' "$BATS_TEST_TMPDIR/said"
+			within 10 as_before || explain "left: $(diff <(echo "$before") <(things))"
+			failed=$((failed + 1))
+		else
+			[ ! -s "$BATS_TEST_TMPDIR/said" ]
+			release
+			checkpoint
+		fi
+	done
+	release
+	((failed))
+}
+
+@test "where memory is short, a cgroup is not taken for one that is not there" {
+	mountpoint -q /sys/fs/cgroup || skip "no cgroups are mounted here"
+	short_at /sys/fs/cgroup/
+}
+@test "where memory is short, a deleted file keeps no name" { short_at /deleted; }
+@test "where memory is short, a deleted directory does not stay" { short_at /removed; }
+@test "where memory is short, the machine is not taken for another one" { short_at random/boot_id; }
 
 @test "killed at any call of a restore of deleted files and directories, no name is left" {
 	victim=(zdtm/inode many)
