@@ -10,7 +10,7 @@ netns_pids=()
 
 # netns_new: a namespace with its loopback device up; the pid of its holder is in $netns.
 netns_new() {
-	unshare -n sleep 1000 </dev/null >/dev/null 2>&1 3>&- 4>&- &
+	unshare -n sleep 7200 </dev/null >/dev/null 2>&1 3>&- 4>&- &
 	netns=$!
 	disown "$netns"
 	netns_pids+=("$netns")
