@@ -25,6 +25,7 @@
 #include "dump/stages.h"
 #include "dump/sysv.h"
 #include "dump/task.h"
+#include "dump/together.h"
 #include "dump/threads.h"
 #include "dump/tracees.h"
 #include "dump/track.h"
@@ -302,6 +303,7 @@ static void dump_done(struct dump *d)
 	outsiders_done(d);
 	tracees_done(d);
 	alike_done(d);
+	together_done(d);
 	kernel_memory_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);

@@ -1,8 +1,6 @@
 /*
  * A dump in progress: what is known of the tree, and the two tables of rooms
  * that know the kinds (images/kinds.def).
- *
- * look -> freeze -> gather -> ask -> copy -> seal -> release, see dump.c.
  */
 #pragma once
 
@@ -138,11 +136,14 @@ struct task {
 	int mem, pagemap;   /* /proc/PID/mem, and pagemap while few enough are frozen (borrow.h) */
 	ARRAY(struct thread) threads; /* the leader first */
 	struct task_facts *facts;     /* alike.c: of each of them, and some more ... */
-	size_t n_facts;               /* ... so many; 0: they are all asked */
-	ARRAY(struct vma) vmas;       /* by address ... */
-	bool flags_known;             /* ... with their flags */
-	ARRAY(uint64_t) bound; /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
-	bool bound_known;      /* ... if that was looked for */
+	size_t n_facts, n_opens;      /* ... so many (0: they are all asked); so many opens */
+	/* together.c: at the look and while it stands, or NULL; its descriptors. */
+	const struct proc_facts *looked, *now;
+	const struct open_fact *opens;
+	ARRAY(struct vma) vmas; /* by address ... */
+	bool flags_known;       /* ... with their flags */
+	ARRAY(uint64_t) bound;  /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
+	bool bound_known;       /* ... if that was looked for */
 	ARRAY(struct fd_entry) fds; /* by number */
 	uint64_t raised;            /* signals that its script raises and takes */
 	pid_t outsider;             /* dump/outsider.h; 0: none */
@@ -224,6 +225,7 @@ struct dump {
 	struct tracers *tracers;     /* tracer_flags.c */
 	int told_dispatch;           /* dispatch.c: by ptrace(2), or -1: not; 0: not tried yet */
 	struct alike *alike;         /* alike.c */
+	struct together *together;   /* together.c */
 	ARRAY(uint64_t) vdsos;       /* hashes, by id from 1 */
 	struct {
 		struct timens ours, theirs;

@@ -4,7 +4,8 @@
  * it also orders descriptions. So all descriptions are kept in a search tree,
  * ordered first by what they show (inode, flags, position ...), and only where
  * that is equal by kcmp(2): a descriptor costs five system calls (open, read and close of fdinfo, and
- * either readlink and fstatat or, of a socket, pidfd_getfd and fstat), and the logarithm of its look-alikes.
+ * either readlink and fstatat or, of a socket, pidfd_getfd and fstat), and the logarithm of its look-alikes;
+ * none of that where the kernel tells that it is one that was looked at before (together.h).
  *
  * While the task runs, a descriptor may be gone before it was looked at: what is
  * gathered then serves for refusing alone, for which look-alikes are the same
@@ -26,6 +27,7 @@
 #include "dump/sk_tcp_diag.h"
 #include "dump/sk_unix_diag.h"
 #include "dump/sockopt.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -200,6 +202,15 @@ static int locks_of(const struct file *f, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+static struct fd_entry *entry_add(struct task *t, int fd, bool cloexec, size_t file)
+{
+	struct fd_entry *entry = array_add(&t->fds);
+
+	if (entry)
+		*entry = (struct fd_entry){ .fd = fd, .cloexec = cloexec, .file = file };
+	return entry;
+}
+
 static int fd_add(struct dump *d, struct task *t, struct looked *l)
 {
 	struct file *f = &l->file;
@@ -210,6 +221,8 @@ static int fd_add(struct dump *d, struct task *t, struct looked *l)
 
 	if (r == -ENOENT && !d->frozen)
 		return 0;
+	if (l->known)
+		return entry_add(t, number, l->cloexec, l->known - 1) ? 0 : -ENOMEM;
 	if (r == 0)
 		r = locks_of(f, &locks);
 	if (r == 0)
@@ -222,14 +235,13 @@ static int fd_add(struct dump *d, struct task *t, struct looked *l)
 		return r == -ENAMETOOLONG
 		               ? fail(-ENOTSUP, "%s: fd %d: " LINK_TOO_LONG, task_name(t), number)
 		               : fail(r, "%s: fd %d: look at it", task_name(t), number);
-	entry = array_add(&t->fds);
+	entry = entry_add(t, number, l->cloexec, node->file);
 	if (!entry)
 		return -ENOMEM;
-	*entry = (struct fd_entry){ .fd = number, .cloexec = l->cloexec, .file = node->file };
 	if (locks && node->seen != t->pid)
 		entry->locks = take_ptr(locks);
 	node->seen = t->pid;
-	return 0;
+	return together_add_file(d, t, number, node->file + 1);
 }
 
 static void fds_forget(struct task *t)
@@ -334,6 +346,10 @@ static int mapped_add(struct dump *d, struct task *t, const char *at, const stru
 		f.link = strdup(link);
 	r = link ? (f.link ? 0 : -ENOMEM) : link_read(t->proc, at, &f.link);
 	f.leads = r == 0 && v && look_by_name(v, &f.st);
+	if (r == 0 && link && !f.leads) { /* it may have been given another name since */
+		free(take_ptr(f.link));
+		r = link_read(t->proc, at, &f.link);
+	}
 	if (r == 0 && !f.leads && fstatat(t->proc, at, &f.st, 0) < 0)
 		r = -errno;
 	if (r == 0)
@@ -456,6 +472,7 @@ void files_done(struct dump *d)
 	unix_socks_free(d);
 	sockopts_forget(d);
 	tcp_diag_forget(d);
+	together_forget_files(d);
 	d->fd_tree = d->map_tree = d->pipe_tree = NULL;
 	array_each (f, &d->files)
 		file_done(f);

@@ -20,9 +20,11 @@
 
 #include "dump/borrow.h"
 #include "dump/sk_tcp_diag.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/proc_facts.h"
 
 #define LOOK_HELPERS 3
 #define LIST_SIZE    8192
@@ -155,6 +157,8 @@ static void look_at(struct glance *g, struct looked *l)
 {
 	char name[16];
 
+	if (l->known)
+		return;
 	snprintf(name, sizeof(name), "%d", l->file.fd);
 	if (l->later ? is_listed(g, l) : put_off(g, name, l))
 		return;
@@ -196,6 +200,32 @@ void glance_done(struct glance *g)
 	closep(&g->infos);
 }
 
+static struct looked *looked_add(struct glance *g, int fd)
+{
+	struct looked *l = array_add(&g->all);
+
+	if (l)
+		l->file = (struct file){ .task = g->task, .fd = fd, .kept = -1 };
+	return l;
+}
+
+/* The same without a call, if the kernel has told of all tasks at once. *RET: how many are to be looked at. */
+static int glance_told(struct glance *g, size_t *ret)
+{
+	*ret = 0;
+	for (size_t i = 0; i < g->task->n_opens; i++) {
+		const struct open_fact *open = &g->task->opens[i];
+		struct looked *l = looked_add(g, (int)open->fd);
+
+		if (!l)
+			return -ENOMEM;
+		l->cloexec = open->cloexec;
+		l->known = together_file(g->d, open);
+		*ret += !l->known;
+	}
+	return 0;
+}
+
 /* The kernel lists them by number, and what it lists it need not look up again: of each, fdinfo is read. */
 static int glance_list(struct glance *g)
 {
@@ -205,14 +235,10 @@ static int glance_list(struct glance *g)
 	while ((n = getdents64(g->infos, entries, sizeof(entries))) > 0)
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *de = (const void *)(entries + at);
-			struct looked *l = de->d_name[0] == '.' ? NULL : array_add(&g->all);
 
 			at += de->d_reclen;
-			if (l)
-				l->file = (struct file){ .task = g->task,
-					                 .fd = (int)strtol(de->d_name, NULL, 10),
-					                 .kept = -1 };
-			else if (de->d_name[0] != '.')
+			if (de->d_name[0] != '.' &&
+			    !looked_add(g, (int)strtol(de->d_name, NULL, 10)))
 				return -ENOMEM;
 		}
 	return n < 0 ? -errno : 0;
@@ -232,7 +258,7 @@ static int glance_lists(struct glance *g)
 	int r;
 
 	helped = wanted && pthread_create(&helper, NULL, list_socks, g->d) == 0;
-	r = glance_list(g);
+	r = g->all.n ? 0 : glance_list(g);
 	if (helped)
 		pthread_join(helper, NULL);
 	else if (wanted)
@@ -281,10 +307,16 @@ static int explain_proc(const struct task *t, int r)
 
 int glance_at(struct dump *d, struct task *t, struct glance *g)
 {
+	size_t unknown;
 	int r;
 
 	g->d = d;
 	g->task = t;
+	if (d->frozen && together_tells_files(t)) {
+		r = glance_told(g, &unknown);
+		if (r < 0 || !unknown)
+			return r;
+	}
 	g->fds = proc_dir(t, "fd");
 	g->infos = proc_dir(t, "fdinfo");
 	if (g->fds < 0 || g->infos < 0)

@@ -8,6 +8,7 @@ struct looked {
 	struct file file;
 	bool cloexec;
 	bool later; /* a socket that is not looked at yet */
+	size_t known; /* id of the file, which another descriptor has shown; 0: it is to be looked at */
 	int error;
 };
 

@@ -14,6 +14,7 @@
 #include "dump/share.h"
 #include "dump/stages.h"
 #include "dump/task.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/hands.h"
@@ -133,7 +134,7 @@ static int gather_task(struct dump *d, struct task *t)
 	r = task_open_mem(t);
 	if (r < 0)
 		return r;
-	r = vmas_read(t);
+	r = together_same_maps(d, t) ? 0 : vmas_read(t);
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
 	return files_gather(d, t);
@@ -145,6 +146,7 @@ int gather_tasks(struct dump *d)
 
 	files_done(d);
 	alike_find(d);
+	together_frozen(d);
 	begin_statuses(d);
 	array_each (t, &d->tasks) {
 		r = gather_task(d, t);

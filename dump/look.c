@@ -17,6 +17,7 @@
 #include "dump/share.h"
 #include "dump/stages.h"
 #include "dump/task.h"
+#include "dump/together.h"
 #include "dump/tracer.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -343,6 +344,8 @@ static int look_once(struct dump *d)
 
 	if (r >= 0)
 		r = netns_follow(d);
+	if (r >= 0)
+		together_look(d);
 	if (r >= 0)
 		r = look_each(d, look_task);
 	if (r >= 0)

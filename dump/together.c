@@ -1,0 +1,239 @@
+#include "dump/together.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "dump/pagemap.h"
+#include "dump/pages_scan.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/proc_facts.h"
+#include "lib/procfs.h"
+#include "parasite/arch/arch.h"
+
+#define WORTH 48 /* processes for which asking the kernel pays ... */
+#define PART  8  /* ... if no more than that many times as many are told of */
+
+#define PAGE 4096
+
+/* Forgotten with the dump. */
+struct together {
+	struct proc_asks asks;
+	bool guards; /* are shown as flags of mappings */
+	struct proc_facts *looked, *now;
+	struct open_fact *opens;
+	void *files; /* by address */
+};
+
+struct known {
+	uint64_t address;
+	size_t id;
+};
+
+/* ---- guard regions: what changes flags, and takes no lock that is counted (6.18) ---- */
+
+static int find_guard(const struct map_line *line, void *arg)
+{
+	bool *guards = arg;
+
+	*guards |= (line->flags & VMF(gu)) != 0;
+	return 0;
+}
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* 6.13 */
+#endif
+
+static bool guards_are_shown(void)
+{
+	auto_close int proc = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	void *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool shown = proc < 0 || page == MAP_FAILED;
+
+	if (!shown && madvise(page, PAGE, MADV_GUARD_INSTALL) == 0)
+		shown = smaps_each(proc, find_guard, &shown) < 0 || shown;
+	if (page != MAP_FAILED)
+		munmap(page, PAGE);
+	return shown;
+}
+
+/* Or may it have? */
+static bool has_guards(const struct dump *d, struct task *t)
+{
+	auto_(borrowed_done) struct borrowed pagemap = pages_pagemap(d, t);
+	uint64_t at = t->vmas.v[0].start;
+	struct page_region first;
+
+	return pagemap.fd < 0 ||
+	       pagemap_find(pagemap.fd, PAGEMAP_GUARD, &at, ARCH_USER_END, &first, 1) != 0;
+}
+
+/* ---- the look ---- */
+
+static bool is_worth_it(const struct dump *d)
+{
+	return d->tasks.n >= WORTH && d->census.all.n <= d->tasks.n * PART;
+}
+
+static int begin(struct dump *d)
+{
+	struct together *g;
+	int r;
+
+	if (d->together)
+		return 0;
+	g = d->together = calloc(1, sizeof(*g));
+	if (!g)
+		return -ENOMEM;
+	r = proc_asks_open(&g->asks);
+	if (r < 0)
+		g->asks = (struct proc_asks){ .processes = -1, .opens = -1 };
+	else
+		g->guards = guards_are_shown();
+	return r;
+}
+
+/* What *FACTS points to, read again. */
+static void read_processes(struct dump *d, bool now)
+{
+	struct together *g = d->together;
+	struct proc_facts **facts = now ? &g->now : &g->looked;
+	ssize_t n;
+
+	free(take_ptr(*facts));
+	n = g->asks.processes < 0 ? 0 : proc_facts_read(&g->asks, facts);
+	for (ssize_t i = 0; i < n; i++) {
+		struct task *t = task_find(d, (pid_t)(*facts)[i].v[PROC_PID]);
+
+		if (t)
+			*(now ? &t->now : &t->looked) = &(*facts)[i];
+	}
+}
+
+void together_look(struct dump *d)
+{
+	if (!is_worth_it(d))
+		return;
+	if (begin(d) < 0)
+		debug("the kernel does not tell of all processes at once");
+	if (d->together)
+		read_processes(d, false);
+}
+
+/* ---- frozen ---- */
+
+static void read_opens(struct dump *d)
+{
+	struct together *g = d->together;
+	ssize_t n;
+
+	free(take_ptr(g->opens));
+	n = g->asks.opens < 0 ? 0 : open_facts_read(&g->asks, &g->opens);
+	for (ssize_t i = 0, end; i < n; i = end) {
+		struct task *t = task_find(d, (pid_t)g->opens[i].pid);
+
+		for (end = i + 1; end < n && g->opens[end].pid == g->opens[i].pid;)
+			end++;
+		if (!t || t->headless)
+			continue;
+		t->opens = &g->opens[i];
+		t->n_opens = (size_t)(end - i);
+	}
+}
+
+void together_frozen(struct dump *d)
+{
+	array_each (t, &d->tasks) {
+		t->now = NULL;
+		t->opens = NULL;
+		t->n_opens = 0;
+	}
+	if (!d->together)
+		return;
+	read_processes(d, true);
+	read_opens(d);
+}
+
+bool together_same_maps(const struct dump *d, struct task *t)
+{
+	return t->looked && t->now && t->flags_known && t->vmas.n && !t->headless &&
+	       proc_same_maps(t->looked, t->now) && !(d->together->guards && has_guards(d, t));
+}
+
+/* ---- files ---- */
+
+static const struct open_fact *find_open(const struct task *t, int fd)
+{
+	for (size_t low = 0, high = t->n_opens; low < high;) {
+		size_t at = low + (high - low) / 2;
+
+		if (t->opens[at].fd == (uint64_t)fd)
+			return &t->opens[at];
+		if (t->opens[at].fd < (uint64_t)fd)
+			low = at + 1;
+		else
+			high = at;
+	}
+	return NULL;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+size_t together_file(const struct dump *d, const struct open_fact *open)
+{
+	const struct known key = { .address = open->file };
+	struct known *const *found =
+		open->locks ? NULL : tfind(&key, &d->together->files, by_address);
+
+	return found ? (*found)->id : 0;
+}
+
+int together_add_file(struct dump *d, const struct task *t, int fd, size_t id)
+{
+	const struct open_fact *open = find_open(t, fd);
+	struct known *known, **found;
+
+	if (!open)
+		return 0;
+	known = malloc(sizeof(*known));
+	if (!known)
+		return -ENOMEM;
+	*known = (struct known){ open->file, id };
+	found = tsearch(known, &d->together->files, by_address);
+	if (!found || *found != known)
+		free(known);
+	return found ? 0 : -ENOMEM;
+}
+
+void together_forget_files(struct dump *d)
+{
+	if (!d->together)
+		return;
+	tdestroy(d->together->files, free);
+	d->together->files = NULL;
+}
+
+void together_done(struct dump *d)
+{
+	struct together *g = d->together;
+
+	if (!g)
+		return;
+	together_forget_files(d);
+	proc_asks_done(&g->asks);
+	free(g->looked);
+	free(g->now);
+	free(g->opens);
+	free(g);
+	d->together = NULL;
+}

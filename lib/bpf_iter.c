@@ -1,0 +1,217 @@
+#include "lib/bpf_iter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/bpf.h"
+#include "lib/cleanup.h"
+
+#define READ_SIZE 65536
+
+/* ---- writing ---- */
+
+void iter_add(struct iter_program *p, struct bpf_insn insn)
+{
+	p->failed |= p->n == ITER_INSNS;
+	if (!p->failed)
+		p->insns[p->n++] = insn;
+}
+
+static uint8_t width(uint32_t size)
+{
+	return size >= 8 ? BPF_DW : size >= 4 ? BPF_W : size >= 2 ? BPF_H : BPF_B;
+}
+
+void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size)
+{
+	p->failed |= at > INT16_MAX || !size;
+	iter_add(p, (struct bpf_insn){ .code = (uint8_t)(BPF_LDX | BPF_MEM | width(size)),
+	                               .dst_reg = dst,
+	                               .src_reg = src,
+	                               .off = (int16_t)at });
+}
+
+void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
+                     const char *path)
+{
+	struct place place = btf_place(p->btf, name, path);
+
+	iter_load(p, dst, src, place.at, place.size);
+}
+
+void iter_store(struct iter_program *p, uint8_t reg, size_t to)
+{
+	iter_add(p, (struct bpf_insn){ .code = BPF_STX | BPF_MEM | BPF_DW,
+	                               .dst_reg = 10,
+	                               .src_reg = reg,
+	                               .off = (int16_t)(((int)to - (int)p->words) * 8) });
+}
+
+static void alu(struct iter_program *p, int op, uint8_t dst, int value)
+{
+	iter_add(p, (struct bpf_insn){ .code = (uint8_t)(BPF_ALU64 | op | BPF_K),
+	                               .dst_reg = dst,
+	                               .imm = value });
+}
+
+static void alu_with(struct iter_program *p, int op, uint8_t dst, uint8_t src)
+{
+	iter_add(p, (struct bpf_insn){ .code = (uint8_t)(BPF_ALU64 | op | BPF_X),
+	                               .dst_reg = dst,
+	                               .src_reg = src });
+}
+
+static void address_of(struct iter_program *p, uint8_t dst, size_t to)
+{
+	alu_with(p, BPF_MOV, dst, 10);
+	alu(p, BPF_ADD, dst, ((int)to - (int)p->words) * 8);
+}
+
+void iter_set(struct iter_program *p, uint8_t dst, int value)
+{
+	alu(p, BPF_MOV, dst, value);
+}
+
+/* bpf_probe_read_kernel(the word of the record, 8, the word of the set), which leaves r1 to r5 undone */
+void iter_load_bit(struct iter_program *p, uint8_t bit, size_t to)
+{
+	alu_with(p, BPF_MOV, 2, bit);
+	alu(p, BPF_RSH, 2, 6);
+	alu(p, BPF_LSH, 2, 3);
+	alu_with(p, BPF_ADD, 3, 2);
+	address_of(p, 1, to);
+	iter_set(p, 2, 8);
+	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL,
+	                               .imm = BPF_FUNC_probe_read_kernel });
+	iter_add(p, (struct bpf_insn){ .code = BPF_LDX | BPF_MEM | BPF_DW,
+	                               .dst_reg = 2,
+	                               .src_reg = 10,
+	                               .off = (int16_t)(((int)to - (int)p->words) * 8) });
+	alu_with(p, BPF_MOV, 3, bit);
+	alu(p, BPF_AND, 3, 63);
+	alu_with(p, BPF_RSH, 2, 3);
+	alu(p, BPF_AND, 2, 1);
+}
+
+static void add_skip(struct iter_program *p, struct bpf_insn jump)
+{
+	p->failed |= p->nskip == sizeof(p->skip) / sizeof(p->skip[0]);
+	if (!p->failed)
+		p->skip[p->nskip++] = p->n;
+	iter_add(p, jump);
+}
+
+void iter_skip_unless_same(struct iter_program *p, uint8_t a, uint8_t b)
+{
+	add_skip(p, (struct bpf_insn){
+			    .code = BPF_JMP | BPF_JNE | BPF_X, .dst_reg = a, .src_reg = b });
+}
+
+void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool files)
+{
+	*p = (struct iter_program){ .btf = b, .words = words, .failed = words > ITER_WORDS };
+	/* ctx->task; ctx->meta->seq; the end of the iteration has no task */
+	iter_load(p, 6, 1, 8, 8);
+	iter_load(p, 7, 1, 0, 8);
+	iter_load(p, 7, 7, 0, 8);
+	if (files) {
+		iter_load(p, 9, 1, 16, 4);
+		iter_load(p, 8, 1, 24, 8);
+		add_skip(p, (struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 8 });
+	}
+	add_skip(p, (struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 6 });
+}
+
+void iter_store_number(struct iter_program *p, int level, size_t to)
+{
+	struct place numbers = btf_place(p->btf, "pid", "numbers");
+	struct place nr = btf_place(p->btf, "upid", "nr");
+	const struct btf_type *upid = btf_struct(p->btf, "upid");
+
+	iter_load_field(p, 2, 6, "task_struct", "thread_pid");
+	if (!upid || !numbers.found)
+		p->failed = true;
+	else if (level < 0)
+		iter_load_field(p, 2, 2, "pid", "level");
+	else
+		iter_load(p, 2, 2, numbers.at + (uint32_t)level * upid->size + nr.at, nr.size);
+	iter_store(p, 2, to);
+}
+
+/* bpf_seq_write(seq, the record, its size) */
+static void finish(struct iter_program *p)
+{
+	int size = (int)p->words * 8;
+
+	alu_with(p, BPF_MOV, 1, 7);
+	address_of(p, 2, 0);
+	iter_set(p, 3, size);
+	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write });
+	for (size_t i = 0; i < p->nskip; i++)
+		p->insns[p->skip[i]].off = (int16_t)(p->n - p->skip[i] - 1);
+	iter_set(p, 0, 0);
+	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT });
+}
+
+/*
+ * The kernel lets only programs of a free licence look at its structures: these instructions may be used
+ * under the MIT licence or the GPL, too.
+ */
+int iter_load_program(struct iter_program *p, const char *over)
+{
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACING,
+		                .insns = (uintptr_t)p->insns,
+		                .license = (uintptr_t) "Dual MIT/GPL",
+		                .expected_attach_type = BPF_TRACE_ITER,
+		                .attach_btf_id = btf_function(p->btf, over) };
+
+	finish(p);
+	attr.insn_cnt = (uint32_t)p->n;
+	return p->failed || !attr.attach_btf_id ? -EOPNOTSUPP : (int)bpf_call(BPF_PROG_LOAD, &attr);
+}
+
+/* ---- reading ---- */
+
+/* struct bpf_iter_link_info of 6.1 */
+int iter_open(int program, pid_t tid, pid_t pid)
+{
+	const uint32_t info[4] = { (uint32_t)tid, (uint32_t)pid };
+	union bpf_attr link = { .link_create = { .prog_fd = (uint32_t)program,
+		                                 .attach_type = BPF_TRACE_ITER,
+		                                 .iter_info = (uintptr_t)info,
+		                                 .iter_info_len = sizeof(info) } };
+	auto_close int fd = (int)bpf_call(BPF_LINK_CREATE, &link);
+	union bpf_attr iter = { .iter_create = { .link_fd = (uint32_t)fd } };
+
+	return fd < 0 ? fd : (int)bpf_call(BPF_ITER_CREATE, &iter);
+}
+
+ssize_t iter_read_all(int program, void **ret)
+{
+	auto_close int iter = iter_open(program, 0, 0);
+	auto_free char *all = NULL;
+	size_t got = 0, size = 0;
+
+	if (iter < 0)
+		return iter;
+	for (;;) {
+		char *more =
+			size - got < READ_SIZE ? realloc(all, size = 2 * size + READ_SIZE) : all;
+		ssize_t n;
+
+		if (!more)
+			return -ENOMEM;
+		all = more;
+		n = read(iter, all + got, size - got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	*ret = take_ptr(all);
+	return (ssize_t)got;
+}

@@ -1,0 +1,64 @@
+/*
+ * Programs for iterators of bpf(2), written instruction by instruction: the kernel calls them for each task, or
+ * for each open file of each task, and they write a record to whoever reads the iterator. r6 is the task, r7 where
+ * to write to; of open files r8 is the file and r9 its number. The record lies on the stack, which ends at r10.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/btf.h"
+
+#define ITER_INSNS 256
+#define ITER_WORDS 60 /* of a record: the stack has 64 */
+
+struct iter_program {
+	const struct btf *btf;
+	size_t words; /* of the record, 64 bits each */
+	struct bpf_insn insns[ITER_INSNS];
+	size_t n;
+	size_t skip[4], nskip; /* jumps to the end, without a record */
+	bool failed;           /* this kernel has something not, or there is no room */
+};
+
+/* Names of what is iterated over. */
+#define ITER_TASK "bpf_iter_task"
+#define ITER_FILE "bpf_iter_task_file"
+
+/* WORDS: of a record. Of open files, FILES. */
+void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool files);
+
+void iter_add(struct iter_program *p, struct bpf_insn insn);
+/* DST = AT of what SRC points to, of SIZE bytes. */
+void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
+/* The same of a field of the structure NAME. It must be there, and of at most 8 bytes. */
+void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
+                     const char *path);
+/* DST = VALUE */
+void iter_set(struct iter_program *p, uint8_t dst, int value);
+/* REG to the word TO of the record. */
+void iter_store(struct iter_program *p, uint8_t reg, size_t to);
+/*
+ * r2 = bit number BIT, a register, of the set of 64 bit words at the address in r3; the word TO of the record is
+ * overwritten. Before 5.5 nobody may read what is no structure.
+ */
+void iter_load_bit(struct iter_program *p, uint8_t bit, size_t to);
+/* No record if these two registers differ. */
+void iter_skip_unless_same(struct iter_program *p, uint8_t a, uint8_t b);
+
+/*
+ * A thread has a number in each pid namespace that it is seen from. LEVEL, that of ours: the number of the task to the
+ * word TO. Below 0: how deep down the thread lives, which of ourselves is what is looked for.
+ */
+void iter_store_number(struct iter_program *p, int level, size_t to);
+
+/* It is written; a descriptor of the program, or -errno. */
+int iter_load_program(struct iter_program *p, const char *over);
+
+/* An iterator over one thread, all threads of a process, or (0, 0) everybody; -errno. */
+int iter_open(int program, pid_t tid, pid_t pid);
+/* All that PROGRAM writes about everybody, in fresh memory. -errno. */
+ssize_t iter_read_all(int program, void **ret);

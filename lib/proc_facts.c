@@ -1,0 +1,146 @@
+#include "lib/proc_facts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/bpf_iter.h"
+#include "lib/cleanup.h"
+#include "lib/task_facts.h"
+
+#define WORD(field) (offsetof(struct open_fact, field) / 8)
+
+static const char *const lock_lists[] = { "flc_posix.next", "flc_flock.next", "flc_lease.next" };
+
+/* How deep down our pid namespace is; -errno. */
+static int own_level(const struct btf *b)
+{
+	struct iter_program p;
+	auto_close int program = -1, iter = -1;
+	uint64_t level;
+
+	iter_begin(&p, b, 1, false);
+	iter_store_number(&p, -1, 0);
+	program = iter_load_program(&p, ITER_TASK);
+	iter = program < 0 ? program : iter_open(program, gettid(), 0);
+	if (iter < 0)
+		return iter;
+	return read(iter, &level, sizeof(level)) == sizeof(level) ? (int)level : -EOPNOTSUPP;
+}
+
+/* Leaders alone. */
+static void write_process(struct iter_program *p, int level)
+{
+	static const struct {
+		const char *field, *type, *path;
+	} facts[PROC_WORDS] = {
+#define FACT(number, field, type, path) [PROC_##number] = { field, type, path },
+		PROC_FACTS(FACT)
+#undef FACT
+	};
+
+	iter_load_field(p, 2, 6, "task_struct", "pid");
+	iter_load_field(p, 3, 6, "task_struct", "tgid");
+	iter_skip_unless_same(p, 2, 3);
+	iter_store_number(p, level, PROC_PID);
+	for (size_t i = PROC_PID + 1; i < PROC_WORDS; i++) {
+		iter_load_field(p, 2, 6, "task_struct", facts[i].field);
+		if (*facts[i].type)
+			iter_load_field(p, 2, 2, facts[i].type, facts[i].path);
+		iter_store(p, 2, i);
+	}
+}
+
+/* The bit of r9, its number, in a set of the process's table. */
+static void write_cloexec(struct iter_program *p)
+{
+	iter_load_field(p, 2, 6, "task_struct", "files");
+	iter_load_field(p, 2, 2, "files_struct", "fdt");
+	iter_load_field(p, 3, 2, "fdtable", "close_on_exec");
+	iter_load_bit(p, 9, WORD(cloexec));
+	iter_store(p, 2, WORD(cloexec));
+}
+
+static void write_open(struct iter_program *p, int level)
+{
+	iter_store_number(p, level, WORD(pid));
+	iter_store(p, 9, WORD(fd));
+	iter_store(p, 8, WORD(file));
+	write_cloexec(p);
+	iter_load_field(p, 3, 8, "file", "f_inode");
+	iter_load_field(p, 3, 3, "inode", "i_flctx");
+	iter_store(p, 3, WORD(locks));
+	for (size_t i = 0; i < ARRAY_SIZE(lock_lists); i++) {
+		iter_load_field(p, 2, 3, "file_lock_context", lock_lists[i]);
+		iter_store(p, 2, WORD(lists) + i);
+	}
+}
+
+static int load(const struct btf *b, int level, bool files)
+{
+	struct iter_program p;
+
+	iter_begin(&p, b, files ? sizeof(struct open_fact) / 8 : PROC_WORDS, files);
+	(files ? write_open : write_process)(&p, level);
+	return iter_load_program(&p, files ? ITER_FILE : ITER_TASK);
+}
+
+int proc_asks_open(struct proc_asks *ret)
+{
+	auto_(btf_done) struct btf b = {};
+	int r = btf_open(&b), level = r < 0 ? r : own_level(&b);
+
+	if (level < 0)
+		return level;
+	*ret = (struct proc_asks){ .processes = load(&b, level, false),
+		                   .opens = load(&b, level, true) };
+	r = ret->processes < 0 ? ret->processes : ret->opens < 0 ? ret->opens : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(lock_lists); i++)
+		ret->lists[i] = btf_place(&b, "file_lock_context", lock_lists[i]).at;
+	if (r < 0)
+		proc_asks_done(ret);
+	return r;
+}
+
+void proc_asks_done(struct proc_asks *asks)
+{
+	closep(&asks->processes);
+	closep(&asks->opens);
+}
+
+/* In records of SIZE bytes. */
+static ssize_t read_records(int program, size_t size, void **ret)
+{
+	ssize_t n = iter_read_all(program, ret);
+
+	return n < 0 ? n : n / (ssize_t)size;
+}
+
+ssize_t proc_facts_read(const struct proc_asks *asks, struct proc_facts **ret)
+{
+	return read_records(asks->processes, sizeof(**ret), (void **)ret);
+}
+
+/* Once there were locks their lists stay; an empty one leads to itself. */
+static bool has_locks(const struct proc_asks *asks, const struct open_fact *open)
+{
+	for (size_t i = 0; open->locks && i < ARRAY_SIZE(open->lists); i++)
+		if (open->lists[i] != open->locks + asks->lists[i])
+			return true;
+	return false;
+}
+
+ssize_t open_facts_read(const struct proc_asks *asks, struct open_fact **ret)
+{
+	ssize_t n = read_records(asks->opens, sizeof(**ret), (void **)ret);
+
+	for (ssize_t i = 0; i < n; i++)
+		(*ret)[i].locks = has_locks(asks, &(*ret)[i]);
+	return n;
+}
+
+bool proc_same_maps(const struct proc_facts *a, const struct proc_facts *b)
+{
+	return a->v[PROC_MM] && a->v[PROC_MM] == b->v[PROC_MM] &&
+	       a->v[PROC_MM_SEQ] == b->v[PROC_MM_SEQ] && a->v[PROC_EXECS] == b->v[PROC_EXECS];
+}

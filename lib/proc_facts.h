@@ -1,0 +1,58 @@
+/*
+ * What the kernel knows of all processes of this system, told at once (lib/bpf_iter.h), where each of them would
+ * have to be asked by several system calls. For root, or with CAP_BPF and CAP_PERFMON; whoever uses it must do
+ * without where the kernel does not tell.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* FACT(number, field of task_struct, or what that points to, and a field of that) */
+#define PROC_FACTS(FACT)                    \
+	FACT(EXECS, "self_exec_id", "", "") \
+	FACT(MM, "mm", "", "")              \
+	FACT(MM_SEQ, "mm", "mm_struct", "mm_lock_seq")
+
+enum proc_fact {
+	PROC_PID, /* in our pid namespace */
+#define FACT(number, field, type, path) PROC_##number,
+	PROC_FACTS(FACT)
+#undef FACT
+		PROC_WORDS,
+};
+
+struct proc_facts {
+	uint64_t v[PROC_WORDS];
+};
+
+/* One descriptor of a process: those of one process stand in a row, by number. */
+struct open_fact {
+	uint64_t pid; /* in our pid namespace */
+	uint64_t fd;
+	uint64_t file;     /* the open file description: an address */
+	uint64_t cloexec;  /* 1: close-on-exec */
+	uint64_t locks;    /* 0: nobody has locked that file, or leased it */
+	uint64_t lists[3]; /* for that */
+};
+
+/* What asks: descriptors. */
+struct proc_asks {
+	int processes, opens;
+	uint32_t lists[3]; /* where lists of locks begin */
+};
+
+/* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some ten milliseconds. */
+int proc_asks_open(struct proc_asks *ret);
+void proc_asks_done(struct proc_asks *asks);
+
+/* Of everybody, in fresh memory; how many. -errno. */
+ssize_t proc_facts_read(const struct proc_asks *asks, struct proc_facts **ret);
+ssize_t open_facts_read(const struct proc_asks *asks, struct open_fact **ret);
+
+/*
+ * Have the mappings of a process stayed as they were between these two? The kernel counts whenever somebody may have
+ * changed them (mm_lock_seq, since 6.4); execve(2) makes new ones.
+ */
+bool proc_same_maps(const struct proc_facts *a, const struct proc_facts *b);
