@@ -92,6 +92,23 @@ int kmem_read(const struct kmem *k, uint64_t at, const struct place *place, uint
 	return 0;
 }
 
+int kmem_copy(const struct kmem *k, uint64_t at, void *buf, size_t size)
+{
+	uint8_t *to = buf;
+
+	while (size) {
+		size_t skip = at & 7, n = 8 - skip < size ? 8 - skip : size;
+		struct question q = { .at = at - skip };
+		int r = at < 8 ? -EFAULT : ask(k, &q);
+
+		if (r < 0)
+			return r;
+		memcpy(to, (const uint8_t *)&q.value + skip, n);
+		to += n, at += n, size -= n;
+	}
+	return 0;
+}
+
 int kmem_file(const struct kmem *k, int fd, uint64_t *ret)
 {
 	const struct place files = btf_place(&k->btf, "task_struct", "files"),
@@ -140,6 +157,11 @@ uint64_t kmem_private(struct kmem_reader *r, int fd)
 
 	kmem_failed(r, e);
 	return e < 0 ? 0 : kmem_get(r, "file", "private_data", file);
+}
+
+uint64_t kmem_sock(struct kmem_reader *r, int fd)
+{
+	return kmem_get(r, "socket", "sk", kmem_private(r, fd));
 }
 
 struct place kmem_place(struct kmem_reader *r, const char *type, const char *path)

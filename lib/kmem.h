@@ -21,6 +21,9 @@ void kmem_done(struct kmem *k);
 /* The number at PLACE, of at most 64 bits, of the structure at AT. -EFAULT: there is no such memory. */
 int kmem_read(const struct kmem *k, uint64_t at, const struct place *place, uint64_t *ret);
 
+/* SIZE bytes at AT. -EFAULT, likewise. */
+int kmem_copy(const struct kmem *k, uint64_t at, void *buf, size_t size);
+
 /* The structure file of our own descriptor FD. -errno. */
 int kmem_file(const struct kmem *k, int fd, uint64_t *ret);
 
@@ -38,5 +41,7 @@ uint64_t kmem_get(struct kmem_reader *r, const char *type, const char *path, uin
 uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t at);
 /* What the open file of our own descriptor FD is the handle of (private_data). */
 uint64_t kmem_private(struct kmem_reader *r, int fd);
+/* The same of a socket: its struct sock, which is at the beginning of what its family makes of it. */
+uint64_t kmem_sock(struct kmem_reader *r, int fd);
 /* Where it is in a structure; one that this kernel has not got is a failure. */
 struct place kmem_place(struct kmem_reader *r, const char *type, const char *path);

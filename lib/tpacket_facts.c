@@ -3,16 +3,10 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* A socket is at the beginning of what its family makes of it. */
-static uint64_t sock_of(struct kmem_reader *r, int fd)
-{
-	return kmem_get(r, "socket", "sk", kmem_private(r, fd));
-}
-
 int tpacket_facts_read(const struct kmem *k, int fd, struct tpacket_facts *ret)
 {
 	struct kmem_reader r = { .k = k };
-	uint64_t sock = sock_of(&r, fd);
+	uint64_t sock = kmem_sock(&r, fd);
 
 	*ret = (struct tpacket_facts){};
 	if (r.error == 0 && !kmem_get(&r, "packet_sock", "tx_ring.pg_vec", sock))
