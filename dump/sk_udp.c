@@ -4,7 +4,7 @@
  *
  * Datagrams that wait are carried; of ping sockets they, and of all the errors that
  * the program was not told yet, are let go, as the network might have done. Data
- * that is corked (UDP_CORK, MSG_MORE) cannot be read and is refused.
+ * that is corked (UDP_CORK, MSG_MORE) only the memory of the kernel tells: without that it is refused.
  *
  * Not seen: whether the port of a connected socket was asked for, an interface for
  * multicasts that was given by its number (IP_MULTICAST_IF), programs that choose
@@ -17,12 +17,14 @@
 #include <sys/ioctl.h>
 
 #include "dump/borrow.h"
+#include "dump/kernel_memory.h"
 #include "dump/sk_inet.h"
 #include "dump/sk_inet_diag.h"
 #include "dump/sk_mcast.h"
 #include "dump/sk_udp_queue.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/udp_cork.h"
 #include "proto/sk_udp.pb-c.h"
 
 #define UDP_ENCAP 100
@@ -58,30 +60,14 @@ static int sk_udp_check(struct dump *d, const struct file *f)
 	return 0;
 }
 
-/* What is on its way out counts as well, and goes; corked data stays. */
-static int corked_check(const struct file *f, int fd)
-{
-	int unsent = 0;
-
-	for (int ms = 0; ms <= CORK_MS; ms++) {
-		if (ioctl(fd, SIOCOUTQ, &unsent) < 0)
-			return is_udp(f) ? fail(-errno, "%s: SIOCOUTQ", file_name(f)) : 0;
-		if (!unsent)
-			return 0;
-		poll(NULL, 0, 1);
-	}
-	return fail(-ENOTSUP,
-	            "%s (%s): holds data that is corked (UDP_CORK, MSG_MORE) or that its interface "
-	            "does not send: it cannot be read; try again when it is sent",
-	            file_name(f), file_describe(f));
-}
-
 /* What the record holds besides the options. */
 struct parts {
 	union inaddr local, peer;
 	struct sockopts opts;
 	struct mcast_groups groups;
 	struct udp_queue queue;
+	struct udp_cork cork;
+	Img__SkUdp__Corked corked;
 };
 
 static void parts_done(struct parts *p)
@@ -89,7 +75,60 @@ static void parts_done(struct parts *p)
 	sockopts_done(&p->opts);
 	mcast_done(&p->groups);
 	udp_queue_done(&p->queue);
+	udp_cork_done(&p->cork);
 }
+
+/* ---- corked data ---- */
+
+/* Until what is on its way out has left the machine, mostly: that goes, and corked data stays. */
+static int await_sent(const struct file *f, int fd)
+{
+	int unsent = 1;
+
+	for (int ms = 0; ms <= CORK_MS && unsent; ms++) {
+		if (ms)
+			poll(NULL, 0, 1);
+		if (ioctl(fd, SIOCOUTQ, &unsent) < 0)
+			return fail(-errno, "%s: SIOCOUTQ", file_name(f));
+	}
+	return unsent ? fail(-ENOTSUP,
+	                     "%s (%s): holds data that is corked (UDP_CORK, MSG_MORE) or that its "
+	                     "interface does not send: it cannot be read; try again when it is "
+	                     "sent",
+	                     file_name(f), file_describe(f))
+	              : 0;
+}
+
+static ProtobufCBinaryData address_bytes(union inaddr *a)
+{
+	return (ProtobufCBinaryData){ inaddr_len(a), (uint8_t *)a };
+}
+
+static int add_corked(struct dump *d, const struct file *f, int fd, struct parts *p,
+                      Img__SkUdp *msg)
+{
+	const struct kmem *k;
+	int unsent = 0, r;
+
+	if (!is_udp(f) || (ioctl(fd, SIOCOUTQ, &unsent) == 0 && !unsent))
+		return 0;
+	k = kernel_memory(d);
+	r = k ? udp_cork_read(k, fd, &p->cork) : -EOPNOTSUPP;
+	if (r < 0)
+		return await_sent(f, fd);
+	if (r == 0)
+		return 0; /* all of it is on its way out */
+	img__sk_udp__corked__init(&p->corked);
+	p->corked.source = address_bytes(&p->cork.from);
+	p->corked.dest = address_bytes(&p->cork.to);
+	p->corked.data = (ProtobufCBinaryData){ p->cork.size, p->cork.data };
+	p->corked.ttl = p->cork.ttl;
+	p->corked.tos = p->cork.tos;
+	msg->corked = &p->corked;
+	return 0;
+}
+
+/* ---- */
 
 static int add_addresses(const struct file *f, int fd, struct parts *p, Img__SkUdp *msg)
 {
@@ -162,7 +201,7 @@ static int sk_udp_read(struct dump *d, const struct file *f, int fd, struct part
                        Img__SkUdp *msg)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLIN | POLLRDHUP };
-	int r = corked_check(f, fd);
+	int r = add_corked(d, f, fd, p, msg);
 
 	msg->family = (uint32_t)f->sock.family;
 	msg->protocol = (uint32_t)f->sock.protocol;

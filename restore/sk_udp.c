@@ -17,6 +17,7 @@
 #include "proto/sk_udp.pb-c.h"
 #include "restore/sk_inet.h"
 #include "restore/sk_mcast.h"
+#include "restore/sk_udp_cork.h"
 #include "restore/sk_udp_queue.h"
 
 #ifndef IP_LOCAL_PORT_RANGE
@@ -45,6 +46,7 @@ static int sk_udp_check(struct restore *r, const Img__File *file, const Protobuf
 	bad |= msg->local.len && !inaddr_valid(msg->local.data, msg->local.len, (int)msg->family);
 	bad |= msg->peer.len &&
 	       (!msg->local.len || !inaddr_valid(msg->peer.data, msg->peer.len, (int)msg->family));
+	bad |= msg->corked && !(is_udp(msg) && udp_cork_sound(msg));
 	if (bad)
 		return fail(-EBADMSG, "file %u: socket: its state makes no sense", file->id);
 	e = sk_inet_check_options(file, msg->options, msg->protocol);
@@ -151,6 +153,8 @@ static int sk_udp_open(struct restore *r, const Img__File *file, const ProtobufC
 		e = sockopts_set(file, fd, msg->options, SOCKOPTS_LATE);
 	if (e == 0)
 		e = sk_inet_shutdown(fd, msg->shutdown);
+	if (e == 0 && msg->corked)
+		e = udp_cork_fill(file, fd, msg);
 	if (e == 0)
 		e = pool_set_flags(fd, file);
 	if (e < 0)

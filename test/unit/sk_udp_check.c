@@ -13,7 +13,7 @@
 extern const struct restore_kind restore_sk_udp;
 
 /* A socket that is right: the tests spoil it. */
-static struct sockaddr_in local, peer, source, dest, group, from;
+static struct sockaddr_in local, peer, source, dest, group, from, cork_from, cork_to;
 static struct sockaddr_in6 six;
 static char lo[] = "lo", none[] = "", endless[] = "0123456789abcdef";
 static uint8_t data[70000];
@@ -23,6 +23,7 @@ static Img__SockOpts options;
 static Img__McastGroup member, *members[] = { &member };
 static ProtobufCBinaryData member_sources[1];
 static Img__SkUdp__Datagram datagram, *datagrams[] = { &datagram };
+static Img__SkUdp__Corked corked;
 static Img__SkUdp sock;
 
 static int verdict(void)
@@ -63,6 +64,12 @@ static void make(void)
 	option.value = (ProtobufCBinaryData){ sizeof(one), (uint8_t *)&one };
 	options.value = option_list, options.n_value = 1;
 	sock.options = &options;
+	img__sk_udp__corked__init(&corked);
+	corked.source = bytes_of(&cork_from, INADDR_LOOPBACK);
+	corked.dest = bytes_of(&cork_to, INADDR_LOOPBACK);
+	corked.data = (ProtobufCBinaryData){ 65535, data };
+	corked.ttl = -1, corked.tos = 255;
+	sock.corked = &corked;
 	check(verdict() == 0);
 }
 
@@ -104,4 +111,13 @@ SPOILED(a_datagram_too_large, datagram.data.len = sizeof(data))
 SPOILED(a_datagram_by_an_endless_interface, datagram.device = endless)
 SPOILED(a_datagram_that_lives_too_long, datagram.ttl = 256)
 SPOILED(a_datagram_of_no_such_service, datagram.tos = 256)
-SPOILED(datagrams_in_a_ping_socket, sock.protocol = IPPROTO_ICMP)
+SPOILED(datagrams_in_a_ping_socket, sock.protocol = IPPROTO_ICMP; sock.corked = NULL)
+SPOILED(corked_in_a_ping_socket, sock.protocol = IPPROTO_ICMP; sock.n_datagram = 0)
+SPOILED(corked_for_nobody, corked.dest.len = 0)
+SPOILED(corked_for_another_family,
+        corked.dest = ((ProtobufCBinaryData){ sizeof(six), (uint8_t *)&six }))
+SPOILED(corked_by_another_family, cork_from.sin_family = AF_INET6)
+SPOILED(corked_data_too_large, corked.data.len = 65536)
+SPOILED(corked_for_too_long, corked.ttl = 256)
+SPOILED(corked_for_no_time, corked.ttl = -2)
+SPOILED(corked_of_no_such_service, corked.tos = 256)

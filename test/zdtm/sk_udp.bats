@@ -28,11 +28,31 @@ setup() {
 @test "a ping socket keeps its number: IPv4" { ping_allowed && once sk_udp ping 4; }
 @test "a ping socket keeps its number: IPv6" { ping_allowed && once sk_udp ping 6; }
 
-@test "corked data is refused" {
-	park sk_udp corked
-	run -4 crtool dump -t "$pid" -D "$(images)"
+@test "data that is corked stays so: IPv4" { zdtm sk_udp_cork 4; }
+@test "data that is corked stays so: IPv6, UDP-Lite" { once sk_udp_cork 6 && lite && once sk_udp_cork lite; }
+
+@test "data that is corked, of more than one packet" {
+	in_netns "$netns" ip link set lo mtu 1500
+	once sk_udp_cork 4
+	once sk_udp_cork 6
+}
+
+@test "corked data is refused where the memory of the kernel cannot be read" {
+	park sk_udp_cork 4
+	run -4 blind_crtool dump -t "$pid" -D "$(images)"
 	[[ $output == *"fd "*"IPv4 UDP"*"corked"* ]]
 	running "$pid"
+	release
+}
+
+@test "corked data for a network that is gone is lost, and that is said" {
+	in_netns "$netns" ip address add 10.9.9.9/24 dev lo
+	park sk_udp_cork away
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	in_netns "$netns" ip address del 10.9.9.9/24 dev lo
+	run -0 crtool restore -d -D "$to"
+	[[ $output == *"not carried: socket "*": 3 bytes that were corked in it, for 10.9.9.9:9: "* ]]
 	release
 }
 

@@ -1,4 +1,4 @@
-/* UDP sockets: sk_udp bound|connected|disconnected|group|queue|mapped|shut|corked|refused|ping [4|6|dual|lite] */
+/* UDP sockets: sk_udp bound|connected|disconnected|group|queue|mapped|shut|refused|ping [4|6|dual|lite] */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -257,19 +257,6 @@ static void shut(void)
 	check(send(fds[2], "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
 }
 
-static void corked(void)
-{
-	int peer = bound_at(host()), fd = make();
-
-	connect_to(fd, host(), port_of(peer));
-	check(send(fd, "one", 3, MSG_MORE) == 3);
-
-	zdtm_park();
-
-	check(send(fd, "two", 3, 0) == 3);
-	got(peer, "onetwo", host(), port_of(fd));
-}
-
 /* Nobody listens there: the next call shall say so. */
 static void refused(void)
 {
@@ -313,12 +300,12 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = { { "bound", bound },     { "connected", connected },
-		    { "group", group },     { "disconnected", disconnected },
-		    { "queue", queue },     { "mapped", mapped },
+	} all[] = { { "bound", bound }, { "connected", connected },
+		    { "group", group }, { "disconnected", disconnected },
+		    { "queue", queue }, { "mapped", mapped },
 
-		    { "shut", shut },       { "corked", corked },
-		    { "refused", refused }, { "ping", ping } };
+		    { "shut", shut },   { "refused", refused },
+		    { "ping", ping } };
 
 	arguments(argc, argv);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)

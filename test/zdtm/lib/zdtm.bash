@@ -72,7 +72,7 @@ there_is() {
 blind_crtool() {
 	local less=-bpf,-perfmon,-sys_admin
 
-	setpriv --bounding-set "$less" --inh-caps "$less" "$BUILD/crtool" "$@" 3>&- 4>&-
+	"${inside[@]}" setpriv --bounding-set "$less" --inh-caps "$less" "$BUILD/crtool" "$@" 3>&- 4>&-
 }
 
 # Wait until a command succeeds, $1 seconds at most.
