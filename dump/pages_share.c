@@ -28,6 +28,7 @@
 #define REGIONS 512
 #define SMALL   (UINT64_C(2) << 20) /* read at once, without a search for what is there */
 #define ENTRIES 512
+#define NEAR    (UINT64_C(32) * PAGE) /* between mappings that are read at once */
 #define TRIES   3
 
 /* What a task has in a window. */
@@ -173,25 +174,53 @@ static int confirm(struct finder *f, uint32_t t, uint64_t address, uint32_t page
 
 /* ---- going through a window ---- */
 
-static int each_frame(struct finder *f, uint32_t index, int pagemap, const struct vma *v,
-                      const struct page_region *region, frame_fn *fn)
+/* Frames of many pages, read at once. */
+struct view {
+	int pagemap;
+	uint64_t start, end;
+	uint64_t frames[ENTRIES];
+};
+
+/* The mappings that follow the I-th closely come with it, up to END. */
+static uint64_t near_end(const struct task *t, size_t i, uint64_t end)
+{
+	uint64_t to = t->vmas.v[i].end;
+
+	while (++i < t->vmas.n && t->vmas.v[i].start - to <= NEAR)
+		to = t->vmas.v[i].end;
+	return to < end ? to : end;
+}
+
+/* Have the page at AT in view, and what follows up to END. */
+static int view_at(struct view *view, uint64_t at, uint64_t end)
+{
+	size_t n = (end - at) / PAGE < ENTRIES ? (end - at) / PAGE : ENTRIES;
+	int r;
+
+	if (view->start <= at && at < view->end)
+		return 0;
+	r = pagemap_frames(view->pagemap, at, n, view->frames);
+	view->start = at;
+	view->end = r < 0 ? at : at + n * PAGE;
+	return r;
+}
+
+/* AHEAD: as far as it may be read at once. */
+static int each_frame(struct finder *f, uint32_t index, struct view *view, const struct vma *v,
+                      const struct page_region *region, uint64_t ahead, frame_fn *fn)
 {
 	uint32_t file = vma_class(v) == VMA_ANON ? 0 : FRAMES_FILE;
-	uint64_t frames[ENTRIES];
+	int r = 0;
 
-	for (uint64_t at = region->start; at < region->end;) {
-		size_t n =
-			(region->end - at) / PAGE < ENTRIES ? (region->end - at) / PAGE : ENTRIES;
-		int r = pagemap_frames(pagemap, at, n, frames);
+	for (uint64_t at = region->start; r == 0 && at < region->end; at += PAGE) {
+		uint64_t frame;
 
-		for (size_t i = 0; r == 0 && i < n; i++, at += PAGE)
-			if (frames[i])
-				r = fn(f, index, at, (uint32_t)(at % FRAMES_WINDOW / PAGE) | file,
-				       frames[i]);
-		if (r < 0)
-			return r;
+		r = view_at(view, at, ahead);
+		frame = r < 0 ? 0 : view->frames[(at - view->start) / PAGE];
+		if (frame)
+			r = fn(f, index, at, (uint32_t)(at % FRAMES_WINDOW / PAGE) | file, frame);
 	}
-	return 0;
+	return r;
 }
 
 /* The first mapping that ends behind AT. */
@@ -216,6 +245,7 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 	auto_(borrowed_done) struct borrowed pagemap = pages_pagemap(f->d, t);
 	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
 	struct page_region regions[REGIONS];
+	struct view view = { .pagemap = pagemap.fd };
 	int r = pagemap.fd < 0 ? pagemap.fd : 0;
 
 	for (size_t i = vma_at(t, first); r == 0 && i < t->vmas.n; i++) {
@@ -230,7 +260,7 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 		if (to - at <= SMALL) {
 			struct page_region all = { at, to, 0 };
 
-			r = each_frame(f, p->task, pagemap.fd, v, &all, fn);
+			r = each_frame(f, p->task, &view, v, &all, near_end(t, i, end), fn);
 			continue;
 		}
 		while (r == 0 && at < to) {
@@ -238,7 +268,8 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 
 			r = n < 0 ? n : 0;
 			for (int k = 0; r == 0 && k < n; k++)
-				r = each_frame(f, p->task, pagemap.fd, v, &regions[k], fn);
+				r = each_frame(f, p->task, &view, v, &regions[k], regions[k].end,
+				               fn);
 		}
 	}
 	return r;
