@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/together.h"
 #include "lib/cgroup.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -318,6 +319,16 @@ static int cgroup_prepare(struct dump *d, struct task *t)
 
 /* ---- frozen ---- */
 
+static int peek_text(struct dump *d, struct thread *th, char **ret)
+{
+	ssize_t r;
+
+	if (th != th->task->threads.v || th->task->headless)
+		return read_text(th->task, tid_of(th), ret);
+	r = together_read(d, th->task, TOLD_CGROUP, ret);
+	return r < 0 ? (int)r : 0;
+}
+
 static int cgroup_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
 	char *text;
@@ -326,7 +337,7 @@ static int cgroup_peek(struct dump *d, struct thread *th, struct ask *ask)
 	if (d->opt->cgroup_mode == CGROUPS_IGNORE ||
 	    (th != th->task->threads.v && !(d->cgroups && is_parted(d, th->task->pid))))
 		return 0;
-	r = read_text(th->task, tid_of(th), &text);
+	r = peek_text(d, th, &text);
 	ask->peeked = text;
 	return r < 0 ? fail(r, "%s: thread %d: its cgroups", task_name(th->task), th->tid) : 0;
 }

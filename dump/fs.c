@@ -13,6 +13,7 @@
 
 #include "dump/dump.h"
 #include "dump/inode.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -31,13 +32,14 @@ static void directory_done(struct directory *dir)
 	free(dir->path);
 }
 
-/* The directory behind AT ("cwd", "root"): only a look (OUT false), or to be kept. */
-static int directory(struct dump *d, const struct task *t, const char *at, const char *what,
+/* The directory that is TOLD, TOLD_CWD or TOLD_ROOT: only a look (OUT false), or to be kept. */
+static int directory(struct dump *d, const struct task *t, enum told told, const char *what,
                      bool out, struct directory *ret)
 {
+	const char *at = told == TOLD_CWD ? "cwd" : "root";
 	char name[4352];
 	struct holding h = { .task = t, .at = at, .st = &ret->st, .name = name };
-	int r = link_read(t->proc, at, &ret->link);
+	int r = together_link(d, t, told, &ret->link, &ret->st);
 
 	if (r == -ENAMETOOLONG)
 		return fail(-ENOTSUP, "%s: %s: " LINK_TOO_LONG, task_name(t), what);
@@ -45,8 +47,6 @@ static int directory(struct dump *d, const struct task *t, const char *at, const
 		return fail(r, "%s: %s", task_name(t), what);
 	snprintf(name, sizeof(name), "%s: %s %s", task_name(t), what, ret->link);
 	h.link = ret->link;
-	if (fstatat(t->proc, at, &ret->st, 0) < 0)
-		return fail(-errno, "%s", name);
 	if (*ret->link != '/')
 		return fail(-ENOTSUP, "%s: is not reachable from the root directory", name);
 	return out ? inode_put(d, &h, &ret->path, &ret->inode) : inode_look(d, &h);
@@ -55,9 +55,9 @@ static int directory(struct dump *d, const struct task *t, const char *at, const
 static int directories(struct dump *d, const struct task *t, bool out, struct directory *cwd,
                        struct directory *root)
 {
-	int r = directory(d, t, "cwd", "working directory", out, cwd);
+	int r = directory(d, t, TOLD_CWD, "working directory", out, cwd);
 
-	return r < 0 ? r : directory(d, t, "root", "root directory", out, root);
+	return r < 0 ? r : directory(d, t, TOLD_ROOT, "root directory", out, root);
 }
 
 static int fs_look(struct dump *d, struct task *t)

@@ -15,6 +15,7 @@
  * are suspended for tracees alone, and into a stopped one, where it would stop.
  */
 #include "dump/landlock.h"
+#include "dump/together.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -49,6 +50,8 @@ static bool is_open(const struct task *t, int fd)
 {
 	char path[24], link[1];
 
+	if (together_tells_files(t))
+		return together_is_open(t, fd);
 	snprintf(path, sizeof(path), "fd/%d", fd);
 	return readlinkat(t->proc, path, link, sizeof(link)) >= 0;
 }

@@ -3,6 +3,7 @@
  * prlimit64(2) on a process of other users needs CAP_SYS_RESOURCE.
  */
 #include "dump/dump.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -17,7 +18,7 @@ static int limit_take(struct dump *d, struct thread *th, const struct script *s,
 	struct limit_text limits[LIMITS];
 	uint64_t soft[LIMITS], hard[LIMITS];
 	Img__Limit msg = IMG__LIMIT__INIT;
-	ssize_t r = file_read_record(t->proc, "limits", &text);
+	ssize_t r = together_read(d, t, TOLD_LIMITS, &text);
 
 	if (r >= 0)
 		r = limits_parse(text, limits);

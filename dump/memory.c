@@ -24,6 +24,7 @@
 #include "dump/shmem.h"
 #include "dump/shmem_copy.h"
 #include "dump/task.h"
+#include "dump/together.h"
 #include "dump/track.h"
 #include "images/hash.h"
 #include "lib/cleanup.h"
@@ -213,7 +214,7 @@ static bool name_is(const char *name, const char *link)
 static int take_exe(struct dump *d, struct task *t, Img__Memory *msg)
 {
 	auto_free char *exe = NULL;
-	int r = link_read(t->proc, "exe", &exe);
+	int r = together_link(d, t, TOLD_EXE, &exe, NULL);
 
 	if (r < 0)
 		return fail(r, "%s: read the link exe", task_name(t));
@@ -263,10 +264,10 @@ static int take_vdso(struct dump *d, struct task *t, Img__Memory *msg)
 	return put_vdso(d, code, v->end - v->start, &msg->vdso);
 }
 
-static int take_coredump_filter(const struct task *t, Img__Memory *msg)
+static int take_coredump_filter(struct dump *d, const struct task *t, Img__Memory *msg)
 {
 	auto_free char *text = NULL;
-	ssize_t n = file_read_record(t->proc, "coredump_filter", &text);
+	ssize_t n = together_read(d, t, TOLD_COREDUMP, &text);
 
 	/* A kernel without core dumps has no filter. */
 	if (n < 0)
@@ -384,7 +385,7 @@ static int take_message(struct dump *d, struct task *t, Img__Memory *msg)
 	if (r == 0)
 		r = take_vdso(d, t, msg);
 	if (r == 0)
-		r = take_coredump_filter(t, msg);
+		r = take_coredump_filter(d, t, msg);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -77,10 +78,10 @@ static int process_ask(struct dump *d, struct thread *th, struct script *s, stru
 	return 0;
 }
 
-static int take_oom(const struct task *t, Img__Process *msg)
+static int take_oom(struct dump *d, const struct task *t, Img__Process *msg)
 {
 	auto_free char *text = NULL;
-	ssize_t r = file_read_record(t->proc, "oom_score_adj", &text);
+	ssize_t r = together_read(d, t, TOLD_OOM, &text);
 
 	if (r < 0)
 		return fail((int)r, "%s: read /proc/%d/oom_score_adj", task_name(t), t->pid);
@@ -120,7 +121,7 @@ static int process_take(struct dump *d, struct thread *th, const struct script *
 		            "%s: has a local descriptor table (modify_ldt), not supported by this "
 		            "version",
 		            task_name(th->task));
-	r = take_oom(th->task, &msg);
+	r = take_oom(d, th->task, &msg);
 
 	if (r == 0)
 		r = take_autogroup(th->task, &msg);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "dump/dump.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -69,7 +70,7 @@ static int timer_ask(struct dump *d, struct thread *th, struct script *s, struct
 {
 	auto_(timers_done) struct timers timers = {};
 	struct answers *local;
-	int r = timers_read(th->task, &timers);
+	int r = together_no_timers(th->task) ? 0 : timers_read(th->task, &timers);
 
 	if (r < 0)
 		return fail(r, "%s: read /proc/%d/timers", task_name(th->task), th->task->pid);

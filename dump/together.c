@@ -28,6 +28,16 @@ struct together {
 	struct proc_facts *looked, *now;
 	struct open_fact *opens;
 	void *files; /* by address */
+	void *texts; /* by what they depend on */
+};
+
+/* What was read of a process, and its facts. */
+struct text {
+	enum told what;
+	const uint64_t *facts;
+	char *text;
+	ssize_t len;
+	struct stat st;
 };
 
 struct known {
@@ -165,6 +175,118 @@ bool together_same_maps(const struct dump *d, struct task *t)
 	       proc_same_maps(t->looked, t->now) && !(d->together->guards && has_guards(d, t));
 }
 
+bool together_no_timers(const struct task *t)
+{
+	return t->now && !t->now->v[PROC_TIMERS];
+}
+
+/* ---- texts and links ---- */
+
+static const struct {
+	const char *name;
+	enum proc_fact first;
+	size_t n; /* facts that it depends on */
+} told[] = {
+	[TOLD_LIMITS] = { "limits", PROC_LIMITS, 2 * (size_t)PROC_LIMITS_N },
+	[TOLD_OOM] = { "oom_score_adj", PROC_OOM, 1 },
+	[TOLD_COREDUMP] = { "coredump_filter", PROC_MM_FLAGS, 1 },
+	[TOLD_CGROUP] = { "cgroup", PROC_CGROUPS, 1 },
+	[TOLD_EXE] = { "exe", PROC_EXE, 1 },
+	[TOLD_CWD] = { "cwd", PROC_CWD, 2 },
+	[TOLD_ROOT] = { "root", PROC_ROOT, 2 },
+};
+
+static int by_facts(const void *a, const void *b)
+{
+	const struct text *x = a, *y = b;
+
+	if (x->what != y->what)
+		return x->what < y->what ? -1 : 1;
+	return memcmp(x->facts, y->facts, told[x->what].n * sizeof(*x->facts));
+}
+
+static void text_free(void *p)
+{
+	struct text *text = p;
+
+	free(text->text);
+	free(text);
+}
+
+static bool can_be_told(const struct dump *d, const struct task *t)
+{
+	return d->frozen && t->now && !t->headless;
+}
+
+static struct text *find_text(struct dump *d, const struct task *t, enum told what)
+{
+	struct text key = { .what = what };
+	struct text **found;
+
+	if (!can_be_told(d, t))
+		return NULL;
+	key.facts = &t->now->v[told[what].first];
+	found = tfind(&key, &d->together->texts, by_facts);
+	return found ? *found : NULL;
+}
+
+/* By best effort. */
+static void keep_text(struct dump *d, const struct task *t, enum told what, const struct text *read)
+{
+	struct text *text = can_be_told(d, t) ? malloc(sizeof(*text)) : NULL;
+
+	if (!text)
+		return;
+	*text = *read;
+	text->what = what;
+	text->facts = &t->now->v[told[what].first];
+	text->text = strdup(read->text);
+	if (!text->text || !tsearch(text, &d->together->texts, by_facts))
+		text_free(text);
+}
+
+ssize_t together_read(struct dump *d, const struct task *t, enum told what, char **ret)
+{
+	const struct text *found = find_text(d, t, what);
+	struct text read = {};
+
+	if (found) {
+		*ret = strdup(found->text);
+		return *ret ? found->len : -ENOMEM;
+	}
+	read.len = file_read_record(t->proc, told[what].name, ret);
+	if (read.len >= 0) {
+		read.text = *ret;
+		keep_text(d, t, what, &read);
+	}
+	return read.len;
+}
+
+int together_link(struct dump *d, const struct task *t, enum told what, char **ret,
+                  struct stat *ret_st)
+{
+	const struct text *found = find_text(d, t, what);
+	struct text read = {};
+	int r;
+
+	if (found) {
+		if (ret_st)
+			*ret_st = found->st;
+		*ret = strdup(found->text);
+		return *ret ? 0 : -ENOMEM;
+	}
+	r = link_read(t->proc, told[what].name, ret);
+	if (r < 0)
+		return r;
+	if (ret_st && fstatat(t->proc, told[what].name, &read.st, 0) < 0)
+		return -errno;
+	if (ret_st)
+		*ret_st = read.st;
+	read.text = *ret;
+	keep_text(d, t, what, &read);
+	return 0;
+}
+
 /* ---- files ---- */
 
 static const struct open_fact *find_open(const struct task *t, int fd)
@@ -187,6 +309,11 @@ static int by_address(const void *a, const void *b)
 	const struct known *x = a, *y = b;
 
 	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+bool together_is_open(const struct task *t, int fd)
+{
+	return find_open(t, fd);
 }
 
 size_t together_file(const struct dump *d, const struct open_fact *open)
@@ -230,6 +357,7 @@ void together_done(struct dump *d)
 	if (!g)
 		return;
 	together_forget_files(d);
+	tdestroy(g->texts, text_free);
 	proc_asks_done(&g->asks);
 	free(g->looked);
 	free(g->now);

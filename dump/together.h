@@ -17,6 +17,20 @@ void together_frozen(struct dump *d);
 bool together_same_maps(const struct dump *d, struct task *t);
 
 /*
+ * What is in /proc/PID of a frozen process, and depends on nothing but facts: where another has the same it is
+ * what was read of that.
+ */
+enum told { TOLD_LIMITS, TOLD_OOM, TOLD_COREDUMP, TOLD_CGROUP, TOLD_EXE, TOLD_CWD, TOLD_ROOT };
+
+/* The text, as file_read_record() reads it; the link, and *RET_ST, unless that is NULL, of where it leads. -errno. */
+ssize_t together_read(struct dump *d, const struct task *t, enum told what, char **ret);
+int together_link(struct dump *d, const struct task *t, enum told what, char **ret,
+                  struct stat *ret_st);
+
+/* A frozen T is known to have no POSIX timers. */
+bool together_no_timers(const struct task *t);
+
+/*
  * The descriptors of a frozen T are told of, by number. The id of the file that one of them is open on, known by
  * another descriptor, and of no locks; else 0. It becomes known by together_add_file(), until files_done().
  */
@@ -24,6 +38,7 @@ static inline bool together_tells_files(const struct task *t)
 {
 	return t->n_opens > 0;
 }
+bool together_is_open(const struct task *t, int fd);
 size_t together_file(const struct dump *d, const struct open_fact *open);
 int together_add_file(struct dump *d, const struct task *t, int fd, size_t id);
 void together_forget_files(struct dump *d);

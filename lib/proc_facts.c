@@ -28,12 +28,24 @@ static int own_level(const struct btf *b)
 	return read(iter, &level, sizeof(level)) == sizeof(level) ? (int)level : -EOPNOTSUPP;
 }
 
+static void write_limits(struct iter_program *p)
+{
+	struct place limits = btf_place(p->btf, "signal_struct", "rlim");
+
+	p->failed |= !limits.found;
+	iter_load_field(p, 3, 6, "task_struct", "signal");
+	for (uint32_t i = 0; i < 2 * PROC_LIMITS_N; i++) {
+		iter_load(p, 2, 3, limits.at + i * 8, 8);
+		iter_store(p, 2, PROC_LIMITS + i);
+	}
+}
+
 /* Leaders alone. */
 static void write_process(struct iter_program *p, int level)
 {
 	static const struct {
 		const char *field, *type, *path;
-	} facts[PROC_WORDS] = {
+	} facts[PROC_LIMITS] = {
 #define FACT(number, field, type, path) [PROC_##number] = { field, type, path },
 		PROC_FACTS(FACT)
 #undef FACT
@@ -43,12 +55,13 @@ static void write_process(struct iter_program *p, int level)
 	iter_load_field(p, 3, 6, "task_struct", "tgid");
 	iter_skip_unless_same(p, 2, 3);
 	iter_store_number(p, level, PROC_PID);
-	for (size_t i = PROC_PID + 1; i < PROC_WORDS; i++) {
+	for (size_t i = PROC_PID + 1; i < PROC_LIMITS; i++) {
 		iter_load_field(p, 2, 6, "task_struct", facts[i].field);
 		if (*facts[i].type)
 			iter_load_field(p, 2, 2, facts[i].type, facts[i].path);
 		iter_store(p, 2, i);
 	}
+	write_limits(p);
 }
 
 /* The bit of r9, its number, in a set of the process's table. */

@@ -10,17 +10,29 @@
 #include <sys/types.h>
 
 /* FACT(number, field of task_struct, or what that points to, and a field of that) */
-#define PROC_FACTS(FACT)                    \
-	FACT(EXECS, "self_exec_id", "", "") \
-	FACT(MM, "mm", "", "")              \
-	FACT(MM_SEQ, "mm", "mm_struct", "mm_lock_seq")
+#define PROC_FACTS(FACT)                                      \
+	FACT(EXECS, "self_exec_id", "", "")                   \
+	FACT(MM, "mm", "", "")                                \
+	FACT(MM_SEQ, "mm", "mm_struct", "mm_lock_seq")        \
+	FACT(MM_FLAGS, "mm", "mm_struct", "flags")            \
+	FACT(EXE, "mm", "mm_struct", "exe_file")              \
+	FACT(CWD, "fs", "fs_struct", "pwd.dentry")            \
+	FACT(CWD_MNT, "fs", "fs_struct", "pwd.mnt")           \
+	FACT(ROOT, "fs", "fs_struct", "root.dentry")          \
+	FACT(ROOT_MNT, "fs", "fs_struct", "root.mnt")         \
+	FACT(CGROUPS, "cgroups", "", "")                      \
+	FACT(OOM, "signal", "signal_struct", "oom_score_adj") \
+	FACT(TIMERS, "signal", "signal_struct", "posix_timers")
+
+#define PROC_LIMITS_N 16 /* resources, RLIM_NLIMITS of the kernel */
 
 enum proc_fact {
 	PROC_PID, /* in our pid namespace */
 #define FACT(number, field, type, path) PROC_##number,
 	PROC_FACTS(FACT)
 #undef FACT
-		PROC_WORDS,
+		PROC_LIMITS, /* all of them, soft and hard */
+	PROC_WORDS = PROC_LIMITS + 2 * PROC_LIMITS_N,
 };
 
 struct proc_facts {

@@ -4,13 +4,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "maps.h"
@@ -20,13 +23,13 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define CHILDREN 84
+#define CHILDREN 88
 #define PAGE     4096UL
 
 enum { FILE_FD = 40, DUP_FD, PATH_FD, SHARED_FD, OWN_FD, FDS };
 
 /* What child number I does. */
-enum { NOTHING, PROTECTS, GUARDS, OPENS, LOCKS, EXECS, CLOSES, WAYS };
+enum { NOTHING, PROTECTS, GUARDS, OPENS, LOCKS, EXECS, CLOSES, MOVES, LIMITS, WRITES, TIMES, WAYS };
 
 struct shared {
 	int change, done, verify;
@@ -40,6 +43,9 @@ struct state {
 	int flags[FDS];
 	struct stat st[FDS];
 	off_t at;
+	char cwd[256], filter[16], oom[16];
+	struct rlimit limit;
+	int timer;
 };
 
 static struct state was, is;
@@ -60,9 +66,30 @@ static void await(const int *word, int value)
 		zdtm_nap();
 }
 
+static void read_proc(const char *path, char text[static 16])
+{
+	int fd = open(path, O_RDONLY);
+
+	check(fd >= 0 && read(fd, text, 15) > 0 && close(fd) == 0);
+}
+
+static void write_proc(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	check(fd >= 0 && write(fd, text, strlen(text)) > 0 && close(fd) == 0);
+}
+
 static void take(struct state *s)
 {
+	struct itimerspec left;
+
 	memset(s, 0, sizeof(*s));
+	check(getcwd(s->cwd, sizeof(s->cwd)));
+	read_proc("/proc/self/coredump_filter", s->filter);
+	read_proc("/proc/self/oom_score_adj", s->oom);
+	check(getrlimit(RLIMIT_CORE, &s->limit) == 0);
+	s->timer = syscall(SYS_timer_gettime, 0, &left) == 0;
 	for (int fd = 0; fd < FDS; fd++) {
 		s->flags[fd] = fcntl(fd, F_GETFD);
 		if (s->flags[fd] >= 0)
@@ -73,6 +100,10 @@ static void take(struct state *s)
 
 static bool same(void)
 {
+	if (strcmp(was.cwd, is.cwd) != 0 || strcmp(was.filter, is.filter) != 0 ||
+	    strcmp(was.oom, is.oom) != 0 || was.limit.rlim_cur != is.limit.rlim_cur ||
+	    was.timer != is.timer)
+		return false;
 	for (int fd = 3; fd < FDS; fd++)
 		if (was.flags[fd] != is.flags[fd] ||
 		    (fd != SHARED_FD && was.st[fd].st_ino != is.st[fd].st_ino))
@@ -98,7 +129,9 @@ static bool is_locked(int i, pid_t pid)
 
 static void change(int i)
 {
+	struct sigevent quiet = { .sigev_notify = SIGEV_NONE };
 	char number[16];
+	timer_t timer;
 
 	switch (i % WAYS) {
 	case PROTECTS:
@@ -125,6 +158,19 @@ static void change(int i)
 	case CLOSES:
 		check(close(PATH_FD) == 0);
 		check(open("own", O_PATH) == 3 && dup2(3, OWN_FD) == OWN_FD && close(3) == 0);
+		break;
+	case MOVES:
+		check(chdir("sub") == 0);
+		break;
+	case LIMITS:
+		check(setrlimit(RLIMIT_CORE, &(struct rlimit){ (rlim_t)i * 4096, 1 << 20 }) == 0);
+		break;
+	case WRITES:
+		write_proc("/proc/self/coredump_filter", "0x7");
+		write_proc("/proc/self/oom_score_adj", "321");
+		break;
+	case TIMES:
+		check(timer_create(CLOCK_MONOTONIC, &quiet, &timer) == 0);
 		break;
 	}
 }
@@ -162,6 +208,7 @@ static void set_up(void)
 {
 	int memory = memfd_create("shared", 0);
 
+	check(mkdir("sub", 0700) == 0);
 	check(memory >= 0 && ftruncate(memory, PAGE) == 0);
 	check(dup2(memory, SHARED_FD) == SHARED_FD && close(memory) == 0);
 	shared = map_shared();
