@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <search.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -38,14 +40,39 @@ static int fs_check(struct restore *r, uint32_t owner, const ProtobufCMessage *b
 	return msg->root_inode ? inode_check(r, msg->root_inode, S_IFDIR, msg->root) : 0;
 }
 
-/* A pool descriptor of the directory. */
-static int open_directory(struct restore *r, const struct rtask *t, const char *what,
-                          const char *path, uint32_t inode)
-{
-	int fd = inode ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+/* A pool descriptor; all tasks inherit all of them, so that there is one for each path. */
+struct opened {
+	const char *path; /* of the record */
+	int fd;
+};
 
-	if (inode)
-		return inode_get(r, inode);
+static int by_path(const void *a, const void *b)
+{
+	const struct opened *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+/* Kept for others with that path. */
+static int keep(struct restore *r, const char *path, int fd)
+{
+	struct opened *opened = fd < 0 ? NULL : malloc(sizeof(*opened));
+
+	if (fd < 0)
+		return fd;
+	if (!opened)
+		return -ENOMEM;
+	*opened = (struct opened){ path, fd };
+	if (tsearch(opened, &r->directories, by_path))
+		return fd;
+	free(opened);
+	return -ENOMEM;
+}
+
+static int open_path(struct restore *r, const struct rtask *t, const char *what, const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
 	if (fd < 0)
 		return fail(-errno, "%s: %s %s", rtask_name(t), what, path);
 	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0) {
@@ -54,7 +81,18 @@ static int open_directory(struct restore *r, const struct rtask *t, const char *
 		close(fd);
 		return fail(e, "%s: %s %s", rtask_name(t), what, path);
 	}
-	return pool_add(r, fd);
+	return keep(r, path, pool_add(r, fd));
+}
+
+static int open_directory(struct restore *r, const struct rtask *t, const char *what,
+                          const char *path, uint32_t inode)
+{
+	const struct opened key = { .path = path };
+	struct opened *const *found = inode ? NULL : tfind(&key, &r->directories, by_path);
+
+	if (inode)
+		return inode_get(r, inode);
+	return found ? (*found)->fd : open_path(r, t, what, path);
 }
 
 static int fs_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
@@ -79,8 +117,15 @@ static int fs_emit(struct restore *r, struct rthread *th, const ProtobufCMessage
 	return 0;
 }
 
+static void fs_done(struct restore *r)
+{
+	tdestroy(r->directories, free);
+	r->directories = NULL;
+}
+
 const struct restore_aspect restore_fs = {
 	.table = TABLE_FS,
 	.check = fs_check,
 	.emit[PHASE_BUILD] = fs_emit,
+	.done = fs_done,
 };

@@ -137,6 +137,7 @@ struct restore {
 	struct heritage *heritages;  /* all of them */
 	struct pool *pool;           /* descriptors that all tasks inherit */
 	struct inodes *inodes;       /* restore/inode.c */
+	void *directories;           /* restore/fs.c: pool descriptors by path */
 	struct sysv *sysv;           /* restore/sysv.c: objects that were made */
 	struct leftovers *leftovers; /* restore/leftover.h */
 	struct words made_queues;    /* mqueue.c: names of those that were made */

@@ -28,3 +28,16 @@ load lib/zdtm
 	crtool restore -d -D "$to"
 	release
 }
+
+@test "of a directory where many processes work they inherit one descriptor" {
+	local to
+
+	to=$(images)
+	park together
+	crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	run -0 crtool restore --explain -D "$to"
+	[ "$(grep -o "fchdir([^)]*)" <<<"$output" | sort -u | wc -l)" -eq 2 ] # that of all, and "sub"
+	crtool restore -d -D "$to"
+	release
+}
