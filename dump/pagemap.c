@@ -46,6 +46,8 @@ struct pm_scan_arg {
 #define PAGE    UINT64_C(4096)
 #define ENTRIES 4096
 
+#define VIEW_LEAST 32 /* entries */
+
 _Static_assert(PAGEMAP_WRITTEN == PAGE_IS_WRITTEN, "a category of the kernel's");
 
 static int scan(int pagemap, struct pm_scan_arg *arg)
@@ -235,14 +237,24 @@ int pagemap_where(int pagemap, uint64_t frame, uint64_t start, uint64_t end, uin
 	return r;
 }
 
-/* Have the entry of the page at START in the view. */
-static bool view_at(struct pagemap_view *v, uint64_t start)
+/* How many entries from START on, of which N are wanted: more and more, as long as it goes on where it ended. */
+static size_t view_more(const struct pagemap_view *v, uint64_t start, size_t n)
+{
+	size_t more = start - v->start <= 2 * v->n * PAGE ? 2 * v->n : VIEW_LEAST;
+
+	more = more > n ? more : n;
+	return more < ARRAY_SIZE(v->entries) ? more : ARRAY_SIZE(v->entries);
+}
+
+/* Have the entry of the page at START in the view; N are wanted from there on. */
+static bool view_at(struct pagemap_view *v, uint64_t start, size_t n)
 {
 	ssize_t got;
 
 	if (start >= v->start && start < v->start + v->n * PAGE)
 		return true;
-	got = pread(v->pagemap, v->entries, sizeof(v->entries), (off_t)(start / PAGE * 8));
+	got = pread(v->pagemap, v->entries, view_more(v, start, n) * sizeof(v->entries[0]),
+	            (off_t)(start / PAGE * 8));
 	v->start = start;
 	v->n = got > 0 ? (size_t)got / 8 : 0;
 	return v->n;
@@ -250,10 +262,10 @@ static bool view_at(struct pagemap_view *v, uint64_t start)
 
 bool pagemap_alone(struct pagemap_view *v, uint64_t start, size_t n)
 {
-	for (uint64_t at = start; at < start + n * PAGE; at += PAGE) {
+	for (uint64_t at = start, end = start + n * PAGE; at < end; at += PAGE) {
 		uint64_t e;
 
-		if (!view_at(v, at))
+		if (!view_at(v, at, (end - at) / PAGE))
 			return false;
 		e = v->entries[(at - v->start) / PAGE];
 		if ((e & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT)

@@ -375,7 +375,8 @@ int parasite_collect(struct parasite *p)
 
 	if (r < 0)
 		return r;
-	return pread_full(p->mem, p->arena->local, p->arena->used, (off_t)p->arena->base);
+	return pread_full(p->mem, p->arena->local + ARENA_BLOB, p->arena->used - ARENA_BLOB,
+	                  (off_t)(p->arena->base + ARENA_BLOB));
 }
 
 int parasite_move(struct parasite *p, struct tracee *host)
