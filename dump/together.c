@@ -16,14 +16,16 @@
 #include "lib/procfs.h"
 #include "parasite/arch/arch.h"
 
-#define WORTH 48 /* processes for which asking the kernel pays ... */
-#define PART  8  /* ... if no more than that many times as many are told of */
+#define WORTH   48  /* processes for which asking the kernel pays ... */
+#define PART    8   /* ... if no more than that many times as many are told of */
+#define THREADS 400 /* whose stacks make so many mappings that it pays for these alone */
 
 #define PAGE 4096
 
 /* Forgotten with the dump. */
 struct together {
 	struct proc_asks asks;
+	bool each;   /* process is asked about, and not its descriptors */
 	bool guards; /* are shown as flags of mappings */
 	struct proc_facts *looked, *now;
 	struct open_fact *opens;
@@ -85,9 +87,18 @@ static bool has_guards(const struct dump *d, struct task *t)
 
 /* ---- the look ---- */
 
-static bool is_worth_it(const struct dump *d)
+static bool are_many(const struct dump *d)
 {
 	return d->tasks.n >= WORTH && d->census.all.n <= d->tasks.n * PART;
+}
+
+static bool is_worth_it(const struct dump *d)
+{
+	size_t threads = 0;
+
+	array_each (t, &d->tasks)
+		threads += t->threads.n;
+	return are_many(d) || threads >= THREADS;
 }
 
 static int begin(struct dump *d)
@@ -100,12 +111,26 @@ static int begin(struct dump *d)
 	g = d->together = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
-	r = proc_asks_open(&g->asks);
+	g->each = !are_many(d);
+	r = proc_asks_open(&g->asks, !g->each);
 	if (r < 0)
 		g->asks = (struct proc_asks){ .processes = -1, .opens = -1 };
 	else
 		g->guards = guards_are_shown();
 	return r;
+}
+
+static ssize_t read_each(const struct dump *d, struct proc_facts **ret)
+{
+	struct proc_facts *facts = calloc(d->tasks.n, sizeof(*facts));
+	ssize_t n = 0;
+
+	if (!facts)
+		return -ENOMEM;
+	array_each (t, &d->tasks)
+		n += proc_facts_of(&d->together->asks, t->pid, &facts[n]) == 0;
+	*ret = facts;
+	return n;
 }
 
 /* What *FACTS points to, read again. */
@@ -116,7 +141,9 @@ static void read_processes(struct dump *d, bool now)
 	ssize_t n;
 
 	free(take_ptr(*facts));
-	n = g->asks.processes < 0 ? 0 : proc_facts_read(&g->asks, facts);
+	n = g->asks.processes < 0 ? 0
+	    : g->each             ? read_each(d, facts)
+	                          : proc_facts_read(&g->asks, facts);
 	for (ssize_t i = 0; i < n; i++) {
 		struct task *t = task_find(d, (pid_t)(*facts)[i].v[PROC_PID]);
 
@@ -130,7 +157,7 @@ void together_look(struct dump *d)
 	if (!is_worth_it(d))
 		return;
 	if (begin(d) < 0)
-		debug("the kernel does not tell of all processes at once");
+		debug("the kernel does not tell of processes");
 	if (d->together)
 		read_processes(d, false);
 }

@@ -7,7 +7,7 @@
 
 #include "dump/dump.h"
 
-/* All tasks are known, and none is looked at yet. For trees of many processes. */
+/* All tasks are known, with their threads, and none is looked at yet. Nothing for trees of few. */
 void together_look(struct dump *d);
 
 /* All stand still. */

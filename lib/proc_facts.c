@@ -6,6 +6,7 @@
 
 #include "lib/bpf_iter.h"
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/task_facts.h"
 
 #define WORD(field) (offsetof(struct open_fact, field) / 8)
@@ -98,7 +99,7 @@ static int load(const struct btf *b, int level, bool files)
 	return iter_load_program(&p, files ? ITER_FILE : ITER_TASK);
 }
 
-int proc_asks_open(struct proc_asks *ret)
+int proc_asks_open(struct proc_asks *ret, bool opens)
 {
 	auto_(btf_done) struct btf b = {};
 	int r = btf_open(&b), level = r < 0 ? r : own_level(&b);
@@ -106,8 +107,8 @@ int proc_asks_open(struct proc_asks *ret)
 	if (level < 0)
 		return level;
 	*ret = (struct proc_asks){ .processes = load(&b, level, false),
-		                   .opens = load(&b, level, true) };
-	r = ret->processes < 0 ? ret->processes : ret->opens < 0 ? ret->opens : 0;
+		                   .opens = opens ? load(&b, level, true) : -1 };
+	r = ret->processes < 0 ? ret->processes : opens && ret->opens < 0 ? ret->opens : 0;
 	for (size_t i = 0; i < ARRAY_SIZE(lock_lists); i++)
 		ret->lists[i] = btf_place(&b, "file_lock_context", lock_lists[i]).at;
 	if (r < 0)
@@ -119,6 +120,17 @@ void proc_asks_done(struct proc_asks *asks)
 {
 	closep(&asks->processes);
 	closep(&asks->opens);
+}
+
+/* Before 6.1 an iterator is over everybody. */
+int proc_facts_of(const struct proc_asks *asks, pid_t pid, struct proc_facts *ret)
+{
+	auto_close int iter = iter_open(asks->processes, pid, 0);
+	int r = iter < 0 ? iter : read_full(iter, ret, sizeof(*ret));
+
+	if (r == -ENODATA || (r == 0 && ret->v[PROC_PID] != (uint64_t)pid))
+		r = -ESRCH;
+	return r;
 }
 
 /* In records of SIZE bytes. */

@@ -55,10 +55,12 @@ struct proc_asks {
 	uint32_t lists[3]; /* where lists of locks begin */
 };
 
-/* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some ten milliseconds. */
-int proc_asks_open(struct proc_asks *ret);
+/* OPENS: also of descriptors. -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some ten milliseconds. */
+int proc_asks_open(struct proc_asks *ret, bool opens);
 void proc_asks_done(struct proc_asks *asks);
 
+/* Of the process PID. -ESRCH: there is none. */
+int proc_facts_of(const struct proc_asks *asks, pid_t pid, struct proc_facts *ret);
 /* Of everybody, in fresh memory; how many. -errno. */
 ssize_t proc_facts_read(const struct proc_asks *asks, struct proc_facts **ret);
 ssize_t open_facts_read(const struct proc_asks *asks, struct open_fact **ret);

@@ -12,7 +12,7 @@ static struct proc_asks asks;
 
 static void ask(void)
 {
-	int r = proc_asks_open(&asks);
+	int r = proc_asks_open(&asks, true);
 
 	if (r == -EPERM || r == -EACCES || r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL)
 		skip("the kernel does not tell us");
@@ -31,6 +31,18 @@ static struct proc_facts own(void)
 	check(times == 1);
 	free(all);
 	return found;
+}
+
+TEST(one_process_alone)
+{
+	struct proc_facts all, alone;
+
+	ask();
+	all = own();
+	check(proc_facts_of(&asks, getpid(), &alone) == 0);
+	check(!memcmp(&all, &alone, sizeof(all)));
+	check(proc_facts_of(&asks, 0x3ffffff, &alone) == -ESRCH);
+	proc_asks_done(&asks);
 }
 
 /* Of FD, or NULL. */
