@@ -109,7 +109,7 @@ static int await_all(const struct restore *r, int fd)
 	return ret;
 }
 
-int numbers_await(const struct restore *r)
+int numbers_await(struct restore *r)
 {
 	auto_close int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 

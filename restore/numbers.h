@@ -10,7 +10,7 @@ struct clone_args;
  * wait for init, which may be busy: two seconds for those, and for what nobody seems to have any more. Whoever else
  * has a number will keep it. 0, or -EBUSY, explained.
  */
-int numbers_await(const struct restore *r);
+int numbers_await(struct restore *r);
 
 /* Who has the number that we need? -EBUSY, explained. */
 int number_explain(pid_t pid);

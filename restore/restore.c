@@ -8,6 +8,7 @@
 #include "restore/inode.h"
 #include "restore/lazy.h"
 #include "restore/leftover.h"
+#include "restore/numbers.h"
 #include "restore/shmem.h"
 
 #include <errno.h>
@@ -117,10 +118,12 @@ static const struct stage {
 	bool acts; /* not with --explain */
 	int (*run)(struct restore *r);
 } stages[] = {
+	/* clang-format off */
 	{ "read", false, read_images },
 	{ "plan", false, plan_tree },
 	{ "check", false, check_images },
 	{ "begin", true, tell_begin },
+	{ "numbers", true, numbers_await },
 	{ "netns", false, enter_netns },
 	{ "arena", false, place_arena },
 	{ "open", false, open_files },
@@ -128,6 +131,7 @@ static const struct stage {
 	{ "explain", false, explain_scripts },
 	{ "run", true, run_scripts }, /* from here on there is a tree */
 	{ "commit", true, commit },   /* from here on it runs */
+	/* clang-format on */
 };
 
 /* A typing error in a test must not pass for a success. */

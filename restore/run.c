@@ -319,9 +319,7 @@ int run_scripts(struct restore *r)
 	/* What falls off the tree while it is made falls to us, so that a roll-back finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	r->strangers = list_children();
-	ret = numbers_await(r);
-	if (ret == 0)
-		ret = clocks_enter(r);
+	ret = clocks_enter(r);
 	if (ret == 0)
 		ret = fork_root(r);
 	for (enum barrier n = BARRIER_TREE; ret == 0 && n < BARRIER_END; n++) {

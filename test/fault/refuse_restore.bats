@@ -128,6 +128,15 @@ flip() {
 	release
 }
 
+@test "of a program that still runs its pid is named, not the ports that it has" {
+	park zdtm/sk_udp bound 4
+	to=$(images)
+	crtool dump -R -t "$pid" -D "$to"
+	says 8 "pid $pid is in use by task $pid (sk_udp)*" crtool restore -d -D "$to"
+	running "$pid"
+	release
+}
+
 # A sleep with the pid $1, as $holder.
 hold() {
 	echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid || skip "may not choose pids"
