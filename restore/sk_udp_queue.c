@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/forge.h"
 #include "lib/log.h"
 #include "restore/sk_inet.h"
@@ -68,12 +69,6 @@ static bool is_multicast(const union inaddr *a)
 	                                  : IN6_IS_ADDR_MULTICAST(&a->v6.sin6_addr);
 }
 
-/* This moment has no memory or numbers for it; what the machine itself lacks stays away. */
-static bool is_shortage(int e)
-{
-	return e == -ENOMEM || e == -ENOBUFS || e == -EMFILE || e == -ENFILE;
-}
-
 /* The number of an interface; 0: there is none of that name. -errno. */
 static int device_index(const char *name)
 {
@@ -97,7 +92,7 @@ static int local_check(const union inaddr *a, unsigned device)
 	fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, &to.sa, inaddr_len(&to)) < 0 ||
 	    getsockname(fd, &from.sa, &len) < 0)
-		return is_shortage(-errno) ? -errno : -EADDRNOTAVAIL;
+		return error_passes(-errno) ? -errno : -EADDRNOTAVAIL;
 	return inaddr_same_host(&from, a) ? 0 : -EADDRNOTAVAIL;
 }
 
@@ -309,7 +304,7 @@ static int queue_send(const Img__File *file, int fd, const Img__SkUdp *msg, uint
 
 		if (e == 0)
 			e = arrival(fd, before);
-		if (is_shortage(e))
+		if (error_passes(e))
 			return fail(e, "socket %u: a datagram that waited in it", file->id);
 		lost += e < 0;
 		why = e < 0 ? e : why;
