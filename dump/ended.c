@@ -29,7 +29,7 @@ static size_t count_settled(const struct dump *d)
 	return n;
 }
 
-/* Too late to go on: whoever blocks us must not block us for ever, be he known or not. */
+/* Too late to go on: whoever blocks us must not block us for ever, be he known or not. Stops are taken, too. */
 static void take_all(void)
 {
 	siginfo_t si;

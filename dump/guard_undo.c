@@ -20,11 +20,13 @@
 #include "dump/stages.h"
 #include "dump/task.h"
 #include "lib/cleanup.h"
+#include "lib/deadline.h"
 #include "lib/fd.h"
 
-#define TRIES     1000 /* for threads that are on their way out */
+#define TRIES_NS  UINT64_C(20000000000) /* for threads that are on their way out */
 #define MOMENT_NS 2000000
 #define FREEZE_MS 300
+#define HOLD_MS   10000 /* for all that is done while it stands */
 
 bool notes_pending(const struct notes *notes)
 {
@@ -212,18 +214,28 @@ static bool undo_note(struct dump *g, const struct notes *notes, const struct no
 	return true;
 }
 
-/* Stop the tree; undo all that is noted if no thread is in the way. */
-static bool undo_once(struct dump *g, struct dump *d)
+static bool undo_notes(struct dump *g, struct notes *notes)
 {
-	const struct notes *notes = d->notes;
+	bool done = all_have_left(g, notes);
+
+	for (uint32_t i = 0; done && i < notes->n; i++)
+		done = undo_note(g, notes, &notes->v[i]);
+	for (uint32_t i = 0; done && i < notes->n; i++)
+		notes->v[i].pid = 0;
+	return done;
+}
+
+/* Stop the tree; undo all that is noted if no thread is in the way. */
+static bool undo_once(struct dump *g, struct dump *d, bool last)
+{
 	bool done = !g->tasks.n && task_add(g, g->opt->tree, SIZE_MAX) < 0; /* it has ended */
 
 	if (!done && freeze_tree(g) == 0) {
-		done = all_have_left(g, notes);
-		for (uint32_t i = 0; done && i < notes->n; i++)
-			done = undo_note(g, notes, &notes->v[i]);
-		if (done)
-			tracees_undo(g, d);
+		deadline_arm(HOLD_MS);
+		done = undo_notes(g, d->notes);
+		if (done || last)
+			done = tracees_undo(g, d, last);
+		deadline_arm(0);
 	}
 	unfreeze_tree(g);
 	tasks_done(g);
@@ -282,25 +294,42 @@ void guard_dying(void *arg, pid_t crtool)
 		look(d);
 }
 
+/* As long as it stood it runs: who could not be stopped may wait for somebody who could (vfork). */
+static void let_run(uint64_t stood_since)
+{
+	uint64_t ns = clock_ns() - stood_since;
+	struct timespec pause = { .tv_sec = (time_t)(ns / 1000000000),
+		                  .tv_nsec = (long)(ns % 1000000000) };
+
+	if (ns < MOMENT_NS)
+		pause = (struct timespec){ .tv_nsec = MOMENT_NS };
+	nanosleep(&pause, NULL);
+}
+
+/* However it goes, the tree runs on: what cannot be undone is left. */
 void guard_undo(void *arg)
 {
 	struct dump *d = arg;
 	struct dump_options opt = *d->opt;
-	const struct timespec moment = { .tv_nsec = MOMENT_NS };
+	const uint64_t end = clock_ns() + TRIES_NS;
+	bool last = false;
 
 	undo_options(d->notes);
 	if (!notes_pending(d->notes))
 		return;
-	/* Whoever cannot be stopped now (vfork) keeps nobody else waiting. */
+	/* Whoever cannot be stopped now keeps nobody else waiting. */
 	opt.timeout_ms = FREEZE_MS;
-	for (int i = 0; i < TRIES; i++) {
+	while (!last) {
+		uint64_t since = clock_ns();
+
+		last = since >= end;
 		if (!d->notes->look)
 			begin_look(d);
 		d->notes->look->opt = &opt;
-		if (undo_once(d->notes->look, d))
+		if (undo_once(d->notes->look, d, last))
 			return;
 		free(d->notes->look);
 		d->notes->look = NULL;
-		nanosleep(&moment, NULL);
+		let_run(since);
 	}
 }

@@ -20,7 +20,11 @@
 #include "dump/task.h"
 #include "dump/tracer.h"
 #include "dump/tracees_judge.h"
+#include "lib/deadline.h"
 #include "lib/log.h"
+
+#define LEAVE_MS 10000
+#define ATTEMPTS 3
 
 static struct thread *find_thread(const struct dump *d, pid_t tid)
 {
@@ -107,8 +111,15 @@ static int visit_begin(struct dump *d, struct thread *th, struct visit *ret)
 
 static int visit_end(struct dump *d, struct thread *th, struct visit *v)
 {
-	int r = parasite_cure(&v->parasite);
+	struct tracee *host = v->parasite.host;
+	int r;
 
+	/* In a call that took too long: it is interrupted. */
+	if (host && host->seized && host->running) {
+		deadline_arm(LEAVE_MS);
+		tracee_halt(host);
+	}
+	r = parasite_cure(&v->parasite);
 	if (r == 0)
 		guard_forget(d, th->task);
 	arena_done(&v->arena);
@@ -349,30 +360,40 @@ int tracees_check(struct dump *d)
 
 /* ---- and back ---- */
 
-/* Its tracer has ended: as the kernel would have it. */
+static bool has_ended(const struct thread *th)
+{
+	struct tracee_seen s;
+	int r = th ? tracee_see(th->task, th->tid, &s) : -ESRCH;
+
+	return r == -ESRCH || r == -ENOENT || (r == 0 && tracee_has_ended(&s));
+}
+
 static void set_free(struct thread *th, const struct traced *tr)
 {
 	struct tracee *tracee = &th->tracee;
 
-	if (tr->is.options & PTRACE_O_EXITKILL)
-		syscall(SYS_tgkill, tr->is.pid, tr->is.tid, SIGKILL);
 	tracee->regs = tr->is.regs;
 	tracee->sigmask = tr->is.sigmask;
 	tracee->changed = tracee->stopped;
 	tracee_release(tracee);
 }
 
+/* -EAGAIN, -EBUSY, -ETIMEDOUT: not this time. */
 static int attach(struct dump *d, struct traced *tr)
 {
 	struct thread *th = find_thread(d, tr->is.tid), *by = find_thread(d, tr->tracer);
 	struct visit v;
 	int r, end;
 
-	if (!by || !by->tracee.stopped) {
+	if (has_ended(by)) { /* as the kernel would have it */
+		if (th && tr->is.options & PTRACE_O_EXITKILL)
+			syscall(SYS_tgkill, tr->is.pid, tr->is.tid, SIGKILL);
 		if (th)
 			set_free(th, tr);
 		return 0;
 	}
+	if (!by->tracee.stopped)
+		return -EBUSY;
 	r = th ? tracee_release(&th->tracee) : 0;
 	if (r < 0 && r != -ESRCH)
 		return r;
@@ -380,11 +401,52 @@ static int attach(struct dump *d, struct traced *tr)
 	if (r == 0)
 		r = tracing_attach(&v.parasite, v.room, &tr->is);
 	end = visit_end(d, by, &v);
+	if (r == -ESRCH && !has_ended(th) && !has_ended(by))
+		return -EAGAIN; /* there are more reasons for that */
 	return r < 0 && r != -ESRCH ? r : end;
 }
 
+static bool may_try_again(int r)
+{
+	return r == -EAGAIN || r == -EBUSY || r == -ETIMEDOUT;
+}
+
+/* LAST: whatever becomes of it, nobody will try again. */
+static int attach_one(struct dump *g, struct traced *tr, bool last)
+{
+	int r = 0;
+
+	for (int i = 0; tr->tracer_pid && (i == 0 || (r == -EAGAIN && i < ATTEMPTS)); i++) {
+		r = attach(g, tr);
+		if (!may_try_again(r))
+			tr->tracer_pid = 0;
+	}
+	if (tr->tracer_pid && last) {
+		struct thread *th = find_thread(g, tr->is.tid);
+
+		if (th)
+			set_free(th, tr);
+		tr->tracer_pid = 0;
+	}
+	return r < 0 ? fail(r, "task %d: have its tracer %d attach to it again", tr->is.tid,
+	                    tr->tracer)
+	             : 0;
+}
+
+/* It must not go on before it has what it traces. */
+static bool is_awaited(struct dump *d, pid_t tracer)
+{
+	uint32_t n;
+	struct traced *v = guard_traced(d, &n);
+
+	while (n-- > 0)
+		if (v[n].tracer_pid && v[n].tracer == tracer)
+			return true;
+	return false;
+}
+
 /* Of what D has noted; G has the tree. */
-static int attach_all(struct dump *g, struct dump *d)
+static int attach_all(struct dump *g, struct dump *d, bool last)
 {
 	uint32_t n;
 	struct traced *v = guard_traced(d, &n);
@@ -392,16 +454,13 @@ static int attach_all(struct dump *g, struct dump *d)
 	int first = 0;
 
 	while (n-- > 0) {
-		int r = v[n].tracer_pid ? attach(g, &v[n]) : 0;
+		int r = attach_one(g, &v[n], last);
 
-		v[n].tracer_pid = 0;
-		if (r < 0 && first == 0)
-			first = fail(r, "task %d: have its tracer %d attach to it again",
-			             v[n].is.tid, v[n].tracer);
+		first = first < 0 ? first : r;
 	}
 	parked = guard_parked(d, &n);
 	while (n-- > 0) {
-		int r = parked[n].tid ? unpark(g, &parked[n]) : 0;
+		int r = parked[n].tid && !is_awaited(d, parked[n].tid) ? unpark(g, &parked[n]) : 0;
 
 		if (r < 0 && first == 0)
 			first = fail(r, "task %d: let it go on", parked[n].pid);
@@ -411,7 +470,7 @@ static int attach_all(struct dump *g, struct dump *d)
 
 int tracees_attach(struct dump *d)
 {
-	return attach_all(d, d);
+	return attach_all(d, d, false);
 }
 
 void tracees_forget(struct dump *d)
@@ -427,7 +486,14 @@ void tracees_forget(struct dump *d)
 		parked[n].tid = 0;
 }
 
-void tracees_undo(struct dump *g, struct dump *d)
+bool tracees_undo(struct dump *g, struct dump *d, bool last)
 {
-	attach_all(g, d);
+	uint32_t n;
+	struct traced *v = guard_traced(d, &n);
+
+	attach_all(g, d, last);
+	while (n-- > 0)
+		if (v[n].tracer_pid)
+			return false;
+	return true;
 }

@@ -48,8 +48,11 @@ void tracees_done(struct dump *d);
 /* The tree is dead. */
 void tracees_forget(struct dump *d);
 
-/* The same in the guard G, of what D, which was crtool, has noted, whatever it had got to. */
-void tracees_undo(struct dump *g, struct dump *d);
+/*
+ * The same in the guard G, of what D, which was crtool, has noted, whatever it had got to. False: it is to be tried
+ * again, later; LAST: it will not be, and who is not attached to runs on as if he had been let go.
+ */
+bool tracees_undo(struct dump *g, struct dump *d, bool last);
 
 /* What TH has as the program knows it. */
 static inline const struct arch_regs *thread_regs(const struct thread *th)

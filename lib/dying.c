@@ -9,8 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/deadline.h"
+
 #define LOOK_US 500   /* between two looks at who is left */
 #define LOOKS   20000 /* ten seconds */
+
+#define REST_NS UINT64_C(10000000000) /* from the first thread to the last */
 
 #define EVENT(status) ((unsigned)(status) >> 16)
 
@@ -139,8 +143,18 @@ static void take_stop(struct dying *y, pid_t tid, int status)
 		go_on(tid, status);
 }
 
+/* One of the signals, or 0 after a while, if there is an end to that. */
+static int await_news(const sigset_t *awaited, uint64_t until)
+{
+	const struct timespec glance = { .tv_nsec = 100000000 };
+	int sig = until ? sigtimedwait(awaited, NULL, &glance) : sigwaitinfo(awaited, NULL);
+
+	return sig < 0 ? 0 : sig;
+}
+
 void dying_await(struct dying *y)
 {
+	uint64_t until = 0;
 	sigset_t awaited;
 
 	sigemptyset(&awaited);
@@ -152,9 +166,11 @@ void dying_await(struct dying *y)
 
 		while ((tid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
 			take_stop(y, tid, status);
-		if (y->threads.n <= y->exiting)
+		if (y->exiting && !until)
+			until = clock_ns() + REST_NS;
+		if (y->threads.n <= y->exiting || (until && clock_ns() >= until))
 			break;
-		if (sigwaitinfo(&awaited, NULL) == DYING_NEWS)
+		if (await_news(&awaited, until) == DYING_NEWS)
 			hold_all(y);
 	}
 	await_others(y);

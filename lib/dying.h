@@ -25,7 +25,7 @@ struct dying {
  */
 int dying_hold(struct dying *y, pid_t pid);
 
-/* Until the process is about to end, and none of its threads does anything any more. */
+/* Until the process is about to end, and none of its threads does anything any more: for that ten seconds at most. */
 void dying_await(struct dying *y);
 
 /* Let it go. */

@@ -24,6 +24,7 @@
 #endif
 
 #define EVENT(status) ((status) >> 16)
+#define TRIES         3
 
 int tracee_seize(struct tracee *t, pid_t tid, unsigned long options)
 {
@@ -79,6 +80,18 @@ int tracee_wait(struct tracee *t, int *ret_status)
 	}
 }
 
+/* Whoever waits for all (dump/ended.c) is told of stops, too, and then nobody is told again. */
+static bool stands(struct tracee *t, int *ret_status)
+{
+	siginfo_t si;
+
+	if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) < 0)
+		return false;
+	*ret_status = (si.si_code >> 8 > 0 ? si.si_code : si.si_signo) << 8 | 0x7f;
+	t->running = false;
+	return true;
+}
+
 /*
  * The same, but the stop stays unread: once a signal-delivery-stop has been waited for, the
  * death of the tracer takes the signal away (wait_task_stopped() clears its number).
@@ -93,6 +106,8 @@ static int tracee_peek(struct tracee *t, int *ret_status)
 				t->seized = false;
 			if (errno != EINTR)
 				return errno == ECHILD ? -ESRCH : -errno;
+			if (stands(t, ret_status))
+				return 0;
 			if (deadline_passed())
 				return -ETIMEDOUT;
 			continue;
@@ -243,6 +258,19 @@ int tracee_put_back(struct tracee *t)
 	return r;
 }
 
+/* Who is not let go stands until we end: if that fails for no reason (fault injection) it is done again. */
+static int detach(const struct tracee *t)
+{
+	int r = -1;
+
+	for (int i = 0; r < 0 && i < TRIES; i++) {
+		r = (int)ptrace(PTRACE_DETACH, t->tid, NULL, (long)t->late_signal.si_signo);
+		if (r < 0 && errno == ESRCH)
+			r = 0;
+	}
+	return r;
+}
+
 int tracee_release(struct tracee *t)
 {
 	int r, stop = t->pending_stop;
@@ -260,8 +288,8 @@ int tracee_release(struct tracee *t)
 	r = tracee_put_back(t);
 	if (t->late_signal.si_signo)
 		ptrace(PTRACE_SETSIGINFO, t->tid, NULL, &t->late_signal);
-	if (ptrace(PTRACE_DETACH, t->tid, NULL, (long)t->late_signal.si_signo) < 0 && r == 0)
-		r = errno == ESRCH ? 0 : -errno;
+	if (detach(t) < 0 && r == 0)
+		r = -errno;
 	t->seized = t->stopped = false;
 	if (stop)
 		syscall(SYS_tkill, t->tid, stop);

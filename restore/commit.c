@@ -145,10 +145,15 @@ static int exit_leader(const struct rtask *t)
 	return ret < 0 ? fail(ret, "%s: wait until its main thread has exited", rtask_name(t)) : 0;
 }
 
-static void let_go(struct rtask *t)
+static int let_go(struct rtask *t)
 {
-	array_each (th, &t->threads)
-		tracee_release(&th->tracee);
+	array_each (th, &t->threads) {
+		int ret = tracee_release(&th->tracee);
+
+		if (ret < 0 && ret != -ESRCH)
+			return fail(ret, "%s: let thread %d go", rtask_name(t), th->tid);
+	}
+	return 0;
 }
 
 /* ---- all or nothing: if crtool dies, those who are traced are killed by the kernel, the others by a guard ---- */
@@ -233,10 +238,13 @@ int commit(struct restore *r)
 		return ret;
 	deadline_arm(0);
 	array_each (t, &r->tasks)
-		if (t->role == ROLE_TASK)
-			let_go(t);
-	leftover_keep(r);
+		if (ret == 0 && t->role == ROLE_TASK)
+			ret = let_go(t);
+	if (ret == 0)
+		leftover_keep(r);
 	guard_end(&guard);
+	if (ret < 0)
+		return ret; /* all of it is killed */
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	return 0;
 }

@@ -110,3 +110,50 @@ setup() {
 untraced() {
 	grep -q '^TracerPid:.0$' "/proc/$pid/status" && ! grep -q "r-xp 00000000 00:00 0 *$" "/proc/$pid/maps"
 }
+
+# The file by which its guard goes to work after that.
+late_guard() {
+	LATE_GUARD=$dir/late ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/test/fault/late_preload "$@"
+}
+
+in_vfork() {
+	grep -q '^State:.D' "/proc/$1/status"
+}
+
+# Ticks of user mode; there is no space in its name.
+computed() {
+	cut -d ' ' -f 14 "/proc/$1/stat"
+}
+
+has_computed() {
+	(($(computed "$1") >= $2))
+}
+
+# killed_at N: is there something for the guard to undo? It is at it until the release, then.
+killed_at() {
+	park fault/vforks
+	read -r first second < <(cat "/proc/$pid/task/$pid/children") || true
+	late_guard interfere "$1" KILL dump -R -t "$pid" -D "$(images)"
+	[ "$status" = 137 ]
+	touch "$dir/vfork"
+	within 20 in_vfork "$second"
+	touch "$dir/late"
+	! within 1 unguarded
+}
+
+# While crtool waited for who cannot stop, it has taken the stops of all others: they are let go for all that.
+@test "where somebody cannot be stopped, the guard keeps nobody else from running, and not for long" {
+	local calls n first second
+
+	park fault/vforks
+	calls=$(count_calls dump -R -t "$pid" -D "$(images)")
+	release
+	for ((n = calls * 2 / 5; n < calls; n += calls / 20)); do
+		! killed_at "$n" || break
+		release
+	done
+	((n < calls))
+	within 20 has_computed "$first" $(($(computed "$first") + 50))
+	release
+	within 20 unguarded
+}

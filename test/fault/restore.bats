@@ -35,3 +35,9 @@ fails() {
 @test "no memory, at any call of a restore: all or nothing" { fails '=ENOMEM'; }
 @test "an input or output error, at any call of a restore: all or nothing" { fails '=EIO'; }
 @test "too many open files, at any call of a restore: all or nothing" { fails '=EMFILE'; }
+
+@test "no memory, at any call by which a restore lets threads go: they go" {
+	victim=(fault/steady mix 2)
+	last=40
+	restore_points '=ENOMEM'
+}

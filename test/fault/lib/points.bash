@@ -217,6 +217,8 @@ loses_nothing() {
 	fi
 }
 
+last=0 # if it is set: all of so many calls at the end
+
 # restore_points WHAT [OPTION...]: each point of a restore; nobody survives half-made, and the next restore works.
 restore_points() {
 	(
@@ -232,7 +234,11 @@ interrupted_restores() {
 	calls=$(count_calls restore -d "${options[@]}" -D "$to")
 	release
 	checkpoint
-	for ((n = 1 + FAULT_SEED % FAULT_STEP; n <= calls; n += FAULT_STEP)); do
+	n=$((1 + FAULT_SEED % FAULT_STEP))
+	if ((last)); then
+		n=$((calls - last)) FAULT_STEP=1
+	fi
+	for (( ; n <= calls; n += FAULT_STEP)); do
 		tried=$((tried + 1))
 		interfere "$n" "$what" restore -d "${options[@]}" -D "$to"
 		said=$({ loses_nothing "$what" && all_or_nothing && aftermath; } 2>/dev/null)
