@@ -60,20 +60,13 @@ static uint64_t concerns(struct task *t)
 	return all;
 }
 
-static int make_asks(struct thread *th)
-{
-	if (!th->asks)
-		th->asks = calloc(dump_naspects + 1, sizeof(*th->asks));
-	return th->asks ? 0 : -ENOMEM;
-}
-
 static int ask_thread(struct dump *d, struct thread *th)
 {
 	struct script *s = &th->script;
 	struct ask *own;
 	int r;
 
-	r = make_asks(th);
+	r = peek_prepare(th);
 	if (r < 0)
 		return r;
 	script_init(s, &mm_of(th->task)->arena);
@@ -150,7 +143,7 @@ static int build_script(struct dump *d, struct thread *th, uint32_t *signal)
 static int follow(struct thread *th)
 {
 	const struct ask *asked = thread_asked(th)->asks;
-	int r = make_asks(th);
+	int r = peek_prepare(th);
 
 	for (size_t i = 0; r == 0 && i < dump_naspects; i++)
 		th->asks[i] = (struct ask){ .at = asked[i].at, .first = asked[i].first };
@@ -181,7 +174,7 @@ static int prepare_task(struct dump *d, struct task *t)
 	for (size_t i = 1; base && r == 0 && i < t->threads.n; i++) {
 		struct thread *th = &t->threads.v[i];
 
-		r = th->like ? make_asks(th) : ask_thread(d, th);
+		r = th->like ? peek_prepare(th) : ask_thread(d, th);
 		if (r == 0 && !th->like)
 			r = script_finish(&th->script, 0, 0, &leave, sizeof(leave));
 	}
@@ -193,8 +186,7 @@ static void forget_scripts(struct task *t)
 	array_each (th, &t->threads) {
 		script_done(&th->script);
 		th->script = (struct script){};
-		free(th->asks);
-		th->asks = NULL;
+		peek_done(th);
 	}
 	arena_done(&t->arena);
 }

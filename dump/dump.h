@@ -40,7 +40,8 @@ struct thread {
 	int status_fd;        /* /proc/PID/task/TID/status, opened before the freeze; -1 */
 	char *status;         /* its text, read while frozen ... */
 	size_t status_size;   /* ... into so much room; 0: there is as much as is needed */
-	struct ask *asks;     /* by aspect, while scripts are out */
+	struct ask *asks;     /* by aspect, while scripts are out; room for what is peeked lies behind them ... */
+	size_t peeked;        /* ... so many bytes of which are taken */
 	struct script script; /* what it was asked */
 	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
 	uint32_t like; /* place in task.threads of who is asked in its stead (alike.h); 0: itself */
@@ -374,9 +375,9 @@ struct dump_aspect {
 	 */
 	int (*talk)(struct dump *d, struct thread *th, const struct ask *ask);
 	/*
-	 * Optional: what ptrace(2) and system calls tell of the frozen thread, into ask->peeked. Of
-	 * each thread whatever the scope, many at once: in the hand that traces it, which alone
-	 * may use ptrace(2). Says nothing but fail().
+	 * Optional: what ptrace(2) and system calls tell of the frozen thread, into ask->peeked, of
+	 * malloc(3) or peek_room(). Of each thread whatever the scope, many at once: in the hand that
+	 * traces it, which alone may use ptrace(2). Says nothing but fail().
 	 */
 	int (*peek)(struct dump *d, struct thread *th, struct ask *ask);
 	/* TAKE reads nothing of the target any more: with -R it comes when that runs again. */
@@ -394,6 +395,13 @@ struct dump_aspect_entry {
 };
 extern const struct dump_aspect_entry dump_aspects[];
 extern const size_t dump_naspects;
+
+/* th->asks are there, and room for what is mostly peeked; before the freeze, where TH is known then (peek.c). -ENOMEM. */
+int peek_prepare(struct thread *th);
+/* Zeros for ask->peeked, without the locks of malloc(3) where there is room; NULL: no memory. */
+void *peek_room(struct thread *th, size_t size);
+/* th->asks are no more, nor what was peeked. */
+void peek_done(struct thread *th);
 
 /* Is aspect I asked of TH? */
 static inline bool aspect_concerns(size_t i, const struct thread *th)

@@ -3,11 +3,16 @@
  * while the target stands still, nothing is done that can be done later.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dump/dump.h"
 #include "dump/stages.h"
 #include "lib/log.h"
+
+#define ROOM      ((size_t)1024)
+#define ALIGN     ((size_t)16)
+#define ASKS_SIZE (((dump_naspects + 1) * sizeof(struct ask) + ALIGN - 1) & ~(ALIGN - 1))
 
 /* Its size without the zeros at the end: most of it is, as a rule. */
 static size_t used(const unsigned char *data, size_t n)
@@ -24,7 +29,47 @@ static size_t used(const unsigned char *data, size_t n)
 	return n;
 }
 
-static int peek_own(const struct thread *th, struct ask *ask)
+/* ---- room: hands that peek at once would wait for each other in malloc(3) ---- */
+
+int peek_prepare(struct thread *th)
+{
+	if (!th->asks)
+		th->asks = calloc(1, ASKS_SIZE + ROOM);
+	return th->asks ? 0 : -ENOMEM;
+}
+
+static unsigned char *room_of(const struct thread *th)
+{
+	return (unsigned char *)th->asks + ASKS_SIZE;
+}
+
+void *peek_room(struct thread *th, size_t size)
+{
+	size_t at = th->peeked;
+
+	size = (size + ALIGN - 1) & ~(ALIGN - 1);
+	if (size > ROOM - at)
+		return calloc(1, size);
+	th->peeked += size;
+	return room_of(th) + at;
+}
+
+void peek_done(struct thread *th)
+{
+	for (size_t i = 0; th->asks && i <= dump_naspects; i++) {
+		uintptr_t at = (uintptr_t)th->asks[i].peeked;
+
+		if (at - (uintptr_t)room_of(th) >= ROOM)
+			free(th->asks[i].peeked);
+	}
+	free(th->asks);
+	th->asks = NULL;
+	th->peeked = 0;
+}
+
+/* ---- */
+
+static int peek_own(struct thread *th, struct ask *ask)
 {
 	unsigned char xstate[ARCH_XSTATE_MAX];
 	ssize_t n = arch_xstate_get(th->tid, xstate, sizeof(xstate));
@@ -34,7 +79,7 @@ static int peek_own(const struct thread *th, struct ask *ask)
 		return fail((int)n, "%s: thread %d: read the extended state", task_name(th->task),
 		            th->tid);
 	n = (ssize_t)used(xstate, (size_t)n);
-	seen = calloc(1, sizeof(*seen) + (size_t)n);
+	seen = peek_room(th, sizeof(*seen) + (size_t)n);
 	if (!seen)
 		return -ENOMEM;
 	seen->size = (size_t)n;

@@ -111,7 +111,7 @@ static int sched_peek(struct dump *d, struct thread *th, struct ask *ask)
 	if (n < 0)
 		return fail(-errno, "%s: thread %d: sched_getaffinity", task_name(th->task),
 		            th->tid);
-	seen = ask->peeked = calloc(1, sizeof(*seen) + (size_t)n);
+	seen = ask->peeked = peek_room(th, sizeof(*seen) + (size_t)n);
 	if (!seen)
 		return -ENOMEM;
 	seen->size = (size_t)n;

@@ -20,6 +20,7 @@
 #include "lib/cleanup.h"
 #include "lib/kernel.h"
 #include "lib/log.h"
+#include "lib/task_facts.h"
 #include "proto/sigpending.pb-c.h"
 
 #define PEEK 32 /* entries per call */
@@ -82,17 +83,20 @@ static int queue_fill(struct queue *q, uint64_t mask)
 	return 0;
 }
 
-static int queue_read(struct queue *q, const struct thread *th, const char *key, uint32_t flags)
+static int queue_read(struct queue *q, pid_t tid, uint64_t mask, uint32_t flags)
 {
-	uint64_t mask = 0;
-	int r;
+	int r = mask ? queue_peek(q, tid, flags) : 0;
 
-	if (!status_u64(thread_asked(th)->status, key, 16, &mask))
-		return -EPROTO;
-	if (!mask)
-		return 0;
-	r = queue_peek(q, th->tid, flags);
 	return r < 0 ? r : queue_fill(q, mask);
+}
+
+/* Of the thread alone, or, SHARED, of its process. */
+static bool read_mask(const struct thread *th, bool shared, uint64_t *ret)
+{
+	if (!shared && th->facts)
+		*ret = th->facts->v[FACT_PENDING];
+	return (!shared && th->facts) ||
+	       status_u64(thread_asked(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
 }
 
 static void queue_done(struct queue *q)
@@ -124,15 +128,18 @@ static int queues_keep(const struct queue *own, const struct queue *shared, bool
 static int sigpending_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
 	auto_(queue_done) struct queue own = {}, shared = {};
-	bool stop;
-	int r = 0;
+	bool leads = th == th->task->threads.v, stop;
+	uint64_t mask = 0, mask_shared = 0;
+	int r = read_mask(th, false, &mask) && (!leads || read_mask(th, true, &mask_shared))
+	                ? 0
+	                : -EPROTO;
 
-	if (th->tracee.late_signal.si_signo)
+	if (r == 0 && th->tracee.late_signal.si_signo)
 		r = queue_add(&own, &th->tracee.late_signal);
 	if (r == 0)
-		r = queue_read(&own, th, "SigPnd", 0);
-	if (r == 0 && th == th->task->threads.v)
-		r = queue_read(&shared, th, "ShdPnd", PTRACE_PEEKSIGINFO_SHARED);
+		r = queue_read(&own, th->tid, mask, 0);
+	if (r == 0)
+		r = queue_read(&shared, th->tid, mask_shared, PTRACE_PEEKSIGINFO_SHARED);
 	stop = th->tracee.pending_stop || (own.seen | shared.seen) & signal_bit(SIGSTOP);
 	if (r == 0)
 		r = queues_keep(&own, &shared, stop, ask);

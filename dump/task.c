@@ -240,9 +240,7 @@ void thread_done(struct thread *th)
 	script_done(&th->script);
 	free(th->status);
 	closep(&th->status_fd);
-	for (size_t i = 0; th->asks && i <= dump_naspects; i++)
-		free(th->asks[i].peeked);
-	free(th->asks);
+	peek_done(th);
 }
 
 int task_find_threads(struct task *t)
