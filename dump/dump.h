@@ -40,7 +40,8 @@ struct thread {
 	int status_fd;        /* /proc/PID/task/TID/status, opened before the freeze; -1 */
 	char *status;         /* its text, read while frozen ... */
 	size_t status_size;   /* ... into so much room; 0: there is as much as is needed */
-	struct ask *asks;     /* by aspect, while scripts are out; room for what is peeked lies behind them ... */
+	struct ask *
+		asks; /* by aspect, while scripts are out; room for what is peeked lies behind them ... */
 	size_t peeked;        /* ... so many bytes of which are taken */
 	struct script script; /* what it was asked */
 	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
@@ -396,7 +397,7 @@ struct dump_aspect_entry {
 extern const struct dump_aspect_entry dump_aspects[];
 extern const size_t dump_naspects;
 
-/* th->asks are there, and room for what is mostly peeked; before the freeze, where TH is known then (peek.c). -ENOMEM. */
+/* th->asks are there, with room for what is mostly peeked; before the freeze, if TH is known then (peek.c). -ENOMEM. */
 int peek_prepare(struct thread *th);
 /* Zeros for ask->peeked, without the locks of malloc(3) where there is room; NULL: no memory. */
 void *peek_room(struct thread *th, size_t size);
