@@ -12,6 +12,7 @@
 #include "dump/dispatch.h"
 #include "dump/dump.h"
 #include "dump/guard.h"
+#include "dump/peek.h"
 #include "dump/snapshot.h"
 #include "dump/stages.h"
 #include "dump/task.h"

@@ -342,14 +342,6 @@ struct thread_answers {
 	uint64_t tid_address, robust_list, robust_size;
 };
 
-/* What is peeked of every thread besides, likewise. */
-struct thread_peeked {
-	uint64_t rseq;
-	uint32_t rseq_size, rseq_sig, rseq_flags;
-	size_t size; /* without the zeros at the end */
-	unsigned char xstate[];
-};
-
 struct dump_aspect {
 	enum aspect_scope scope;
 	enum table table; /* state of a table that tasks may share: once per table */
@@ -396,13 +388,6 @@ struct dump_aspect_entry {
 };
 extern const struct dump_aspect_entry dump_aspects[];
 extern const size_t dump_naspects;
-
-/* th->asks are there, with room for what is mostly peeked; before the freeze, if TH is known then (peek.c). -ENOMEM. */
-int peek_prepare(struct thread *th);
-/* Zeros for ask->peeked, without the locks of malloc(3) where there is room; NULL: no memory. */
-void *peek_room(struct thread *th, size_t size);
-/* th->asks are no more, nor what was peeked. */
-void peek_done(struct thread *th);
 
 /* Is aspect I asked of TH? */
 static inline bool aspect_concerns(size_t i, const struct thread *th)

@@ -1,12 +1,10 @@
-/*
- * What only the tracer of a thread sees, kept until there is time to write it:
- * while the target stands still, nothing is done that can be done later.
- */
+/* While the target stands still, nothing is done that can be done later. */
+#include "dump/peek.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dump/dump.h"
 #include "dump/stages.h"
 #include "lib/log.h"
 

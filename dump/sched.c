@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "dump/dump.h"
+#include "dump/peek.h"
 #include "lib/kernel.h"
 #include "lib/log.h"
 #include "proto/sched.pb-c.h"

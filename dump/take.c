@@ -5,6 +5,7 @@
 
 #include "dump/alike.h"
 #include "dump/dump.h"
+#include "dump/peek.h"
 #include "dump/stages.h"
 #include "dump/tracees.h"
 #include "lib/cleanup.h"

@@ -3,6 +3,7 @@
  * of task/TID/children: a child belongs to the thread that forked it, so all
  * threads have to be asked (proc(5), CONFIG_PROC_CHILDREN).
  */
+#include "dump/peek.h"
 #include "dump/task.h"
 
 #include <errno.h>
