@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,8 @@ struct together {
 	struct proc_facts *looked, *now;
 	struct open_fact *opens;
 	void *files; /* by address */
-	void *texts; /* by what they depend on */
+	void *texts; /* by what they depend on; hands that peek find and keep some at once ... */
+	pthread_mutex_t lock; /* ... hence this, of the tree alone: what is in it stays as it is */
 };
 
 /* What was read of a process, and its facts. */
@@ -111,6 +113,7 @@ static int begin(struct dump *d)
 	g = d->together = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
+	pthread_mutex_init(&g->lock, NULL);
 	g->each = !are_many(d);
 	r = proc_asks_open(&g->asks, !g->each);
 	if (r < 0)
@@ -183,6 +186,20 @@ static void read_opens(struct dump *d)
 	}
 }
 
+static void text_free(void *p)
+{
+	struct text *text = p;
+
+	free(text->text);
+	free(text);
+}
+
+static void forget_texts(struct together *g)
+{
+	tdestroy(g->texts, text_free);
+	g->texts = NULL;
+}
+
 void together_frozen(struct dump *d)
 {
 	array_each (t, &d->tasks) {
@@ -192,6 +209,7 @@ void together_frozen(struct dump *d)
 	}
 	if (!d->together)
 		return;
+	forget_texts(d->together);
 	read_processes(d, true);
 	read_opens(d);
 }
@@ -232,14 +250,6 @@ static int by_facts(const void *a, const void *b)
 	return memcmp(x->facts, y->facts, told[x->what].n * sizeof(*x->facts));
 }
 
-static void text_free(void *p)
-{
-	struct text *text = p;
-
-	free(text->text);
-	free(text);
-}
-
 static bool can_be_told(const struct dump *d, const struct task *t)
 {
 	return d->frozen && t->now && !t->headless;
@@ -247,20 +257,22 @@ static bool can_be_told(const struct dump *d, const struct task *t)
 
 static struct text *find_text(struct dump *d, const struct task *t, enum told what)
 {
-	struct text key = { .what = what };
-	struct text **found;
+	struct text key = { .what = what }, **found, *ret;
 
 	if (!can_be_told(d, t))
 		return NULL;
 	key.facts = &t->now->v[told[what].first];
+	pthread_mutex_lock(&d->together->lock);
 	found = tfind(&key, &d->together->texts, by_facts);
-	return found ? *found : NULL;
+	ret = found ? *found : NULL;
+	pthread_mutex_unlock(&d->together->lock);
+	return ret;
 }
 
 /* By best effort. */
 static void keep_text(struct dump *d, const struct task *t, enum told what, const struct text *read)
 {
-	struct text *text = can_be_told(d, t) ? malloc(sizeof(*text)) : NULL;
+	struct text *text = can_be_told(d, t) ? malloc(sizeof(*text)) : NULL, **kept;
 
 	if (!text)
 		return;
@@ -268,7 +280,10 @@ static void keep_text(struct dump *d, const struct task *t, enum told what, cons
 	text->what = what;
 	text->facts = &t->now->v[told[what].first];
 	text->text = strdup(read->text);
-	if (!text->text || !tsearch(text, &d->together->texts, by_facts))
+	pthread_mutex_lock(&d->together->lock);
+	kept = text->text ? tsearch(text, &d->together->texts, by_facts) : NULL;
+	pthread_mutex_unlock(&d->together->lock);
+	if (!kept || *kept != text) /* another hand was faster */
 		text_free(text);
 }
 
@@ -384,7 +399,7 @@ void together_done(struct dump *d)
 	if (!g)
 		return;
 	together_forget_files(d);
-	tdestroy(g->texts, text_free);
+	forget_texts(g);
 	proc_asks_done(&g->asks);
 	free(g->looked);
 	free(g->now);
