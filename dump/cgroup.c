@@ -331,7 +331,7 @@ static int peek_text(struct dump *d, struct thread *th, char **ret)
 
 static int cgroup_peek(struct dump *d, struct thread *th, struct ask *ask)
 {
-	char *text;
+	char *text = NULL;
 	int r;
 
 	if (d->opt->cgroup_mode == CGROUPS_IGNORE ||

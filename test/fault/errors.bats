@@ -38,3 +38,19 @@ setup() {
 	victim=(fault/steady compute)
 	points '=EDQUOT'
 }
+
+@test "no memory to read what /proc tells of a program: the dump fails, crtool does not fall over it" {
+	local name n failed=0 to=$BATS_TEST_TMPDIR/to
+
+	park fault/steady compute
+	for name in cgroup limits oom_score_adj coredump_filter exe status smaps; do
+		for n in {1..5}; do
+			rm -rf "$to"
+			AT_NAMES=$name interfere "$n" '=ENOMEM' dump -R --snapshot -t "$pid" -D "$to"
+			[ "$status" -lt 128 ]
+			((status == 0)) || ((++failed))
+		done
+	done
+	((failed >= 7))
+	release
+}
