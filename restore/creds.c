@@ -47,7 +47,8 @@ struct own {
 	uint32_t securebits;
 	bool no_new_privs;
 	gid_t *groups;
-	int ngroups; /* -1: not known */
+	int ngroups;             /* -1: not known */
+	char *uid_map, *gid_map; /* texts of /proc/self; NULL: not known */
 };
 
 static uint64_t join(uint32_t low, uint32_t high)
@@ -78,6 +79,10 @@ static void own_read(struct own *o)
 	o->groups = o->ngroups > 0 ? calloc((size_t)o->ngroups, sizeof(*o->groups)) : NULL;
 	if (o->ngroups > 0 && (!o->groups || getgroups(o->ngroups, o->groups) != o->ngroups))
 		o->ngroups = -1;
+	if (file_read(AT_FDCWD, "/proc/self/uid_map", &o->uid_map) < 0)
+		o->uid_map = NULL;
+	if (file_read(AT_FDCWD, "/proc/self/gid_map", &o->gid_map) < 0)
+		o->gid_map = NULL;
 }
 
 /* They do not change; to read them takes some fifty calls, which is too much to do for each thread. */
@@ -140,16 +145,12 @@ static const char *missing(const struct own *o, const Img__Creds *msg)
 	return need ? first_cap(need) : NULL;
 }
 
-/* Does the user namespace of crtool know ID? WHAT: uid_map, gid_map. */
-static bool id_known(const char *what, uint32_t id)
+/* Is ID one of MAP, those of our user namespace? NULL: the kernel has the last word. */
+static bool id_known(const char *map, uint32_t id)
 {
-	auto_free char *map = NULL;
-	char path[32], *at, *end;
+	char *end;
 
-	snprintf(path, sizeof(path), "/proc/self/%s", what);
-	if (file_read(AT_FDCWD, path, &map) < 0)
-		return true; /* the kernel has the last word */
-	for (at = map; *at; at = end) {
+	for (const char *at = map; at && *at; at = end) {
 		uint64_t first = strtoull(at, &end, 10), n;
 
 		strtoull(end, &end, 10);
@@ -158,15 +159,15 @@ static bool id_known(const char *what, uint32_t id)
 			return true;
 		end += strspn(end, " \n");
 	}
-	return false;
+	return !map;
 }
 
-static int check_known(uint32_t owner, const Img__Creds *msg)
+static int check_known(const struct own *o, uint32_t owner, const Img__Creds *msg)
 {
 	for (int i = 0; i < 4; i++) {
-		bool uid = id_known("uid_map", msg->uids[i]);
+		bool uid = id_known(o->uid_map, msg->uids[i]);
 
-		if (!uid || !id_known("gid_map", msg->gids[i]))
+		if (!uid || !id_known(o->gid_map, msg->gids[i]))
 			return fail(-EPERM,
 			            "thread %u: runs as %s %u, which the user namespace of crtool "
 			            "does not have",
@@ -174,7 +175,7 @@ static int check_known(uint32_t owner, const Img__Creds *msg)
 			            uid ? msg->gids[i] : msg->uids[i]);
 	}
 	for (size_t i = 0; i < msg->n_groups; i++)
-		if (!id_known("gid_map", msg->groups[i]))
+		if (!id_known(o->gid_map, msg->groups[i]))
 			return fail(-EPERM,
 			            "thread %u: is in group %u, which the user namespace of crtool "
 			            "does not have",
@@ -248,7 +249,7 @@ static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 	if (cap)
 		return fail(-EPERM, "thread %u: its credentials need %s, which crtool lacks here",
 		            owner, cap);
-	e = check_known(owner, msg);
+	e = check_known(o, owner, msg);
 	return e < 0 ? e : check_bits(o, owner, msg);
 }
 

@@ -101,10 +101,20 @@ static int check_rights(uint32_t owner, const Img__Sched *msg)
 	return 0;
 }
 
+/* A file is read for that, which is too much to do for each thread. */
+static long cpus_configured(void)
+{
+	static long cpus;
+
+	if (!cpus)
+		cpus = sysconf(_SC_NPROCESSORS_CONF);
+	return cpus;
+}
+
 static int sched_check(struct restore *r, uint32_t owner, const ProtobufCMessage *base)
 {
 	const Img__Sched *msg = (const Img__Sched *)base;
-	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	long cpus = cpus_configured();
 
 	if (msg->affinity.len > CPU_BYTES || !msg->affinity.len || msg->nodes.len > MAX_NODES / 8)
 		return fail(-EBADMSG, "thread %u: set of CPUs or nodes", owner);
