@@ -10,7 +10,7 @@ set -u
 over=0
 
 # Most calls of each: dump (look, gather, ask, record), restore.
-declare -A most=([tasks]="500 80" [threads]="32 30" [mappings]="2 2")
+declare -A most=([tasks]="300 80" [threads]="32 30" [mappings]="2 2")
 
 # shellcheck disable=SC2016
 program='
