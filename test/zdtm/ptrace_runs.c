@@ -29,7 +29,7 @@ static char **words;
 static int ends[2];
 static struct shared {
 	pid_t second;
-	int go;
+	int traced, go;
 } * shared;
 
 static bool is(const char *name)
@@ -75,6 +75,9 @@ static void tracee(void)
 		continue;
 	if (is("sleep"))
 		sleep_on(NULL);
+	/* Which the SIGSTOP of PTRACE_ATTACH ends, too. */
+	while (is("epoll") && !load(&shared->traced))
+		zdtm_nap();
 	if (is("epoll"))
 		check(epoll_wait(polled, &event, 1, -1) == 1);
 	check(read(ends[0], &c, 1) == 1 && c == 'x');
@@ -105,6 +108,21 @@ static void attach(pid_t tid)
 	expect(tid, SIGSTOP << 8 | 0x7f);
 	check(ptrace(PTRACE_SETOPTIONS, tid, NULL, PTRACE_O_TRACEEXIT) == 0);
 	check(ptrace(PTRACE_CONT, tid, NULL, 0) == 0);
+}
+
+static bool waits_in(pid_t pid, long nr)
+{
+	char path[32];
+	long now = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	file = fopen(path, "r");
+	check(file);
+	if (fscanf(file, "%ld", &now) != 1) /* "running" */
+		now = -1;
+	fclose(file);
+	return now == nr;
 }
 
 static void chld(bool pending)
@@ -141,6 +159,9 @@ int main(int argc, char **argv)
 	if (pid == 0)
 		tracee();
 	attach(pid);
+	__atomic_store_n(&shared->traced, 1, __ATOMIC_SEQ_CST);
+	while (is("epoll") && !waits_in(pid, SYS_epoll_wait))
+		zdtm_nap();
 	if (is("threads")) {
 		while (!load(&shared->second))
 			zdtm_nap();
