@@ -15,6 +15,15 @@
 #include "cli/options.h"
 #include "lib/cleanup.h"
 
+#ifdef __SANITIZE_ADDRESS__
+/* The guard of a dump traces crtool: LeakSanitizer, which would trace it, too, gives up then. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+#endif
+
 enum exit_code {
 	EXIT_OK,
 	EXIT_INTERNAL,

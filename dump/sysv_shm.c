@@ -88,7 +88,8 @@ static int segments_list(struct dump *d)
 	all->list.n = 0;
 	if (list_mappings(d, all) < 0)
 		return -ENOMEM;
-	qsort(all->list.v, all->list.n, sizeof(*all->list.v), segment_compare);
+	if (all->list.n)
+		qsort(all->list.v, all->list.n, sizeof(*all->list.v), segment_compare);
 	array_each (s, &all->list) {
 		if (n && all->list.v[n - 1].shmid == s->shmid)
 			all->list.v[n - 1].mappings += s->mappings;

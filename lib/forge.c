@@ -64,7 +64,8 @@ static void udp_write(const struct forged *what, uint8_t *at)
 
 	head.check = htons(sum_end(sum_add(sum, what->data, what->size)));
 	memcpy(at, &head, sizeof(head));
-	memcpy(at + sizeof(head), what->data, what->size);
+	if (what->size)
+		memcpy(at + sizeof(head), what->data, what->size);
 }
 
 static size_t ip_write(const struct forged *what, uint8_t *at)

@@ -20,7 +20,8 @@ union inaddr inaddr_of(const void *data, size_t len)
 {
 	union inaddr a = {};
 
-	memcpy(&a, data, len < sizeof(a) ? len : sizeof(a));
+	if (len)
+		memcpy(&a, data, len < sizeof(a) ? len : sizeof(a));
 	return a;
 }
 
