@@ -326,7 +326,7 @@ static int peek_text(struct dump *d, struct thread *th, char **ret)
 	if (th != th->task->threads.v || th->task->headless)
 		return read_text(th->task, tid_of(th), ret);
 	r = together_read(d, th->task, TOLD_CGROUP, ret);
-	return r < 0 ? (int)r : 0;
+	return r < 0 && r != -ENOENT && r != -ESRCH ? (int)r : 0;
 }
 
 static int cgroup_peek(struct dump *d, struct thread *th, struct ask *ask)

@@ -54,3 +54,15 @@ setup() {
 	((failed >= 7))
 	release
 }
+
+@test "a kernel without control groups: the dump does without" {
+	local n to=$BATS_TEST_TMPDIR/to
+
+	park fault/steady compute
+	for n in {1..5}; do
+		rm -rf "$to"
+		AT_NAMES=cgroup interfere "$n" '=2' dump -R --snapshot -t "$pid" -D "$to" # ENOENT
+		[ "$status" -eq 0 ]
+	done
+	release
+}
