@@ -6,6 +6,7 @@
 
 #include "lib/bpf.h"
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 
 #define READ_SIZE 65536
 
@@ -195,21 +196,16 @@ ssize_t iter_read_all(int program, void **ret)
 
 	if (iter < 0)
 		return iter;
-	for (;;) {
-		char *more =
-			size - got < READ_SIZE ? realloc(all, size = 2 * size + READ_SIZE) : all;
+	while (got == size) {
+		char *more = realloc(all, size = 2 * size + READ_SIZE);
 		ssize_t n;
 
 		if (!more)
 			return -ENOMEM;
 		all = more;
-		n = read(iter, all + got, size - got);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = read_most(iter, all + got, size - got);
 		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
+			return n;
 		got += (size_t)n;
 	}
 	*ret = take_ptr(all);

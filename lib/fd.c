@@ -53,6 +53,24 @@ int pwrite_full(int fd, const void *buf, size_t size, off_t at)
 	FULL(pwrite(fd, p, size, at));
 }
 
+ssize_t read_most(int fd, void *buf, size_t size)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		ssize_t n = read(fd, (char *)buf + got, size - got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
 /* ONCE: what leaves room has come to its end. */
 static ssize_t read_all(int dirfd, const char *path, bool once, char **ret_text)
 {

@@ -24,6 +24,9 @@ ssize_t file_read_record(int dirfd, const char *path, char **ret_text);
 /* Write TEXT to an existing file in one write(2), as /proc wants it. */
 int file_write(int dirfd, const char *path, const char *text);
 
+/* What there is to read, at most SIZE bytes: how many, or -errno. */
+ssize_t read_most(int fd, void *buf, size_t size);
+
 /* Where a magic link points, in a fresh string; -errno. */
 int link_read(int dirfd, const char *path, char **ret_target);
 /* Has -errno to do with this moment only, so that it says nothing of what was asked for? */

@@ -29,22 +29,9 @@ int task_facts_of(int fd, pid_t tid, struct task_facts *ret)
 ssize_t task_facts_all(int fd, pid_t pid, struct task_facts *ret, size_t max)
 {
 	auto_close int iter = iter_open(fd, 0, pid);
-	size_t size = max * sizeof(*ret), got = 0;
+	ssize_t n = iter < 0 ? iter : read_most(iter, ret, max * sizeof(*ret));
 
-	if (iter < 0)
-		return iter;
-	while (got < size) {
-		ssize_t n = read(iter, (char *)ret + got, size - got);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)(got / sizeof(*ret));
+	return n < 0 ? n : n / (ssize_t)sizeof(*ret);
 }
 
 /* ---- the program ---- */
