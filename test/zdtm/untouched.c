@@ -1,15 +1,15 @@
 /*
  * A dump that lets the target run leaves nothing behind: in each state that a
- * thread can be in, its registers, its memory map, its descriptors, its
+ * thread can be in, its registers (all of them), its memory map, its descriptors, its
  * signals and its memory are what they were. The victim compares what it can
- * see itself; untouched.bats compares /proc from outside.
+ * see itself; untouched.bats compares /proc from outside. restart_total.c looks at how long calls take.
  */
+#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -25,54 +25,32 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "held.h"
 #include "zdtm.h"
 
-static atomic_int done;
+static int done;
 
-/* Integer and vector registers that must survive any stop: a long computation with a known end. */
 static void compute(void)
 {
-	typedef double vector __attribute__((vector_size(16)));
-	vector v[8];
-	uint64_t x = 1;
-
-	for (int i = 0; i < 8; i++)
-		v[i] = (vector){ i, i + 1 };
-	for (uint64_t n = 0; !done; n++) {
-		uint64_t y = x;
-
-		for (int round = 0; round < 1000; round++) {
-			x = x * 6364136223846793005u + 1442695040888963407u;
-			for (int i = 0; i < 8; i++)
-				v[i] = v[i] + 1.0;
-			__asm__ volatile("" : "+r"(x), "+x"(v[0]), "+x"(v[1]), "+x"(v[2]));
-		}
-		for (int round = 0; round < 1000; round++)
-			y = y * 6364136223846793005u + 1442695040888963407u;
-		check(x == y);
-		for (int i = 0; i < 8; i++) {
-			for (int lane = 0; lane < 2; lane++)
-				check(v[i][lane] == (double)(i + lane) + 1000.0 * (double)(n + 1));
-		}
-	}
+	held_spin(&done);
 }
 
 static void in_nanosleep(void)
 {
 	struct timespec ts = { .tv_sec = 3 };
 
-	check(nanosleep(&ts, NULL) == 0);
+	check(held_call(SYS_nanosleep, (uint64_t)&ts, 0, 0, 0) == 0);
 }
 
 static void in_poll(void)
 {
-	check(poll(NULL, 0, 3000) == 0);
+	check(held_call(SYS_poll, 0, 0, 3000, 0) == 0);
 }
 
 static void in_futex(void)
 {
 	while (!done)
-		syscall(SYS_futex, &done, FUTEX_WAIT, 0, NULL, NULL, 0);
+		held_call(SYS_futex, (uint64_t)&done, FUTEX_WAIT, 0, 0);
 }
 
 static void in_epoll(void)
@@ -80,7 +58,7 @@ static void in_epoll(void)
 	int fd = epoll_create1(0);
 	struct epoll_event ev;
 
-	check(epoll_wait(fd, &ev, 1, 3000) == 0);
+	check(held_call(SYS_epoll_wait, (uint64_t)fd, (uint64_t)&ev, 1, 3000) == 0);
 	close(fd);
 }
 
@@ -90,7 +68,7 @@ static void in_read(void)
 {
 	char c;
 
-	check(read(ends[0], &c, 1) == 1);
+	check(held_call(SYS_read, (uint64_t)ends[0], (uint64_t)&c, 1, 0) == 1);
 	check(c == 'x');
 }
 
@@ -107,7 +85,7 @@ static void in_wait4(void)
 	}
 	int status;
 
-	check(waitpid(child, &status, 0) == child);
+	check(held_call(SYS_wait4, (uint64_t)child, (uint64_t)&status, 0, 0) == child);
 	check(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
@@ -117,8 +95,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	stack_t ss;
 
 	check(sig == SIGUSR1);
-	while (!done)
-		;
+	held_spin(&done);
 	check(sigaltstack(NULL, &ss) == 0);
 	check(ss.ss_flags & SS_ONSTACK);
 }
@@ -150,7 +127,7 @@ static void in_seccomp(void)
 	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0);
 	while (!done)
-		check(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL) == 0);
+		check(held_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (uint64_t)&ts, 0) == 0);
 	syscall(SYS_exit, 0);
 }
 
@@ -165,14 +142,47 @@ static const struct state {
 
 /* The thread has begun: pthread_create(3) starts it with all signals blocked. */
 static atomic_int there;
+static char gs[64];
 
 static void *stay(void *arg)
 {
 	const struct state *state = arg;
+	uint64_t base = 0;
 
+	check(syscall(SYS_arch_prctl, ARCH_SET_GS, gs) == 0);
+	check(pthread_kill(pthread_self(), SIGRTMIN) == 0);
 	there = 1;
 	state->stay();
+	check(syscall(SYS_arch_prctl, ARCH_GET_GS, &base) == 0 && base == (uint64_t)gs);
 	return NULL;
+}
+
+/* Signals wait, of the process and (in stay()) of the thread. */
+static void pend(void)
+{
+	const union sigval value = { .sival_int = 17 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigaddset(&set, SIGRTMIN + 1);
+	check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	check(sigqueue(getpid(), SIGRTMIN + 1, value) == 0);
+	check(sigqueue(getpid(), SIGRTMIN + 1, value) == 0);
+}
+
+static void check_pending(void)
+{
+	const struct timespec now = {};
+	siginfo_t si;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 1);
+	for (int i = 0; i < 2; i++)
+		check(sigtimedwait(&set, &si, &now) == SIGRTMIN + 1 &&
+		      si.si_value.sival_int == 17 && si.si_pid == getpid());
+	check(sigtimedwait(&set, &si, &now) == -1 && errno == EAGAIN);
 }
 
 int main(int argc, char **argv)
@@ -184,13 +194,15 @@ int main(int argc, char **argv)
 	while (strcmp(state->name, argv[1]))
 		check(++state < states + sizeof(states) / sizeof(states[0]));
 	check(pipe(ends) == 0);
+	pend();
 	check(pthread_create(&thread, NULL, stay, (void *)state) == 0);
 	while (!there)
 		zdtm_nap();
 	for (int i = 0; i < 25; i++)
 		zdtm_nap();
 	zdtm_park();
-	done = 1;
+	check_pending();
+	__atomic_store_n(&done, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, &done, FUTEX_WAKE, 1, NULL, NULL, 0);
 	check(write(ends[1], "x", 1) == 1);
 	check(pthread_join(thread, NULL) == 0);
