@@ -77,3 +77,28 @@ again() {
 @test "poll, interrupted before, does not see EINTR" { again poll; }
 
 @test "futex, interrupted before, does not see EINTR" { again futex; }
+
+# Parked after half of the time; its end is waited for longer than release() does.
+all_in_time() {
+	touch "$dir/release"
+	finish 60
+	cat "$dir/out"
+	[ "$(cat "$dir/result" 2>/dev/null)" = pass ] || explain "it did not pass"
+}
+
+@test "calls that the kernel restarts wait as long as was asked for in all, however often they are dumped" {
+	park restart_total
+	for _ in {1..3}; do
+		dump_running
+	done
+	all_in_time
+}
+
+@test "after a restore no call comes back early" {
+	busy=yes
+	park restart_total restored
+	dump_running
+	dump_and_restore
+	dump_and_restore
+	all_in_time
+}
