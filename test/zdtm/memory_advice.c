@@ -20,7 +20,11 @@
 #define PAGE 4096UL
 #define SIZE (16 * PAGE)
 
+#define DEPTH 4
+
 static struct maps before, after;
+static const char *kept[32];
+static size_t nkept;
 
 static char *map(int flags)
 {
@@ -31,7 +35,47 @@ static char *map(int flags)
 	/* A neighbour that would merge says nothing of the flags. */
 	check(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
 	memset(p, 'x', SIZE / 2);
+	if (!(flags & MAP_DROPPABLE))
+		kept[nkept++] = p;
 	return p;
+}
+
+static void check_content(void)
+{
+	for (size_t i = 0; i < nkept; i++)
+		for (size_t at = 0; at < SIZE; at += PAGE / 2)
+			check(kept[i][at] == (at < SIZE / 2 ? 'x' : 0));
+}
+
+/* Has room below it, and has grown there already. The address of its first page. */
+static char *map_growing(void)
+{
+	char *p = mmap(NULL, 1024 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(p != MAP_FAILED && munmap(p, 1024 * PAGE) == 0);
+	p = mmap(p + 1022 * PAGE, 2 * PAGE, PROT_READ | PROT_WRITE,
+	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0);
+	check(p != MAP_FAILED);
+	for (int i = 1; i <= DEPTH; i++)
+		p[-i * (long)PAGE] = (char)('0' + i);
+	return p;
+}
+
+static void check_growing(char *p)
+{
+	for (int i = 1; i <= DEPTH; i++)
+		check(p[-i * (long)PAGE] == (char)('0' + i));
+	for (int i = 1; i <= 8 * DEPTH; i++)
+		p[-i * (long)PAGE] = 'g';
+}
+
+/* The stack itself, too. */
+static int deep(int n)
+{
+	volatile char page[4096];
+
+	page[0] = (char)n;
+	return n ? deep(n - 1) + page[0] - (char)n : 0;
 }
 
 int main(void)
@@ -39,7 +83,7 @@ int main(void)
 	static const int advices[] = { MADV_DONTFORK,   MADV_WIPEONFORK, MADV_DONTDUMP,
 		                       MADV_HUGEPAGE,   MADV_NOHUGEPAGE, MADV_MERGEABLE,
 		                       MADV_SEQUENTIAL, MADV_RANDOM };
-	char *plain = map(0), *p;
+	char *plain = map(0), *p, *growing;
 
 	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
 		check(madvise(map(0), SIZE, advices[i]) == 0);
@@ -52,8 +96,10 @@ int main(void)
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, map(0), SIZE, "a name");
 	p = map(0);
 	check(mlock(p, SIZE) == 0 && mprotect(p, SIZE, PROT_NONE) == 0);
+	nkept--;
 	if (mmap(NULL, PAGE, PROT_READ, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
 		map(MAP_DROPPABLE);
+	growing = map_growing();
 	maps_take(&before);
 
 	zdtm_park();
@@ -61,5 +107,8 @@ int main(void)
 	maps_take(&after);
 	check(maps_same(&before, &after));
 	check(plain[0] == 'x' && plain[SIZE - 1] == 0);
+	check_content();
+	check_growing(growing);
+	check(deep(300) == 0);
 	return zdtm_pass();
 }

@@ -74,6 +74,18 @@ static bool locks_future(void)
 	return there & 1;
 }
 
+/* MDWE: memory that may be written to can be made executable no more. */
+static bool denies_exec(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool denied;
+
+	check(p != MAP_FAILED);
+	denied = mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0;
+	check(munmap(p, 4096) == 0);
+	return denied;
+}
+
 int main(int argc, char **argv)
 {
 	bool all = argc > 1;
@@ -89,6 +101,7 @@ int main(int argc, char **argv)
 	}
 	close(fd);
 	check(locks_future() == all);
+	check(denies_exec() == (prctl(PR_GET_MDWE, 0, 0, 0, 0) == 1));
 	take(&before);
 
 	zdtm_park();
@@ -97,7 +110,8 @@ int main(int argc, char **argv)
 	check(!strcmp(before.exe, after.exe));
 	check(!strcmp(before.stat, after.stat));
 	check(!memcmp(&before, &after, sizeof(before)));
-	check(locks_future() == all);
+	check(locks_future() == all && denies_exec() == (before.mdwe == 1));
+	check(!all || before.thp == 1);
 	check(getauxval(AT_SYSINFO_EHDR) && clock_gettime(CLOCK_MONOTONIC, &t) == 0);
 	return zdtm_pass();
 }
