@@ -10,6 +10,8 @@ load lib/zdtm
 
 @test "a thread has its own rights" { zdtm creds thread; }
 
+@test "the signal at the end of a parent is kept, and comes" { zdtm creds parent; }
+
 @test "a process keyring is reported as lost" {
 	park creds keyring
 	run crtool dump -R -t "$pid" -D "$(images)"

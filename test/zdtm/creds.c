@@ -1,7 +1,8 @@
 /*
  * Rights: "user" has other ids than root, "mixed" all ids different, "caps"
  * some capabilities, an ambient one among them, and locked securebits,
- * "thread" a thread with rights of its own, "keyring" a process keyring.
+ * "thread" a thread with rights of its own, "keyring" a process keyring,
+ * "parent" a grandchild that wants a signal when its parent ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -100,12 +102,69 @@ static void set_up(const char *what, pthread_t *th)
 		check(pthread_create(th, NULL, thread, NULL) == 0);
 }
 
+static int to_root[2];
+static volatile sig_atomic_t bereft;
+
+static void on_death(int sig)
+{
+	bereft = sig;
+}
+
+static void leaf(void)
+{
+	int before = 0, after = 0;
+
+	check(signal(SIGUSR2, on_death) != SIG_ERR);
+	check(prctl(PR_SET_PDEATHSIG, SIGUSR2) == 0 && prctl(PR_GET_PDEATHSIG, &before) == 0);
+	check(write(to_root[1], "<", 1) == 1);
+	while (!bereft)
+		usleep(2000);
+	check(zdtm_released() && bereft == SIGUSR2);
+	check(prctl(PR_GET_PDEATHSIG, &after) == 0 && after == before);
+	check(write(to_root[1], ">", 1) == 1);
+}
+
+/* Between the root and the leaf, until the release. */
+static void parent(void)
+{
+	pid_t child = fork();
+
+	check(child >= 0);
+	if (child == 0) {
+		leaf();
+		_exit(0);
+	}
+	while (!zdtm_released())
+		zdtm_nap();
+	_exit(0);
+}
+
+static int park_parent(void)
+{
+	pid_t child;
+	int status;
+	char c;
+
+	check(pipe(to_root) == 0);
+	child = fork();
+	check(child >= 0);
+	if (child == 0)
+		parent();
+	check(read(to_root[0], &c, 1) == 1 && c == '<');
+	zdtm_park();
+	check(waitpid(child, &status, 0) == child && status == 0);
+	check(read(to_root[0], &c, 1) == 1 && c == '>');
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	bool with_thread = !strcmp(argv[1], "thread");
 	char before[2048], after[2048];
 	pthread_t th;
 
+	if (!strcmp(argv[1], "parent"))
+		return park_parent();
 	check(pthread_barrier_init(&ready, NULL, 2) == 0);
 	set_up(argv[1], &th);
 	if (!strcmp(argv[1], "user"))

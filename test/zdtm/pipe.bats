@@ -12,6 +12,10 @@ load lib/zdtm
 	zdtm pipe full
 }
 
+@test "pipes of one page and of the largest sizes stay full, too" {
+	zdtm pipe capacity
+}
+
 @test "a pipe without writers ends after its content, one without readers is broken" {
 	zdtm pipe eof
 	zdtm pipe broken

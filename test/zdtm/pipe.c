@@ -1,6 +1,6 @@
 /*
  * Pipes: content, capacity, flags of both ends. With an argument: "packet": in
- * packets, "full": full, "eof": all writers closed, "broken": all readers closed,
+ * packets, "full": full, "capacity": full ones of other sizes, "eof": all writers closed, "broken": all readers closed,
  * "reopened": ends opened by way of /proc. "stdin": its stdin is one.
  * "fifo", "half_fifo": with a name; "unlinked_fifo": without it again, "both_fifo": open in
  * both directions, "opening": two processes wait in open(2), "outside_fifo": others have the
@@ -79,6 +79,37 @@ static int full(void)
 	check(read(p[0], buf, sizeof(buf)) == sizeof(buf));
 	for (int i = 0; i < 65536; i++)
 		check(buf[i] == i / 4096);
+	return zdtm_pass();
+}
+
+/* Of one page, of the most that anybody may have, of the most that the privileged may: full, as far as that goes. */
+static int capacity(void)
+{
+	static const int sizes[] = { 4096, 1048576, 4 << 20 };
+	int ends[3][2], have[3];
+
+	for (int i = 0; i < 3; i++) {
+		check(pipe2(ends[i], O_NONBLOCK) == 0);
+		have[i] = fcntl(ends[i][1], F_SETPIPE_SZ, sizes[i]);
+		if (have[i] < 0)
+			have[i] = fcntl(ends[i][1], F_GETPIPE_SZ);
+		for (int at = 0; at < have[i]; at += 4096) {
+			memset(buf, at / 4096, 4096);
+			check(write(ends[i][1], buf, 4096) == 4096);
+		}
+	}
+
+	zdtm_park();
+
+	for (int i = 0; i < 3; i++) {
+		check(fcntl(ends[i][0], F_GETPIPE_SZ) == have[i]);
+		check(write(ends[i][1], buf, 1) < 0 && errno == EAGAIN);
+		for (int at = 0; at < have[i]; at += 4096) {
+			check(read(ends[i][0], buf, 4096) == 4096);
+			check(buf[0] == (char)(at / 4096) && buf[4095] == buf[0]);
+		}
+		check(read(ends[i][0], buf, 1) < 0 && errno == EAGAIN);
+	}
 	return zdtm_pass();
 }
 
@@ -327,6 +358,7 @@ static const struct {
 	{ "content", content },
 	{ "packet", packet },
 	{ "full", full },
+	{ "capacity", capacity },
 	{ "eof", eof },
 	{ "broken", broken },
 	{ "reopened", reopened },

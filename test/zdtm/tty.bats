@@ -34,3 +34,23 @@ park_job() {
 	[ "$(cat "$dir/result")" = pass ]
 	within 20 grep -q "still here" "$dir/typescript"
 }
+
+# It runs on, and comes back three times, each time as the job of another terminal, the last of which is larger.
+@test "a shell job that is dumped with -R, and three times in a row" {
+	local round to victim='' size='rows 24 cols 80'
+
+	park_job
+	victim=$pid
+	dump_with=(-j)
+	dump_running
+	for round in 1 2 3; do
+		to=$(images)
+		crtool dump -j -t "$victim" -D "$to"
+		within 5 gone "$victim"
+		[ "$round" != 3 ] || { touch "$dir/release" && size='rows 33 cols 99'; }
+		start script -qec "stty $size; $BUILD/crtool restore -j -D $to" typescript
+		[ "$round" = 3 ] || within 20 running "$victim"
+	done
+	within 20 test -e "$dir/result" || { cat "$dir"/{typescript,err}; false; }
+	[ "$(cat "$dir/result")" = pass ]
+}
