@@ -17,3 +17,16 @@ load ../zdtm/lib/zdtm
 	crtool restore -d -D "$to"
 	release
 }
+
+@test "--explain forks nobody, traces nobody and writes nothing" {
+	local to
+
+	[ -n "$(command -v strace)" ] || skip "no strace"
+	park thread
+	dump
+	strace -f -o "$dir/calls" -e trace=clone,clone3,fork,vfork,ptrace,kill,tgkill,mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,connect,bind \
+		"$BUILD/crtool" restore --explain -D "$to" >"$dir/said" 3>&- 4>&-
+	run ! grep -E "^[0-9]+ +[a-z0-9_]+\(" "$dir/calls"
+	crtool restore -d -D "$to"
+	release
+}
