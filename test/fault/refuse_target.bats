@@ -21,12 +21,6 @@ load lib/refuse
 	[ ! -e "$to" ]
 }
 
-@test "a kernel thread" {
-	[ -e /proc/2 ] && [ ! -e /proc/2/exe ] || skip "no kernel threads in this pid namespace"
-	pid=2
-	refused 4 "task 2 (kthreadd): is a kernel thread"
-}
-
 @test "a zombie" {
 	local parent
 
