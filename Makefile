@@ -137,8 +137,6 @@ $(LIB): $(filter-out $(B)/cli/main.o,$(OBJ))
 	@rm -f $@
 	$(call say,AR)ar rcs $@ $^
 
-# While parts of the engine are missing, what is there can be tried. To be removed with the last of them.
-
 $(B)/crtool: $(B)/cli/main.o $(LIB)
 	$(call say,LINK)$(CC) $(HOSTED) $^ -o $@ $(PKG_LIBS)
 
