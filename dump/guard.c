@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "dump/guard_undo.h"
 #include "dump/task.h"
@@ -27,11 +29,24 @@ static int note_add(struct dump *d, const struct note *note, uint32_t *last)
 	return 0;
 }
 
+/* In the unit in which stat says when a process was started. */
+static uint64_t ticks(void)
+{
+	struct timespec ts = {};
+	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * hz + (uint64_t)ts.tv_nsec * hz / 1000000000;
+}
+
 int guard_note_arena(struct dump *d, struct task *t, const struct arena *a)
 {
-	const struct note note = {
-		.what = NOTE_ARENA, .pid = t->pid, .base = a->base, .size = a->size, .door = t->door
-	};
+	const struct note note = { .what = NOTE_ARENA,
+		                   .pid = t->pid,
+		                   .base = a->base,
+		                   .size = a->size,
+		                   .door = t->door,
+		                   .start = ticks() };
 
 	return note_add(d, &note, &t->noted);
 }
@@ -50,7 +65,8 @@ int guard_note_dispatch(struct dump *d, const struct thread *th)
 
 int guard_note_uffd(struct dump *d, struct task *t)
 {
-	return note_add(d, &(struct note){ .what = NOTE_UFFD, .pid = t->pid }, &t->noted);
+	return note_add(d, &(struct note){ .what = NOTE_UFFD, .pid = t->pid, .start = ticks() },
+	                &t->noted);
 }
 
 int guard_note_copy(struct dump *d, struct task *t, pid_t pid)

@@ -3,7 +3,6 @@
  */
 #include "dump/guard_undo.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -52,19 +51,6 @@ static struct task *task_of(struct dump *g, pid_t pid)
 	return NULL;
 }
 
-static bool is_inside(const struct note *note, uint64_t ip)
-{
-	return ip - note->base < note->size || (note->door && ip - note->door < ARCH_DOOR_SIZE);
-}
-
-static bool has_left(const struct task *t, const struct note *note)
-{
-	array_each (th, &t->threads)
-		if (is_inside(note, arch_ip(&th->tracee.regs)))
-			return false;
-	return true;
-}
-
 /* A thread of any process that shares the memory (CLONE_VM) may be in it. */
 static bool all_have_left(struct dump *g, const struct notes *notes)
 {
@@ -74,76 +60,18 @@ static bool all_have_left(struct dump *g, const struct notes *notes)
 		if (!note->pid || note->what != NOTE_ARENA)
 			continue;
 		array_each (t, &g->tasks)
-			if (t->state != TASK_ZOMBIE && !has_left(t, note) &&
+			if (t->state != TASK_ZOMBIE && !note_has_left(t, note) &&
 			    syscall(SYS_kcmp, note->pid, t->pid, KCMP_VM, 0, 0) == 0)
 				return false;
 	}
 	return true;
 }
 
-/* Is the arena still there, and is it ours? Nothing merges with it, see vmas_gap(). */
-static bool is_mapped(struct task *t, const struct note *note)
-{
-	uint64_t sum = 0;
-
-	if (vmas_read(t) < 0)
-		return false;
-	array_each (v, &t->vmas)
-		if (v->start >= note->base && v->end <= note->base + note->size && !v->ino)
-			sum += v->end - v->start;
-	return sum == note->size;
-}
-
-static void undo_arena(struct task *t, const struct note *note)
-{
-	static const char zeros[ARCH_DOOR_SIZE];
-	struct tracee *host = &t->threads.v[0].tracee;
-	int64_t result;
-
-	if (is_mapped(t, note) && task_find_syscall(t) == 0 &&
-	    tracee_syscall(host, t->syscall_insn, SYS_munmap,
-	                   (const uint64_t[6]){ note->base, note->size }, &result) == 0)
-		tracee_put_back(host);
-	if (note->door)
-		pwrite_full(t->mem, zeros, sizeof(zeros), (off_t)note->door);
-}
-
-static void undo_dispatch(struct task *t, const struct note *note)
-{
-	array_each (th, &t->threads)
-		if (th->tid == note->tid)
-			tracee_set_dispatch(&th->tracee, &note->dispatch);
-}
-
-static void undo_uffd(struct task *t)
-{
-	auto_close int fds = openat(t->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
-	struct tracee *host = &t->threads.v[0].tracee;
-	const struct dirent *entry;
-	int64_t result;
-
-	if (dir)
-		fds = -1; /* dir owns it */
-	while (dir && (entry = readdir(dir))) {
-		auto_free char *link = NULL;
-
-		if (link_read(dirfd(dir), entry->d_name, &link) < 0 ||
-		    strcmp(link, "anon_inode:[userfaultfd]") != 0)
-			continue;
-		if (vmas_read(t) == 0 && task_find_syscall(t) == 0 &&
-		    tracee_syscall(host, t->syscall_insn, SYS_close,
-		                   (const uint64_t[6]){ strtoul(entry->d_name, NULL, 10) },
-		                   &result) == 0)
-			tracee_put_back(host);
-	}
-}
-
 /* A copy that has not run yet is in the middle of its script. */
 static bool is_in_arena(const struct task *copy, const struct notes *notes)
 {
 	for (uint32_t i = 0; copy->state != TASK_ZOMBIE && i < notes->n; i++)
-		if (notes->v[i].what == NOTE_ARENA && !has_left(copy, &notes->v[i]))
+		if (notes->v[i].what == NOTE_ARENA && !note_has_left(copy, &notes->v[i]))
 			return true;
 	return false;
 }
@@ -164,7 +92,7 @@ static bool undo_door(struct task *t)
 
 	if (vmas_read(t) < 0 || task_find_syscall(t) < 0)
 		return true; /* nor was it possible before */
-	if (!has_left(t, &(struct note){ .door = t->door }))
+	if (!note_has_left(t, &(struct note){ .door = t->door }))
 		return false;
 	if (t->door)
 		pwrite_full(t->mem, zeros, sizeof(zeros), (off_t)t->door);
@@ -201,16 +129,10 @@ static bool undo_note(struct dump *g, const struct notes *notes, const struct no
 {
 	struct task *t = note->pid ? task_of(g, note->pid) : NULL;
 
-	if (!t || task_open_mem(t) < 0)
-		return true;
 	if (note->what == NOTE_COPY)
-		return undo_copy(g, t, note, notes);
-	if (note->what == NOTE_DISPATCH)
-		undo_dispatch(t, note);
-	else if (note->what == NOTE_UFFD)
-		undo_uffd(t);
-	else
-		undo_arena(t, note);
+		return !t || task_open_mem(t) < 0 || undo_copy(g, t, note, notes);
+	if (note->pid)
+		note_undo(g, t, note);
 	return true;
 }
 

@@ -19,6 +19,8 @@ struct note {
 	uint32_t before;     /* the one before of the same task, counted from 1; but of options */
 	int fd, name, value; /* of the option */
 	uint64_t base, size, door;
+	/* As stat tells it, when this was noted: who is younger may have it, too. */
+	uint64_t start;
 	struct dispatch dispatch;
 };
 
@@ -30,6 +32,12 @@ struct notes {
 	struct parked parked[TRACED];
 	struct note v[];
 };
+
+/* Is no thread of T in what NOTE is about? */
+bool note_has_left(const struct task *t, const struct note *note);
+
+/* In the tree G, which stands: undo NOTE in its task T (NULL: that has ended), and in who was forked since. */
+void note_undo(struct dump *g, struct task *t, const struct note *note);
 
 /* Is there anything to undo? */
 bool notes_pending(const struct notes *notes);
