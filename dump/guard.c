@@ -122,6 +122,25 @@ void guard_forget_option(struct dump *d, const struct file *f, int name)
 	}
 }
 
+int guard_note_end(struct dump *d)
+{
+	int r = 0;
+
+	if (!d->notes || d->notes->ends)
+		return 0;
+	array_each (t, &d->tasks)
+		if (r == 0 && t->state != TASK_ZOMBIE)
+			r = note_add(d,
+			             &(struct note){ .what = NOTE_END,
+			                             .pid = t->pid,
+			                             .start = t->stat.field[STAT_STARTTIME] },
+			             NULL);
+	if (r < 0)
+		return fail(r, "note that the tree is to end");
+	__atomic_store_n(&d->notes->ends, true, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
 void guard_note_watch(struct dump *d, const struct watch *w)
 {
 	if (d->notes)

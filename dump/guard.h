@@ -46,6 +46,12 @@ void guard_forget_option(struct dump *d, const struct file *f, int name);
 struct watch;
 void guard_note_watch(struct dump *d, const struct watch *w);
 
+/*
+ * The checkpoint is whole, and the tree is about to be ended, which cannot be done at one stroke: should
+ * crtool be killed from here on, its guard ends the rest of it. Idempotent. -errno, explained.
+ */
+int guard_note_end(struct dump *d);
+
 /* Nothing of ours is in T any more, but the copy beside it. */
 void guard_forget(struct dump *d, const struct task *t);
 

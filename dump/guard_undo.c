@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,7 +40,7 @@ bool notes_pending(const struct notes *notes)
 		if (notes->parked[i].tid)
 			return true;
 	for (uint32_t i = 0; i < notes->n; i++)
-		if (notes->v[i].pid)
+		if (notes->v[i].pid && notes->v[i].what != NOTE_END)
 			return true;
 	return false;
 }
@@ -203,11 +205,37 @@ static void look(struct dump *d)
 			return;
 }
 
+/* Who has its number now may be somebody else. */
+static void end_task(const struct note *note)
+{
+	auto_close int pidfd = (int)syscall(SYS_pidfd_open, note->pid, 0), proc = -1;
+	struct proc_stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", note->pid);
+	proc = pidfd < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc >= 0 && stat_read(proc, "stat", &st) == 0 &&
+	    st.field[STAT_STARTTIME] == note->start)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
+/* Half of it may be dead, and connections be silent: it is in the checkpoint, and there alone. */
+static void end_all(const struct notes *notes)
+{
+	for (uint32_t i = 0; i < notes->n; i++)
+		if (notes->v[i].what == NOTE_END)
+			end_task(&notes->v[i]);
+}
+
 /* The whole tree stands. */
 void guard_dying(void *arg, pid_t crtool)
 {
 	struct dump *d = arg;
 
+	if (d->notes->ends) {
+		end_all(d->notes);
+		return;
+	}
 	if (d->notes->watch)
 		watch_undo(crtool, d->notes->watch);
 	d->notes->watch = 0;
@@ -236,6 +264,10 @@ void guard_undo(void *arg)
 	const uint64_t end = clock_ns() + TRIES_NS;
 	bool last = false;
 
+	if (d->notes->ends) {
+		end_all(d->notes);
+		return;
+	}
 	undo_options(d->notes);
 	if (!notes_pending(d->notes))
 		return;

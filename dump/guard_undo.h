@@ -13,19 +13,20 @@
 
 /* Of a task (its arena, the copy of its memory, an option of a socket) or of one of its threads (its dispatch). */
 struct note {
-	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION, NOTE_UFFD } what;
+	enum { NOTE_ARENA, NOTE_DISPATCH, NOTE_COPY, NOTE_OPTION, NOTE_UFFD, NOTE_END } what;
 	pid_t pid;           /* 0: it has been undone */
 	pid_t tid;           /* of the thread, of the copy */
 	uint32_t before;     /* the one before of the same task, counted from 1; but of options */
 	int fd, name, value; /* of the option */
 	uint64_t base, size, door;
-	/* As stat tells it, when this was noted: who is younger may have it, too. */
+	/* As stat tells it: when it was started (NOTE_END); when this was noted: who is younger may have it, too. */
 	uint64_t start;
 	struct dispatch dispatch;
 };
 
 struct notes {
 	uint32_t n, ntraced, nparked;
+	bool ends; /* the checkpoint is whole, the tree is to end: nothing is undone any more */
 	uint64_t watch;    /* in the memory of crtool; 0: none */
 	struct dump *look; /* in that of the guard: the tree, known before crtool lets it go */
 	struct traced traced[TRACED];

@@ -133,7 +133,11 @@ int end_tree(struct dump *d)
 
 	if (!d->frozen)
 		return 0;
-	first = d->opt->leave_stopped ? 0 : dump_kinds_end(d);
+	if (!d->opt->leave_stopped) {
+		first = dump_kinds_end(d);
+		if (first == 0)
+			first = guard_note_end(d);
+	}
 	if (first < 0)
 		return first;
 	if (d->opt->leave_stopped) {

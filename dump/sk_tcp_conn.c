@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "dump/borrow.h"
+#include "dump/guard.h"
 #include "dump/sk_inet.h"
 #include "dump/sk_tcp_listen.h"
 #include "dump/sk_tcp_watch.h"
@@ -363,21 +364,24 @@ int tcp_conns_begin(struct dump *d)
 	return r;
 }
 
+/* By then it is settled that the tree ends: where one cannot be, its peer finds it closed. */
 static int end_with_reset(struct tcp_conns *c)
 {
 	const struct linger linger = { .l_onoff = 1 };
+	int r = guard_note_end(c->d);
 
-	for (size_t i = 0; i < c->all.n; i++)
+	for (size_t i = 0; r == 0 && i < c->all.n; i++)
 		if (setsockopt(c->watch->fds[i].fd, SOL_SOCKET, SO_LINGER, &linger,
 		               sizeof(linger)) < 0)
-			return fail(-errno, "SO_LINGER");
-	return 0;
+			warn("file %u: its peer finds the connection closed, not reset: %s",
+			     c->all.v[i].file, strerror(errno));
+	return r;
 }
 
 int tcp_conns_end(struct dump *d)
 {
 	struct tcp_conns *c = d->tcp_conns;
-	int stays;
+	int stays, r = 0;
 
 	if (c && d->opt->tcp != TCP_CARRIED)
 		return end_with_reset(c);
@@ -389,13 +393,14 @@ int tcp_conns_end(struct dump *d)
 		return stays;
 	close(stays);
 	for (size_t i = 0; i < c->watch->n; i++) {
-		int r = watch_repair(&c->watch->fds[i]);
-
+		r = watch_repair(&c->watch->fds[i]);
 		if (r < 0)
 			return fail(r, "file %u: TCP_REPAIR", c->all.v[i].file);
 	}
-	c->watch->committed = true;
-	return 0;
+	r = guard_note_end(d);
+	if (r == 0)
+		c->watch->committed = true;
+	return r;
 }
 
 void tcp_conns_release(struct dump *d, bool killed)

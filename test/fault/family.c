@@ -1,9 +1,13 @@
 /*
- * A small tree that looks after itself: a child with a child of its own, all
- * sleeping and counting; the parent hears from both that they still do.
+ * A small tree that looks after itself: COUNT children (or one), each with a child of its own, all
+ * sleeping and counting; the parent hears from all that they still do.
+ *
+ *	family [COUNT]    with it nobody ends because his parent does
  */
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +20,8 @@ static void live(void)
 		check(poll(NULL, 0, 2) == 0);
 }
 
+static bool alone;
+
 static pid_t child(int depth)
 {
 	pid_t pid = fork();
@@ -24,7 +30,8 @@ static pid_t child(int depth)
 	check(pid >= 0);
 	if (pid)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!alone)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (depth) {
 		pid = child(depth - 1);
 		live();
@@ -35,12 +42,17 @@ static pid_t child(int depth)
 	_exit(0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	pid_t pid = child(1);
-	int status;
+	int n = argc > 1 ? atoi(argv[1]) : 1, status;
+	pid_t pid[64];
 
+	check(n <= 64);
+	alone = argc > 1;
+	for (int i = 0; i < n; i++)
+		pid[i] = child(1);
 	zdtm_park();
-	check(waitpid(pid, &status, 0) == pid && status == 0);
+	for (int i = 0; i < n; i++)
+		check(waitpid(pid[i], &status, 0) == pid[i] && status == 0);
 	return zdtm_pass();
 }
