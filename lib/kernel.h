@@ -37,5 +37,5 @@ struct kernel_sched_attr {
 	uint32_t util_min, util_max;
 };
 
-/* Does this process have the capability in effect? */
+/* Does this process have the capability in effect? If that cannot be told, the kernel has the last word. */
 bool own_capability(int cap);

@@ -42,12 +42,13 @@
 
 /* The rights of crtool, which every task starts with. */
 struct own {
+	int error; /* -errno: they could not be read */
 	uint32_t uids[4], gids[4];
 	uint64_t inheritable, permitted, effective, bounding;
 	uint32_t securebits;
 	bool no_new_privs;
 	gid_t *groups;
-	int ngroups;             /* -1: not known */
+	int ngroups;
 	char *uid_map, *gid_map; /* texts of /proc/self; NULL: not known */
 };
 
@@ -56,29 +57,61 @@ static uint64_t join(uint32_t low, uint32_t high)
 	return (uint64_t)high << 32 | low;
 }
 
-static void own_read(struct own *o)
+/* What is not known is not missing. */
+static int own_read_caps(struct own *o)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = {};
 	int set;
 
-	*o = (struct own){};
-	getresuid(&o->uids[0], &o->uids[1], &o->uids[2]);
-	getresgid(&o->gids[0], &o->gids[1], &o->gids[2]);
-	o->uids[3] = (uint32_t)setfsuid((uid_t)-1);
-	o->gids[3] = (uint32_t)setfsgid((gid_t)-1);
-	syscall(SYS_capget, &head, data);
+	if (syscall(SYS_capget, &head, data) < 0)
+		return -errno;
 	o->inheritable = join(data[0].inheritable, data[1].inheritable);
 	o->permitted = join(data[0].permitted, data[1].permitted);
 	o->effective = join(data[0].effective, data[1].effective);
 	for (int cap = 0; (set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++)
 		o->bounding |= set ? CAP(cap) : 0;
-	o->securebits = (uint32_t)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
-	o->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+	return errno == EINVAL ? 0 : -errno; /* there are no more */
+}
+
+static int own_read_flags(struct own *o)
+{
+	int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), nnp;
+
+	if (bits < 0)
+		return -errno;
+	nnp = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	if (nnp < 0)
+		return -errno;
+	o->securebits = (uint32_t)bits;
+	o->no_new_privs = nnp == 1;
+	return 0;
+}
+
+static int own_read_groups(struct own *o)
+{
 	o->ngroups = getgroups(0, NULL);
-	o->groups = o->ngroups > 0 ? calloc((size_t)o->ngroups, sizeof(*o->groups)) : NULL;
-	if (o->ngroups > 0 && (!o->groups || getgroups(o->ngroups, o->groups) != o->ngroups))
-		o->ngroups = -1;
+	if (o->ngroups <= 0)
+		return o->ngroups < 0 ? -errno : 0;
+	o->groups = calloc((size_t)o->ngroups, sizeof(*o->groups));
+	if (!o->groups)
+		return -ENOMEM;
+	o->ngroups = getgroups(o->ngroups, o->groups);
+	return o->ngroups < 0 ? -errno : 0;
+}
+
+static void own_read(struct own *o)
+{
+	*o = (struct own){};
+	getresuid(&o->uids[0], &o->uids[1], &o->uids[2]);
+	getresgid(&o->gids[0], &o->gids[1], &o->gids[2]);
+	o->uids[3] = (uint32_t)setfsuid((uid_t)-1);
+	o->gids[3] = (uint32_t)setfsgid((gid_t)-1);
+	o->error = own_read_caps(o);
+	if (o->error == 0)
+		o->error = own_read_flags(o);
+	if (o->error == 0)
+		o->error = own_read_groups(o);
 	if (file_read(AT_FDCWD, "/proc/self/uid_map", &o->uid_map) < 0)
 		o->uid_map = NULL;
 	if (file_read(AT_FDCWD, "/proc/self/gid_map", &o->gid_map) < 0)
@@ -99,7 +132,7 @@ static const struct own *own_rights(void)
 
 static bool same_groups(const struct own *o, const Img__Creds *msg)
 {
-	return o->ngroups >= 0 && (size_t)o->ngroups == msg->n_groups &&
+	return (size_t)o->ngroups == msg->n_groups &&
 	       (!o->ngroups || !memcmp(o->groups, msg->groups, msg->n_groups * sizeof(*o->groups)));
 }
 
@@ -234,6 +267,8 @@ static int creds_check(struct restore *r, uint32_t owner, const ProtobufCMessage
 	const char *cap;
 	int e;
 
+	if (o->error < 0)
+		return fail(o->error, "read what crtool itself may");
 	if (msg->n_uids != 4 || msg->n_gids != 4 || msg->dumpable > 2 ||
 	    msg->pdeathsig > KERNEL_NSIG || msg->effective & ~msg->permitted ||
 	    msg->ambient & ~(msg->permitted & msg->inheritable))
@@ -345,10 +380,8 @@ void creds_return(struct restore *r, const struct rthread *th, struct script *s)
 	if (!same_ids(o, msg)) {
 		script_call(s, SYS_setresuid, o->uids[0], o->uids[1], o->uids[2]);
 		script_call(s, SYS_setresgid, o->gids[0], o->gids[1], o->gids[2]);
-		if (o->ngroups >= 0)
-			script_call(
-				s, SYS_setgroups, o->ngroups,
-				script_put(s, o->groups, (size_t)o->ngroups * sizeof(*o->groups)));
+		script_call(s, SYS_setgroups, o->ngroups,
+		            script_put(s, o->groups, (size_t)o->ngroups * sizeof(*o->groups)));
 		script_call(s, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 		script_call(s, SYS_prctl, PR_SET_DUMPABLE, 1);
 	}
