@@ -31,3 +31,24 @@ load ../zdtm/lib/zdtm
 		((!(0x$status & ~0xe)))
 	done
 }
+
+# What it does before it opens the first image: without that, nothing that a forged one makes it do is held up.
+@test "each command that only reads and writes images is confined before it looks at one" {
+	local command confined looked
+
+	strace -V >/dev/null 2>&1 || skip "no strace"
+	park memory rw
+	crtool pre-dump -t "$pid" -D "$dir/1"
+	crtool dump -t "$pid" -D "$dir/2" --prev-images-dir ../1
+	crtool pack -D "$dir/2" >"$dir/stream"
+	for command in show pack dedup squash unpack; do
+		set -- -D "$dir/2"
+		[ $command != unpack ] || set -- -D "$dir/3"
+		strace -f -qq -o "$dir/calls" -e trace=prctl,openat,read,capset "$BUILD/crtool" "$command" "$@" <"$dir/stream" >/dev/null 3>&- 4>&-
+		confined=$(grep -n 'PR_SET_SECCOMP, SECCOMP_MODE_FILTER' "$dir/calls" | head -n 1 | cut -d : -f 1)
+		looked=$(grep -nE 'manifest\.img|state\.img|pages-0|read\(0' "$dir/calls" | head -n 1 | cut -d : -f 1)
+		echo "$command: $confined $looked"
+		[ "$confined" ] && [ "$looked" ] && ((confined < looked))
+		grep -q 'capset(' "$dir/calls"
+	done
+}

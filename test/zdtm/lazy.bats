@@ -105,7 +105,7 @@ anonymous() {
 
 	park memory_large
 	dump
-	for i in 1 2 3 4; do
+	for i in {1..10}; do
 		crtool restore -d --on-demand --new-pidns --pidfile "$dir/copy" -D "$to"
 		copies+=("$(<"$dir/copy")")
 	done
@@ -113,7 +113,10 @@ anonymous() {
 		running "$pid"
 		sum=$((sum + $(anonymous "$pid")))
 	done
-	[ "$sum" -lt 8192 ] || explain "4 copies of 96 MiB take $sum KiB"
+	# with the page files, which may all be in the page cache, less than 1.2 of one
+	sum=$((sum + $(du -kc --apparent-size "$to"/pages-*.img | tail -1 | cut -f 1)))
+	echo "# ten copies of 96 MiB and their images: $sum KiB" >&3
+	[ "$sum" -lt $((96 * 1024 * 12 / 10)) ] || explain "10 copies of 96 MiB take $sum KiB"
 	touch "$dir/release"
 	for pid in "${copies[@]}"; do
 		within 20 gone_or_zombie

@@ -47,6 +47,19 @@ moved() {
 	moved memory_cow 1
 }
 
+@test "rounds end as soon as what is left fits, and tell what they send, how fast, and what is left" {
+	local said
+
+	park memory_large
+	run -0 --separate-stderr crtool migrate --json -v -t "$pid" --downtime 60s --via "exec '$BUILD/crtool' receive --new-pidns"
+	grep -qw '"rounds":2' <<<"$output" || explain "$output"
+	said=$(grep -c '^crtool: round ' <<<"$stderr")
+	[ "$said" = 1 ]
+	[[ $stderr =~ round\ 1:\ [0-9]+\ MiB\ in\ [0-9]+\ ms,\ [0-9]+\ MB/s\;\ about\ [0-9]+\ MiB\ are\ left,\ for\ which\ it\ stands\ still\ for\ [0-9]+\ ms ]]
+	pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/' <<<"$output")
+	release
+}
+
 @test "compressed on the way" {
 	park memory_large
 	migrate --compress lz4
