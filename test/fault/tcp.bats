@@ -39,6 +39,21 @@ no_socket() {
 	points KILL
 }
 
+@test "killed at any call of a dump, a prefork server serves on, and all have their timers, memory and descriptors" {
+	victim=(fault/prefork)
+	points KILL
+}
+
+@test "no memory, at any call of a dump of a prefork server" {
+	victim=(fault/prefork)
+	points '=ENOMEM'
+}
+
+@test "SIGTERM at any call of a dump of a connection is a failure without a trace" {
+	victim=(zdtm/sk_tcp_conn 4 queued)
+	points TERM
+}
+
 @test "no memory, at any call of a dump of a connection" {
 	victim=(zdtm/sk_tcp_conn 6 queued)
 	points '=ENOMEM'
