@@ -41,3 +41,48 @@ fails() {
 	last=40
 	restore_points '=ENOMEM'
 }
+
+# ---- where the tree has other pids out here ----
+
+# Somebody of it is there.
+some_of_it() {
+	find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null | grep -q .
+}
+
+nobody_of_it() {
+	! some_of_it
+}
+
+# elsewhere OPTIONS...: who is killed has no number that is known here, but their directory has.
+elsewhere() {
+	release() {
+		touch "$dir/release"
+		within 20 nobody_of_it || explain "it does not end after its release"
+		[ "$(cat "$dir/result")" = pass ] || explain "it did not pass"
+	}
+	all_or_nothing() {
+		within 20 unguarded
+		! ((status)) || ! within 5 nobody_of_it || return 0
+		release || echo "leaves something that is not the program"
+	}
+	checkpoint() {
+		park "${victim[@]}"
+		to=$dir/images
+		crtool dump -t "$pid" -D "$to"
+		within 5 gone "$pid"
+	}
+	victim=(fault/family)
+	restore_points KILL "$@"
+}
+
+@test "killed at any call, a restore in a pid namespace of its own is all or nothing" {
+	elsewhere --new-pidns
+}
+
+@test "killed at any call, a restore of an ordinary user is all or nothing" {
+	inside=(setpriv --reuid=54321 --regid=54321 --clear-groups)
+	"${inside[@]}" unshare -U true 2>/dev/null || skip "users have no user namespaces here"
+	umask 0
+	touch "$BATS_TEST_TMPDIR/at"
+	elsewhere
+}
