@@ -168,3 +168,11 @@ void alike_done(struct dump *d)
 	free(d->alike);
 	d->alike = NULL;
 }
+
+bool thread_pending(const struct thread *th, bool shared, uint64_t *ret)
+{
+	if (!shared && th->facts)
+		*ret = th->facts->v[FACT_PENDING];
+	return (!shared && th->facts) ||
+	       status_u64(thread_asked(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
+}

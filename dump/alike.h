@@ -23,3 +23,6 @@ static inline const struct thread *thread_asked(const struct thread *th)
 {
 	return th->like ? &th->task->threads.v[th->like] : th;
 }
+
+/* Which signals wait at TH alone, or, SHARED, at its process. False: nothing tells. */
+bool thread_pending(const struct thread *th, bool shared, uint64_t *ret);

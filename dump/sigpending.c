@@ -90,15 +90,6 @@ static int queue_read(struct queue *q, pid_t tid, uint64_t mask, uint32_t flags)
 	return r < 0 ? r : queue_fill(q, mask);
 }
 
-/* Of the thread alone, or, SHARED, of its process. */
-static bool read_mask(const struct thread *th, bool shared, uint64_t *ret)
-{
-	if (!shared && th->facts)
-		*ret = th->facts->v[FACT_PENDING];
-	return (!shared && th->facts) ||
-	       status_u64(thread_asked(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
-}
-
 static void queue_done(struct queue *q)
 {
 	array_done(&q->infos);
@@ -130,7 +121,8 @@ static int sigpending_peek(struct dump *d, struct thread *th, struct ask *ask)
 	auto_(queue_done) struct queue own = {}, shared = {};
 	bool leads = th == th->task->threads.v, stop;
 	uint64_t mask = 0, mask_shared = 0;
-	int r = read_mask(th, false, &mask) && (!leads || read_mask(th, true, &mask_shared))
+	int r = thread_pending(th, false, &mask) &&
+	                        (!leads || thread_pending(th, true, &mask_shared))
 	                ? 0
 	                : -EPROTO;
 

@@ -4,8 +4,8 @@
  * them, as for all timers.
  *
  * Not seen by anybody: which thread a timer on CLOCK_THREAD_CPUTIME_ID counts
- * (the list says -2 for all of them), and the expirations that a pending signal
- * stands for, which the kernel counts at its delivery.
+ * (the list says -2 for all of them). The expirations that a pending signal
+ * stands for, which the kernel counts at its delivery, are in its memory.
  */
 #include <errno.h>
 #include <signal.h>
@@ -13,9 +13,11 @@
 #include <time.h>
 
 #include "dump/dump.h"
+#include "dump/timer_expired.h"
 #include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/kernel.h"
 #include "lib/log.h"
 #include "lib/procstate.h"
 #include "proto/timer.pb-c.h"
@@ -180,11 +182,54 @@ static int put_timers(struct dump *d, const struct task *t, struct made *made, s
 	return 0;
 }
 
+/* Its signal, one of WAITING, may stand for more than one expiration. */
+static bool may_have_expired(const Img__Timer__One *one, uint64_t waiting)
+{
+	return one->interval && (one->notify & ~SIGEV_THREAD_ID) == SIGEV_SIGNAL &&
+	       one->signal >= 1 && one->signal <= KERNEL_NSIG &&
+	       waiting & signal_bit((int)one->signal);
+}
+
+static void lose_expired(const struct task *t, const Img__Timer__One *one)
+{
+	lose("%s: POSIX timer %u: how often it has expired while its signal waits, which only the "
+	     "memory of the kernel tells",
+	     task_name(t), one->id);
+}
+
+/* MADE is by id. */
+static int take_expired(struct dump *d, const struct task *t, struct made *made, size_t n)
+{
+	auto_free struct expired *list = calloc(n + 1, sizeof(*list));
+	uint64_t waiting = timer_signals_waiting(t);
+	size_t asked = 0;
+	int r;
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		list[i].id = made[i].one.id;
+		asked += may_have_expired(&made[i].one, waiting);
+	}
+	r = asked ? timer_expired(d, t, list, n) : 0;
+	if (r == -ENOMEM)
+		return r;
+	for (size_t i = 0; asked && i < n; i++) {
+		if (!may_have_expired(&made[i].one, waiting))
+			continue;
+		made[i].one.expired = r < 0 ? 0 : list[i].times;
+		if (r < 0)
+			lose_expired(t, &made[i].one);
+	}
+	return 0;
+}
+
 static int timer_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
 	const struct answers *answers = script_at(s, ask->at);
 	auto_free struct made *made = NULL;
+	int r;
 
 	if (!answers)
 		return 0;
@@ -197,12 +242,13 @@ static int timer_take(struct dump *d, struct thread *th, const struct script *s,
 		return -ENOMEM;
 	for (size_t i = 0; i < answers->n; i++) {
 		int64_t overrun = script_result(s, ask->first + 2 * i + 1);
-		int r = take_one(th->task, &answers->timers[i], overrun, &made[i]);
 
+		r = take_one(th->task, &answers->timers[i], overrun, &made[i]);
 		if (r < 0)
 			return r;
 	}
-	return put_timers(d, th->task, made, answers->n);
+	r = take_expired(d, th->task, made, answers->n);
+	return r < 0 ? r : put_timers(d, th->task, made, answers->n);
 }
 
 const struct dump_aspect dump_timer = {

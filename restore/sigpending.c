@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "proto/sigpending.pb-c.h"
 #include "restore/restore.h"
+#include "restore/timer.h"
 
 static int signo(const ProtobufCBinaryData *info)
 {
@@ -46,17 +47,32 @@ static int sigpending_check(struct restore *r, uint32_t owner, const ProtobufCMe
 	return res < 0 ? res : check_infos(owner, msg->shared, msg->n_shared);
 }
 
+/* Unless its timer does. */
+static void queue(const struct restore *r, const struct rthread *th,
+                  const ProtobufCBinaryData *info, bool shared, struct script *s)
+{
+	siginfo_t si;
+	uint64_t at;
+
+	memcpy(&si, info->data, sizeof(si));
+	if (timer_queues(r, th, &si))
+		return;
+	at = script_put(s, &si, sizeof(si));
+	if (shared)
+		script_call(s, SYS_rt_sigqueueinfo, th->task->pid, si.si_signo, at);
+	else
+		script_call(s, SYS_rt_tgsigqueueinfo, th->task->pid, th->tid, si.si_signo, at);
+}
+
 static int sigpending_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                            struct script *s)
 {
 	const Img__Sigpending *msg = (const Img__Sigpending *)base;
 
 	for (size_t i = 0; i < msg->n_own; i++)
-		script_call(s, SYS_rt_tgsigqueueinfo, th->task->pid, th->tid, signo(&msg->own[i]),
-		            script_put(s, msg->own[i].data, msg->own[i].len));
+		queue(r, th, &msg->own[i], false, s);
 	for (size_t i = 0; i < msg->n_shared; i++)
-		script_call(s, SYS_rt_sigqueueinfo, th->task->pid, signo(&msg->shared[i]),
-		            script_put(s, msg->shared[i].data, msg->shared[i].len));
+		queue(r, th, &msg->shared[i], true, s);
 	return 0;
 }
 

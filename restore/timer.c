@@ -9,7 +9,8 @@
  * The signal of a timer that had fired is queued by sigpending.c. From 6.13 on
  * such a signal belongs to its timer, which would rearm itself at the delivery;
  * ours runs already. Each delivery still stands for one expiration, none is
- * lost or counted twice.
+ * lost or counted twice. Where it is known for how many expirations it stands, the timer is set to the
+ * moment, now past, of the first of them instead: the kernel queues the signal and goes on to count.
  *
  * --time passes: one that would have expired meanwhile is set to the moment, now past, at which it did,
  * so that it fires at once and the kernel counts the overruns; before the boot of the machine there are no such
@@ -17,6 +18,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -27,6 +29,7 @@
 #include "proto/timer.pb-c.h"
 #include "restore/passed.h"
 #include "restore/restore.h"
+#include "restore/timer.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS /* 6.15 */
 #define PR_TIMER_CREATE_RESTORE_IDS     77
@@ -247,13 +250,56 @@ static bool is_of_machine(const Img__Timer__One *t)
 	       t->clock != CLOCK_THREAD_CPUTIME_ID;
 }
 
+/* The moment of the first expiration that its signal, which waits, stands for. 0: sigpending.c queues the signal. */
+static uint64_t first_expiration(const struct restore *r, const Img__Timer__One *t)
+{
+	uint64_t late;
+
+	if (!t->expired || !t->left || t->left > t->interval || !is_of_machine(t) ||
+	    time_passed(r) || __builtin_mul_overflow(t->expired, t->interval, &late))
+		return 0;
+	return moment(r, t, late - t->left);
+}
+
+static int compare_id(const void *key, const void *member)
+{
+	uint32_t id = *(const uint32_t *)key, other = (*(Img__Timer__One *const *)member)->id;
+
+	return (id > other) - (id < other);
+}
+
+static const Img__Timer__One *find(const struct restore *r, pid_t maker, uint32_t id)
+{
+	const Img__Timer *msg =
+		(const Img__Timer *)images_one(r->images, KIND_timer, (uint32_t)maker);
+	Img__Timer__One **one = msg && msg->n_timers ? bsearch(&id, msg->timers, msg->n_timers,
+	                                                       sizeof(*msg->timers), compare_id)
+	                                             : NULL;
+
+	return one ? *one : NULL;
+}
+
+bool timer_queues(const struct restore *r, const struct rthread *th, siginfo_t *info)
+{
+	const Img__Timer__One *t = NULL;
+
+	if (info->si_code == SI_TIMER)
+		t = find(r, th->task->pid, (uint32_t)info->si_timerid);
+	if (info->si_code == SI_TIMER && !t)
+		t = find(r, th->tid, (uint32_t)info->si_timerid);
+	if (!t || (int)t->signal != info->si_signo || !t->expired)
+		return false;
+	info->si_overrun = t->expired > INT32_MAX ? INT32_MAX : (int)(t->expired - 1);
+	return first_expiration(r, t) != 0;
+}
+
 static void arm(const struct restore *r, const struct rthread *th, const Img__Timer__One *t,
                 struct script *s)
 {
-	uint64_t passed = time_passed(r), left = t->left, times = 0, at = 0;
+	uint64_t passed = time_passed(r), left = t->left, times = 0, at = first_expiration(r, t);
 	struct itimerspec when = { .it_interval = time_of(t->interval) };
 
-	if (is_of_machine(t))
+	if (!at && is_of_machine(t))
 		times = timer_catch_up(passed, t->interval, &left);
 	if (times)
 		at = moment(r, t, passed - t->left);

@@ -23,6 +23,25 @@ can_choose_ids() {
 	done
 }
 
+reads_kernel() {
+	crtool dump -R -t "$1" -D "$(images)" 2>&1 | { ! grep "while its signal waits"; }
+}
+
+@test "how often timers have expired while their signals wait is kept" {
+	park timer overrun
+	reads_kernel "$pid" || skip "nobody may read the memory of the kernel here"
+	release
+	zdtm timer overrun
+}
+
+@test "where the kernel does not tell how often, it is listed" {
+	park timer overrun
+	run -0 blind_crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"not carried: task $pid (timer): POSIX timer "*": how often it has expired while its signal waits"* ]]
+	[ "$(grep -c "while its signal waits" <<<"$output")" = 2 ]
+	release
+}
+
 @test "a timer that counts the CPU time of an unknown thread is refused by name" {
 	park timer unknown
 	run crtool dump -t "$pid" -D "$(images)"

@@ -1,10 +1,12 @@
 /*
  * POSIX timers: ids with gaps, all kinds of clocks and notification, what was
- * left. With "unknown", one that cannot be saved; with "many", after many others.
+ * left. With "unknown", one that cannot be saved; with "many", after many others. "overrun": how often
+ * they have expired while their signals wait.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -85,6 +87,57 @@ static void pend(int sig)
 	while (!sigismember(&set, sig));
 }
 
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* The signal of timer ID stands for at least MIN expirations besides the one, and for no more than there were. */
+static int check_overrun(int sig, int id, int min, double begun, double interval)
+{
+	siginfo_t si = {};
+	sigset_t set;
+	double most;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	check(syscall(SYS_rt_sigtimedwait, &set, &si, NULL, 8) == sig);
+	most = (now() - begun) / interval + 1;
+	dprintf(1, "timer %d: %d overruns, %g at most\n", id, si.si_overrun, most);
+	check(si.si_code == SI_TIMER && si.si_timerid == id);
+	check(si.si_overrun >= min && si.si_overrun <= most);
+	check(syscall(SYS_timer_getoverrun, id) == si.si_overrun);
+	return si.si_overrun;
+}
+
+static int overrun(void)
+{
+	int queued = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN, 5, 0), id, first;
+	int plain = create(CLOCK_BOOTTIME, SIGEV_SIGNAL | SIGEV_THREAD_ID, SIGUSR1, 6, gettid());
+	double begun = now();
+
+	arm(queued, 0, 1, 0, 3000000);
+	arm(plain, 0, 1, 0, 7000000);
+	id = create(CLOCK_REALTIME, SIGEV_SIGNAL, SIGRTMIN + 1, 7, 0);
+	arm(id, 0, 1, 0, 0); /* once */
+	while (now() - begun < 0.6)
+		zdtm_nap();
+
+	zdtm_park();
+
+	first = check_overrun(SIGRTMIN, queued, 190, begun, 0.003);
+	check_overrun(SIGUSR1, plain, 80, begun, 0.007);
+	check_overrun(SIGRTMIN + 1, id, 0, begun, 1000);
+	while (now() - begun < 0.7)
+		zdtm_nap();
+	for (int i = 0; i < 3; i++)
+		check_overrun(SIGRTMIN, queued, 0, begun + first * 0.003 - 0.003, 0.003);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int real, gap, boot, cpu, own, none, tid, once, often;
@@ -94,6 +147,8 @@ int main(int argc, char **argv)
 
 	sigfillset(&all);
 	check(sigprocmask(SIG_BLOCK, &all, NULL) == 0);
+	if (argc > 1 && !strcmp(argv[1], "overrun"))
+		return overrun();
 	check(pthread_barrier_init(&ready, NULL, 2) == 0 &&
 	      pthread_barrier_init(&go, NULL, 2) == 0);
 	check(pthread_create(&th, NULL, thread, &tid) == 0);
