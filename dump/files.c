@@ -153,6 +153,13 @@ struct file *file_by_inode(struct dump *d, dev_t dev, ino_t ino)
 	return f && f->policy != FD_EXTERNAL ? f : NULL;
 }
 
+/* Of whom others on the same inode have to be known. What is open with O_PATH is no end of anything. */
+static bool is_linked(const struct file *f)
+{
+	return (!(f->flags & O_PATH) && (S_ISFIFO(f->st.st_mode) || S_ISSOCK(f->st.st_mode))) ||
+	       (f->room && f->room->maps_itself);
+}
+
 /* Append F, which is consumed. */
 static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 {
@@ -171,10 +178,7 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	f->link = f->fdinfo = NULL;
 	d->watches |= strstr(at->fdinfo ?: "", "notify ") != NULL;
 	*ret_index = d->files.n - 1;
-	return S_ISFIFO(at->st.st_mode) || S_ISSOCK(at->st.st_mode) ||
-	                       (at->room && at->room->maps_itself)
-	               ? pipe_link(d, at)
-	               : 0;
+	return is_linked(at) ? pipe_link(d, at) : 0;
 }
 
 bool file_alone(const struct dump *d, const struct file *f)

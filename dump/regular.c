@@ -40,7 +40,7 @@ static bool regular_owns(const struct file *f)
 static bool has_pipe(struct dump *d, const struct file *f)
 {
 	return (S_ISFIFO(f->st.st_mode) || S_ISSOCK(f->st.st_mode)) &&
-	       (f->first != f->id || f->next);
+	       file_by_inode(d, f->st.st_dev, f->st.st_ino);
 }
 
 /* A deleted one is made again without. */

@@ -280,7 +280,7 @@ static void sock_give(const Img__File *file, int fd)
 {
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) ||
+	if (fd < 0 || file->flags & O_PATH || fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) ||
 	    (st.st_uid == file->sk_uid && st.st_gid == file->sk_gid))
 		return;
 	if (fchown(fd, file->sk_uid, file->sk_gid) < 0)
