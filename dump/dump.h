@@ -274,6 +274,11 @@ struct dump_kind {
 	bool maps_itself;
 	/* Before the freeze, optional: refuse a mapping of it. Explained. */
 	int (*check_vma)(struct dump *d, const struct file *f, const struct vma *v);
+	/*
+	 * How it is opened may leave O_CLOEXEC in its own flags, which fdinfo then shows at every descriptor
+	 * of it: whether one is closed by execve(2) only the task knows.
+	 */
+	bool keeps_cloexec;
 	/* It is restored by calls in a task that has it open: one that is only in flight is refused. */
 	bool needs_owner;
 	/*

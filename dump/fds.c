@@ -1,5 +1,9 @@
-/* The descriptor table, dump half: files_gather() has read it already. */
+/*
+ * The descriptor table, dump half: files_gather() has read it already, but for
+ * FD_CLOEXEC where only the task itself can tell.
+ */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,6 +39,40 @@ static int fds_look(struct dump *d, struct task *t)
 	return look_table(d, t);
 }
 
+/* It may be the file that shows O_CLOEXEC. */
+static bool in_doubt(const struct dump *d, const struct fd_entry *e)
+{
+	const struct dump_kind *room = d->files.v[e->file].room;
+
+	return e->cloexec && room && room->keeps_cloexec;
+}
+
+static int fds_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
+{
+	bool asked = false;
+
+	array_each (e, &th->task->fds) {
+		size_t op;
+
+		if (!in_doubt(d, e))
+			continue;
+		op = script_call(s, SYS_fcntl, e->fd, F_GETFD);
+		ret->first = asked ? ret->first : op;
+		asked = true;
+	}
+	return 0;
+}
+
+static void read_answers(const struct dump *d, struct task *t, const struct script *s,
+                         const struct ask *ask)
+{
+	size_t op = ask->first;
+
+	array_each (e, &t->fds)
+		if (in_doubt(d, e))
+			e->cloexec = script_result(s, op++) & FD_CLOEXEC;
+}
+
 static int fds_put(struct dump *d, const struct task *t, uint32_t *numbers,
                    protobuf_c_boolean *cloexec)
 {
@@ -61,6 +99,7 @@ static int fds_take(struct dump *d, struct thread *th, const struct script *s,
 
 	if (!numbers || !cloexec)
 		return -ENOMEM;
+	read_answers(d, th->task, s, ask);
 	return fds_put(d, th->task, numbers, cloexec);
 }
 
@@ -68,5 +107,6 @@ const struct dump_aspect dump_fds = {
 	.scope = SCOPE_PROCESS,
 	.table = TABLE_FILES,
 	.look = fds_look,
+	.ask = fds_ask,
 	.take = fds_take,
 };

@@ -195,6 +195,7 @@ static void mqueue_release(struct dump *d, bool killed)
 }
 
 const struct dump_kind dump_mqueue = {
+	.keeps_cloexec = true,
 	.owns = mqueue_owns,
 	.check = mqueue_check,
 	.dump = mqueue_dump,

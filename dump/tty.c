@@ -180,6 +180,7 @@ static int tty_dump(struct dump *d, const struct file *f)
 }
 
 const struct dump_kind dump_tty = {
+	.keeps_cloexec = true,
 	.owns = tty_owns,
 	.check = tty_check,
 	.dump = tty_dump,

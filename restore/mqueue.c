@@ -120,9 +120,10 @@ static uint32_t first_file(const struct record *rec, size_t n, uint64_t ino)
 	return 0;
 }
 
+/* Close-on-exec it is in any case; what is asked for stays in the flags of the file, and fdinfo shows it for ever. */
 static int flags_of(const Img__File *file)
 {
-	return (int)(file->flags & (O_ACCMODE | O_NONBLOCK)) | O_CLOEXEC;
+	return (int)(file->flags & (O_ACCMODE | O_NONBLOCK));
 }
 
 /* As long as it has a name: all others that are open. */

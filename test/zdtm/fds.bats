@@ -9,3 +9,8 @@ load lib/zdtm
 	dump_and_restore
 	release
 }
+
+@test "FD_CLOEXEC of files that bear O_CLOEXEC themselves: message queues, terminals" {
+	accept='fd.[0-9]*.flags' # the files do not, any more
+	zdtm fds kept
+}

@@ -1,10 +1,13 @@
 /*
  * The table: duplicates share their offset, files opened twice do not; numbers,
- * gaps and FD_CLOEXEC stay. With "high": a number just below the limit.
+ * gaps and FD_CLOEXEC stay. With "high": a number just below the limit; "kept": of files that bear O_CLOEXEC
+ * themselves.
  */
 #include <fcntl.h>
+#include <mqueue.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,6 +32,41 @@ static int open_count(void)
 	return n;
 }
 
+/* fdinfo shows O_CLOEXEC at each descriptor of such a file. */
+static void duplicate(int fd)
+{
+	check(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	check(dup2(fd, fd + 20) == fd + 20 && dup3(fd, fd + 40, O_CLOEXEC) == fd + 40);
+}
+
+static void check_duplicates(int fd)
+{
+	check(fcntl(fd, F_GETFD) == FD_CLOEXEC && fcntl(fd + 40, F_GETFD) == FD_CLOEXEC);
+	check(fcntl(fd + 20, F_GETFD) == 0);
+}
+
+static int kept(void)
+{
+	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
+	int off = 0, queue, master, slave;
+	char name[32];
+
+	snprintf(name, sizeof(name), "/crtool-fds-%d", getpid());
+	queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600, &attr);
+	check(queue >= 0 && mq_unlink(name) == 0);
+	master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+	check(master >= 0 && ioctl(master, TIOCSPTLCK, &off) == 0);
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	duplicate(queue);
+	duplicate(slave);
+
+	zdtm_park();
+
+	check_duplicates(queue);
+	check_duplicates(slave);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int top = argc > 1 && !strcmp(argv[1], "high") ? high_number() : 900;
@@ -36,6 +74,8 @@ int main(int argc, char **argv)
 	int b = open("file", O_RDONLY);
 	int count;
 
+	if (argc > 1 && !strcmp(argv[1], "kept"))
+		return kept();
 	check(a >= 0 && b >= 0);
 	check(write(a, "0123456789", 10) == 10);
 	check(dup2(a, top) == top);
