@@ -64,10 +64,13 @@ int sysv_msg_check(struct restore *r)
 
 enum found { FOUND_NONE, FOUND_OTHER, FOUND_AS_IT_IS };
 
-static int check_unused(const struct restore *r, const Img__SysvMsg *m, const struct msqid_ds *ds)
+/* The queue ID, DS, has the id or key of M. */
+static int check_unused(const struct restore *r, const Img__SysvMsg *m, int id,
+                        const struct msqid_ds *ds)
 {
 	const uint32_t now[] = { (uint32_t)ds->msg_lspid, (uint32_t)ds->msg_lrpid };
-	const uint32_t was[] = { m->lspid, m->lrpid };
+	const bool same = id == (int)m->perm->sysvid;
+	const uint32_t was[] = { same ? m->lspid : 0, same ? m->lrpid : 0 };
 	char comm[32];
 	pid_t pid = 0;
 
@@ -76,7 +79,7 @@ static int check_unused(const struct restore *r, const Img__SysvMsg *m, const st
 		    kill((pid_t)now[i], 0) == 0)
 			pid = (pid_t)now[i];
 	if (!pid)
-		pid = sysv_waiting((int)m->perm->sysvid, SYS_msgsnd, SYS_msgrcv, NULL, 0);
+		pid = sysv_waiting(id, SYS_msgsnd, SYS_msgrcv, NULL, 0);
 	if (!pid)
 		return 0;
 	sysv_comm(pid, comm, sizeof(comm));
@@ -97,7 +100,7 @@ static int clear_way(const struct restore *r, const Img__SysvMsg *m)
 
 		if (ids[i] < 0 || msgctl(ids[i], IPC_STAT, &ds) < 0)
 			continue;
-		ret = i == 0 ? check_unused(r, m, &ds) : 0;
+		ret = check_unused(r, m, ids[i], &ds);
 		if (ret < 0)
 			return ret;
 		if (msgctl(ids[i], IPC_RMID, NULL) < 0)
@@ -129,7 +132,7 @@ static int find_queue(struct restore *r, const Img__SysvMsg *m)
 		            name_of(m), (unsigned)ds.msg_perm.__key, m->perm->sysvid);
 	if (keep)
 		return FOUND_AS_IT_IS;
-	ret = check_unused(r, m, &ds);
+	ret = check_unused(r, m, (int)m->perm->sysvid, &ds);
 	return ret < 0 ? ret : FOUND_OTHER;
 }
 

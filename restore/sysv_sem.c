@@ -87,16 +87,22 @@ int sysv_sem_check(struct restore *r, uint32_t owner, const Img__Sysv *msg)
 
 enum found { FOUND_NONE, FOUND_OTHER, FOUND_AS_IT_IS };
 
-/* Somebody has operated on it since, or waits there. */
-static int check_unused(const struct restore *r, const Img__SysvSem *m)
+/* Who was the last to operate on semaphore I of set ID when the tree was dumped; 0: it was not that set. */
+static uint32_t last_then(const Img__SysvSem *m, int id, size_t i)
 {
-	for (size_t i = 0; i < m->n_value; i++) {
-		int id = (int)m->perm->sysvid, pid = semctl(id, (int)i, GETPID);
+	return id == (int)m->perm->sysvid && i < m->n_value ? m->pid[i] : 0;
+}
+
+/* The set ID of N semaphores has the id or key of M: somebody has operated on it since, or waits there. */
+static int check_unused(const struct restore *r, const Img__SysvSem *m, int id, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int pid = semctl(id, (int)i, GETPID);
 		char comm[32];
 
 		if (semctl(id, (int)i, GETNCNT) > 0 || semctl(id, (int)i, GETZCNT) > 0)
 			return fail(-EBUSY, "%s: somebody waits for semaphore %zu", name_of(m), i);
-		if (pid <= 0 || (uint32_t)pid == m->pid[i] || rtask_find(r, pid) ||
+		if (pid <= 0 || (uint32_t)pid == last_then(m, id, i) || rtask_find(r, pid) ||
 		    kill(pid, 0) < 0)
 			continue;
 		sysv_comm(pid, comm, sizeof(comm));
@@ -110,18 +116,20 @@ static int check_unused(const struct restore *r, const Img__SysvSem *m)
 
 static int clear_way(const struct restore *r, const Img__SysvSem *m)
 {
-	int other = m->perm->key ? semget((key_t)m->perm->key, 0, 0) : -1, ret;
-	struct semid_ds ds;
+	int ids[] = { (int)m->perm->sysvid, m->perm->key ? semget((key_t)m->perm->key, 0, 0) : -1 };
 
-	if (semctl((int)m->perm->sysvid, 0, IPC_STAT, (union semun){ .buf = &ds }) == 0) {
-		ret = ds.sem_nsems == m->n_value ? check_unused(r, m) : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		struct semid_ds ds;
+		int ret;
+
+		if (ids[i] < 0 || semctl(ids[i], 0, IPC_STAT, (union semun){ .buf = &ds }) < 0)
+			continue;
+		ret = check_unused(r, m, ids[i], ds.sem_nsems);
 		if (ret < 0)
 			return ret;
-		if (semctl((int)m->perm->sysvid, 0, IPC_RMID) < 0)
+		if (semctl(ids[i], 0, IPC_RMID) < 0)
 			return fail(-errno, "%s: remove the one that is there", name_of(m));
 	}
-	if (other >= 0 && other != (int)m->perm->sysvid && semctl(other, 0, IPC_RMID) < 0)
-		return fail(-errno, "%s: remove the one that has its key", name_of(m));
 	return FOUND_NONE;
 }
 
@@ -149,7 +157,7 @@ static int find_set(struct restore *r, const Img__SysvSem *m)
 		            name_of(m), ds.sem_nsems, (unsigned)ds.sem_perm.__key, m->perm->sysvid);
 	if (keep)
 		return FOUND_AS_IT_IS;
-	ret = check_unused(r, m);
+	ret = check_unused(r, m, (int)m->perm->sysvid, ds.sem_nsems);
 	return ret < 0 ? ret : FOUND_OTHER;
 }
 

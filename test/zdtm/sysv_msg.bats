@@ -35,3 +35,30 @@ load lib/sysv
 	crtool restore -d -D "$to"
 	release
 }
+
+@test "a key that another queue has is refused; --sysv recreate removes that when nobody uses it" {
+	local id key other to
+
+	park sysv_msg
+	id=$(cut -d' ' -f2 "$dir/sysv")
+	key=$(ipcs -q | awk -v id="$id" '$2 == id { print $1 }')
+	dump
+	ipcrm -q "$id"
+	(
+		cd "$dir" || exit 1
+		# shellcheck disable=SC2016
+		exec perl -e '$key = hex(shift); $id = msgget($key, 01600) // die; msgsnd($id, pack("l! a*", 1, "theirs"), 0) || die;
+			open($f, ">>", "sysv"); print $f "-q $id\n"; close($f);
+			open($f, ">", "made"); sleep 1000' "$key" 3>&- 4>&-
+	) &
+	other=$!
+	within 20 test -e "$dir/made"
+	run -8 crtool restore -d -D "$to"
+	[[ $output == *"$id (key $key)"* ]]
+	run -8 crtool restore --sysv recreate -d -D "$to"
+	[[ $output == *"$id (key $key)"*": is in use by task $other (perl)"* ]]
+	kill "$other"
+	wait "$other" || true
+	crtool restore --sysv recreate -d -D "$to"
+	release
+}

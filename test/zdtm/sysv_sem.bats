@@ -37,3 +37,30 @@ with_outsider() {
 	crtool restore -d -D "$to"
 	release
 }
+
+@test "a key that another set has is refused; --sysv recreate removes that when nobody uses it" {
+	local id key other to
+
+	park sysv_sem
+	id=$(cut -d' ' -f2 "$dir/sysv")
+	key=$(ipcs -s | awk -v id="$id" '$2 == id { print $1 }')
+	dump
+	ipcrm -s "$id"
+	(
+		cd "$dir" || exit 1
+		# shellcheck disable=SC2016
+		exec perl -e '$key = hex(shift); $id = semget($key, 3, 01600) // die; semop($id, pack("s*", 0, 1, 0)) || die;
+			open($f, ">>", "sysv"); print $f "-s $id\n"; close($f);
+			open($f, ">", "made"); sleep 1000' "$key" 3>&- 4>&-
+	) &
+	other=$!
+	within 20 test -e "$dir/made"
+	run -8 crtool restore -d -D "$to"
+	[[ $output == *"$id (key $key)"* ]]
+	run -8 crtool restore --sysv recreate -d -D "$to"
+	[[ $output == *"$id (key $key)"*": is in use by task $other (perl)"* ]]
+	kill "$other"
+	wait "$other" || true
+	crtool restore --sysv recreate -d -D "$to"
+	release
+}
