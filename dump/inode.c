@@ -143,6 +143,24 @@ static int check_place(const struct holding *h, int left)
 	            h->name, why, dir ? dir : "");
 }
 
+/* What another mount hides has a name: a directory above PATH that is on the file system of FD. */
+static int open_above(int fd, const char *path)
+{
+	char dir[PATH_MAX];
+
+	if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	for (char *slash; (slash = strrchr(dir, '/')) && dir[1];) {
+		auto_close int above = -1;
+
+		slash[slash == dir] = '\0';
+		above = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (above >= 0 && same_system(fd, above))
+			return take_fd(&above);
+	}
+	return -ENOENT;
+}
+
 static int same_mount(const struct holding *h, const char *path)
 {
 	auto_close int fd = openat(h->task->proc, h->at, O_PATH | O_CLOEXEC);
@@ -155,7 +173,7 @@ static int same_mount(const struct holding *h, const char *path)
 		            "%s: is the root of a mount that is attached nowhere, or not there "
 		            "(open_tree, umount -l): not supported; let the program close it",
 		            h->name);
-	left = *path == '/' ? open_left(path) : -ENOENT;
+	left = *path != '/' ? -ENOENT : h->st->st_nlink ? open_above(fd, path) : open_left(path);
 	if (left >= 0 && same_system(fd, left))
 		return check_place(h, left);
 	return fail(

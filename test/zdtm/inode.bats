@@ -76,6 +76,19 @@ setup() {
 
 @test "a file that lost its name and has another one elsewhere stays the same" { zdtm inode linked; }
 
+@test "a deleted file that had several names, and is held by each" {
+	park inode links
+	dump_running
+	dump_and_restore
+	dump_and_restore # all hold it by one of them now
+	release
+}
+
+@test "a file that is held by a name that it lost, and by one that it has" {
+	accept+='|/there/three' # one of those that it has
+	zdtm inode half
+}
+
 @test "files of a task with another root are found from ours" { zdtm inode chroot; }
 
 # ---- file systems ----
@@ -120,6 +133,17 @@ there() {
 	there many
 	there names
 	there directory
+}
+
+@test "what something else is mounted over is found by its handle" {
+	park inode hidden
+	at=$dir/over
+	mount -t tmpfs none "$at" || skip "may not mount tmpfs"
+	dump_and_restore_thrice
+	dump_running
+	umount "$at"
+	at=''
+	release
 }
 
 @test "a deleted file on a bind mount" {
@@ -213,6 +237,38 @@ still_the_old_ones() {
 	dump_running
 	release
 	[ "$(cat "$dir/program" "$dir/libc.so.6")" = $'new version\nnew version' ]
+}
+
+@test "a program whose binary and library were deleted, and have other names elsewhere" {
+	upgraded
+	mkdir "$dir/kept"
+	ln "$dir/program" "$dir/libc.so.6" "$dir/kept"
+	rm "$dir/program" "$dir/libc.so.6"
+	accept+='|/kept/'
+	dump_and_restore
+	dump_and_restore
+	[ "/proc/$pid/exe" -ef "$dir/kept/program" ]
+	dump_running
+	release
+	[ ! -e "$dir/program" ]
+}
+
+@test "a program that was started from the lower layer of an overlay, with its libraries" {
+	local layers=$BATS_TEST_TMPDIR/layers libc
+
+	libc=$(ldd "$BUILD/test/zdtm/regular" | sed -nE 's|.* => (/[^ ]*libc\.so[^ ]*) .*|\1|p')
+	mkdir -p "$layers"/{lower,upper,work}
+	cp "$BUILD/test/zdtm/regular" "$layers/lower/program"
+	cp "$libc" "$layers/lower/libc.so.6"
+	mounted overlay "lowerdir=$layers/lower,upperdir=$layers/upper,workdir=$layers/work"
+	dir=$at/run
+	mkdir "$dir"
+	start env LD_LIBRARY_PATH="$at" "$at/program"
+	within 20 parked_or_gone
+	dump_and_restore_thrice
+	grep -q " $at/libc.so.6$" "/proc/$pid/maps"
+	dump_running
+	release
 }
 
 # ---- what goes wrong ----

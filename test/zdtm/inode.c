@@ -2,7 +2,7 @@
  * What no path leads to any more: deleted files and directories, however they are held.
  *
  *	inode [many | names | tmpfile | tmpfile_written | tmpfile_excl | directory | directory_read | nofollow |
- *	       replaced | sparse | path | linked | chroot]
+ *	       replaced | sparse | path | linked | links | half | hidden | chroot]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -355,6 +355,69 @@ static void test_linked(void)
 	check(unlink("there/two") == 0 && rmdir("there") == 0);
 }
 
+/* It had several names, and is held by each of them; all are gone. */
+static void test_links(void)
+{
+	int a = make("a", "text"), b, d;
+	char *c;
+
+	check(link("a", "b") == 0 && link("a", "c") == 0 && mkdir("deep", 0700) == 0);
+	check(link("a", "deep/d") == 0);
+	b = open("b", O_RDWR | O_APPEND), d = open("c", O_RDWR);
+	c = map(d, PROT_READ | PROT_WRITE, MAP_SHARED);
+	check(close(d) == 0);
+	d = open("deep/d", O_PATH);
+	check(unlink("a") == 0 && unlink("b") == 0 && unlink("c") == 0);
+	check(unlink("deep/d") == 0 && rmdir("deep") == 0);
+
+	zdtm_park();
+
+	check(inode_of(a) == inode_of(b) && inode_of(a) == inode_of(d));
+	check(write(b, "more", 4) == 4 && holds(a, 0, "textmore") && !memcmp(c, "textmore", 8));
+	c[0] = 'T';
+	check(holds(b, 0, "Textmore") && fcntl(d, F_GETFL) & O_PATH);
+	check(access("a", F_OK) < 0 && access("b", F_OK) < 0 && access("deep", F_OK) < 0);
+}
+
+/* Some of its names are gone; it is held by one of these and by one that is there, and mapped by both. */
+static void test_half(void)
+{
+	int gone = make("one", "text"), there, dir;
+	char *by_gone = map(gone, PROT_READ | PROT_WRITE, MAP_SHARED), *by_there;
+
+	check(mkdir("there", 0700) == 0 && link("one", "there/two") == 0);
+	check(link("one", "there/three") == 0 && unlink("one") == 0);
+	there = open("there/two", O_RDWR);
+	by_there = map(there, PROT_READ | PROT_EXEC, MAP_PRIVATE);
+	dir = open("there", O_RDONLY | O_DIRECTORY);
+
+	zdtm_park();
+
+	check(inode_of(gone) == inode_of(there) && holds(there, 0, "text"));
+	by_gone[0] = 'T';
+	check(holds(there, 0, "Text") && by_there[0] == 'T');
+	check(inode_of(openat(dir, "three", O_RDONLY)) == inode_of(gone));
+	check(unlink("there/two") == 0 && unlink("there/three") == 0 && rmdir("there") == 0);
+}
+
+/* A directory, a file in it, and where it works: something else is mounted over them meanwhile. */
+static void test_hidden(void)
+{
+	int dir, file;
+	struct stat st;
+
+	check(mkdir("over", 0710) == 0 && mkdir("over/in", 0700) == 0);
+	dir = open("over", O_RDONLY | O_DIRECTORY);
+	file = make("over/file", "text");
+	check(dir >= 0 && chdir("over/in") == 0);
+
+	zdtm_park();
+
+	check(inode_of(openat(dir, "file", O_RDONLY)) == inode_of(file) && holds(file, 0, "text"));
+	check(stat("..", &st) == 0 && st.st_ino == inode_of(dir) && st.st_nlink == 3);
+	check(pwrite(file, "w", 1, 0) == 1 && holds(openat(dir, "file", O_RDONLY), 0, "wext"));
+}
+
 /* Another root: paths mean something else to the program than to us. */
 static void test_chroot(void)
 {
@@ -389,6 +452,9 @@ int main(int argc, char **argv)
 		{ "nofollow", test_nofollow },
 		{ "replaced", test_replaced },
 		{ "linked", test_linked },
+		{ "links", test_links },
+		{ "half", test_half },
+		{ "hidden", test_hidden },
 		{ "chroot", test_chroot },
 		{ "tmpfile_written", test_tmpfile_written },
 		{ "tmpfile_excl", test_tmpfile_excl },
