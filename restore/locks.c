@@ -59,13 +59,36 @@ static void lock_emit(const Img__Locks__Lock *lock, struct script *s)
 		            script_put(s, &range, sizeof(range)));
 }
 
+static const Img__File *file_of(const struct restore *r, const struct rthread *th, uint32_t fd)
+{
+	const Img__Fds *fds = (const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)th->tid);
+
+	for (size_t i = 0; fds && i < fds->n_fd; i++)
+		if (fds->fd[i] == fd)
+			return (const Img__File *)images_one(r->images, KIND_file, fds->file[i]);
+	return NULL;
+}
+
+/* Who takes a lease is told of its end, unless somebody else is: nobody was, if who took it had ended. */
+static void lease_disown(const struct restore *r, const struct rthread *th,
+                         const Img__Locks__Lock *lock, struct script *s)
+{
+	const Img__File *file = file_of(r, th, lock->fd);
+
+	if (file && !file->owner_pid)
+		script_call(s, __NR_fcntl, lock->fd, F_SETOWN, 0);
+}
+
 static int locks_emit(struct restore *r, struct rthread *th, const ProtobufCMessage *base,
                       struct script *s)
 {
 	const Img__Locks *msg = (const Img__Locks *)base;
 
-	for (size_t i = 0; i < msg->n_lock; i++)
+	for (size_t i = 0; i < msg->n_lock; i++) {
 		lock_emit(msg->lock[i], s);
+		if (msg->lock[i]->type == IMG__LOCKS__TYPE__LEASE)
+			lease_disown(r, th, msg->lock[i], s);
+	}
 	return 0;
 }
 
@@ -87,16 +110,6 @@ static int break_lease(const struct rthread *th, const Img__Locks__Lock *lock, i
 	lose("%s: fd %u: its lease is held as if nobody opened the file: %s", rtask_name(th->task),
 	     lock->fd, strerror(errno));
 	return 0;
-}
-
-static const Img__File *file_of(const struct restore *r, const struct rthread *th, uint32_t fd)
-{
-	const Img__Fds *fds = (const Img__Fds *)images_one(r->images, KIND_fds, (uint32_t)th->tid);
-
-	for (size_t i = 0; fds && i < fds->n_fd; i++)
-		if (fds->fd[i] == fd)
-			return (const Img__File *)images_one(r->images, KIND_file, fds->file[i]);
-	return NULL;
 }
 
 static int break_again(const struct restore *r, const struct rthread *th,
