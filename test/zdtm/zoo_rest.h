@@ -96,7 +96,7 @@ struct rest_message {
 	char text[8];
 };
 
-static void rest_make_sysv(struct rest *z)
+static inline void rest_make_sysv(struct rest *z)
 {
 	struct rest_message message = { 7, "posted" };
 
@@ -108,7 +108,7 @@ static void rest_make_sysv(struct rest *z)
 }
 
 /* They go with it. */
-static void rest_check_sysv(const struct rest *z)
+static inline void rest_check_sysv(const struct rest *z)
 {
 	struct rest_message message = {};
 
@@ -119,7 +119,7 @@ static void rest_check_sysv(const struct rest *z)
 }
 
 /* Q is empty no more. */
-static void rest_make_notified(mqd_t q)
+static inline void rest_make_notified(mqd_t q)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
 
@@ -166,7 +166,7 @@ static void rest_check_files(const struct rest *z)
 }
 
 /* Before anybody else sends to Q. */
-static void rest_check_notified(mqd_t q)
+static inline void rest_check_notified(mqd_t q)
 {
 	const struct timespec soon = { .tv_sec = 10 };
 	siginfo_t si;
