@@ -5,6 +5,11 @@ load lib/zdtm
 	zdtm locks
 }
 
+@test "locks on files of all sorts, with holes, of several processes and descriptions, shared and inherited" {
+	accept='\(deleted\)|FLOCK +ADVISORY| 30 32' # made anew; the last was set by one who has ended
+	zdtm locks_kinds
+}
+
 @test "leases hold, and are broken with the signal that was asked for" { zdtm locks_lease; }
 
 @test "leases that are being broken are so again, and nobody is told twice" { zdtm locks_lease breaking; }
