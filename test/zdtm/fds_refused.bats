@@ -19,6 +19,18 @@ load lib/zdtm
 	running "$pid"
 }
 
+@test "of a tree it lists those of each process" {
+	local child
+
+	park fds_refused tree
+	child=$(cat "$dir/child")
+	run -4 crtool check -t "$pid"
+	[[ ${lines[3]} == *"task $pid (fds_refused): fd 6: anon_inode:[fscontext] (anonymous inode): not supported"* ]]
+	[[ ${lines[4]} == *"task $child (fds_refused): fd 7: anon_inode:[fscontext] (anonymous inode): not supported"* ]]
+	[[ ${lines[5]} == *"task $pid: cannot be saved: 5 obstacles" ]]
+	release
+}
+
 @test "O_PATH of what has no path is refused by name, or let go" {
 	park fds_opath
 	run -4 crtool check -t "$pid"

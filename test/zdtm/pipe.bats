@@ -61,6 +61,36 @@ start_fed() {
 	release
 }
 
+# start_read: the victim's fd 7 is a pipe that somebody outside reads from.
+start_read() {
+	fresh_dir
+	# shellcheck disable=SC2016
+	start bash -c 'setsid "$0" writes 7>&1 | exec sleep 1000' "$BUILD/test/zdtm/pipe"
+	within 20 test -e "$dir/parked"
+	for pid in $(pgrep -x pipe); do
+		[ "$(readlink "/proc/$pid/cwd")" != "$dir" ] || return 0
+	done
+	return 1
+}
+
+@test "the same of a pipe that others read from: refused, closed, inherited" {
+	start_read
+	run -4 crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"fd "*": pipe:"*"reading end of this pipe is outside of the tree, at task "*" (sleep)"*"--ext-pipe eof"* ]]
+	running "$pid"
+	dump --ext-pipe eof
+	touch "$dir/eof"
+	crtool restore -d -D "$to"
+	release
+	start_read
+	dump --ext-pipe inherit
+	run -4 crtool restore -d -D "$to" 7</dev/null
+	[[ $output == *"descriptor 7 of crtool cannot be written to"* ]]
+	crtool restore -d -D "$to" 7>"$dir/heard"
+	release
+	[ "$(cat "$dir/heard")" = hello ]
+}
+
 @test "with -j a pipe from outside becomes what crtool has there" {
 	local to
 

@@ -4,7 +4,7 @@
  * "reopened": ends opened by way of /proc. "stdin": its stdin is one.
  * "fifo", "half_fifo": with a name; "unlinked_fifo": without it again, "both_fifo": open in
  * both directions, "opening": two processes wait in open(2), "outside_fifo": others have the
- * other end. "rest": its stdin holds 4 bytes, and ends; "seven": it has a pipe as fd 7.
+ * other end. "rest": its stdin holds 4 bytes, and ends; "seven": it has a pipe as fd 7, "writes": one to write to.
  * "many": several readers and writers in several processes.
  */
 #include <errno.h>
@@ -311,6 +311,20 @@ static int seven(void)
 	return zdtm_pass();
 }
 
+/* Who reads from fd 7 is gone when the file "eof" is there. */
+static int writes(void)
+{
+	check(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	check(close(1) == 0 && open("/dev/null", O_WRONLY) == 1);
+	zdtm_park();
+	check((fcntl(7, F_GETFL) & O_ACCMODE) == O_WRONLY);
+	if (access("eof", F_OK) == 0)
+		check(write(7, "x", 1) < 0 && errno == EPIPE);
+	else
+		check(write(7, "hello\n", 6) == 6);
+	return zdtm_pass();
+}
+
 static int back[2];
 
 /* Takes one byte at a time from the pipe and passes it on. */
@@ -371,6 +385,7 @@ static const struct {
 	{ "outside_fifo", outside_fifo },
 	{ "rest", rest },
 	{ "seven", seven },
+	{ "writes", writes },
 	{ "many", many },
 };
 

@@ -1,7 +1,8 @@
-/* Timers of timerfd: periodic, one-shot, a date, unread ticks, disarmed, of each clock. */
+/* Timers of timerfd: periodic, one-shot, a date (until the clock is set), unread ticks, disarmed, of each clock. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,22 @@ static struct itimerspec left(int fd)
 
 	check(timerfd_gettime(fd, &its) == 0);
 	return its;
+}
+
+/* With these flags; nobody can set the clock to see what it does. */
+static bool armed_with(int fd, unsigned flags)
+{
+	char path[40], line[80];
+	unsigned is = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	check(f);
+	while (fgets(line, sizeof(line), f) && sscanf(line, "settime flags: %o", &is) != 1)
+		continue;
+	check(fclose(f) == 0);
+	return is == flags;
 }
 
 /* CAP_WAKE_ALARM, which an ordinary user has not. */
@@ -90,6 +107,7 @@ int main(void)
 	check(clock_gettime(CLOCK_REALTIME, &now) == 0);
 	check(now.tv_sec + left(at).it_value.tv_sec - date >= -1);
 	check(now.tv_sec + left(at).it_value.tv_sec - date <= 1);
+	check(armed_with(at, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET));
 	check(left(off).it_value.tv_sec == 0 && read(off, &v, sizeof(v)) < 0);
 	check(read(ticking, &v, sizeof(v)) == sizeof(v) && v >= 5);
 	check(fcntl(ticking, F_SETFL, 0) == 0 && read(ticking, &v, sizeof(v)) == sizeof(v));
