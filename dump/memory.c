@@ -103,12 +103,26 @@ static bool may_follow_maps(void)
 	return own_capability(CAP_CHECKPOINT_RESTORE) || own_capability(CAP_SYS_ADMIN);
 }
 
+/* Its own system calls are made from there (task_find_syscall()). */
+static int look_vdso(struct dump *d, const struct task *t)
+{
+	if (!t->vmas.n || vmas_vdso(t))
+		return 0;
+	return dump_obstacle(d, fail(-ENOTSUP,
+	                             "%s: has unmapped its vDSO, not supported by this version",
+	                             task_name(t)));
+}
+
 static int memory_look(struct dump *d, struct task *t)
 {
+	int r = look_vdso(d, t);
+
+	if (r < 0)
+		return r;
 	array_each (v, &t->vmas) {
 		const char *why = obstacle(d, t, v);
-		int r = why ? refuse(t, v, why) : 0;
 
+		r = why ? refuse(t, v, why) : 0;
 		if (r == 0 && vma_class(v) == VMA_RING)
 			r = ring_file(d, t, v, &(uint32_t){ 0 });
 		if (r == 0 && vma_class(v) == VMA_FILE)

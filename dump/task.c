@@ -388,7 +388,7 @@ int task_find_syscall(struct task *t)
 	size_t door;
 
 	if (!vdso)
-		return fail(-ENOTSUP, "%s: has no vDSO, not supported by this version",
+		return fail(-ENOTSUP, "%s: has unmapped its vDSO, not supported by this version",
 		            task_name(t));
 	remote = (struct iovec){ (void *)vdso->start, vdso->end - vdso->start };
 	n = process_vm_readv(task_tid(t), &local, 1, &remote, 1, 0);

@@ -25,6 +25,17 @@ setup_file() {
 	xz -dc "$dir/out" | cmp - "$BATS_FILE_TMPDIR/less"
 }
 
+@test "xz -T2 in the middle of 259 MB" {
+	needs xz
+	begin() {
+		start xz -0 -T2 --block-size=8MiB -c "$BATS_FILE_TMPDIR/data"
+		within 60 bytes out 300000
+	}
+	end() { finish 300; }
+	carry dump_and_restore
+	xz -dc "$dir/out" | cmp - "$BATS_FILE_TMPDIR/data"
+}
+
 @test "xz -d in the middle of its output" {
 	needs xz
 	xz -0 -T2 -c "$BATS_FILE_TMPDIR/less" >"$BATS_FILE_TMPDIR/less.xz"

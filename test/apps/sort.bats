@@ -46,3 +46,14 @@ has_temporary_files() {
 	head -n 1500000 "$BATS_FILE_TMPDIR/data" >"$BATS_FILE_TMPDIR/less"
 	carry dump_and_restore_twice dump_running
 }
+
+@test "sort of 205 MB, with temporary files" {
+	seq 1 24000000 >"$BATS_FILE_TMPDIR/lots"
+	begin() {
+		start env LC_ALL=C sort -T. --parallel=2 -S100M -r "$BATS_FILE_TMPDIR/lots"
+		within 60 has_temporary_files
+	}
+	end() { finish 300; }
+	carry dump_and_restore
+	[ "$(wc -c <"$dir/out")" -ge 200000000 ]
+}

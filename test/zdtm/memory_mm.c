@@ -74,6 +74,40 @@ static bool locks_future(void)
 	return there & 1;
 }
 
+static long locked_kb(void)
+{
+	char status[4096] = "";
+	const char *at;
+
+	slurp("/proc/self/status", status, sizeof(status) - 1);
+	at = strstr(status, "VmLck:");
+	check(at);
+	return atol(at + 6);
+}
+
+/* mlockall(MCL_FUTURE | MCL_ONFAULT): a new page is not there before, but counts as locked. */
+static bool locks_on_fault(void)
+{
+	long had = locked_kb();
+	unsigned char there = 1;
+	bool locked;
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(p != MAP_FAILED && mincore(p, 4096, &there) == 0);
+	locked = locked_kb() > had && !(there & 1);
+	check(munmap(p, 4096) == 0);
+	return locked;
+}
+
+static int on_fault(void)
+{
+	check(!locks_on_fault());
+	check(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 && locks_on_fault());
+	zdtm_park();
+	check(locks_on_fault());
+	return zdtm_pass();
+}
+
 /* MDWE: memory that may be written to can be made executable no more. */
 static bool denies_exec(void)
 {
@@ -92,6 +126,8 @@ int main(int argc, char **argv)
 	struct timespec t;
 	int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
 
+	if (all && !strcmp(argv[1], "onfault"))
+		return on_fault();
 	if (all) {
 		check(write(fd, "0x7f", 4) == 4);
 		check(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
