@@ -225,9 +225,10 @@ TEST(frames_that_nobody_writes_are_refused)
 
 TEST(small_files_have_a_limit)
 {
+	static const char zeros[4097];
 	int fd = forged();
 
-	forge(fd, FRAME_SIGNATURE, 0, memset(malloc(4097), 0, 4097), 4097);
+	forge(fd, FRAME_SIGNATURE, 0, zeros, sizeof(zeros));
 	check(load_from(fd, PAGES_USED, NULL, "too long", NULL) == -EBADMSG);
 	close(fd);
 }
