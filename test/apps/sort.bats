@@ -15,7 +15,7 @@ has_temporary_files() {
 	}
 	begin() {
 		start sort --parallel=4 -S400M -r "$BATS_FILE_TMPDIR/data"
-		within 20 has_threads 2
+		within 60 has_threads 2
 	}
 	carry dump_and_restore dump_running
 }
@@ -23,7 +23,7 @@ has_temporary_files() {
 @test "sort while it writes temporary files" {
 	begin() {
 		start sort -T. --parallel=2 -S8M -r "$BATS_FILE_TMPDIR/data"
-		within 20 has_temporary_files
+		within 60 has_temporary_files
 	}
 	carry dump_and_restore_twice dump_running
 }
@@ -33,7 +33,7 @@ has_temporary_files() {
 		local data=$BATS_FILE_TMPDIR/data
 
 		start sort -T. --parallel=2 -S8M -r "$data" "$data" "$data"
-		within 20 bytes out 400000
+		within 60 bytes out 400000
 	}
 	carry dump_and_restore dump_running
 }
@@ -41,7 +41,7 @@ has_temporary_files() {
 @test "sort with compressed temporary files: gzip as its child" {
 	begin() {
 		start sort -T. --compress-program=gzip --parallel=2 -S8M -r "$BATS_FILE_TMPDIR/less"
-		within 20 children 1
+		within 60 children 1
 	}
 	head -n 1500000 "$BATS_FILE_TMPDIR/data" >"$BATS_FILE_TMPDIR/less"
 	carry dump_and_restore_twice dump_running
