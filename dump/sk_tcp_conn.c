@@ -286,6 +286,9 @@ int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
 
 	if (conn->ready)
 		return 0;
+	if (watch_is_changed(w))
+		return fail(-EIO, "%s (%s): its options cannot be put back", file_name(f),
+		            file_describe(f));
 	r = sk_inet_options(d, f, w->fd, &source, &conn->opts);
 	if (r < 0)
 		return r;
@@ -410,9 +413,9 @@ void tcp_conns_release(struct dump *d, bool killed)
 	d->tcp_conns = NULL;
 	if (!c)
 		return;
+	if (!killed && c->watch)
+		watch_leave_all(c->watch);
 	for (size_t i = 0; c->watch && i < c->watch->n; i++) {
-		if (!killed && c->watch->fds[i].repairs)
-			watch_leave(&c->watch->fds[i]);
 		if (file_of(d, c->all.v[i].file)->kept != c->watch->fds[i].fd)
 			close(c->watch->fds[i].fd);
 	}

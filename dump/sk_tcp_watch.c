@@ -22,6 +22,8 @@
 #include "lib/cleanup.h"
 #include "lib/netlock.h"
 
+#define TRIES 100
+
 int watch_repair(struct watch_fd *w)
 {
 	int on = TCP_REPAIR_ON;
@@ -33,30 +35,38 @@ int watch_repair(struct watch_fd *w)
 	return setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
+/* As it was. What fails for a moment, as for want of memory, is tried again: nobody else would do it. */
+static int put_back(const struct watch_fd *w, int level, int name, int value)
+{
+	int r = -1;
+
+	for (int i = 0; r < 0 && i < TRIES; i++)
+		r = setsockopt(w->fd, level, name, &value, sizeof(value));
+	return r < 0 ? -errno : 0;
+}
+
 int watch_leave(struct watch_fd *w)
 {
-	int off = TCP_REPAIR_OFF_NO_WP, r = 0;
+	int r = put_back(w, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	int reuse = w->reuse ? put_back(w, SOL_SOCKET, SO_REUSEADDR, w->reuse) : 0;
 
-	if (setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) < 0)
-		r = -errno;
-	if (w->reuse &&
-	    setsockopt(w->fd, SOL_SOCKET, SO_REUSEADDR, &w->reuse, sizeof(w->reuse)) < 0 && r == 0)
-		r = -errno;
-	__atomic_store_n(&w->repairs, false, __ATOMIC_SEQ_CST);
+	if (r == 0)
+		r = reuse;
+	if (r == 0)
+		__atomic_store_n(&w->repairs, false, __ATOMIC_SEQ_CST);
 	return r;
 }
 
 int watch_inline(struct watch_fd *w, bool on)
 {
-	int value = on;
+	int r;
 
 	if (on)
 		__atomic_store_n(&w->inlines, true, __ATOMIC_SEQ_CST);
-	if (setsockopt(w->fd, SOL_SOCKET, SO_OOBINLINE, &value, sizeof(value)) < 0)
-		return -errno;
-	if (!on)
+	r = put_back(w, SOL_SOCKET, SO_OOBINLINE, on);
+	if (r == 0 && !on)
 		__atomic_store_n(&w->inlines, false, __ATOMIC_SEQ_CST);
-	return 0;
+	return r;
 }
 
 static int peek_set(struct watch_fd *w, int off)
@@ -73,13 +83,19 @@ int watch_peek(struct watch_fd *w, int off, int own)
 
 int watch_unpeek(struct watch_fd *w)
 {
-	int r = peek_set(w, w->peek_off);
+	int r = put_back(w, SOL_SOCKET, SO_PEEK_OFF, w->peek_off);
 
-	__atomic_store_n(&w->peeks, false, __ATOMIC_SEQ_CST);
+	if (r == 0 || r == -EOPNOTSUPP)
+		__atomic_store_n(&w->peeks, false, __ATOMIC_SEQ_CST);
 	return r;
 }
 
-static void leave_all(struct watch *w)
+bool watch_is_changed(const struct watch_fd *w)
+{
+	return w->repairs || w->inlines || w->peeks;
+}
+
+void watch_leave_all(struct watch *w)
 {
 	for (size_t i = 0; i < w->n && !w->committed; i++) {
 		if (w->fds[i].inlines)
@@ -115,7 +131,7 @@ void watch_undo(pid_t crtool, uint64_t at)
 		if (fd->repairs || fd->inlines || fd->peeks)
 			fd->fd = (int)syscall(SYS_pidfd_getfd, pidfd, fd->fd, 0);
 	}
-	leave_all(w);
+	watch_leave_all(w);
 	/* It may have gone where the tree is since it forked us. */
 	if (*w->lock && !w->committed && setns(pidfd, CLONE_NEWNET) == 0)
 		netlock_remove(w->lock);
@@ -152,11 +168,11 @@ static void watch_parent(struct watch *w, int pidfd, const sigset_t *all)
 	sigprocmask(SIG_BLOCK, all, NULL);
 	say_ready(w);
 	await_lock(w);
-	leave_all(w);
+	watch_leave_all(w);
 	while (poll(&p, 1, -1) < 0)
 		continue;
 	/* Another thread may have been about to set it. */
-	leave_all(w);
+	watch_leave_all(w);
 	if (*w->lock && !w->committed)
 		netlock_remove(w->lock);
 	_exit(0);

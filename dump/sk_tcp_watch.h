@@ -46,6 +46,10 @@ void watch_undo(pid_t crtool, uint64_t at);
 int watch_repair(struct watch_fd *w);
 int watch_leave(struct watch_fd *w);
 
+/* Is anything of it not as it was? All that is not, as it was. */
+bool watch_is_changed(const struct watch_fd *w);
+void watch_leave_all(struct watch *w);
+
 /* SO_OOBINLINE on and off, of one that has it not. -errno. */
 int watch_inline(struct watch_fd *w, bool on);
 

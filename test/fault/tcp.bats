@@ -63,3 +63,31 @@ no_socket() {
 	victim=(zdtm/sk_tcp_conn 4 urgent)
 	restore_points KILL
 }
+
+# spoilt N: the N-th setsockopt(2) of a dump fails for want of memory: it has no effect but that, maybe, there is no checkpoint.
+spoilt() {
+	local to
+
+	park "${victim[@]}"
+	to=$(images)
+	run "${inside[@]}" strace -qq -o "$dir/calls" -e trace=setsockopt -e inject=setsockopt:error=ENOMEM:when="$1" \
+		"$BUILD/crtool" dump "${dump_with[@]}" -t "$pid" -D "$to" 3>&- 4>&-
+	spoilt=$(grep INJECTED "$dir/calls" || true)
+	[ "$status" != 0 ] || crtool restore -d -D "$to"
+	release || explain "call $1 ($spoilt), status $status $output"
+	within 5 netns_unlocked
+}
+
+@test "an option that cannot be set or put back at once: it is what it was, and what the checkpoint tells" {
+	local n spoilt
+
+	strace -V >/dev/null 2>&1 || skip "no strace"
+	for victim in "zdtm/sk_tcp_conn 4 urgent_long" "zdtm/sk_tcp_conn 4 queued"; do
+		read -ra victim <<<"$victim"
+		spoilt=yes
+		for ((n = 0; n < 60 && ${#spoilt}; )); do
+			spoilt $((++n))
+		done
+		((n > 4 && n < 60))
+	done
+}
