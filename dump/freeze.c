@@ -426,8 +426,10 @@ int freeze_tree(struct dump *d)
 {
 	struct ended ended = { .d = d, .steady = true };
 	bool all = false, fresh = false;
-	int r;
+	int r = guard_await(&d->guard);
 
+	if (r < 0)
+		return fail(r, "the guard that protects the target is gone");
 	deadline_arm(d->opt->timeout_ms);
 	deadline_watch(ended_take, &ended);
 	d->frozen = true;

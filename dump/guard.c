@@ -9,6 +9,7 @@
 #include "dump/guard_undo.h"
 #include "dump/task.h"
 #include "lib/log.h"
+#include "lib/sockopt.h"
 
 #define NOTES_SIZE (sizeof(struct notes) + NOTES * sizeof(struct note))
 
@@ -111,15 +112,18 @@ int guard_note_option(struct dump *d, const struct file *f, int name, int was)
 	return note_add(d, &note, NULL);
 }
 
-void guard_forget_option(struct dump *d, const struct file *f, int name)
+int guard_undo_option(struct dump *d, const struct file *f, int fd, int name, int was)
 {
-	for (uint32_t i = 0; d->notes && i < d->notes->n; i++) {
+	int r = sockopt_put_back(fd, SOL_SOCKET, name, was);
+
+	for (uint32_t i = 0; r == 0 && d->notes && i < d->notes->n; i++) {
 		struct note *note = &d->notes->v[i];
 
 		if (note->what == NOTE_OPTION && note->pid == f->task->pid && note->fd == f->fd &&
 		    note->name == name)
 			note->pid = 0;
 	}
+	return r;
 }
 
 int guard_note_end(struct dump *d)

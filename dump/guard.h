@@ -38,9 +38,12 @@ int guard_note_uffd(struct dump *d, struct task *t);
 int guard_note_copy(struct dump *d, struct task *t, pid_t pid);
 void guard_forget_copy(struct dump *d, const struct task *t);
 
-/* The option NAME (SOL_SOCKET) of F, which is WAS, is about to be changed; it is as it was again. */
+/*
+ * The option NAME (SOL_SOCKET) of F, which is WAS, is about to be changed; it gets that again, by FD, a descriptor of
+ * ours. If that cannot be, the guard tries when we are gone. -errno.
+ */
 int guard_note_option(struct dump *d, const struct file *f, int name, int was);
-void guard_forget_option(struct dump *d, const struct file *f, int name);
+int guard_undo_option(struct dump *d, const struct file *f, int fd, int name, int was);
 
 /* W (dump/sk_tcp_watch.h) tells what has been done to connections; NULL: nothing any more. */
 struct watch;

@@ -21,8 +21,7 @@
 #include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/netlock.h"
-
-#define TRIES 100
+#include "lib/sockopt.h"
 
 int watch_repair(struct watch_fd *w)
 {
@@ -35,20 +34,10 @@ int watch_repair(struct watch_fd *w)
 	return setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-/* As it was. What fails for a moment, as for want of memory, is tried again: nobody else would do it. */
-static int put_back(const struct watch_fd *w, int level, int name, int value)
-{
-	int r = -1;
-
-	for (int i = 0; r < 0 && i < TRIES; i++)
-		r = setsockopt(w->fd, level, name, &value, sizeof(value));
-	return r < 0 ? -errno : 0;
-}
-
 int watch_leave(struct watch_fd *w)
 {
-	int r = put_back(w, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
-	int reuse = w->reuse ? put_back(w, SOL_SOCKET, SO_REUSEADDR, w->reuse) : 0;
+	int r = sockopt_put_back(w->fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	int reuse = w->reuse ? sockopt_put_back(w->fd, SOL_SOCKET, SO_REUSEADDR, w->reuse) : 0;
 
 	if (r == 0)
 		r = reuse;
@@ -63,7 +52,7 @@ int watch_inline(struct watch_fd *w, bool on)
 
 	if (on)
 		__atomic_store_n(&w->inlines, true, __ATOMIC_SEQ_CST);
-	r = put_back(w, SOL_SOCKET, SO_OOBINLINE, on);
+	r = sockopt_put_back(w->fd, SOL_SOCKET, SO_OOBINLINE, on);
 	if (r == 0 && !on)
 		__atomic_store_n(&w->inlines, false, __ATOMIC_SEQ_CST);
 	return r;
@@ -83,7 +72,7 @@ int watch_peek(struct watch_fd *w, int off, int own)
 
 int watch_unpeek(struct watch_fd *w)
 {
-	int r = put_back(w, SOL_SOCKET, SO_PEEK_OFF, w->peek_off);
+	int r = sockopt_put_back(w->fd, SOL_SOCKET, SO_PEEK_OFF, w->peek_off);
 
 	if (r == 0 || r == -EOPNOTSUPP)
 		__atomic_store_n(&w->peeks, false, __ATOMIC_SEQ_CST);

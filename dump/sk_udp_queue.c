@@ -207,8 +207,7 @@ static int queue_peek(struct dump *d, const struct file *f, int fd, struct udp_q
 		r = peek_off_set(fd, 0);
 	while (r >= 0 && (r = datagram_peek(fd, p, q, false)) > 0)
 		;
-	e = peek_off_set(fd, was);
-	guard_forget_option(d, f, SO_PEEK_OFF);
+	e = guard_undo_option(d, f, fd, SO_PEEK_OFF, was);
 	return r < 0 ? r : e;
 }
 

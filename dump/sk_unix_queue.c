@@ -168,8 +168,7 @@ static int queue_peek(struct dump *d, const struct file *f, int fd, int type, bo
 	do
 		r = message_peek(d, fd, type, eof, p, q);
 	while (r > 0);
-	e = flag_set(fd, SO_PEEK_OFF, was);
-	guard_forget_option(d, f, SO_PEEK_OFF);
+	e = guard_undo_option(d, f, fd, SO_PEEK_OFF, was);
 	return r < 0 ? r : e;
 }
 
@@ -204,8 +203,7 @@ int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool
 	if (r < 0)
 		return r;
 	r = queue_peek(d, &who, fd, type, eof, ret);
-	e = was ? 0 : flag_set(fd, SO_PASSCRED, 0);
-	guard_forget_option(d, &who, SO_PASSCRED);
+	e = was ? 0 : guard_undo_option(d, &who, fd, SO_PASSCRED, 0);
 	if (r < 0 || e < 0)
 		return r < 0 ? r : e;
 	ret->list = calloc(ret->all.n + 1, sizeof(*ret->list));

@@ -117,6 +117,11 @@ static int wait_ready(const struct guard *g)
 	return what >= READY ? 0 : -(int)what;
 }
 
+int guard_await(const struct guard *g)
+{
+	return g->word ? wait_ready(g) : 0;
+}
+
 bool guard_holds(const struct guard *g)
 {
 	return g->word && said(g) == HOLDS;

@@ -32,6 +32,9 @@ int guard_begin(struct guard *g, const struct guard_work *work, void *arg);
 /* Will it hold the dying crtool? It may not yet have got to that. */
 bool guard_holds(const struct guard *g);
 
+/* From here on it does, if it can: a busy machine may not have let it run yet. -errno: there is none any more. */
+int guard_await(const struct guard *g);
+
 /* Crtool has more threads now, whom it is to hold, too. */
 void guard_tell_threads(struct guard *g);
 

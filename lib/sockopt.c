@@ -1,5 +1,6 @@
 #include "lib/sockopt.h"
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -13,6 +14,17 @@ const struct sockopt sockopts[] = {
 #undef SOCKOPT
 };
 const size_t nsockopts = ARRAY_SIZE(sockopts);
+
+#define TRIES 100
+
+int sockopt_put_back(int fd, int level, int name, int value)
+{
+	int r = -1;
+
+	for (int i = 0; r < 0 && i < TRIES; i++)
+		r = setsockopt(fd, level, name, &value, sizeof(value));
+	return r < 0 ? -errno : 0;
+}
 
 const struct sockopt *sockopt_find(uint32_t level, uint32_t name)
 {

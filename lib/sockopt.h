@@ -45,6 +45,12 @@ const struct sockopt *sockopt_find(uint32_t level, uint32_t name);
 /* Can a value of this type have that size? */
 bool sockopt_fits(enum sockopt_type type, size_t size);
 
+/*
+ * An option that was changed for a moment gets the VALUE that it had: what fails for a moment, as for want of memory,
+ * is tried again, as nobody else would do it. 0 or -errno.
+ */
+int sockopt_put_back(int fd, int level, int name, int value);
+
 /* Is it written into images? */
 static inline bool sockopt_carried(const struct sockopt *o)
 {

@@ -35,3 +35,17 @@ killed_while_changed() {
 	done
 	release
 }
+
+@test "an option of a socket that cannot be changed or put back at once is what it was" {
+	local n injected=yes
+
+	strace -V >/dev/null 2>&1 || skip "no strace"
+	for ((n = 1; n < 60 && ${#injected}; n++)); do
+		park fault/peeked
+		run strace -qq -o "$dir/calls" -e trace=setsockopt -e inject=setsockopt:error=ENOMEM:when="$n" \
+			"$BUILD/crtool" dump -R -t "$pid" -D "$(images)" 3>&- 4>&-
+		injected=$(grep INJECTED "$dir/calls" || true)
+		release || explain "call $n: $injected"
+	done
+	((n > 6 && n < 60))
+}
