@@ -24,3 +24,27 @@ assert all(c["ok"] or c["cost"] for c in report["checks"])' "$output"
 		exec setpriv --bounding-set=-all "$1" check' sh "$BUILD/crtool"
 	[[ $stderr == "crtool: error: pids by choice: restore cannot give pids back: "* ]]
 }
+
+# lacks CAPABILITY VICTIM [args]: with few rights the check names it, and so does the dump, before it stops anything.
+lacks() {
+	local few=-all,+checkpoint_restore,+sys_ptrace name=$1 command
+
+	shift
+	park "$@"
+	for command in check "dump --fail-at look -D $(images)"; do
+		# shellcheck disable=SC2086 # words
+		run -5 setpriv --inh-caps=-all --bounding-set="$few" "$BUILD/crtool" $command -t "$pid" 3>&- 4>&-
+		[[ $output == *"task $pid ($(<"/proc/$pid/comm")): "*"$name"* ]] || explain "$command says $output"
+	done
+	running "$pid"
+	release
+}
+
+@test "check of a process names the capability that it lacks for that" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	umask 0
+	lacks CAP_SYS_ADMIN seccomp own
+	lacks CAP_DAC_READ_SEARCH inotify
+	inside=(setpriv --reuid=54321 --regid=54321 --clear-groups --inh-caps=-all)
+	lacks CAP_DAC_OVERRIDE eventfd
+}
