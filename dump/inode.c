@@ -57,7 +57,7 @@ struct holding file_holding(const struct file *f)
 /* ---- where it is, or was ---- */
 
 /* The kernel gives a path without symbolic links; O_PATH|O_NOFOLLOW may be open on one. */
-static bool leads_to(const char *path, const struct stat *st)
+bool inode_leads_to(const char *path, const struct stat *st)
 {
 	struct stat now;
 
@@ -81,10 +81,10 @@ static int find_path(const struct holding *h, char **ret)
 
 	if (!path)
 		return -ENOMEM;
-	if (h->leads || leads_to(h->link, h->st)) {
+	if (h->leads || inode_leads_to(h->link, h->st)) {
 		free(path);
 		path = strdup(h->link);
-	} else if (!leads_to(path, h->st)) {
+	} else if (!inode_leads_to(path, h->st)) {
 		return -ENOENT;
 	}
 	*ret = take_ptr(path);

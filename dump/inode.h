@@ -19,6 +19,9 @@ struct holding {
 	const struct file *file; /* it is open; NULL: not, or by O_PATH */
 };
 
+/* Is what PATH leads to the inode of ST? */
+bool inode_leads_to(const char *path, const struct stat *st);
+
 struct holding file_holding(const struct file *f);
 
 /* Before the freeze: can it be found, or carried? -ENOTSUP, explained. */

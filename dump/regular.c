@@ -55,9 +55,18 @@ static int check_marks(const struct file *f)
 	           : 0;
 }
 
+/* The tree stands still: what is seen of the name now holds until the record is written. */
+static struct holding look_at_name(struct dump *d, const struct file *f)
+{
+	struct file *seen = file_of(d, f->id);
+
+	seen->leads |= d->frozen && inode_leads_to(f->link, &f->st);
+	return file_holding(seen);
+}
+
 static int regular_check(struct dump *d, const struct file *f)
 {
-	struct holding h = file_holding(f);
+	struct holding h = look_at_name(d, f);
 	struct stat st;
 	int r;
 
@@ -69,7 +78,8 @@ static int regular_check(struct dump *d, const struct file *f)
 			"%s: is open with O_PATH, deleted, and open otherwise, too: not supported",
 			file_name(f));
 	r = inode_look(d, &h);
-	return r < 0 ? r : check_marks(f);
+	/* What was open before the freeze was looked at then. */
+	return r < 0 || (d->frozen && f->task != d->own) ? r : check_marks(f);
 }
 
 /* What is mapped and an ELF file with a build id is known by it. */
