@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "cli/probe.h"
 #include "dump/dump.h"
+#include "restore/foresee.h"
 
 static void probe_print(const struct probe *p, int r)
 {
@@ -85,6 +86,7 @@ static int check_tree(const struct options *o)
 		.external = o->external,
 		.ext_unix = o->ext_unix,
 		.ghost_limit = o->ghost_limit,
+		.foresee = restore_foresee,
 	};
 	int r = sysv_policy(o->sysv, &opt.sysv);
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/array.h"
+#include "restore/foresee.h"
 
 int dump_policies(const struct options *o, const char *command, struct dump_options *ret)
 {
@@ -33,6 +34,7 @@ int dump_policies(const struct options *o, const char *command, struct dump_opti
 		.file_contents = o->file_contents,
 		.ghost_limit = o->ghost_limit,
 		.lose_landlock = o->lose_landlock,
+		.foresee = restore_foresee,
 		.on_unknown_fd = o->on_unknown_fd,
 		.external = o->external,
 		.ext_unix = o->ext_unix,

@@ -13,6 +13,7 @@
 
 #include "dump/dispatch.h"
 #include "dump/dump.h"
+#include "dump/foresee.h"
 #include "dump/lazy.h"
 #include "dump/share.h"
 #include "dump/stages.h"
@@ -194,6 +195,8 @@ static bool waits_in_vfork(const struct task *parent, pid_t tid, pid_t child)
 	snprintf(path, sizeof(path), "task/%d/syscall", tid);
 	if (file_read(parent->proc, path, &call) <= 0 || !is_fork(call))
 		return false;
+	if (r == 0)
+		r = dump_obstacle(d, tree_foresee(d));
 	snprintf(path, sizeof(path), "task/%d/children", tid);
 	if (file_read(parent->proc, path, &list) <= 0)
 		return false;

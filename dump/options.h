@@ -10,6 +10,7 @@
 #include "lib/cgroup.h"
 #include "lib/codec.h"
 #include "lib/sysv.h"
+#include "proto/task.pb-c.h"
 
 struct dump;
 struct later;
@@ -84,4 +85,6 @@ struct dump_options {
 	enum sysv_policy sysv;
 	enum cgroup_mode cgroup_mode;
 	bool lose_landlock; /* save who is in a Landlock sandbox without it */
+	/* Optional: can a tree of these N processes be made again? -errno, explained: no (foresee.c). */
+	int (*foresee)(const Img__Task **tasks, size_t n, bool shell_job);
 };

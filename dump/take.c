@@ -5,6 +5,7 @@
 
 #include "dump/alike.h"
 #include "dump/dump.h"
+#include "dump/foresee.h"
 #include "dump/peek.h"
 #include "dump/stages.h"
 #include "dump/tracees.h"
@@ -14,38 +15,18 @@
 #include "lib/task_facts.h"
 #include "proto/thread.pb-c.h"
 
-static uint32_t owner_pid(const struct task *t, enum table table)
-{
-	return t->shares[table] == t ? 0 : (uint32_t)t->shares[table]->pid;
-}
-
 static int put_task(struct dump *d, const struct task *t)
 {
-	Img__Task msg = IMG__TASK__INIT;
+	Img__Task msg;
 	auto_free uint32_t *tids = calloc(t->threads.n, sizeof(*tids));
 
 	if (!tids)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->threads.n; i++)
 		tids[i] = (uint32_t)t->threads.v[i].tid;
-	msg.pid = (uint32_t)t->pid;
-	msg.ppid = t->parent ? (uint32_t)t->parent->pid : 0;
-	msg.pgid = (uint32_t)t->pgid;
-	msg.sid = (uint32_t)t->sid;
+	task_describe(t, &msg);
 	msg.tids = tids;
 	msg.n_tids = t->threads.n;
-	msg.comm = (char *)t->comm;
-	msg.state = t->state;
-	msg.exit_code = (uint32_t)t->exit_code;
-	msg.stop_signal = (uint32_t)t->stop_signal;
-	msg.exit_signal = (uint32_t)t->exit_signal;
-	msg.leader_exited = t->headless;
-	msg.memory_of = owner_pid(t, TABLE_VM);
-	msg.files_of = owner_pid(t, TABLE_FILES);
-	msg.fs_of = owner_pid(t, TABLE_FS);
-	msg.sighand_of = owner_pid(t, TABLE_SIGHAND);
-	msg.sysvsem_of = owner_pid(t, TABLE_SYSVSEM);
-	msg.io_of = owner_pid(t, TABLE_IO);
 	return image_put(d->out, KIND_task, msg.pid, &msg.base);
 }
 
@@ -142,9 +123,12 @@ int take_answers(struct dump *d)
 
 int take_late(struct dump *d)
 {
-	array_each (t, &d->tasks) {
-		int r = put_task(d, t);
+	int r = tree_foresee(d);
 
+	if (r < 0)
+		return r;
+	array_each (t, &d->tasks) {
+		r = put_task(d, t);
 		array_each (th, &t->threads) {
 			if (r == 0)
 				r = put_thread(d, th);

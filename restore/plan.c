@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/kernel.h"
 #include "lib/log.h"
+#include "restore/foresee.h"
 #include "restore/memory_heritage.h"
 #include "restore/restore.h"
 
@@ -186,7 +187,8 @@ static size_t first_child(const Img__Task **tasks, size_t n, uint32_t ppid)
 }
 
 /* From the root downwards, so that parents stand before their children. */
-static int plan_tasks(struct restore *r, const Img__Task **tasks, size_t n)
+static int plan_tasks(struct restore *r, const Img__Task **tasks, size_t n,
+                      int (*plan)(struct restore *r, const Img__Task *img))
 {
 	if (tasks[0]->ppid || (n > 1 && !tasks[1]->ppid))
 		return fail(-EBADMSG, "the checkpoint has not one root of its tree");
@@ -194,7 +196,7 @@ static int plan_tasks(struct restore *r, const Img__Task **tasks, size_t n)
 		uint32_t ppid = at ? (uint32_t)r->tasks.v[at - 1].pid : 0;
 
 		for (size_t i = first_child(tasks, n, ppid); i < n && tasks[i]->ppid == ppid; i++) {
-			int ret = plan_task(r, tasks[i]);
+			int ret = plan(r, tasks[i]);
 
 			if (ret < 0)
 				return ret;
@@ -238,12 +240,50 @@ int plan_tree(struct restore *r)
 
 	if (!tasks)
 		return fail(n ? -ENOMEM : -EBADMSG, "the checkpoint has no processes");
-	ret = plan_tasks(r, tasks, n);
+	ret = plan_tasks(r, tasks, n, plan_task);
 	if (ret == 0)
 		ret = index_tasks(r);
 	if (ret == 0)
 		ret = check_ids(r);
 	return ret < 0 ? ret : plan_forks(r);
+}
+
+/* ---- before there is a checkpoint ---- */
+
+static int foresee_task(struct restore *r, const Img__Task *img)
+{
+	struct rtask *t = array_add(&r->tasks);
+
+	if (!t)
+		return fail(-ENOMEM, "plan");
+	t->img = img;
+	t->pid = (pid_t)img->pid;
+	return 0;
+}
+
+int restore_foresee(const Img__Task **tasks, size_t n, bool shell_job)
+{
+	const struct restore_options opt = { .shell_job = shell_job };
+	Img__Manifest manifest = IMG__MANIFEST__INIT;
+	struct images images = { .manifest = &manifest };
+	struct restore r = { .opt = &opt, .images = &images };
+	int ret;
+
+	qsort(tasks, n, sizeof(*tasks), compare_parents);
+	ret = plan_tasks(&r, tasks, n, foresee_task);
+	if (ret == 0)
+		ret = index_tasks(&r);
+	if (ret == 0)
+		ret = plan_forks(&r);
+	array_each (t, &r.tasks)
+		array_done(&t->threads);
+	for (size_t i = 0; i < r.nhelpers; i++)
+		array_done(&r.helpers[i].threads);
+	array_done(&r.tasks);
+	free(r.by_pid);
+	free(r.helpers);
+	/* No image is bad here. */
+	return ret == -EBADMSG ? -ENOTSUP : ret;
 }
 
 /* Generous: it is address space, not memory. */

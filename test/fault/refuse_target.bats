@@ -215,3 +215,12 @@ thirty_two_or_gone() {
 	refused 4 "task $pid (park): belongs to the session of * (bash), which is not in the tree; -j saves it as a shell job"
 	release
 }
+# Else the dump would end it, and the restore refuse it.
+@test "a tree that no restore could make again" {
+	park fault/unmakeable
+	refused 4 "task * (unmakeable): belongs to session *, from which it can only be made with SIGCHLD at its end, and has signal 0: *"
+	run -4 crtool check -t "$pid"
+	[[ $output == *"can only be made with SIGCHLD at its end"* ]]
+	release
+}
+
