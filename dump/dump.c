@@ -18,6 +18,7 @@
 #include "dump/guard.h"
 #include "dump/inode.h"
 #include "dump/kernel_memory.h"
+#include "dump/namespaces.h"
 #include "dump/outsider.h"
 #include "dump/shmem.h"
 #include "dump/snapshot.h"
@@ -155,6 +156,8 @@ static int prepare(struct dump *d)
 		r = pages_prepare(d);
 	if (r == 0)
 		r = alike_prepare(d);
+	if (r == 0)
+		r = namespaces_prepare(d);
 	if (r == 0)
 		r = ask_prepare(d);
 	if (r == 0)

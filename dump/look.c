@@ -15,6 +15,7 @@
 #include "dump/dump.h"
 #include "dump/foresee.h"
 #include "dump/lazy.h"
+#include "dump/namespaces.h"
 #include "dump/share.h"
 #include "dump/stages.h"
 #include "dump/task.h"
@@ -109,55 +110,6 @@ static int check_64_bit(const struct task *t)
 	return 0;
 }
 
-/* Namespaces are not carried yet: the task must live in crtool's own. */
-static int check_namespaces(const struct task *t)
-{
-	static const char *const names[] = { "mnt", "pid", "net", "ipc", "uts", "user", "cgroup" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		char theirs[16], ours[32];
-		struct stat a, b;
-
-		snprintf(theirs, sizeof(theirs), "ns/%s", names[i]);
-		snprintf(ours, sizeof(ours), "/proc/self/ns/%s", names[i]);
-		if (stat(ours, &b) < 0)
-			continue; /* this kernel has none of that type */
-		if (fstatat(t->proc, theirs, &a, 0) < 0)
-			return fail(-errno, "%s: %s", task_name(t), theirs);
-		if (a.st_ino != b.st_ino)
-			return fail(-ENOTSUP,
-			            "%s: lives in another %s namespace than crtool, not "
-			            "supported by this version; run crtool inside of it",
-			            task_name(t), names[i]);
-	}
-	return 0;
-}
-
-/*
- * A time namespace is carried (its offsets, seal.c), if all live in the same one. Who has made one
- * for children to come is still in the old one.
- */
-static int check_timens(const struct dump *d, const struct task *t)
-{
-	struct stat root, own, children;
-
-	if (fstatat(d->tasks.v[0].proc, "ns/time", &root, 0) < 0 ||
-	    fstatat(t->proc, "ns/time", &own, 0) < 0 ||
-	    fstatat(t->proc, "ns/time_for_children", &children, 0) < 0)
-		return errno == ENOENT ? 0 : fail(-errno, "%s: ns/time", task_name(t));
-	if (own.st_ino != children.st_ino)
-		return fail(-ENOTSUP,
-		            "%s: has made a time namespace for its children to come, not supported "
-		            "by this version",
-		            task_name(t));
-	if (own.st_ino != root.st_ino)
-		return fail(-ENOTSUP,
-		            "%s: lives in another time namespace than %s, not supported by this "
-		            "version",
-		            task_name(t), task_name(d->tasks.v));
-	return 0;
-}
-
 static int check_session(const struct dump *d, const struct task *t)
 {
 	char name[64];
@@ -195,8 +147,6 @@ static bool waits_in_vfork(const struct task *parent, pid_t tid, pid_t child)
 	snprintf(path, sizeof(path), "task/%d/syscall", tid);
 	if (file_read(parent->proc, path, &call) <= 0 || !is_fork(call))
 		return false;
-	if (r == 0)
-		r = dump_obstacle(d, tree_foresee(d));
 	snprintf(path, sizeof(path), "task/%d/children", tid);
 	if (file_read(parent->proc, path, &list) <= 0)
 		return false;
@@ -245,6 +195,8 @@ static int look_shares(struct dump *d)
 	}
 	if (r == 0)
 		r = dump_obstacle(d, tables_compare_threads(d));
+	if (r == 0)
+		r = dump_obstacle(d, tree_foresee(d));
 	forget_shares(d);
 	return r;
 }
@@ -274,9 +226,7 @@ static int look_task(struct dump *d, struct task *t)
 	if (r == 0)
 		r = check_64_bit(t);
 	if (r == 0)
-		r = check_namespaces(t);
-	if (r == 0)
-		r = check_timens(d, t);
+		r = namespaces_check(d, t);
 	if (r == 0)
 		r = check_session(d, t);
 	return r;

@@ -13,6 +13,7 @@
 #define TASK_FACTS(FACT)                         \
 	FACT(PTRACE, "ptrace")                   \
 	FACT(JOBCTL, "jobctl")                   \
+	FACT(NSPROXY, "nsproxy")                 \
 	FACT(CRED, "cred")                       \
 	FACT(REAL_CRED, "real_cred")             \
 	FACT(FLAGS, "flags")                     \

@@ -188,6 +188,33 @@ thirty_two_or_gone() {
 		ld -m elf_i386 -o "$program" "$program.o" || skip "no 32-bit binutils"
 	fresh_dir
 	start "$program"
+# elsewhere KIND [THREADS]: a thread of it is there.
+elsewhere() {
+	park fault/namespaces "$@"
+	refused 4 "task $pid (namespaces): thread * lives in another $kind namespace than its process, not supported by this version"
+	release
+}
+
+@test "a thread in other namespaces than its process, also one of many" {
+	local kind
+
+	unshare -niuC true 2>/dev/null || skip "no namespaces here"
+	for kind in net ipc uts cgroup; do
+		elsewhere "$kind"
+	done
+	kind=net
+	elsewhere net 100
+	kind=pid_for_children
+	elsewhere pid
+}
+
+@test "a process that has made a pid namespace for its children to come" {
+	unshare -pf true 2>/dev/null || skip "no namespaces here"
+	park fault/namespaces children
+	refused 4 "task $pid (namespaces): has made a pid namespace for its children to come, not supported by this version"
+	release
+}
+
 	within 5 thirty_two_or_gone
 	alive "$pid" || skip "this kernel runs no 32-bit programs"
 	refused 4 "task $pid (thirty-two): is a 32-bit program, not supported by this version"
