@@ -118,6 +118,8 @@ struct task {
 	pid_t ppid, pgid, sid;
 	enum task_state state;
 	int stop_signal, exit_code, exit_signal;
+	uint32_t uid, gid; /* of a zombie */
+	pid_t forked_by; /* the thread of its parent whose child it is, if that is not the leader; 0 */
 	enum untold untold;
 	char comm[16];
 	struct proc_stat stat; /* as it was read last: once frozen, for good */

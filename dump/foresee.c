@@ -27,6 +27,9 @@ void task_describe(const struct task *t, Img__Task *ret)
 	ret->stop_signal = (uint32_t)t->stop_signal;
 	ret->exit_signal = (uint32_t)t->exit_signal;
 	ret->leader_exited = t->headless;
+	ret->has_ids = t->state == TASK_ZOMBIE;
+	ret->uid = t->uid;
+	ret->gid = t->gid;
 	ret->memory_of = owner_pid(t, TABLE_VM);
 	ret->files_of = owner_pid(t, TABLE_FILES);
 	ret->fs_of = owner_pid(t, TABLE_FS);

@@ -20,6 +20,7 @@
 #include "lib/hands.h"
 #include "lib/log.h"
 #include "lib/procfs.h"
+#include "lib/procstate.h"
 
 #define STATUS_MAX  8192 /* more has who is in hundreds of groups */
 #define STATUS_MORE 128  /* it may grow by while nobody looks */
@@ -117,12 +118,32 @@ int gather_statuses(struct dump *d)
 	return mine < 0 ? mine : others;
 }
 
+#define CORE_DUMPED 0x80 /* WCOREDUMP() */
+
+/* It has a user, whom waitid(2) tells, and nothing else any more. */
+static int gather_zombie(struct task *t)
+{
+	auto_free char *status = NULL;
+	struct cred_text c;
+	ssize_t r = file_read(t->proc, "status", &status);
+
+	if (r < 0 || cred_parse(status, &c) < 0)
+		return fail(r < 0 ? (int)r : -EPROTO, "%s: read the status of a zombie",
+		            task_name(t));
+	t->uid = c.uid[0];
+	t->gid = c.gid[0];
+	if (t->exit_code & CORE_DUMPED)
+		lose("%s: that it has left a core: its parent will be told of signal %d alone",
+		     task_name(t), t->exit_code & ~CORE_DUMPED);
+	return 0;
+}
+
 static int gather_task(struct dump *d, struct task *t)
 {
 	int r;
 
 	if (t->state == TASK_ZOMBIE)
-		return 0;
+		return gather_zombie(t);
 	array_each (th, &t->threads)
 		if (arch_regs_compat(&th->tracee.regs))
 			return fail(-ENOTSUP,

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "restore/creds.h"
 #include "restore/job.h"
 #include "restore/restore.h"
 #include "restore/run.h"
@@ -239,7 +240,7 @@ static void emit_built(struct restore *r, struct script *s)
 }
 
 /* End as the zombie did: by exit or by a signal; a core is not dumped again. */
-static void emit_end(const struct rtask *t, struct script *s)
+static void emit_end(struct restore *r, const struct rtask *t, struct script *s)
 {
 	const struct rlimit no_core = {};
 	const uint64_t none = 0;
@@ -248,6 +249,8 @@ static void emit_end(const struct rtask *t, struct script *s)
 	s->room = "zombie";
 	if (t->img)
 		script_call(s, SYS_prctl, PR_SET_NAME, script_string(s, t->img->comm));
+	if (t->img)
+		creds_end_as(r, t, s);
 	if (WTERMSIG(status)) {
 		script_call(s, SYS_setrlimit, RLIMIT_CORE,
 		            script_put(s, &no_core, sizeof(no_core)));
@@ -359,7 +362,7 @@ static int compile_task(struct restore *r, struct rtask *t)
 	if (ret == 0 && t->role == ROLE_TASK)
 		ret = compile_target(r, t);
 	else
-		emit_end(t, s);
+		emit_end(r, t, s);
 	if (ret == 0)
 		ret = finish_scripts(r, t);
 	return ret < 0 ? fail(ret, "%s: write its scripts", rtask_name(t)) : 0;

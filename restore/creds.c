@@ -388,6 +388,26 @@ void creds_return(struct restore *r, const struct rthread *th, struct script *s)
 	script_call(s, SYS_prctl, PR_SET_SECUREBITS, o->securebits);
 }
 
+/* ---- of one that has ended ---- */
+
+void creds_end_as(struct restore *r, const struct rtask *t, struct script *s)
+{
+	const struct own *o = own_rights();
+	const uint64_t need = CAP(CAP_SETUID) | CAP(CAP_SETGID);
+	const Img__Task *img = t->img;
+
+	if (!img->has_ids || (img->uid == o->uids[0] && img->gid == o->gids[0]))
+		return;
+	if (r->opt->new_userns || (o->effective & need) != need ||
+	    !id_known(o->uid_map, img->uid) || !id_known(o->gid_map, img->gid)) {
+		lose("%s: has ended as user %u and group %u, which crtool has no right to",
+		     rtask_name(t), img->uid, img->gid);
+		return;
+	}
+	script_call(s, SYS_setresgid, img->gid, img->gid, img->gid);
+	script_call(s, SYS_setresuid, img->uid, img->uid, img->uid);
+}
+
 /* The signal comes when the parent ends. That of a detached root is crtool, which ends at once. */
 static void emit_pdeathsig(struct restore *r, struct rthread *th, const Img__Creds *msg,
                            struct script *s)

@@ -302,7 +302,8 @@ static int plan_groups(struct restore *r)
 		helper = add_helper(r, t->pgid, t->sid);
 		helper->pgid = t->pgid;
 		helper->parent = helper->forker = t->role == ROLE_ZOMBIE ? t->forker : t;
-		if (helper->forker && helper->forker->sid != t->sid)
+		helper->before_setsid = t->role == ROLE_ZOMBIE && t->before_setsid;
+		if (helper->forker && session_before(helper) != t->sid)
 			return fail(-ENOTSUP,
 			            "%s: its process group %d has no leader any more, not "
 			            "supported by this version for a zombie of another session",
