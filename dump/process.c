@@ -1,7 +1,7 @@
 /*
  * What all threads of a process share, dump half. The autogroup belongs to a
- * session: its leader carries it. /proc/PID/loginuid stays that of the user
- * who restores, as sessions of the audit system demand.
+ * session: its leader carries it, or where that is gone, the first of its members.
+ * /proc/PID/loginuid stays that of the user who restores, as sessions of the audit system demand.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "dump/dump.h"
+#include "dump/task.h"
 #include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -89,14 +90,29 @@ static int take_oom(struct dump *d, const struct task *t, Img__Process *msg)
 	return 0;
 }
 
+/* Not of one that is led from outside: a restore does not make that. */
+static bool carries_autogroup(const struct dump *d, const struct task *t)
+{
+	const struct task *leader = task_find(d, t->sid);
+
+	if (leader && leader->state != TASK_ZOMBIE)
+		return leader == t;
+	if (!leader && d->opt->shell_job && t->sid == d->tasks.v[0].sid)
+		return false;
+	array_each (m, &d->tasks)
+		if (m->sid == t->sid && m->state != TASK_ZOMBIE)
+			return m == t;
+	return false;
+}
+
 /* "/autogroup-17 nice 0"; a kernel without CONFIG_SCHED_AUTOGROUP has no such file. */
-static int take_autogroup(const struct task *t, Img__Process *msg)
+static int take_autogroup(const struct dump *d, const struct task *t, Img__Process *msg)
 {
 	auto_free char *text = NULL;
 	const char *nice;
 	ssize_t r;
 
-	if (t->pid != t->sid)
+	if (!carries_autogroup(d, t))
 		return 0;
 	r = file_read(t->proc, "autogroup", &text);
 	if (r < 0 && r != -ENOENT)
@@ -124,7 +140,7 @@ static int process_take(struct dump *d, struct thread *th, const struct script *
 	r = take_oom(d, th->task, &msg);
 
 	if (r == 0)
-		r = take_autogroup(th->task, &msg);
+		r = take_autogroup(d, th->task, &msg);
 	if (r < 0)
 		return r;
 	msg.child_subreaper = *subreaper;

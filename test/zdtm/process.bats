@@ -17,6 +17,11 @@ load lib/zdtm
 	release
 }
 
+@test "sessions whose leaders are gone keep their autogroups" {
+	[ -e /proc/self/autogroup ] || skip "a kernel without autogroups"
+	zdtm process orphan
+}
+
 @test "a local descriptor table is refused by name" {
 	park process ldt
 	run crtool dump -t "$pid" -D "$(images)"

@@ -1,16 +1,20 @@
 /*
  * Child subreaper, membarrier registrations, oom_score_adj and autogroup; "ldt": a local descriptor
- * table; "few": the registration for one kind of barrier only.
+ * table; "few": the registration for one kind of barrier only; "orphan": the autogroup of sessions whose
+ * leaders are gone, of which one is a zombie.
  */
 #include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "zdtm.h"
@@ -30,6 +34,15 @@ static void write_file(const char *path, const char *text)
 	check(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
 }
 
+static ssize_t write_try(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = write(fd, text, strlen(text));
+
+	close(fd);
+	return n;
+}
+
 static void expect_end(const char *path, const char *end)
 {
 	char text[128];
@@ -39,6 +52,15 @@ static void expect_end(const char *path, const char *end)
 	check(n > 0 && close(fd) == 0);
 	text[n] = '\0';
 	check((size_t)n >= strlen(end) && !strcmp(text + n - strlen(end), end));
+}
+
+static void expect_autogroup(const char *who, const char *nice)
+{
+	char path[64], end[32];
+
+	snprintf(path, sizeof(path), "/proc/%s/autogroup", who);
+	snprintf(end, sizeof(end), " nice %s\n", nice);
+	expect_end(path, end);
 }
 
 /* Any entry makes a table. */
@@ -67,6 +89,50 @@ static int few(void)
 	return zdtm_pass();
 }
 
+/* A session with an autogroup of NICE; its leader ends, and its child falls to us. */
+static pid_t orphan(const char *nice, pid_t *ret_leader)
+{
+	pid_t *child = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	siginfo_t si;
+
+	check(child != MAP_FAILED);
+	*ret_leader = fork();
+	if (*ret_leader == 0) {
+		pid_t pid;
+
+		check(setsid() > 0);
+		while (write_try("/proc/self/autogroup", nice) < 0)
+			usleep(20000); /* one in a tenth of a second */
+		pid = fork();
+		if (pid == 0) {
+			while (!zdtm_released())
+				zdtm_nap();
+			expect_autogroup("self", nice);
+			_exit(0);
+		}
+		*child = pid;
+		_exit(0);
+	}
+	check(waitid(P_PID, (id_t)*ret_leader, &si, WEXITED | WNOWAIT) == 0);
+	return *child;
+}
+
+static int orphans(void)
+{
+	pid_t leader[2], child[2];
+	int status;
+
+	check(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	for (int i = 0; i < 2; i++)
+		child[i] = orphan(i ? "-3" : "11", &leader[i]);
+	check(waitpid(leader[0], NULL, 0) == leader[0]);
+	zdtm_park();
+	check(waitpid(leader[1], NULL, 0) == leader[1]);
+	for (int i = 0; i < 2; i++)
+		check(waitpid(child[i], &status, 0) == child[i] && status == 0);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	bool autogroup = access("/proc/self/autogroup", F_OK) == 0;
@@ -75,6 +141,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "few"))
 		return few();
+	if (argc > 1 && !strcmp(argv[1], "orphan"))
+		return autogroup ? orphans() : 77;
 	if (argc > 1)
 		make_ldt();
 	timer_ids = prctl(TIMER_RESTORE_IDS, 1, 0, 0, 0) == 0;
@@ -96,6 +164,6 @@ int main(int argc, char **argv)
 	check(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
 	expect_end("/proc/self/oom_score_adj", "321\n");
 	if (autogroup)
-		expect_end("/proc/self/autogroup", " nice 7\n");
+		expect_autogroup("self", "7");
 	return zdtm_pass();
 }
