@@ -172,6 +172,10 @@ static void report_losses(const struct thread *th, const Img__Creds *msg, const 
 		lose("%s: dumpable is 2 (fs.suid_dumpable), which no program may set; "
 		     "it will be 0",
 		     task_name(th->task));
+	if (msg->pdeathsig && th->task->forked_by)
+		lose("%s: thread %d: signal %u at the end of thread %d of its parent, which forked "
+		     "it; it will come at the end of the parent",
+		     task_name(th->task), th->tid, msg->pdeathsig, th->task->forked_by);
 	if (script_result(s, ask->first + ASK_THREAD_KEYRING) > 0)
 		lose("%s: thread %d: its keyring", task_name(th->task), th->tid);
 	if (leader && script_result(s, ask->first + ASK_PROCESS_KEYRING) > 0)

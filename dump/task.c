@@ -270,7 +270,8 @@ int task_find_threads(struct task *t)
 	return errno ? -errno : (int)(t->threads.n - had);
 }
 
-static int add_children(struct dump *d, size_t at, const char *list)
+/* Of the thread TID. */
+static int add_children(struct dump *d, size_t at, pid_t tid, const char *list)
 {
 	int added = 0;
 
@@ -286,6 +287,8 @@ static int add_children(struct dump *d, size_t at, const char *list)
 		if (r < 0 && r != -ESRCH)
 			return r;
 		added += r == 0;
+		if (r == 0 && tid != d->tasks.v[at].pid)
+			d->tasks.v[d->tasks.n - 1].forked_by = tid;
 	}
 	return added;
 }
@@ -295,16 +298,17 @@ int task_find_children(struct dump *d, size_t at)
 	int added = 0;
 
 	for (size_t i = 0; i < d->tasks.v[at].threads.n; i++) {
+		pid_t tid = d->tasks.v[at].threads.v[i].tid;
 		auto_free char *list = NULL;
 		char path[48];
 		ssize_t len;
 		int r;
 
-		snprintf(path, sizeof(path), "task/%d/children", d->tasks.v[at].threads.v[i].tid);
+		snprintf(path, sizeof(path), "task/%d/children", tid);
 		len = file_read(task_home(&d->tasks.v[at]), path, &list);
 		if (len == -ENOENT || len == -ESRCH)
 			continue; /* the thread has gone meanwhile */
-		r = len < 0 ? (int)len : add_children(d, at, list);
+		r = len < 0 ? (int)len : add_children(d, at, tid, list);
 		if (r < 0)
 			return r;
 		added += r;

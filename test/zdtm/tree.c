@@ -9,6 +9,7 @@
  *	tree orphans    daemons that fell to the subreaper; their session's leader is gone
  *	tree zombies    ended by exit and by a signal, not yet waited for
  *	tree threads    a child forked by a thread
+ *	tree deathsig   the same, which gets a signal when that ends
  *	tree stopped    a stopped child
  */
 #include <errno.h>
@@ -268,11 +269,14 @@ static void zombies(void)
 }
 
 static pid_t forked;
+static bool deathsig;
 
 static void *fork_in_thread(void *arg)
 {
 	forked = fork();
 	if (forked == 0) {
+		check(prctl(PR_SET_PDEATHSIG, deathsig ? SIGUSR1 : 0) == 0);
+		signal(SIGUSR1, SIG_IGN);
 		live(0);
 		_exit(10);
 	}
@@ -290,6 +294,12 @@ static void threads(void)
 	zdtm_park();
 	check(pthread_join(thread, NULL) == 0);
 	reap(forked, 10);
+}
+
+static void with_deathsig(void)
+{
+	deathsig = true;
+	threads();
 }
 
 static void stopped(void)
@@ -314,9 +324,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } trees[] = {
-	{ "plain", plain },     { "groups", groups },   { "sessions", sessions },
-	{ "orphans", orphans }, { "zombies", zombies }, { "threads", threads },
-	{ "stopped", stopped },
+	{ "plain", plain },     { "groups", groups },          { "sessions", sessions },
+	{ "orphans", orphans }, { "zombies", zombies },        { "threads", threads },
+	{ "stopped", stopped }, { "deathsig", with_deathsig },
 };
 
 int main(int argc, char **argv)
