@@ -44,6 +44,7 @@ int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
 	struct thread *by = find_thread(d, tracer);
 	struct tracer_flags how;
 	struct tracee_seen s;
+	const char *why;
 	int r = tracee_see(t, tid, &s);
 
 	if (r < 0)
@@ -58,9 +59,10 @@ int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
 		return tracee_refuse(t, tid, tracer,
 		                     "this kernel does not tell with which options, or not crtool "
 		                     "(CAP_BPF, CAP_PERFMON)");
-	if (r < 0 || s.state == 't' || !tracee_why_not_run(&how))
+	if (r < 0)
 		return 0;
-	return tracee_refuse(t, tid, tracer, tracee_why_not_run(&how));
+	why = s.state == 't' ? tracee_why_not_stand(&how) : tracee_why_not_run(&how);
+	return why ? tracee_refuse(t, tid, tracer, why) : 0;
 }
 
 bool tracees_know(const struct dump *d, const struct thread *th)
@@ -216,6 +218,9 @@ static int look_closer(struct dump *d, struct thread *th, struct visit *v,
 	if (r < 0)
 		return r;
 	/* No stop of its tracer's making is taken for one of ours. */
+	*ret_why = tracee_why_not_stand(&how);
+	if (*ret_why)
+		return -EBUSY;
 	if (how.about_to_stop || (s->state != 't' && strchr("tTZX", now.state)))
 		*ret_why = "it has just come to a stop of its tracer's";
 	if (*ret_why)

@@ -82,6 +82,11 @@ const char *tracee_why_not_run(const struct tracer_flags *how)
 	return NULL;
 }
 
+const char *tracee_why_not_stand(const struct tracer_flags *how)
+{
+	return how->listens ? "it is stopped by job control (PTRACE_LISTEN)" : NULL;
+}
+
 /* Signals that wait for it, of which one would be taken for that which stops it again. */
 static bool would_lose(const struct tracing *is, uint64_t pending)
 {

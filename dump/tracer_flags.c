@@ -32,6 +32,7 @@ int tracer_flags(struct dump *d, pid_t tid, struct tracer_flags *ret)
 		return r;
 	ret->calls = task_facts_calls_traced(&facts);
 	ret->about_to_stop = task_facts_trap_waits(&facts);
+	ret->listens = task_facts_listens(&facts);
 	ret->emulated = task_facts_calls_emulated(&facts);
 	return task_facts_tracing(&facts, &ret->options, &ret->seized);
 }

@@ -9,6 +9,7 @@ struct tracer_flags {
 	bool seized;
 	bool calls, emulated; /* if it runs: by PTRACE_SYSCALL, by PTRACE_SYSEMU */
 	bool about_to_stop;   /* because its tracer wants it */
+	bool listens;         /* stopped by job control (PTRACE_LISTEN) */
 };
 
 /* What the kernel tells of the thread TID: PTRACE, WORK, JOBCTL of lib/task_facts.h. -errno: it does not. */

@@ -132,6 +132,12 @@ bool task_facts_dispatched(const struct task_facts *facts)
 /* linux/sched/jobctl.h */
 #define JOBCTL_TRAP_STOP   (UINT64_C(1) << 19)
 #define JOBCTL_TRAP_NOTIFY (UINT64_C(1) << 20)
+#define JOBCTL_LISTENING   (UINT64_C(1) << 22)
+
+bool task_facts_listens(const struct task_facts *facts)
+{
+	return facts->v[FACT_JOBCTL] & JOBCTL_LISTENING;
+}
 
 bool task_facts_trap_waits(const struct task_facts *facts)
 {

@@ -77,3 +77,5 @@ bool task_facts_calls_emulated(const struct task_facts *facts);
 bool task_facts_dispatched(const struct task_facts *facts);
 /* Will it stop for its tracer next, with FACT_JOBCTL? As who has just been born does. */
 bool task_facts_trap_waits(const struct task_facts *facts);
+/* Is it stopped by job control, as its tracer has left it to be (PTRACE_LISTEN)? With FACT_JOBCTL. */
+bool task_facts_listens(const struct task_facts *facts);

@@ -131,6 +131,26 @@ traced() {
 	done
 }
 
+# traced_so MODE WHY: a tracee that is refused because of it, and lives.
+traced_so() {
+	local child
+
+	park fault/traced "$1"
+	child=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
+	says 8 "task $child (traced): *is being traced by $pid (traced), which is in the tree, too: $2; let that detach first" \
+		crtool dump -t "$pid" -D "$BATS_TEST_TMPDIR/to"
+	grep -q "^TracerPid:.$pid$" "/proc/$child/task/"*/status
+	release
+}
+
+@test "a tracee whose calls are made for it, that is confined, or stopped by job control" {
+	traced_so emulated "its tracer makes its system calls for it (PTRACE_SYSEMU)"
+	traced_so confined "it is confined by seccomp, and could not wait for its tracer"
+	traced_so listen "it is stopped by job control (PTRACE_LISTEN)"
+	there_is ../fault/traced suspended || skip "PTRACE_O_SUSPEND_SECCOMP cannot be set here"
+	traced_so suspended "with PTRACE_O_SUSPEND_SECCOMP"
+}
+
 @test "a tracee that stands at an event and goes on is dumped when it has" {
 	park fault/traced passing
 	run -0 --separate-stderr crtool dump -R -v -t "$pid" -D "$(images)"
@@ -168,26 +188,6 @@ traced() {
 	release
 }
 
-# park_in COMMAND: park, started by it.
-park_in() {
-	fresh_dir
-	# shellcheck disable=SC2086 # words
-	start $1 "$BUILD/test/zdtm/park"
-	within 20 parked_or_gone
-	[ -e "$dir/parked" ] || skip "no $1 here"
-}
-
-thirty_two_or_gone() {
-	! alive "$pid" || [ "$(<"/proc/$pid/comm")" = thirty-two ]
-}
-
-@test "a 32-bit program" {
-	local program=$BATS_TEST_TMPDIR/thirty-two
-
-	printf '.globl _start\n_start: movl $29, %%eax\n int $0x80\n jmp _start\n' | as --32 -o "$program.o" - &&
-		ld -m elf_i386 -o "$program" "$program.o" || skip "no 32-bit binutils"
-	fresh_dir
-	start "$program"
 # elsewhere KIND [THREADS]: a thread of it is there.
 elsewhere() {
 	park fault/namespaces "$@"
@@ -215,6 +215,35 @@ elsewhere() {
 	release
 }
 
+# park_in COMMAND: park, started by it.
+park_in() {
+	fresh_dir
+	# shellcheck disable=SC2086 # words
+	start $1 "$BUILD/test/zdtm/park"
+	within 20 parked_or_gone
+	[ -e "$dir/parked" ] || skip "no $1 here"
+}
+
+thirty_two_or_gone() {
+	! alive "$pid" || [ "$(<"/proc/$pid/comm")" = thirty-two ]
+}
+
+# Else the dump would end it, and the restore refuse it.
+@test "a tree that no restore could make again" {
+	park fault/unmakeable
+	refused 4 "task * (unmakeable): belongs to session *, from which it can only be made with SIGCHLD at its end, and has signal 0: *"
+	run -4 crtool check -t "$pid"
+	[[ $output == *"can only be made with SIGCHLD at its end"* ]]
+	release
+}
+
+@test "a 32-bit program" {
+	local program=$BATS_TEST_TMPDIR/thirty-two
+
+	printf '.globl _start\n_start: movl $29, %%eax\n int $0x80\n jmp _start\n' | as --32 -o "$program.o" - &&
+		ld -m elf_i386 -o "$program" "$program.o" || skip "no 32-bit binutils"
+	fresh_dir
+	start "$program"
 	within 5 thirty_two_or_gone
 	alive "$pid" || skip "this kernel runs no 32-bit programs"
 	refused 4 "task $pid (thirty-two): is a 32-bit program, not supported by this version"
@@ -242,12 +271,3 @@ elsewhere() {
 	refused 4 "task $pid (park): belongs to the session of * (bash), which is not in the tree; -j saves it as a shell job"
 	release
 }
-# Else the dump would end it, and the restore refuse it.
-@test "a tree that no restore could make again" {
-	park fault/unmakeable
-	refused 4 "task * (unmakeable): belongs to session *, from which it can only be made with SIGCHLD at its end, and has signal 0: *"
-	run -4 crtool check -t "$pid"
-	[[ $output == *"can only be made with SIGCHLD at its end"* ]]
-	release
-}
-

@@ -7,12 +7,20 @@
  *	traced seized        a thread of a child, running
  *	traced zombie-thread that thread has ended, and the debugger has not been told
  *	traced zombie        the whole child has ended but for its threads, which are zombies, too
+ *	traced emulated      as steps, and its tracer makes its calls for it (PTRACE_SYSEMU)
+ *	traced suspended     its seccomp filters are out of force (PTRACE_O_SUSPEND_SECCOMP)
+ *	traced confined      it has some
+ *	traced listen        it was seized, and is stopped as by its terminal
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -35,7 +43,7 @@ static bool is(const char *name)
 /* Does the child ask to be traced? */
 static bool asks(void)
 {
-	return is("steps") || is("event") || is("passing");
+	return is("steps") || is("event") || is("passing") || is("emulated");
 }
 
 static void reach(int *what, int value)
@@ -51,6 +59,15 @@ static void *thread(void *arg)
 	return NULL;
 }
 
+static void confine(void)
+{
+	struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	const struct sock_fprog prog = { 1, allow };
+
+	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
+}
+
 static void child(void)
 {
 	pthread_t t;
@@ -59,11 +76,14 @@ static void child(void)
 		check(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
 		raise(SIGUSR1);
 		__atomic_store_n(&shared->tid, getpid(), __ATOMIC_SEQ_CST);
-		while (is("steps") && !__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
+		while ((is("steps") || is("emulated")) &&
+		       !__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
 			continue;
 		execl("/proc/self/exe", "traced", "end", NULL);
 		_exit(4);
 	}
+	if (is("confined"))
+		confine();
 	check(pthread_create(&t, NULL, thread, NULL) == 0);
 	reach(&shared->go, 1);
 	if (is("zombie"))
@@ -91,11 +111,27 @@ static void step(pid_t pid)
 
 	while (stands || !__atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST)) {
 		if (stands)
-			check(ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0);
+			check(ptrace(is("steps") ? PTRACE_SYSCALL : PTRACE_SYSEMU, pid, NULL,
+			             NULL) == 0);
 		stands = waitpid(pid, NULL, WNOHANG) == pid;
 		if (!stands)
 			zdtm_nap();
 	}
+}
+
+/* All of its threads stop, the one that is traced as its tracer lets it. */
+static void stop_and_listen(pid_t pid)
+{
+	int status;
+
+	check(kill(pid, SIGSTOP) == 0);
+	for (;;) {
+		check(waitpid(shared->tid, &status, __WALL) == shared->tid && WIFSTOPPED(status));
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			break;
+		check(ptrace(PTRACE_CONT, shared->tid, NULL, (long)WSTOPSIG(status)) == 0);
+	}
+	check(ptrace(PTRACE_LISTEN, shared->tid, NULL, NULL) == 0);
 }
 
 static void set_up(pid_t pid)
@@ -106,7 +142,7 @@ static void set_up(pid_t pid)
 		check(waitpid(pid, &status, 0) == pid);
 		check(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
 		check(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXEC) == 0);
-		if (is("steps")) {
+		if (is("steps") || is("emulated")) {
 			step(pid);
 			return;
 		}
@@ -117,8 +153,14 @@ static void set_up(pid_t pid)
 	}
 	while (!__atomic_load_n(&shared->tid, __ATOMIC_SEQ_CST))
 		zdtm_nap();
-	check(ptrace(PTRACE_SEIZE, shared->tid, NULL, NULL) == 0);
-	if (is("seized"))
+	if (is("suspended") &&
+	    ptrace(PTRACE_SEIZE, shared->tid, NULL, PTRACE_O_SUSPEND_SECCOMP) < 0)
+		exit(77);
+	if (!is("suspended"))
+		check(ptrace(PTRACE_SEIZE, shared->tid, NULL, NULL) == 0);
+	if (is("listen"))
+		stop_and_listen(pid);
+	if (is("seized") || is("suspended") || is("confined") || is("listen"))
 		return;
 	__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
 	while (thread_state(pid) != 'Z')
@@ -131,19 +173,23 @@ static void go_on(pid_t pid)
 
 	if (asks()) {
 		__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
-		if (is("steps"))
+		if (is("steps") || is("emulated"))
 			check(waitpid(pid, &status, 0) == pid);
 		check(ptrace(PTRACE_SETOPTIONS, pid, NULL, 0) == 0);
 		check(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0);
 	} else {
-		if (is("seized"))
+		if (is("listen"))
+			check(kill(pid, SIGCONT) == 0);
+		if (is("seized") || is("suspended") || is("confined") || is("listen"))
 			__atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
-		check(waitpid(shared->tid, &status, __WALL) == shared->tid);
+		while (waitpid(shared->tid, &status, __WALL) == shared->tid && WIFSTOPPED(status))
+			check(ptrace(PTRACE_CONT, shared->tid, NULL, NULL) == 0);
 		check(WIFEXITED(status));
 		__atomic_store_n(&shared->go, 2, __ATOMIC_SEQ_CST);
 	}
 	check(waitpid(pid, &status, 0) == pid);
-	check(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+	/* Nobody has become another program for it. */
+	check(WIFEXITED(status) && WEXITSTATUS(status) == (is("emulated") ? 4 : 3));
 }
 
 /* Nothing here waits: who gives his CPU away has been stopped. */
