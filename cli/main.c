@@ -179,6 +179,7 @@ int main(int argc, char **argv)
 	int status = 0;
 	int r = options_parse(argc, argv, &o);
 
+	signal(SIGCHLD, SIG_DFL); /* who is started with it ignored could wait for nobody */
 	signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error like others, not the end */
 	for (int i = 1; r < 0 && i < argc; i++)
 		o.json |= !strcmp(argv[i], "--json");

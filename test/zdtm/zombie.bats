@@ -26,6 +26,26 @@ load lib/zdtm
 }
 
 # What crtool itself was started with is nobody's business.
+@test "the end of a restored tree is told to a caller that ignores SIGCHLD" {
+	local sid
+
+	park park fail
+	dump
+	touch "$dir/release"
+	run -1 env --ignore-signal=CHLD "$BUILD/crtool" restore -D "$to" 3>&- 4>&-
+	[ -z "$output" ] || explain "$output"
+	# a daemon, whose session somebody has to make first
+	fresh_dir
+	start bash -c "'$BUILD/test/zdtm/park' & echo \$! >pid"
+	within 20 test -e "$dir/parked"
+	sid=$pid
+	pid=$(<"$dir/pid")
+	within 10 gone "$sid"
+	dump
+	env --ignore-signal "$BUILD/crtool" restore -d -D "$to" 3>&- 4>&-
+	release
+}
+
 @test "zombies are what they were if the caller of crtool ignores signals" {
 	local way
 
