@@ -172,6 +172,70 @@ gone_group() {
 	release
 }
 
+# The same of version 1, with a limit of the number of processes; that of version 2 stays.
+gone_group_v1() {
+	one=$(awk '$0 ~ / - cgroup .*pids/{print $5; exit}' /proc/self/mountinfo)
+	[ "$one" ] && mkdir -p "$one/$top/a" || skip "cgroup version 1 of pids is not mounted"
+	echo 77 >"$one/$top/a/pids.max"
+	begin "$two/$top/a" moved
+	echo "$pid" >"$one/$top/a/cgroup.procs"
+	placed
+	dump
+	within 10 rmdir "$one/$top/a"
+}
+
+in_group_v1() {
+	grep -q "^[0-9]*:pids:/$top$1$" "/proc/$pid/cgroup"
+}
+
+@test "version 1: a cgroup that is gone, and what none, props and ignore do about it" {
+	gone_group_v1
+	for mode in none props; do
+		run -4 crtool restore -d -D "$to" --manage-cgroups "$mode"
+		[[ $output == *"cgroup pids:/$top/a: is not there"* ]] || explain "$output"
+	done
+	run -0 crtool restore -d -D "$to"
+	[[ $output == *"not carried: cgroup pids:/$top/a: is not there"* ]] || explain "$output"
+	[ "$(grep :pids: "/proc/$pid/cgroup")" = "$(grep :pids: /proc/self/cgroup)" ]
+	dump
+	run -0 crtool restore -d -D "$to" --manage-cgroups ignore
+	[ -z "$output" ]
+	release
+}
+
+@test "version 1: soft makes it with its limit, full and props write that where it is there" {
+	gone_group_v1
+	crtool restore -d -D "$to" --manage-cgroups soft
+	in_group_v1 /a
+	[ "$(cat "$one/$top/a/pids.max")" = 77 ]
+	for mode in soft full props; do
+		echo 78 >"$one/$top/a/pids.max"
+		dump
+		echo 55 >"$one/$top/a/pids.max"
+		crtool restore -d -D "$to" --manage-cgroups "$mode"
+		in_group_v1 /a
+		[ "$(cat "$one/$top/a/pids.max")" = "$([ "$mode" = soft ] && echo 55 || echo 78)" ]
+	done
+	release
+}
+
+@test "version 1: strict refuses one that is there, and makes it where it is not; --cgroup-root" {
+	gone_group_v1
+	rmdir "$two/$top/a" "$two/$top"
+	mkdir "$one/$top/a"
+	run -4 crtool restore -d -D "$to" --manage-cgroups strict
+	[[ $output == *"cgroup pids:/$top/a: is there already"* ]] || explain "$output"
+	rmdir "$one/$top/a" "$one/$top"
+	crtool restore -d -D "$to" --manage-cgroups strict
+	in_group_v1 /a
+	[ "$(cat "$one/$top/a/pids.max")" = 77 ]
+	dump
+	crtool restore -d -D "$to" --manage-cgroups soft --cgroup-root "pids:/$top/b/c"
+	in_group_v1 /b/c
+	in_group /a
+	release
+}
+
 # gone_file DIRECTORY: whose files are open, and which is made again with the cgroup.
 gone_file() {
 	park cgroup_file "$1"

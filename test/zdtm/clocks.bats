@@ -40,6 +40,19 @@ has_own_clocks() {
 	done
 }
 
+@test "who waits for a time of these clocks waits for it on another boot" {
+	local offset
+
+	for offset in 1000000 -$(($(cut -d. -f1 /proc/uptime) / 2)); do
+		park clocks until
+		dump
+		restore_elsewhere "$offset"
+		touch "$dir/release"
+		within 60 gone_or_zombie || explain "somebody waits on"
+		release
+	done
+}
+
 @test "a tree with clocks of its own keeps them on the same boot" {
 	park clocks
 	dump

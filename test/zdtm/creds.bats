@@ -19,3 +19,11 @@ load lib/zdtm
 	[[ $output == *"its process keyring"* ]]
 	release
 }
+
+@test "a keyring of a thread is reported as lost" {
+	park creds thread keyring
+	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"not carried: task $pid (creds): thread "*": its keyring"* ]] || explain "$output"
+	[ "$(grep -c "its keyring" <<<"$output")" = 1 ]
+	release
+}

@@ -76,6 +76,9 @@ static void *thread(void *arg)
 {
 	char before[2048], after[2048];
 
+	if (arg)
+		check(syscall(SYS_add_key, "user", "crtool", "secret", 6, -1) > 0 ||
+		      errno == ENOSYS);
 	become(3000, 3000, 3000);
 	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	pthread_barrier_wait(&ready);
@@ -87,7 +90,7 @@ static void *thread(void *arg)
 	return NULL;
 }
 
-static void set_up(const char *what, pthread_t *th)
+static void set_up(const char *what, const char *more, pthread_t *th)
 {
 	if (!strcmp(what, "user"))
 		become(1000, 1000, 1000);
@@ -99,7 +102,7 @@ static void set_up(const char *what, pthread_t *th)
 	else if (!strcmp(what, "caps"))
 		limit_caps();
 	else
-		check(pthread_create(th, NULL, thread, NULL) == 0);
+		check(pthread_create(th, NULL, thread, (void *)more) == 0);
 }
 
 static int to_root[2];
@@ -166,7 +169,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "parent"))
 		return park_parent();
 	check(pthread_barrier_init(&ready, NULL, 2) == 0);
-	set_up(argv[1], &th);
+	set_up(argv[1], argv[2], &th);
 	if (!strcmp(argv[1], "user"))
 		check(setfsuid(1000) == 1000 && prctl(PR_SET_DUMPABLE, argc > 2) == 0);
 	if (with_thread)

@@ -33,6 +33,19 @@ refused() {
 	refused 16 nnp
 }
 
+@test "a child in a sandbox, in whose tree nobody else is in one, is refused by name" {
+	local child
+
+	park landlock 0 nnp child 2
+	read -r child <"/proc/$pid/task/$pid/children" || true
+	for _ in 1 2; do
+		run -4 crtool dump -t "$pid" -D "$(images)"
+		[[ $output == *"task ${child% } (landlock): is in a Landlock sandbox (2 of 16 layers)"* ]] || explain "$output"
+		running "$pid"
+	done
+	release
+}
+
 @test "--lose-landlock saves without the sandbox, and says so" {
 	local to
 

@@ -1,8 +1,8 @@
 /*
- * landlock LAYERS [nnp] [seccomp|limited|restored|thread LAYERS]: in so many Landlock domains, or
+ * landlock LAYERS [nnp] [seccomp|limited|restored|thread LAYERS|child LAYERS]: in so many Landlock domains, or
  * none. What counted them has left nothing behind: no signal, child, thread, descriptor or layer. "limited" can have no
  * other thread meanwhile, "restored" has lost the sandbox in the end,
- * "thread" has another thread in so many on its own.
+ * "thread" has another thread in so many on its own, "child" a child.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -94,6 +94,21 @@ static void *confined(void *layers)
 		pause();
 }
 
+static pid_t add_child(int layers)
+{
+	pid_t pid = fork();
+
+	check(pid >= 0);
+	if (pid)
+		return pid;
+	for (int i = 0; i < layers; i++)
+		check(add_layer() == 0);
+	while (!zdtm_released())
+		zdtm_nap();
+	check(free_layers() == 16 - layers);
+	_exit(0);
+}
+
 static void add_thread(int layers)
 {
 	pthread_t thread;
@@ -105,8 +120,9 @@ static void add_thread(int layers)
 
 int main(int argc, char **argv)
 {
-	int layers = argc > 1 ? atoi(argv[1]) : 0, left, nnp = argc > 2, threads, fds;
+	int layers = argc > 1 ? atoi(argv[1]) : 0, left, nnp = argc > 2, threads, fds, status;
 	const char *how = argc > 3 ? argv[3] : "";
+	pid_t child;
 	sigset_t set;
 
 	if (argc > 1 && !strcmp(argv[1], "--probe"))
@@ -123,6 +139,7 @@ int main(int argc, char **argv)
 		limit_threads(1);
 	if (!strcmp(how, "thread"))
 		add_thread(atoi(argv[4]));
+	child = strcmp(how, "child") ? 0 : add_child(atoi(argv[4]));
 	threads = entries("/proc/self/task");
 	close(STDIN_FILENO); /* the first that is free */
 	check(dup2(1, 7) == 7);
@@ -133,7 +150,8 @@ int main(int argc, char **argv)
 
 	zdtm_park();
 
-	check(sigpending(&set) == 0 && !sigismember(&set, SIGCHLD));
+	check(sigpending(&set) == 0 && (child || !sigismember(&set, SIGCHLD)));
+	check(!child || (waitpid(child, &status, 0) == child && status == 0));
 	check(waitpid(-1, NULL, __WALL) < 0 && errno == ECHILD);
 	check(entries("/proc/self/task") == threads && entries("/proc/self/fd") == fds);
 	check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == nnp);

@@ -19,6 +19,9 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
+#define THP_EXCEPT_ADVISED 2
+#define MDWE_NO_INHERIT    3 /* with PR_MDWE_REFUSE_EXEC_GAIN */
+
 struct mm {
 	char auxv[1024], exe[4096], cmdline[4096], environ[8192], filter[16];
 	char stat[256]; /* start_code and all behind it that does not move */
@@ -128,7 +131,12 @@ int main(int argc, char **argv)
 
 	if (all && !strcmp(argv[1], "onfault"))
 		return on_fault();
-	if (all) {
+	if (all && !strcmp(argv[1], "flags")) { /* of newer kernels */
+		if (prctl(PR_SET_THP_DISABLE, 1, THP_EXCEPT_ADVISED, 0, 0) < 0 ||
+		    prctl(PR_SET_MDWE, MDWE_NO_INHERIT, 0, 0, 0) < 0)
+			return 77;
+		all = false;
+	} else if (all) {
 		check(write(fd, "0x7f", 4) == 4);
 		check(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
 		prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
