@@ -60,3 +60,53 @@ tree_of() {
 	[[ $output == *"failed at the end of stage run"* ]]
 	release
 }
+
+# VICTIM [args]: it is dumped, and goes on in a namespace with the same numbers, while others have them out here.
+inside_again() {
+	local to copy
+
+	park "$@"
+	to=$(images)
+	crtool dump -t "$pid" -D "$to"
+	within 5 gone "$pid"
+	crtool restore -d --new-pidns --pidfile "$dir/copy" -D "$to"
+	copy=$(cat "$dir/copy")
+	alive "$copy" || explain "it is not there"
+	touch "$dir/release"
+	within 20 gone "$copy" || explain "it does not end"
+	[ "$(cat "$dir/result" 2>/dev/null)" = pass ] || explain "it did not pass"
+}
+
+@test "sessions, groups, orphans and zombies in a namespace of their own" {
+	local how
+
+	for how in groups sessions orphans zombies threads stopped; do
+		inside_again tree "$how"
+	done
+	inside_again zombie signals
+	inside_again zombie pending
+	inside_again zombie group
+	inside_again process orphan
+}
+
+@test "what a parent is told of its children in a namespace of their own" {
+	local how
+
+	for how in stop told continued nested; do
+		inside_again wait_status "$how"
+	done
+}
+
+@test "shared tables, threads and a main thread that has exited in a namespace of their own" {
+	inside_again share combinations
+	inside_again share siblings
+	inside_again thread
+	! threads_have_pidfds || inside_again leader children
+}
+
+@test "debuggers and what they trace in a namespace of their own" {
+	inside_again ptrace traceme
+	inside_again ptrace seize untold pending
+	inside_again ptrace_runs attach threads sleep
+	inside_again ptrace_calls epoll
+}
