@@ -1,5 +1,8 @@
 load lib/apps
 
+# At rest: all that can be read of them is compared.
+busy=''
+
 # gdb in a tmux of the test's own, as a user has it.
 ask_tmux() {
 	tmux -S "$dir/tmux" "$@"

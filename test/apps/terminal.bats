@@ -1,5 +1,8 @@
 load lib/apps
 
+# At rest: all that can be read of them is compared.
+busy=''
+
 # Press keys in the terminal of programs/terminal.py (its own escapes of printf).
 keys() {
 	n=$((n + 1))
@@ -112,6 +115,7 @@ carry_twice() {
 
 # A session of script(1): the pair, both its ends, the recorder and what it records.
 @test "script(1) records a shell on a terminal of its own" {
+	busy=yes
 	needs script
 	fresh_dir
 	# shellcheck disable=SC2016

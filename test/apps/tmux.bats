@@ -1,5 +1,8 @@
 load lib/apps
 
+# At rest: all that can be read of them is compared.
+busy=''
+
 # The server of tmux in the test's own directory.
 ask_tmux() {
 	tmux -S "$dir/tmux" "$@"
