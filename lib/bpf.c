@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@
 #include "lib/fd.h"
 #include "lib/procfs.h"
 
-#define DEEP 16 /* directories in each other */
+#define DEEP  16 /* directories in each other */
+#define LOADS 20 /* tries */
 
 static const char *const ids[] = { "link_id", "map_id",
 	                           "prog_id" }; /* a link has that of its program, too */
@@ -40,6 +42,20 @@ long bpf_call(int command, union bpf_attr *attr)
 	long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
 
 	return r < 0 ? -errno : r;
+}
+
+int bpf_load(union bpf_attr *attr)
+{
+	sigset_t alarm, old;
+	int r;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, &old);
+	for (int i = 0; (r = (int)bpf_call(BPF_PROG_LOAD, attr)) == -EAGAIN && i < LOADS; i++)
+		continue;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
 }
 
 void bpf_facts(const char *fdinfo, char ret[static BPF_FACTS])

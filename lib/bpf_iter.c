@@ -169,7 +169,7 @@ int iter_load_program(struct iter_program *p, const char *over)
 
 	finish(p);
 	attr.insn_cnt = (uint32_t)p->n;
-	return p->failed || !attr.attach_btf_id ? -EOPNOTSUPP : (int)bpf_call(BPF_PROG_LOAD, &attr);
+	return p->failed || !attr.attach_btf_id ? -EOPNOTSUPP : bpf_load(&attr);
 }
 
 /* ---- reading ---- */

@@ -50,7 +50,7 @@ int kmem_open(struct kmem *k)
 	int r = btf_open(&k->btf);
 
 	if (r == 0)
-		r = k->program = (int)bpf_call(BPF_PROG_LOAD, &attr);
+		r = k->program = bpf_load(&attr);
 	if (r < 0)
 		kmem_done(k);
 	return r < 0 ? r : 0;

@@ -97,6 +97,14 @@ traced() {
 	release
 }
 
+@test "the same where the kernel is interrupted whenever it loads a program of bpf(2)" {
+	strace -V >/dev/null 2>&1 || skip "no strace"
+	park fault/traced seized
+	strace -f -o /dev/null -e trace=bpf -e inject=bpf:error=EAGAIN:when=1..11 \
+		"$BUILD/crtool" dump -R -t "$pid" -D "$(images)" 3>&- 4>&-
+	release
+}
+
 @test "a zombie thread of a live process" { traced zombie-thread 'thread * '; }
 
 @test "a zombie with zombie threads" { traced zombie 'thread * '; }
