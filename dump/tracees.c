@@ -59,9 +59,7 @@ int tracees_look(struct dump *d, struct task *t, pid_t tid, pid_t tracer)
 		return tracee_refuse(t, tid, tracer,
 		                     "this kernel does not tell with which options, or not crtool "
 		                     "(CAP_BPF, CAP_PERFMON)");
-	if (r < 0)
-		return 0;
-	why = s.state == 't' ? tracee_why_not_stand(&how) : tracee_why_not_run(&how);
+	why = r < 0 ? NULL : tracee_why_not_so(&s, &how);
 	return why ? tracee_refuse(t, tid, tracer, why) : 0;
 }
 
@@ -218,9 +216,6 @@ static int look_closer(struct dump *d, struct thread *th, struct visit *v,
 	if (r < 0)
 		return r;
 	/* No stop of its tracer's making is taken for one of ours. */
-	*ret_why = tracee_why_not_stand(&how);
-	if (*ret_why)
-		return -EBUSY;
 	if (how.about_to_stop || (s->state != 't' && strchr("tTZX", now.state)))
 		*ret_why = "it has just come to a stop of its tracer's";
 	if (*ret_why)

@@ -71,7 +71,7 @@ const char *tracee_why_not(const struct dump *d, const struct tracee_seen *s)
 	return NULL;
 }
 
-const char *tracee_why_not_run(const struct tracer_flags *how)
+static const char *tracee_why_not_run(const struct tracer_flags *how)
 {
 	if (how->emulated)
 		return "its tracer makes its system calls for it (PTRACE_SYSEMU)";
@@ -82,8 +82,10 @@ const char *tracee_why_not_run(const struct tracer_flags *how)
 	return NULL;
 }
 
-const char *tracee_why_not_stand(const struct tracer_flags *how)
+const char *tracee_why_not_so(const struct tracee_seen *s, const struct tracer_flags *how)
 {
+	if (s->state != 't')
+		return tracee_why_not_run(how);
 	return how->listens ? "it is stopped by job control (PTRACE_LISTEN)" : NULL;
 }
 
@@ -104,8 +106,8 @@ static bool would_lose(const struct tracing *is, uint64_t pending)
 const char *tracee_judge(const struct tracing *is, const struct tracee_seen *s,
                          const struct tracer_flags *how)
 {
-	if (is->runs && tracee_why_not_run(how))
-		return tracee_why_not_run(how);
+	if (tracee_why_not_so(s, how))
+		return tracee_why_not_so(s, how);
 	if (is->runs && s->pending & (SIGNAL(SIGSTOP) | SIGNAL(SIGCONT)))
 		return "a signal waits for it that would be lost";
 	if (is->options & PTRACE_O_SUSPEND_SECCOMP)
