@@ -10,8 +10,8 @@
 long bpf_call(int command, union bpf_attr *attr);
 
 /*
- * A program: a descriptor or -errno. The verifier gives up when a signal comes (EAGAIN), and on a loaded machine the timer
- * of lib/deadline.h would always be first.
+ * A program: a descriptor or -errno. The verifier gives up when a signal comes (EAGAIN), and on a loaded machine the
+ * timer of lib/deadline.h would always be first.
  */
 int bpf_load(union bpf_attr *attr);
 /* The lines of FDINFO that tell what kind of program, map or link it is; "": it is none. */
