@@ -114,8 +114,7 @@ struct copy {
 };
 
 struct task {
-	pid_t pid;
-	pid_t ppid, pgid, sid;
+	pid_t pid, ppid, pgid, sid;
 	enum task_state state;
 	int stop_signal, exit_code, exit_signal;
 	uint32_t uid, gid; /* of a zombie */

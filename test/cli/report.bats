@@ -25,3 +25,12 @@ load ../zdtm/lib/zdtm
 	[[ $output != *"not carried"* ]]
 	release
 }
+
+@test "the manual lists each difference that the tests accept between a tree and what comes back" {
+	local group line
+
+	while IFS= read -r line; do
+		group=$(sed -n 's/^\.It //p' "$ROOT/doc/crtool.8" | while IFS= read -r g; do [[ $line != "$g "* ]] || echo "$g"; done | tail -n 1)
+		[ "$group" ] && grep -qxF -- "${line#"$group" }" "$ROOT/doc/crtool.8" || explain "not in the manual: $line"
+	done < <("$ROOT/test/fidelity" --accepted)
+}
