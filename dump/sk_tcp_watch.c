@@ -31,7 +31,10 @@ int watch_repair(struct watch_fd *w)
 	                               &(socklen_t){ sizeof(w->reuse) }) < 0)
 		return -errno;
 	__atomic_store_n(&w->repairs, true, __ATOMIC_SEQ_CST);
-	return setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ? -errno : 0;
+	if (setsockopt(w->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == 0)
+		return 0;
+	__atomic_store_n(&w->repairs, false, __ATOMIC_SEQ_CST);
+	return -errno;
 }
 
 int watch_leave(struct watch_fd *w)

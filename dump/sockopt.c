@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/sockopt.h"
 
@@ -57,8 +58,11 @@ static int usual_read(struct usual *u)
 	u->values = calloc(nsockopts, sizeof(*u->values));
 	if (!u->values)
 		return -ENOMEM;
-	for (size_t i = 0; i < nsockopts; i++)
+	for (size_t i = 0; i < nsockopts; i++) {
 		value_read(fresh, &sockopts[i], &u->values[i]);
+		if (error_passes(u->values[i].size))
+			return u->values[i].size;
+	}
 	return 0;
 }
 
@@ -154,6 +158,8 @@ static int option_read(int fd, const struct sockopt *o, const struct value *usua
 	if (usual->size == -EOPNOTSUPP || usual->size == -ENOPROTOOPT)
 		return 0;
 	value_find(fd, o, source, &v);
+	if (error_passes(v.size))
+		return v.size;
 	if (v.size < 0 || (v.size == usual->size && !memcmp(v.data, usual->data, (size_t)v.size)))
 		return 0;
 	if (o->how == HOW_REFUSED)

@@ -64,17 +64,17 @@ no_socket() {
 	restore_points KILL
 }
 
-# spoilt N: the N-th setsockopt(2) of a dump fails for want of memory: it has no effect but that, maybe, there is no checkpoint.
+# spoilt CALL N: the N-th such call of a dump fails for want of memory: it has no effect but that, maybe, there is no checkpoint.
 spoilt() {
 	local to
 
 	park "${victim[@]}"
 	to=$(images)
-	run "${inside[@]}" strace -qq -o "$dir/calls" -e trace=setsockopt -e inject=setsockopt:error=ENOMEM:when="$1" \
+	run "${inside[@]}" strace -qq -o "$dir/calls" -e trace="$1" -e inject="$1:error=ENOMEM:when=$2" \
 		"$BUILD/crtool" dump "${dump_with[@]}" -t "$pid" -D "$to" 3>&- 4>&-
 	spoilt=$(grep INJECTED "$dir/calls" || true)
 	[ "$status" != 0 ] || crtool restore -d -D "$to"
-	release || explain "call $1 ($spoilt), status $status $output"
+	release || explain "call $2 ($spoilt), status $status $output"
 	within 5 netns_unlocked
 }
 
@@ -86,8 +86,21 @@ spoilt() {
 		read -ra victim <<<"$victim"
 		spoilt=yes
 		for ((n = 0; n < 60 && ${#spoilt}; )); do
-			spoilt $((++n))
+			spoilt setsockopt $((++n))
 		done
 		((n > 4 && n < 60))
 	done
+}
+
+@test "an option that cannot be read for want of memory is not taken for one that was never set" {
+	local n spoilt tried=0
+
+	strace -V >/dev/null 2>&1 || skip "no strace"
+	victim=(zdtm/sk_tcp_conn 4 queued)
+	spoilt getsockopt 60000 # none, to see them
+	for n in $(grep -n SO_REUSEADDR "$dir/calls" | cut -d : -f 1); do
+		spoilt getsockopt "$n"
+		tried=$((tried + 1))
+	done
+	((tried > 1))
 }
