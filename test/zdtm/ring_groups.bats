@@ -36,4 +36,5 @@ setup() {
 	refused_ring ring_groups gone "is in memory that its process has no more"
 	refused_ring ring_groups bundle "(IORING_RECVSEND_BUNDLE)"
 	refused_ring ring_groups parts_single "taken by parts (IOU_PBUF_RING_INC), and one thread alone"
+	refused_ring ring_groups files_polled "it has provided buffers and registered files, and a thread of the kernel polls it"
 }

@@ -3,7 +3,8 @@
  * ring (of buffers, in memory of the victim), mapped (in memory of the kernel's), list (of buffers), all (of these, and
  * many groups), single, noarray (the same of one that one thread alone may use), polled (by a thread of the kernel),
  * iopoll (of one that polls for completions), round (the numbers of a ring have come round), whole (nothing was
- * taken by parts), parts, parts_polled (they are taken by parts); parts_single, fork, gone and bundle are refused.
+ * taken by parts), parts, parts_polled (they are taken by parts); parts_single, fork, gone, bundle and files_polled
+ * (and a file is registered) are refused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -211,6 +212,11 @@ static int refused(const char *kind)
 			                                    .flags = IOSQE_BUFFER_SELECT,
 			                                    .fd = file,
 			                                    .buf_group = g.id });
+	if (!strcmp(kind, "files_polled")) {
+		check(reg(IORING_REGISTER_FILES, &file, 1));
+		take(&g);
+		ring_rest();
+	}
 	if (!strcmp(kind, "gone"))
 		check(munmap(g.ring, 4096) == 0);
 	if (!strcmp(kind, "fork"))
@@ -229,7 +235,7 @@ static int refused(const char *kind)
 static bool is_refused(const char *kind)
 {
 	return !strcmp(kind, "parts_single") || !strcmp(kind, "fork") || !strcmp(kind, "gone") ||
-	       !strcmp(kind, "bundle");
+	       !strcmp(kind, "bundle") || !strcmp(kind, "files_polled");
 }
 
 int main(int argc, char **argv)
