@@ -9,68 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/kmem_pages.h"
+#include "lib/kmem_skb.h"
 
 #define BUFFERS_MAX 1024
 #define HEADER      sizeof(struct udphdr)
 
 /* ---- the data ---- */
 
-struct reading {
-	struct kmem_reader r;
-	struct kmem_pages pages;
-	uint8_t *data;
-	size_t size, have;
-};
-
-static void take(struct reading *g, uint64_t at, uint64_t n)
-{
-	if (!g->r.error && n > g->size - g->have)
-		g->r.error = -EOPNOTSUPP;
-	if (!g->r.error)
-		kmem_failed(&g->r, kmem_copy(g->r.k, at, g->data + g->have, n));
-	g->have += n;
-}
-
-/* NUMBER of the pages at SHARED, the struct skb_shared_info. */
-static void take_page(struct reading *g, uint64_t shared, uint64_t number)
-{
-	struct kmem_reader *r = &g->r;
-	const struct btf_type *frag = btf_struct(&r->k->btf, "skb_frag");
-	struct place frags = kmem_place(r, "skb_shared_info", "frags");
-	struct place page = btf_place(&r->k->btf, "skb_frag", "netmem");
-	uint64_t at = shared + frags.at + number * (frag ? frag->size : 0), address;
-
-	if (!g->pages.size)
-		kmem_failed(r, kmem_pages_find(r->k, &g->pages));
-	if (!frag || r->error)
-		return kmem_failed(r, -EOPNOTSUPP);
-	if (!page.size) /* before 6.11 */
-		page = btf_place(&r->k->btf, "skb_frag", "bv_page");
-	address = kmem_page_address(&g->pages, kmem_get_at(r, &page, at));
-	take(g, address + kmem_get(r, "skb_frag", "offset", at),
-	     kmem_get(r, "skb_frag", "len", at));
-}
-
-static void take_buffer(struct reading *g, uint64_t skb, size_t header)
+static void take_buffer(struct kmem_bytes *g, uint64_t skb, size_t header)
 {
 	struct kmem_reader *r = &g->r;
 	uint64_t head = kmem_get(r, "sk_buff", "head", skb);
-	uint64_t data = kmem_get(r, "sk_buff", "data", skb);
-	uint64_t payload = head + kmem_get(r, "sk_buff", "transport_header", skb) + header;
-	uint64_t paged = kmem_get(r, "sk_buff", "data_len", skb);
-	uint64_t end = data + kmem_get(r, "sk_buff", "len", skb) - paged;
-	uint64_t shared = head + kmem_get(r, "sk_buff", "end", skb);
-	uint64_t pages = paged ? kmem_get(r, "skb_shared_info", "nr_frags", shared) : 0;
 
-	if (payload < data || payload > end)
-		kmem_failed(r, -EOPNOTSUPP);
-	take(g, payload, end - payload);
-	for (uint64_t i = 0; i < pages && !r->error; i++)
-		take_page(g, shared, i);
+	kmem_skb_take(g, skb, head + kmem_get(r, "sk_buff", "transport_header", skb) + header);
 }
 
-static void take_all(struct reading *g, uint64_t sock)
+static void take_all(struct kmem_bytes *g, uint64_t sock)
 {
 	struct place queue = kmem_place(&g->r, "sock", "sk_write_queue");
 	uint64_t skb = kmem_get(&g->r, "sock", "sk_write_queue.next", sock);
@@ -141,7 +95,7 @@ static void check_plain(struct kmem_reader *r, uint64_t sock)
 
 int udp_cork_read(const struct kmem *k, int fd, struct udp_cork *ret)
 {
-	struct reading g = { .r = { .k = k } };
+	struct kmem_bytes g = { .r = { .k = k } };
 	uint64_t sock = kmem_sock(&g.r, fd);
 	uint64_t pending = kmem_get(&g.r, "udp_sock", "pending", sock);
 	uint64_t len = kmem_get(&g.r, "udp_sock", "len", sock);
