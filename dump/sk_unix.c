@@ -2,10 +2,9 @@
  * Unix sockets, dump half. All is read from a stolen descriptor and from
  * sock_diag: who is connected to whom, names, what waits.
  *
- * A connection that nobody has accepted yet has one end only, the client; what it
- * has sent already can be seen by nobody, so that is refused.
+ * A connection that nobody has accepted yet has one end only, the client: sk_unix_wait.c.
  *
- * Not carried: out-of-band data, errors that wait (SO_ERROR), the label of SO_PEERSEC.
+ * Not carried: out-of-band data, errors of datagram sockets that wait (SO_ERROR), the label of SO_PEERSEC.
  * Who is behind SO_PEERPIDFD of a connection is not there any more after a restore.
  */
 #include "dump/borrow.h"
@@ -13,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -112,30 +110,6 @@ static int check_outside(struct dump *d, const struct file *f, const struct unix
 	}
 }
 
-static int check_waiting(struct dump *d, const struct file *f, const struct unix_sock *sock)
-{
-	const uint32_t *clients = NULL;
-	uint32_t n = unix_sock_waiting(d, sock->ino, &clients);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct unix_sock client;
-
-		if (!clients[i])
-			return refuse(f, "a connection waits in it whose client has closed: what "
-			                 "it has sent cannot be seen before it is accepted");
-		if (unix_sock_find(d, clients[i], &client) == 0 && client.wqueue)
-			return refuse(f, "a connection waits in it that has sent something: that "
-			                 "cannot be seen before it is accepted");
-		if (!file_by_inode(d, f->st.st_dev, clients[i]) &&
-		    unix_policy(d, &(struct unix_address){}) != UNIX_CLOSE)
-			return fail(-ENOTSUP,
-			            "%s (%s): the connection of %s, which is outside of the tree, "
-			            "waits in it; --ext-unix=close lets it go",
-			            file_name(f), file_describe(f), unix_holder(clients[i]));
-	}
-	return 0;
-}
-
 static int sk_unix_check(struct dump *d, const struct file *f)
 {
 	auto_(borrowed_done) struct borrowed b = file_borrow(f);
@@ -153,7 +127,7 @@ static int sk_unix_check(struct dump *d, const struct file *f)
 	if (r < 0)
 		return fail(r, "%s: ask for its state", file_name(f));
 	if (sock.state == TCP_LISTEN)
-		return check_waiting(d, f, &sock);
+		return unix_waiting_check(d, f, &sock);
 	return end.relation == OUTSIDE ? check_outside(d, f, &sock, &end, fd, false) : 0;
 }
 
@@ -171,6 +145,7 @@ struct parts {
 	uint32_t *pending;
 	Img__SkUnix__Creds creds;
 	uint32_t *groups; /* of creds */
+	struct unix_waiter waiter;
 };
 
 static void parts_done(struct parts *p)
@@ -180,6 +155,7 @@ static void parts_done(struct parts *p)
 	sockopts_done(&p->options);
 	free(p->pending);
 	free(p->groups);
+	unix_waiter_done(&p->waiter);
 }
 
 /* Does a connected socket have its name from its listener, or did it bind one itself? */
@@ -272,52 +248,6 @@ static int creds_read(struct parts *p, Img__SkUnix *msg)
 	return 0;
 }
 
-/* The numbers that follow NAME in a status file, N of them from the one with number FIRST on. */
-static uint32_t status_numbers(const char *status, const char *name, uint32_t first, uint32_t *ret,
-                               uint32_t n)
-{
-	const char *at = strstr(status, name);
-	uint32_t i = 0;
-	char *end;
-
-	for (at = at ? at + strlen(name) : ""; i < first + n; i++, at = end) {
-		uint32_t value;
-
-		at += strspn(at, " \t");
-		value = (uint32_t)strtoul(at, &end, 10);
-		if (end == at)
-			break;
-		if (i >= first)
-			ret[i - first] = value;
-	}
-	return i > first ? i - first : 0;
-}
-
-/*
- * Whose connection waits to be accepted cannot be asked: it is taken to be who has the socket
- * open, as whom it runs now.
- */
-static int waiting_creds_read(const struct file *f, struct parts *p, Img__SkUnix *msg)
-{
-	auto_free char *status = NULL;
-	ssize_t n = file_read(f->task->proc, "status", &status);
-
-	if (n < 0)
-		return (int)n;
-	p->groups = calloc(NGROUPS_MAX, sizeof(*p->groups));
-	if (!p->groups)
-		return -ENOMEM;
-	img__sk_unix__creds__init(&p->creds);
-	p->creds.pid = (uint32_t)f->task->pid;
-	if (status_numbers(status, "\nUid:", 1, &p->creds.uid, 1) != 1 ||
-	    status_numbers(status, "\nGid:", 1, &p->creds.gid, 1) != 1)
-		return -EPROTO;
-	p->creds.group = p->groups;
-	p->creds.n_group = status_numbers(status, "\nGroups:", 0, p->groups, NGROUPS_MAX);
-	msg->creds = &p->creds;
-	return 0;
-}
-
 static int listener_read(struct dump *d, const struct file *f, struct parts *p, Img__SkUnix *msg)
 {
 	const uint32_t *clients = NULL;
@@ -353,6 +283,7 @@ static int queue_read(struct dump *d, const struct file *f, struct parts *p, Img
 		return log_failure() ? r : fail(r, "%s: read what waits in it", file_name(f));
 	msg->n_queue = p->queue.all.n;
 	msg->queue = p->queue.list;
+	msg->reset = p->queue.reset && p->end.relation == CLOSED;
 	if (((msg->peer_name.len && p->sock.type != SOCK_DGRAM) || msg->inherited) && msg->n_queue)
 		return refuse(f, "to be connected anew, but something waits in it to be read");
 	return 0;
@@ -390,11 +321,8 @@ static int sk_unix_read(struct dump *d, const struct file *f, struct parts *p, I
 		if (r < 0)
 			return fail(r, "%s: who is at its other end", file_name(f));
 	}
-	if (r == 0 && p->end.relation == WAITS) {
-		r = waiting_creds_read(f, p, msg);
-		if (r < 0)
-			return fail(r, "%s: who connects by it", file_name(f));
-	}
+	if (r == 0 && p->end.relation == WAITS)
+		r = unix_waiter_read(d, f, p->fd, p->sock.wqueue, &p->waiter, msg);
 	return r < 0 ? r : queue_read(d, f, p, msg);
 }
 

@@ -6,6 +6,7 @@
 
 #include "dump/dump.h"
 #include "dump/sk_unix_diag.h"
+#include "lib/unix_facts.h"
 #include "proto/sk_unix.pb-c.h"
 
 /* ---- names: sk_unix_name.c ---- */
@@ -35,6 +36,7 @@ int unix_name_read(const struct file *f, int fd, struct unix_name *ret);
 struct unix_queue {
 	ARRAY(Img__SkUnix__Message) all;
 	Img__SkUnix__Message **list; /* for the record, once read */
+	bool reset; /* the program is to be told that its other end was closed unread (ECONNRESET) */
 };
 
 /*
@@ -44,6 +46,24 @@ struct unix_queue {
 int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool eof,
                     struct unix_queue *ret);
 void unix_queue_done(struct unix_queue *q);
+
+/* ---- connections that wait to be accepted: sk_unix_wait.c ---- */
+
+/* May F, the listener SOCK, be dumped with those that wait in it? -errno, explained. */
+int unix_waiting_check(struct dump *d, const struct file *f, const struct unix_sock *sock);
+
+/* Where the record of a client that waits has its parts. */
+struct unix_waiter {
+	Img__SkUnix__Creds creds;
+	uint32_t *groups;
+	struct unix_messages ahead;
+	Img__SkUnix__Message *messages, **list;
+};
+
+/* Who connects by F, of which FD is ours, and what it has sent already, of so many bytes, if any. -errno, explained. */
+int unix_waiter_read(struct dump *d, const struct file *f, int fd, uint32_t sent,
+                     struct unix_waiter *w, Img__SkUnix *msg);
+void unix_waiter_done(struct unix_waiter *w);
 
 /* ---- ends outside of the tree: sk_unix_ext.c ---- */
 

@@ -7,14 +7,17 @@
  * A stream is cut behind each message that bears descriptors. Bytes before it that bear
  * none cannot be told from it (a peek at them shows its descriptors, too: net/unix/af_unix.c), so
  * after a restore descriptors may come earlier in a stream than they were sent, never later. A message without any
- * content is seen once: the kernel marks it, and peeking at an offset skips it from then on.
+ * content is seen once: the kernel marks it, and peeking at an offset skips it from then on, but for the first.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <poll.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "dump/guard.h"
+#include "dump/kernel_memory.h"
 #include "dump/sk_unix.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -151,6 +154,32 @@ static int message_peek(struct dump *d, int fd, int type, bool eof, struct peek 
 	return r < 0 ? r : 1;
 }
 
+/* One without content that was peeked at before is seen if it is the first, and SO_PEEK_OFF is not set. */
+static int first_peek(struct dump *d, int fd, int type, bool eof, struct peek *p,
+                      struct unix_queue *q)
+{
+	bool is_first = type != SOCK_STREAM && !eof &&
+	                recv(fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC) == 0;
+	int r = is_first ? message_peek(d, fd, type, eof, p, q) : 0;
+
+	return r < 0 ? r : flag_set(fd, SO_PEEK_OFF, 0);
+}
+
+/* Behind the last byte of a stream the error would be told to us. */
+static int all_peek(struct dump *d, int fd, int type, bool eof, struct peek *p,
+                    struct unix_queue *q)
+{
+	int left = 0, r = 1;
+
+	if (q->reset && ioctl(fd, SIOCINQ, &left) < 0)
+		return -errno;
+	while (r > 0 && (!q->reset || left > 0)) {
+		r = message_peek(d, fd, type, eof, p, q);
+		left -= r > 0 ? (int)q->all.v[q->all.n - 1].data.len : 0;
+	}
+	return r;
+}
+
 static int queue_peek(struct dump *d, const struct file *f, int fd, int type, bool eof,
                       struct unix_queue *q)
 {
@@ -160,14 +189,14 @@ static int queue_peek(struct dump *d, const struct file *f, int fd, int type, bo
 
 	if (r == 0)
 		r = guard_note_option(d, f, SO_PEEK_OFF, was);
-	if (r == 0)
-		r = flag_set(fd, SO_PEEK_OFF, 0);
 	if (r < 0)
 		return r;
 	p->iov = (struct iovec){ buf, PIECE };
-	do
-		r = message_peek(d, fd, type, eof, p, q);
-	while (r > 0);
+	r = flag_set(fd, SO_PEEK_OFF, q->reset ? 0 : -1);
+	if (r == 0 && !q->reset)
+		r = first_peek(d, fd, type, eof, p, q);
+	if (r == 0)
+		r = all_peek(d, fd, type, eof, p, q);
 	e = guard_undo_option(d, f, fd, SO_PEEK_OFF, was);
 	return r < 0 ? r : e;
 }
@@ -182,6 +211,47 @@ static int urgent_check(int fd, int type)
 	return -ENOTSUP;
 }
 
+static int list_make(struct unix_queue *q)
+{
+	q->list = calloc(q->all.n + 1, sizeof(*q->list));
+	if (!q->list)
+		return -ENOMEM;
+	for (size_t i = 0; i < q->all.n; i++)
+		q->list[i] = &q->all.v[i];
+	return 0;
+}
+
+static int messages_add(const struct unix_messages *from, struct unix_queue *q)
+{
+	int r = 0;
+
+	array_each (one, &from->all) {
+		Img__SkUnix__Message *m = r == 0 ? array_add(&q->all) : NULL;
+
+		if (!m)
+			return r < 0 ? r : -ENOMEM;
+		img__sk_unix__message__init(m);
+		r = bytes_copy(one->data, one->size, &m->data);
+	}
+	return r < 0 ? r : list_make(q);
+}
+
+/* Of a socket with messages whoever looks at it is told the error first. */
+static int unpeeked_read(struct dump *d, int fd, int type, struct unix_queue *q)
+{
+	const struct kmem *k = type == SOCK_SEQPACKET ? kernel_memory(d) : NULL;
+	auto_(unix_facts_done) struct unix_messages waiting = {};
+	int unread = 0, r = k ? unix_facts_read(k, fd, false, &waiting) : -EOPNOTSUPP;
+
+	if (r == 0)
+		return messages_add(&waiting, q);
+	if (type == SOCK_SEQPACKET && ioctl(fd, SIOCINQ, &unread) == 0 && !unread)
+		return list_make(q);
+	return fail(-ENOTSUP,
+	            "unix socket: an error waits in it that the program was not told yet: "
+	            "not supported by this version; let the program read it first");
+}
+
 int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool eof,
                     struct unix_queue *ret)
 {
@@ -189,8 +259,11 @@ int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool
 	const struct file who = { .task = f->task, .fd = f->fd }; /* F moves when files are added */
 	int was, r, e;
 
-	if (poll(&ready, 1, 0) <= 0 || !(ready.revents & (POLLIN | POLLPRI)))
+	if (poll(&ready, 1, 0) <= 0 || !(ready.revents & (POLLIN | POLLPRI | POLLERR)))
 		return 0;
+	ret->reset = ready.revents & POLLERR;
+	if (ret->reset && type != SOCK_STREAM)
+		return unpeeked_read(d, fd, type, ret);
 	r = urgent_check(fd, type);
 	if (r < 0)
 		return fail(r, "unix socket: out-of-band data waits in it: not supported by this "
@@ -206,12 +279,7 @@ int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool
 	e = was ? 0 : guard_undo_option(d, &who, fd, SO_PASSCRED, 0);
 	if (r < 0 || e < 0)
 		return r < 0 ? r : e;
-	ret->list = calloc(ret->all.n + 1, sizeof(*ret->list));
-	if (!ret->list)
-		return -ENOMEM;
-	for (size_t i = 0; i < ret->all.n; i++)
-		ret->list[i] = &ret->all.v[i];
-	return 0;
+	return list_make(ret);
 }
 
 void unix_queue_done(struct unix_queue *q)

@@ -73,10 +73,11 @@ static bool links_bad(const struct restore *r, const Img__File *file, const Img_
 	return bad;
 }
 
-static bool queue_bad(const struct restore *r, const Img__SkUnix *msg)
+static bool queue_bad(const struct restore *r, const Img__SkUnix *msg,
+                      Img__SkUnix__Message *const *queue, size_t n)
 {
-	for (size_t i = 0; i < msg->n_queue; i++) {
-		const Img__SkUnix__Message *m = msg->queue[i];
+	for (size_t i = 0; i < n; i++) {
+		const Img__SkUnix__Message *m = queue[i];
 
 		if (m->n_file > 253 || (m->from.len && !unix_name_valid(&m->from)))
 			return true;
@@ -104,7 +105,11 @@ static int sk_unix_check(struct restore *r, const Img__File *file, const Protobu
 	                          msg->peer_name.len || msg->n_queue || msg->number > INT32_MAX);
 	bad |= msg->accepted && (!stream || !msg->connected);
 	bad |= stream && msg->n_queue && !msg->connected;
-	if (bad || name_bad(msg) || links_bad(r, file, msg) || queue_bad(r, msg))
+	bad |= msg->reset && (!stream || !msg->connected || msg->peer);
+	bad |= msg->n_ahead && (!stream || msg->connected || msg->listens);
+	bad |= queue_bad(r, msg, msg->queue, msg->n_queue);
+	bad |= queue_bad(r, msg, msg->ahead, msg->n_ahead);
+	if (bad || name_bad(msg) || links_bad(r, file, msg))
 		return fail(-EBADMSG, "file %u: socket: its state makes no sense", file->id);
 	return sockopts_check(file, msg->options, levels);
 }

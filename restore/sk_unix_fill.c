@@ -257,6 +257,19 @@ static int pending_fill(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 	return listener < 0 ? listener : 0;
 }
 
+/* What a client has sent before it is accepted. */
+static int ahead_send(struct restore *r, uint32_t id, const Img__SkUnix *msg)
+{
+	int fd = msg->n_ahead ? pool_file(r, id) : 0;
+	int e = fd < 0 || !msg->n_ahead ? fd : sockopts_widen(fd);
+
+	for (size_t i = 0; e == 0 && i < msg->n_ahead; i++)
+		e = message_send(r, id, fd, -1, msg->ahead[i]);
+	if (e == 0 && msg->n_ahead)
+		e = sockopts_unwiden(fd, SO_SNDBUF);
+	return e < 0 && !log_failure() ? fail(e, "socket %u: its buffer", id) : e;
+}
+
 /* ---- the rest ---- */
 
 static int name_connect(struct restore *r, uint32_t id, const Img__SkUnix *msg)
@@ -322,6 +335,16 @@ static int targets_connect(struct restore *r, const struct record *rec, size_t n
 	return e;
 }
 
+/* With something unread it is told to who sent that (ECONNRESET). */
+static int other_close(struct restore *r, uint32_t id, int fd, bool unread)
+{
+	int other = pool_take(r, id);
+	ssize_t n = unread ? send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) : 1;
+
+	closep(&other);
+	return n == 1 ? 0 : fail(n < 0 ? -errno : -EIO, "socket %u: fill its other end", id);
+}
+
 static int settle(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 {
 	const Img__File *file = (const Img__File *)images_one(r->images, KIND_file, id);
@@ -329,9 +352,7 @@ static int settle(struct restore *r, uint32_t id, const Img__SkUnix *msg)
 	int e = fd < 0 ? fd : 0;
 
 	if (e == 0 && msg->connected && !msg->peer) {
-		int other = pool_take(r, id);
-
-		closep(&other);
+		e = other_close(r, id, fd, msg->reset);
 	} else if (e == 0 && msg->shutdown && !msg->listens &&
 	           shutdown(fd, (int)msg->shutdown - 1) < 0) {
 		e = fail(-errno, "socket %u: shutdown", id);
@@ -346,7 +367,7 @@ int unix_fill(struct restore *r)
 {
 	static int (*const steps[])(struct restore * r, uint32_t id,
 	                            const Img__SkUnix *msg) = { queue_fill, pending_fill,
-		                                                name_connect, settle };
+		                                                ahead_send, name_connect, settle };
 	size_t n;
 	const struct record *rec = images_kind(r->images, KIND_sk_unix, &n);
 	int e = 0;

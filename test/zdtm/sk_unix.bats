@@ -12,6 +12,19 @@ load lib/zdtm
 	zdtm sk_unix seqpacket
 }
 
+@test "ends that are shut down or were closed with something unread, a queue that is peeked at" {
+	zdtm sk_unix_ends stream
+	zdtm sk_unix_ends seqpacket
+	zdtm sk_unix_ends dgram
+}
+
+@test "a first message without content is there after dump -R, and after another dump" {
+	park sk_unix_ends dgram
+	dump_running
+	dump_and_restore
+	release
+}
+
 @test "a datagram socket that was connected to a name outside is connected again" {
 	zdtm sk_unix_log
 }
@@ -50,21 +63,38 @@ load lib/zdtm
 	zdtm sk_unix_flight seqpacket
 }
 
-@test "ends outside, what was sent before it was accepted, urgent data and epoll in flight are refused" {
+@test "connections that wait to be accepted keep what was sent, and there is room for as many more" {
+	park sk_unix_refused waiting
+	run crtool dump -R -t "$pid" -D "$(images)"
+	release
+	[[ $output != *"that has sent something"* ]] || skip "the kernel's memory cannot be read"
+	zdtm sk_unix_waiting stream
+	zdtm sk_unix_waiting seqpacket
+}
+
+@test "ends outside, who has closed before he was accepted, urgent data and epoll in flight are refused" {
 	local how
 
-	for how in outside waiting urgent epoll; do
+	for how in outside left urgent epoll; do
 		park sk_unix_refused "$how"
 		run -4 crtool dump -t "$pid" -D "$(images)"
 		case $how in
 		outside) [[ $output == *"fd 3: socket:["*"its other end, pid "*" (sk_unix_refused), is outside of the tree; --ext-unix=close lets"* ]] ;;
-		waiting) [[ $output == *"listening on $dir/name): a connection waits in it that has sent something"* ]] ;;
+		left) [[ $output == *"listening on $dir/name): a connection waits in it whose client has closed"*"try again when it is"* ]] ;;
 		epoll) [[ $output == *"anon_inode:[eventpoll] is in flight and nobody has it open"* ]] ;;
 		urgent) [[ $output == *"out-of-band data waits in it"* ]] ;;
 		esac
 		running "$pid"
 		release
 	done
+}
+
+@test "what was sent before it was accepted is refused where the memory of the kernel cannot be read" {
+	park sk_unix_refused waiting
+	run -4 blind_crtool dump -t "$pid" -D "$(images)"
+	[[ $output == *"listening on $dir/name): a connection waits in it that has sent something"*"try again when it is"* ]]
+	running "$pid"
+	release
 }
 
 @test "--ext-unix closes or reconnects what leads outside, by the name of the other end" {

@@ -1,9 +1,9 @@
 /*
  * Unix sockets that are not carried, or by policy: an end outside, of a pair or of a
- * server; what was sent before it was accepted; out-of-band data; an epoll instance
+ * server; what was sent before it was accepted, or by who has closed since; out-of-band data; an epoll instance
  * that is in flight alone.
  *
- *	sk_unix_refused outside|waiting|urgent|epoll|closed|reconnect|inherit
+ *	sk_unix_refused outside|waiting|left|urgent|epoll|closed|reconnect|inherit
  */
 #include <errno.h>
 #include <stdio.h>
@@ -94,6 +94,9 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "waiting")) {
 		listener();
 		check(send(client(), "x", 1, 0) == 1);
+	} else if (!strcmp(argv[1], "left")) {
+		listener();
+		check(close(client()) == 0);
 	} else if (!strcmp(argv[1], "reconnect")) {
 		outside(-1, -1);
 		pair[0] = client();
