@@ -9,18 +9,17 @@
  * Connections are carried or let go as --tcp-established and --tcp-close say
  * (sk_tcp_conn.c).
  *
- * Not carried: connections of MPTCP, handshakes that are under way, errors that wait to be told.
+ * Not carried: connections of MPTCP, handshakes that are under way.
  */
 #include <errno.h>
 #include <linux/tcp.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "dump/borrow.h"
 #include "dump/sk_inet.h"
 #include "dump/sk_tcp_conn.h"
+#include "dump/sk_tcp_dead.h"
 #include "dump/sk_tcp_diag.h"
 #include "dump/sk_tcp_listen.h"
 #include "lib/cleanup.h"
@@ -74,26 +73,11 @@ static int sock_read(const struct file *f, int fd, struct sock *s)
 
 /* ---- checks ---- */
 
-/* One that was connected and is no more: 1, one that never was: 0. */
-static int closed_is_dead(const struct file *f, const struct sock *s)
+static int check_closed(struct dump *d, const struct file *f, int fd)
 {
-	struct pollfd p = { .fd = s->fd, .events = POLLIN | POLLRDHUP };
-	int unread = 0;
+	auto_(tcp_dead_done) struct tcp_dead dead = {};
 
-	if (poll(&p, 1, 0) < 0 ||
-	    (s->protocol == IPPROTO_TCP && ioctl(s->fd, SIOCINQ, &unread) < 0))
-		return fail(-errno, "%s: poll", file_name(f));
-	if (p.revents & POLLERR)
-		return fail(-ENOTSUP,
-		            "%s: a connection that has failed, and the program was not told yet: "
-		            "not supported by this version; try again",
-		            file_name(f));
-	if (unread)
-		return fail(-ENOTSUP,
-		            "%s: a connection that has ended with %d bytes unread: not supported "
-		            "by this version; try again",
-		            file_name(f), unread);
-	return (p.revents & (POLLIN | POLLRDHUP)) != 0;
+	return tcp_dead_read(d, f, fd, &dead);
 }
 
 static int check_connection(const struct dump *d, const struct file *f, const struct sock *s)
@@ -153,8 +137,7 @@ static int sk_tcp_check_asked(struct dump *d, const struct file *f)
 		return tcp_listener_check(d, f, fd);
 	if (s.state != CLOSED)
 		return check_connection(d, f, &s);
-	r = closed_is_dead(f, &s);
-	return r < 0 ? r : 0;
+	return check_closed(d, f, fd);
 }
 
 /* What is listed is of our network namespace. */
@@ -173,11 +156,13 @@ static int sk_tcp_check(struct dump *d, const struct file *f)
 /* What the record holds besides the options. */
 struct parts {
 	union inaddr local;
+	struct tcp_dead dead;
 	struct sockopts opts;
 };
 
 static void parts_done(struct parts *p)
 {
+	tcp_dead_done(&p->dead);
 	sockopts_done(&p->opts);
 }
 
@@ -203,6 +188,15 @@ static void add_end(const struct file *f, Img__SkTcp *msg)
 	msg->dead = msg->reset = true;
 }
 
+static void add_dead(const struct file *f, const struct tcp_dead *dead, Img__SkTcp *msg)
+{
+	tcp_dead_lose(f, dead);
+	msg->dead = true;
+	msg->reset = dead->error == ECONNRESET;
+	msg->error = msg->reset ? 0 : (uint32_t)dead->error;
+	msg->unread = dead->unread;
+}
+
 static int add_state(struct dump *d, const struct file *f, const struct sock *s, struct parts *p,
                      Img__SkTcp *msg)
 {
@@ -213,9 +207,11 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 		            file_describe(f));
 	msg->state = (uint32_t)s->state;
 	if (s->state == CLOSED) {
-		r = closed_is_dead(f, s);
-		msg->dead = r > 0;
-		return r < 0 ? r : msg->dead ? 0 : add_local(f, s->fd, p, msg);
+		r = tcp_dead_read(d, f, s->fd, &p->dead);
+		if (r < 0 || !p->dead.ended)
+			return r < 0 ? r : add_local(f, s->fd, p, msg);
+		add_dead(f, &p->dead, msg);
+		return 0;
 	}
 	if (s->state == LISTENING) {
 		msg->backlog = s->info.tcpi_sacked;

@@ -12,6 +12,7 @@
 #include "proto/sk_tcp.pb-c.h"
 #include "restore/sk_inet.h"
 #include "restore/sk_tcp_conn.h"
+#include "restore/sk_tcp_dead.h"
 #include "restore/sk_tcp_map.h"
 
 #ifndef IPPROTO_MPTCP
@@ -19,6 +20,8 @@
 #endif
 
 #define OPTIONS (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE)
+
+#define MAX_ERRNO 4095
 
 enum { ESTABLISHED = 1, CLOSED = 7, LISTEN = 10 };
 
@@ -43,7 +46,9 @@ static int sk_tcp_check(struct restore *r, const Img__File *file, const Protobuf
 	                      : msg->state == LISTEN ? LISTEN
 	                                             : CLOSED);
 	bad |= msg->local.len && !inaddr_valid(msg->local.data, msg->local.len, (int)msg->family);
-	bad |= msg->dead ? msg->state != CLOSED || msg->local.len : msg->reset;
+	bad |= msg->dead ? msg->state != CLOSED || msg->local.len || msg->error > MAX_ERRNO
+	                 : msg->reset || msg->error || msg->unread.len;
+	bad |= msg->unread.len && msg->protocol != IPPROTO_TCP;
 	bad |= msg->connection ? !connection_valid(msg) : msg->peer.len != 0;
 	if (bad)
 		return fail(-EBADMSG, "file %u: socket: its state makes no sense", file->id);
@@ -71,7 +76,8 @@ static int sock_place(struct restore *r, const Img__File *file, int fd, const Im
 	int e = 0;
 
 	if (msg->dead || (msg->connection && r->opt->tcp_close)) {
-		e = tcp_conn_dead(fd, msg, msg->reset || msg->connection);
+		e = tcp_dead_make(fd, msg,
+		                  msg->reset || msg->connection ? ECONNRESET : (int)msg->error);
 		return e < 0 ? fail(e, "socket %u: a connection that has ended", file->id) : 0;
 	}
 	if (msg->connection)

@@ -23,9 +23,9 @@
 #include "proto/netlock.pb-c.h"
 #include "restore/sk_inet.h"
 #include "restore/sk_tcp_map.h"
+#include "restore/sk_tcp_queue.h"
 #include "restore/sk_tcp_segment.h"
 
-#define PIECE        32768 /* of a queue */
 #define TOLD_WAIT_MS 1000
 
 enum { OPT_MSS = 2, OPT_WINDOW = 3, OPT_SACK_PERM = 4, OPT_TIMESTAMP = 8 };
@@ -39,11 +39,6 @@ struct tcp_conns {
 	ARRAY(struct conn) all;
 	int lock; /* -1: none */
 };
-
-static int option_set(int fd, int name, int value)
-{
-	return setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
 
 /* ---- lock ---- */
 
@@ -101,29 +96,6 @@ void tcp_restore_done(struct restore *r)
 
 /* ---- in repair mode ---- */
 
-static int seq_set(int fd, int queue, uint32_t seq)
-{
-	int e = option_set(fd, TCP_REPAIR_QUEUE, queue);
-
-	return e < 0 ? e : option_set(fd, TCP_QUEUE_SEQ, (int)seq);
-}
-
-static int queue_fill(int fd, int queue, const ProtobufCBinaryData *data)
-{
-	int e = data->len ? option_set(fd, TCP_REPAIR_QUEUE, queue) : 0;
-
-	for (size_t at = 0; e == 0 && at < data->len;) {
-		size_t size = data->len - at < PIECE ? data->len - at : PIECE;
-		ssize_t n = send(fd, data->data + at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n < 0)
-			e = -errno;
-		else
-			at += (size_t)n;
-	}
-	return e;
-}
-
 static int negotiated_set(int fd, const Img__SkTcp__Connection *c)
 {
 	struct tcp_repair_opt opts[4] = { { OPT_MSS, c->mss } };
@@ -139,7 +111,7 @@ static int negotiated_set(int fd, const Img__SkTcp__Connection *c)
 	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, opts, (socklen_t)(n * sizeof(*opts))) <
 	    0)
 		return -errno;
-	return option_set(fd, TCP_TIMESTAMP, (int)c->timestamp);
+	return tcp_option_set(fd, TCP_TIMESTAMP, (int)c->timestamp);
 }
 
 static int window_set(int fd, const Img__SkTcp__Connection *c)
@@ -153,27 +125,22 @@ static int window_set(int fd, const Img__SkTcp__Connection *c)
 	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0 ? -errno : 0;
 }
 
-static int receive_widen(int fd)
-{
-	int size = 1 << 30;
-
-	return setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 ? -errno : 0;
-}
-
 /* What follows the connect: queues need room, which conn_commit() takes back. */
 static int state_fill(int fd, const Img__SkTcp__Connection *c)
 {
 	int e = negotiated_set(fd, c);
 
 	if (e == 0 && (c->received.len || c->urgent.len))
-		e = receive_widen(fd);
+		e = tcp_receive_widen(fd);
 	if (e == 0 && (c->sent.len || c->unsent.len))
 		e = sockopts_widen(fd);
 	if (e == 0)
-		e = queue_fill(fd, TCP_RECV_QUEUE, &c->received);
+		e = tcp_queue_fill(fd, TCP_RECV_QUEUE, &c->received);
 	if (e == 0)
-		e = queue_fill(fd, TCP_SEND_QUEUE, &c->sent);
-	return e == 0 ? window_set(fd, c) : e;
+		e = tcp_queue_fill(fd, TCP_SEND_QUEUE, &c->sent);
+	if (e == 0)
+		e = window_set(fd, c);
+	return e;
 }
 
 int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *msg, int fd)
@@ -181,14 +148,14 @@ int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *ms
 	union inaddr local = tcp_local(r, msg), peer = tcp_peer(r, msg);
 	const Img__SkTcp__Connection *c = msg->connection;
 	struct conn *conn = array_add(&r->tcp_conns->all);
-	int e = conn ? option_set(fd, TCP_REPAIR, TCP_REPAIR_ON) : -ENOMEM;
+	int e = conn ? tcp_option_set(fd, TCP_REPAIR, TCP_REPAIR_ON) : -ENOMEM;
 
 	if (e == 0)
 		*conn = (struct conn){ file, msg };
 	if (e == 0)
-		e = seq_set(fd, TCP_SEND_QUEUE, c->snd_seq);
+		e = tcp_seq_set(fd, TCP_SEND_QUEUE, c->snd_seq);
 	if (e == 0)
-		e = seq_set(fd, TCP_RECV_QUEUE, c->rcv_seq);
+		e = tcp_seq_set(fd, TCP_RECV_QUEUE, c->rcv_seq);
 	if (e < 0)
 		return fail(e, "socket %u: TCP_REPAIR", file->id);
 	e = sk_inet_bind(file, fd, &local, IPPROTO_TCP);
@@ -310,7 +277,7 @@ static int unsent_send(int fd, const ProtobufCBinaryData *data)
 static int conn_loose(const struct restore *r, int fd, const struct conn *conn)
 {
 	const Img__SkTcp__Connection *c = conn->msg->connection;
-	int e = option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF);
+	int e = tcp_option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF);
 
 	if (e == 0)
 		e = unsent_send(fd, &c->unsent);
@@ -374,45 +341,4 @@ int tcp_restore_commit(struct restore *r)
 			return e;
 	}
 	return 0;
-}
-
-/* ---- ended ones ---- */
-
-static union inaddr nowhere(int family)
-{
-	union inaddr a = {};
-
-	a.sa.sa_family = (sa_family_t)family;
-	if (family == AF_INET)
-		a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	else
-		a.v6.sin6_addr = in6addr_loopback;
-	inaddr_set_port(&a, 9);
-	return a;
-}
-
-/*
- * A connection to nobody, in repair mode; taking it back is what makes the kernel say
- * "reset". shutdown(2) on it does its work and complains all the same.
- */
-int tcp_conn_dead(int fd, const Img__SkTcp *msg, bool reset)
-{
-	union inaddr peer = nowhere((int)msg->family);
-	struct sockaddr none = { .sa_family = AF_UNSPEC };
-	int e = 0, told;
-
-	if (msg->protocol == IPPROTO_TCP) {
-		e = option_set(fd, TCP_REPAIR, TCP_REPAIR_ON);
-		if (e == 0 && connect(fd, &peer.sa, inaddr_len(&peer)) < 0)
-			e = -errno;
-		if (e == 0)
-			e = option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
-		if (e == 0 && connect(fd, &none, sizeof(none)) < 0)
-			e = -errno;
-	}
-	if (e == 0 && shutdown(fd, SHUT_RDWR) < 0 && errno != ENOTCONN)
-		e = -errno;
-	if (e == 0 && !reset)
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &told, &(socklen_t){ sizeof(told) });
-	return e;
 }

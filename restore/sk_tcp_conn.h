@@ -15,8 +15,5 @@ int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *ms
 int tcp_restore_commit(struct restore *r);
 void tcp_restore_done(struct restore *r);
 
-/* Make FD, a new socket, one whose connection has ended; RESET: the program is told so. -errno. */
-int tcp_conn_dead(int fd, const Img__SkTcp *msg, bool reset);
-
 /* SO_REUSEADDR as the image says, after all that needed another value. -errno. */
 int tcp_reuse_reset(int fd, const Img__SkTcp *msg);

@@ -1,6 +1,6 @@
 /*
- * Repair mode has no way to say that the peer will send no more, or that a byte is urgent, and a peer whose
- * segment was acknowledged does not send it again. So one is made by hand and goes
+ * Repair mode has no way to say that the peer will send no more, has reset it, or that a byte is urgent, and a peer
+ * whose segment was acknowledged does not send it again. So one is made by hand and goes
  * through a raw socket, over the loopback device, to our own socket.
  */
 #include "restore/sk_tcp_segment.h"
@@ -56,6 +56,7 @@ static void tcp_fill(struct tcphdr *tcp, const struct segment *s, const void *ad
 		.ack_seq = htonl(s->ack),
 		.doff = sizeof(*tcp) / 4,
 		.fin = s->fin,
+		.rst = s->reset,
 		.urg = s->urgent,
 		.urg_ptr = s->urgent ? htons(urgent_pointer()) : 0,
 		.ack = 1,
@@ -109,4 +110,23 @@ int segment_send(const struct segment *s)
 	if (s->size)
 		memcpy(packet + size, s->data, s->size);
 	return sendto(raw, packet, size + s->size, 0, &to.sa, inaddr_len(&to)) < 0 ? -errno : 0;
+}
+
+int segment_device_off(int fd, struct segment_device *ret)
+{
+	socklen_t len = sizeof(ret->name);
+
+	ret->name[0] = '\0';
+	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ret->name, &len) < 0)
+		return -errno;
+	return *ret->name && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0) < 0 ? -errno : 0;
+}
+
+int segment_device_on(int fd, const struct segment_device *was)
+{
+	socklen_t len = (socklen_t)strlen(was->name);
+
+	return *was->name && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, was->name, len) < 0
+	               ? -errno
+	               : 0;
 }

@@ -8,6 +8,16 @@ load lib/zdtm
 @test "bound and not listening" { zdtm sk_tcp bound; }
 @test "neither bound nor connected" { zdtm sk_tcp fresh; }
 
+@test "connections that have ended keep what was not read, and the error that was not told: IPv4" { zdtm sk_tcp_ended 4; }
+@test "connections that have ended keep what was not read, and the error that was not told: IPv6" { once sk_tcp_ended 6; }
+
+@test "an error that was not told, where the memory of the kernel cannot be read, becomes a reset, and that is said" {
+	park sk_tcp_ended 4
+	run -0 blind_crtool dump -R -t "$pid" -D "$(images)"
+	[[ $output == *"not carried: task $pid (sk_tcp_ended): fd "*"which error the program was not told yet: it is told that the connection was reset"* ]]
+	release
+}
+
 @test "a port that is taken: its owner is named" {
 	local to port other
 
