@@ -125,8 +125,25 @@ static int window_set(int fd, const Img__SkTcp__Connection *c)
 	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0 ? -errno : 0;
 }
 
+/*
+ * How much a segment holds was computed before the peer's MSS and its window were known, from the least of all, and
+ * would stay so. Setting options, of which there are none, makes the kernel compute it anew (ip(7), IP_OPTIONS; for
+ * IPv6 only where there are some: a structure of them without any). Where it does not, segments stay small.
+ */
+static void segments_size(int fd, int family)
+{
+	char nothing = 0;
+
+	if (family == AF_INET) {
+		setsockopt(fd, IPPROTO_IP, IP_OPTIONS, &nothing, 0);
+		return;
+	}
+	setsockopt(fd, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, &nothing, 1);
+	setsockopt(fd, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, &nothing, 0);
+}
+
 /* What follows the connect: queues need room, which conn_commit() takes back. */
-static int state_fill(int fd, const Img__SkTcp__Connection *c)
+static int state_fill(int fd, int family, const Img__SkTcp__Connection *c)
 {
 	int e = negotiated_set(fd, c);
 
@@ -140,6 +157,7 @@ static int state_fill(int fd, const Img__SkTcp__Connection *c)
 		e = tcp_queue_fill(fd, TCP_SEND_QUEUE, &c->sent);
 	if (e == 0)
 		e = window_set(fd, c);
+	segments_size(fd, family);
 	return e;
 }
 
@@ -170,7 +188,7 @@ int tcp_conn_make(struct restore *r, const Img__File *file, const Img__SkTcp *ms
 		                      port_owner(&local, IPPROTO_TCP))
 		               : fail(-errno, "socket %u: connect %s to %s again", file->id,
 		                      inaddr_text(&local), inaddr_text(&peer));
-	e = state_fill(fd, c);
+	e = state_fill(fd, (int)msg->family, c);
 	return e < 0 ? fail(e, "socket %u: the state of its connection with %s", file->id,
 	                    inaddr_text(&peer))
 	             : 0;
@@ -274,17 +292,39 @@ static int unsent_send(int fd, const ProtobufCBinaryData *data)
 	return 0;
 }
 
+/* What the peer had sent before the dump. */
+static int peer_tell(const struct restore *r, int fd, const struct conn *conn)
+{
+	const Img__SkTcp__Connection *c = conn->msg->connection;
+	struct segment_device device;
+	int e, back;
+
+	if (!c->urgent.len && !c->fin_received)
+		return 0;
+	e = segment_device_off(fd, &device);
+	if (e < 0)
+		return e;
+	if (c->urgent.len)
+		e = urgent_tell(r, fd, conn);
+	if (e == 0 && c->fin_received)
+		e = fin_tell(r, fd, conn);
+	back = segment_device_on(fd, &device);
+	return e < 0 ? e : back;
+}
+
 static int conn_loose(const struct restore *r, int fd, const struct conn *conn)
 {
 	const Img__SkTcp__Connection *c = conn->msg->connection;
 	int e = tcp_option_set(fd, TCP_REPAIR, TCP_REPAIR_OFF);
 
+	/* At once: what may remain of it (TIME_WAIT) keeps what it has then. */
+	if (e == 0)
+		e = tcp_reuse_reset(fd, conn->msg);
+	/* Before more is sent: what bears an acknowledgement that is older than all of the peer's window is dropped. */
+	if (e == 0)
+		e = peer_tell(r, fd, conn);
 	if (e == 0)
 		e = unsent_send(fd, &c->unsent);
-	if (e == 0 && c->urgent.len)
-		e = urgent_tell(r, fd, conn);
-	if (e == 0 && c->fin_received)
-		e = fin_tell(r, fd, conn);
 	if (e == 0 && c->fin_sent && shutdown(fd, SHUT_WR) < 0 && errno != ENOTCONN)
 		e = -errno;
 	if (e == 0 && c->deaf && shutdown(fd, SHUT_RD) < 0 && errno != ENOTCONN)
@@ -306,10 +346,7 @@ static int conn_commit(struct restore *r, const struct conn *conn)
 		e = sockopts_unwiden(fd, SO_SNDBUF);
 	if (e < 0)
 		return fail(e, "socket %u: let its connection go on", conn->file->id);
-	e = sockopts_set(conn->file, fd, conn->msg->options, SOCKOPTS_LATE);
-	if (e == 0)
-		e = tcp_reuse_reset(fd, conn->msg);
-	return e;
+	return sockopts_set(conn->file, fd, conn->msg->options, SOCKOPTS_LATE);
 }
 
 static int unlock(struct restore *r)
