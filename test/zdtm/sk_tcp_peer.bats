@@ -273,6 +273,36 @@ established() {
 	netns_unlocked
 }
 
+served_at() {
+	in_netns "$outside" python3 -c 'import socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+assert peer.recv(6) == b"served"' "$@"
+}
+
+@test "--tcp-map: listeners of IPv4, IPv6 and any address, at other addresses and ports" {
+	fresh_dir
+	start python3 -c 'import os, socket, time
+places = (("10.9.0.1", 81), ("fd09::1", 82), ("0.0.0.0", 83))
+socks = [socket.create_server(a, family=socket.AF_INET6 if ":" in a[0] else socket.AF_INET) for a in places]
+open("parked", "w").close()
+while not os.path.exists("enough"): time.sleep(0.02)
+for s in socks:
+	s.settimeout(20)
+	s.accept()[0].sendall(b"served")'
+	within 20 test -e "$dir/parked"
+	dump
+	in_netns "$netns" ip addr del 10.9.0.1/24 dev v1
+	in_netns "$netns" ip addr add 10.9.0.3/24 dev v1
+	crtool restore -d -D "$to" --tcp-map 10.9.0.1:81=10.9.0.3:91 --tcp-map '[fd09::1]:82=[fd09::1]:92' --tcp-map 0.0.0.0:83=0.0.0.0:93
+	[ "$(in_netns "$netns" ss -Htln | awk '{ print $4 }' | LC_ALL=C sort | xargs)" = '0.0.0.0:93 10.9.0.3:91 [fd09::1]:92' ]
+	touch "$dir/enough"
+	served_at 10.9.0.3 91
+	served_at fd09::1 92
+	served_at 10.9.0.3 93
+	finish 20
+	[ ! -s "$dir/err" ] || explain "the server complains"
+}
+
 @test "a connection that exists already is not made again, and goes on" {
 	local to
 
