@@ -23,33 +23,19 @@ struct sorts {
 	size_t n;
 };
 
-/* What answers, and the status of a thread, depend on; what is of a thread alone is behind it. */
-static bool is_like(const struct task_facts *a, const struct task_facts *b)
-{
-	_Static_assert(FACT_CRED < FACT_PENDING && FACT_PENDING < FACT_SAS_SP, "order of facts");
-	return !memcmp(&a->v[FACT_CRED], &b->v[FACT_CRED],
-	               (FACT_SAS_SP - FACT_CRED) * sizeof(a->v[0]));
-}
-
-/* Whose registers and masks are not those that the facts were read with. */
-static bool is_special(const struct thread *th)
-{
-	return th->traces || th->debugged || th->traced || th->parked;
-}
-
 static void add_sort(struct sorts *s, uint32_t at)
 {
 	if (s->n < SORTS)
 		s->at[s->n++] = at;
 }
 
-static uint32_t find_sort(const struct task *t, const struct sorts *s,
-                          const struct task_facts *facts)
+static const struct thread *find_sort(const struct task *t, const struct sorts *s,
+                                      const struct task_facts *facts)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (is_like(t->threads.v[s->at[i]].facts, facts))
-			return s->at[i];
-	return 0;
+		if (!task_facts_compare(t->threads.v[s->at[i]].facts, facts, true))
+			return &t->threads.v[s->at[i]];
+	return NULL;
 }
 
 /* The list of the kernel is in the order of ours, but for threads that have come or gone. */
@@ -59,7 +45,7 @@ static void match(struct task *t, size_t n)
 
 	array_each (th, &t->threads) {
 		th->facts = NULL;
-		th->like = 0;
+		th->like = NULL;
 		for (size_t i = 0; i < n && !th->facts; i++) {
 			size_t at = (next + i) % n;
 
@@ -82,7 +68,7 @@ static void divide(struct task *t)
 	for (uint32_t i = 1; i < t->threads.n; i++) {
 		struct thread *th = &t->threads.v[i];
 
-		if (!th->facts || th->script.head || is_special(th))
+		if (!th->facts || th->script.head || thread_is_special(th))
 			continue;
 		th->like = find_sort(t, &sorts, th->facts);
 		if (!th->like)
@@ -174,5 +160,5 @@ bool thread_pending(const struct thread *th, bool shared, uint64_t *ret)
 	if (!shared && th->facts)
 		*ret = th->facts->v[FACT_PENDING];
 	return (!shared && th->facts) ||
-	       status_u64(thread_asked(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
+	       status_u64(thread_told(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
 }

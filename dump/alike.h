@@ -21,7 +21,19 @@ size_t alike_asked(const struct task *t);
 /* Who answers for TH: itself, or who is like it. */
 static inline const struct thread *thread_asked(const struct thread *th)
 {
-	return th->like ? &th->task->threads.v[th->like] : th;
+	return th->like ? th->like : th;
+}
+
+/* Whose status is that of TH: each process has its own. */
+static inline const struct thread *thread_told(const struct thread *th)
+{
+	return th->like && th->like->task == th->task ? th->like : th;
+}
+
+/* Its registers and masks are not those that facts are read with. */
+static inline bool thread_is_special(const struct thread *th)
+{
+	return th->traces || th->debugged || th->traced || th->parked;
 }
 
 /* Which signals wait at TH alone, or, SHARED, at its process. False: nothing tells. */

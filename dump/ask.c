@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "dump/alike.h"
+#include "dump/alike_tasks.h"
 #include "dump/dispatch.h"
 #include "dump/dump.h"
 #include "dump/guard.h"
@@ -202,6 +203,12 @@ static bool is_prepared(const struct task *t)
 
 /* ---- frozen ---- */
 
+/* Or answers another for it? */
+static bool is_asked(const struct task *t)
+{
+	return t->state != TASK_ZOMBIE && !t->threads.v[0].like;
+}
+
 static int make_arena(struct dump *d, struct task *t)
 {
 	size_t size = arena_size(t->mm_users, t->mm_asked);
@@ -228,6 +235,9 @@ static int build_scripts(struct dump *d, struct task *t)
 	if (!is_prepared(t) || t->concerned != concerned)
 		forget_scripts(t);
 	t->concerned = concerned;
+	r = alike_task(d, t);
+	if (r < 0 || !is_asked(t))
+		return r < 0 ? r : follow(t->threads.v);
 	if (mm_of(t) == t)
 		r = make_arena(d, t);
 	if (r == 0)
@@ -413,11 +423,11 @@ static int check(struct dump *d, struct task *t)
 	return 0;
 }
 
-/* STEP over all that live. */
+/* STEP over all that are asked. */
 static int each(struct dump *d, int (*step)(struct dump *d, struct task *t))
 {
 	array_each (t, &d->tasks) {
-		int r = t->state == TASK_ZOMBIE ? 0 : step(d, t);
+		int r = is_asked(t) ? step(d, t) : 0;
 
 		if (r < 0)
 			return r;
@@ -432,7 +442,7 @@ static int each_at_once(struct dump *d, int (*begin)(struct dump *d, struct task
 	int r = each(d, begin);
 
 	for (size_t i = d->tasks.n; r == 0 && i-- > 0;)
-		if (d->tasks.v[i].state != TASK_ZOMBIE)
+		if (is_asked(&d->tasks.v[i]))
 			r = end(d, &d->tasks.v[i]);
 	return r;
 }
@@ -467,8 +477,10 @@ int ask_prepare(struct dump *d)
 
 int ask_tasks(struct dump *d)
 {
-	int r = each(d, build_scripts);
+	int r;
 
+	alike_tasks_read(d);
+	r = each(d, build_scripts);
 	if (r < 0)
 		return r;
 	deadline_arm(d->opt->timeout_ms);

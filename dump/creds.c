@@ -86,7 +86,7 @@ static int64_t process_answer(const struct thread *th, const struct ask *ask, si
 {
 	const struct thread *leader = th->task->threads.v;
 
-	return script_result(&leader->script, leader->asks[ask - th->asks].first + i);
+	return script_result(&thread_asked(leader)->script, leader->asks[ask - th->asks].first + i);
 }
 
 static void take_answers_of(const struct thread *th, Img__Creds *msg, const struct script *s,
@@ -229,7 +229,7 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	int r;
 
 	take_answers_of(th, &msg, s, ask);
-	r = put(d, th, th->tid, thread_asked(th)->status, &msg);
+	r = put(d, th, th->tid, thread_told(th)->status, &msg);
 	if (r < 0)
 		return r;
 	report_losses(th, &msg, s, ask);

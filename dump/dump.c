@@ -3,6 +3,7 @@
  * on every way out of this file lets it run on, but the one at the end.
  */
 #include "dump/alike.h"
+#include "dump/alike_tasks.h"
 #include "dump/build_id.h"
 #include "dump/dump.h"
 #include "dump/ended.h"
@@ -143,7 +144,7 @@ static int prepare_task(struct dump *d, struct task *t)
 
 static int prepare(struct dump *d)
 {
-	int r = 0;
+	int r = alike_tasks_prepare(d);
 
 	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
 		if (d->tasks.v[i].state != TASK_ZOMBIE && !d->opt->memory_only)
@@ -306,6 +307,7 @@ static void dump_done(struct dump *d)
 	outsiders_done(d);
 	tracees_done(d);
 	alike_done(d);
+	alike_tasks_done(d);
 	together_done(d);
 	kernel_memory_done(d);
 	array_done(&d->vdsos);

@@ -45,7 +45,7 @@ struct thread {
 	size_t peeked;        /* ... so many bytes of which are taken */
 	struct script script; /* what it was asked */
 	long restarted; /* number of the call that it is in: see restart.h; 0: it is in its registers */
-	uint32_t like; /* place in task.threads of who is asked in its stead (alike.h); 0: itself */
+	const struct thread *like; /* who is asked in its stead (alike.h, alike_tasks.h), or NULL */
 	const struct task_facts *facts; /* what the kernel knows of it, or NULL */
 	bool ran;                       /* for that, while others stood still already */
 	int released;                   /* what tracee_release() said */
@@ -142,6 +142,7 @@ struct task {
 	size_t n_facts, n_opens;      /* ... so many (0: they are all asked); so many opens */
 	/* together.c: at the look and while it stands, or NULL; its descriptors. */
 	const struct proc_facts *looked, *now;
+	const struct proc_answers *answers; /* alike_tasks.c: NULL: it is asked */
 	const struct open_fact *opens;
 	ARRAY(struct vma) vmas; /* by address ... */
 	bool flags_known;       /* ... with their flags */
@@ -228,8 +229,9 @@ struct dump {
 	struct tracers *tracers;     /* tracer_flags.c */
 	int told_dispatch;           /* dispatch.c: by ptrace(2), or -1: not; 0: not tried yet */
 	struct alike *alike;         /* alike.c */
-	struct together *together;   /* together.c */
-	ARRAY(uint64_t) vdsos;       /* hashes, by id from 1 */
+	struct alike_tasks *alike_tasks; /* alike_tasks.c; NULL: all are asked */
+	struct together *together;       /* together.c */
+	ARRAY(uint64_t) vdsos;           /* hashes, by id from 1 */
 	struct {
 		struct timens ours, theirs;
 		ino_t ino; /* of their namespace */
@@ -363,10 +365,12 @@ struct dump_aspect {
 	 */
 	int (*ask)(struct dump *d, struct thread *th, struct script *s, struct ask *ret);
 	/*
-	 * Of SCOPE_THREAD: answers depend on nothing but what alike.c compares, or TAKE reads thread.facts
-	 * instead. If one aspect is otherwise all threads are asked.
+	 * Answers depend on nothing but what is compared (alike.c; of SCOPE_PROCESS alike_tasks.c), or TAKE reads
+	 * thread.facts, task.answers instead. If one aspect of SCOPE_THREAD is otherwise all threads are asked.
 	 */
 	bool alike;
+	/* With that, optional: but T, which stands still, has something that it alone can tell about. */
+	bool (*special)(struct dump *d, struct task *t);
 	/*
 	 * Optional, SCOPE_PROCESS: questions that depend on answers, by parasite_call() of
 	 * mm_of() the task in its leader, when the scripts have run and the memory that

@@ -50,5 +50,6 @@ static int itimer_take(struct dump *d, struct thread *th, const struct script *s
 const struct dump_aspect dump_itimer = {
 	.scope = SCOPE_PROCESS,
 	.ask = itimer_ask,
+	.alike = true,
 	.take = itimer_take,
 };

@@ -31,6 +31,7 @@
 #include "lib/fd.h"
 #include "lib/kernel.h"
 #include "lib/log.h"
+#include "lib/proc_answers.h"
 #include "proto/vdso.pb-c.h"
 
 #ifndef PR_GET_MDWE
@@ -157,6 +158,11 @@ static int memory_ask(struct dump *d, struct thread *th, struct script *s, struc
 }
 
 /* Mappings that no descriptor leads to are read now, if need be. */
+static bool memory_special(struct dump *d, struct task *t)
+{
+	return !may_follow_maps() || arch_pkeys() > 1;
+}
+
 static int memory_talk(struct dump *d, struct thread *th, const struct ask *ask)
 {
 	struct task *t = mm_of(th->task);
@@ -178,11 +184,13 @@ static uint32_t answer(const struct script *s, const struct ask *ask, size_t i)
 	return r < 0 ? 0 : (uint32_t)r;
 }
 
-static void take_answers_of(const struct script *s, const struct ask *ask, Img__Memory *msg)
+static void take_answers_of(const struct task *t, const struct script *s, const struct ask *ask,
+                            Img__Memory *msg)
 {
 	const unsigned char *present = script_at(s, ask->at);
 
-	msg->brk = (uint64_t)script_result(s, ask->first + ASK_BRK);
+	msg->brk = t->threads.v[0].like ? t->answers->v[ANSWER_BRK]
+	                                : (uint64_t)script_result(s, ask->first + ASK_BRK);
 	msg->thp_disable = answer(s, ask, ASK_THP);
 	msg->memory_merge = answer(s, ask, ASK_MERGE);
 	msg->mdwe = answer(s, ask, ASK_MDWE);
@@ -423,7 +431,7 @@ static int memory_take(struct dump *d, struct thread *th, const struct script *s
 		r = guards_read(t, &guards);
 	if (r < 0)
 		return r;
-	take_answers_of(s, ask, &msg);
+	take_answers_of(t, s, ask, &msg);
 	msg.pkeys = memory_keys_take(s, ask->first + ASK_KEYS, vmas.list, vmas.n);
 	take_losses(t);
 	take_wiped(d, t);
@@ -442,6 +450,8 @@ const struct dump_aspect dump_memory = {
 	.table = TABLE_VM,
 	.look = memory_look,
 	.ask = memory_ask,
+	.alike = true,
+	.special = memory_special,
 	.talk = memory_talk,
 	.take = memory_take,
 };

@@ -13,7 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/alike_tasks.h"
 #include "dump/dump.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -68,8 +70,10 @@ static int mempolicy_prepare(struct dump *d, struct task *t)
 
 	array_done(&t->bound);
 	t->bound_known = t->vmas.n > FEW;
-	if (t->vmas.n <= FEW || file_read(t->proc, "numa_maps", &text) < 0)
+	if ((t->vmas.n <= FEW && !alike_tasks_wanted(d)) ||
+	    file_read(t->proc, "numa_maps", &text) < 0)
 		return 0;
+	t->bound_known = true;
 	for (const char *line = text; r == 0 && line && *line; line += line != NULL) {
 		r = note_line(t, line);
 		line = strchr(line, '\n');
@@ -80,7 +84,7 @@ static int mempolicy_prepare(struct dump *d, struct task *t)
 /* V is asked for; *AT is a place in t->bound, which is by address. */
 static bool is_asked(const struct task *t, const struct vma *v, size_t *at)
 {
-	if (t->vmas.n <= FEW)
+	if (!t->bound_known)
 		return true;
 	while (*at < t->bound.n && t->bound.v[*at] < v->start)
 		++*at;
@@ -96,6 +100,12 @@ static size_t count_asked(const struct task *t)
 	return n;
 }
 
+/* mbind(2) changes mappings, as far as the kernel counts. */
+static bool mempolicy_special(struct dump *d, struct task *t)
+{
+	return !t->bound_known || t->bound.n || !together_same_maps(d, t);
+}
+
 static int mempolicy_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
 {
 	struct task *t = th->task;
@@ -103,6 +113,8 @@ static int mempolicy_ask(struct dump *d, struct thread *th, struct script *s, st
 	/* One that was forked since, or has mapped a lot. */
 	int r = t->vmas.n > FEW && !t->bound_known ? mempolicy_prepare(d, t) : 0;
 
+	if (t->vmas.n <= FEW && !together_same_maps(d, t))
+		t->bound_known = false;
 	if (r < 0 || !mask)
 		return r;
 	count = count_asked(t);
@@ -169,6 +181,8 @@ const struct dump_aspect dump_mempolicy = {
 	.table = TABLE_VM,
 	.prepare = mempolicy_prepare,
 	.ask = mempolicy_ask,
+	.alike = true,
+	.special = mempolicy_special,
 	.late = true,
 	.take = mempolicy_take,
 };

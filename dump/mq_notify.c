@@ -460,9 +460,19 @@ static int mq_notify_take(struct dump *d, struct thread *th, const struct script
 	               : 0;
 }
 
+static bool mq_notify_special(struct dump *d, struct task *t)
+{
+	array_each (e, &table_of(t)->fds)
+		if (queue_file(d, e))
+			return true;
+	return false;
+}
+
 const struct dump_aspect dump_mq_notify = {
 	.scope = SCOPE_PROCESS,
 	.look = mq_notify_look,
 	.ask = mq_notify_ask,
+	.alike = true,
+	.special = mq_notify_special,
 	.take = mq_notify_take,
 };

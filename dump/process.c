@@ -152,5 +152,6 @@ static int process_take(struct dump *d, struct thread *th, const struct script *
 const struct dump_aspect dump_process = {
 	.scope = SCOPE_PROCESS,
 	.ask = process_ask,
+	.alike = true,
 	.take = process_take,
 };

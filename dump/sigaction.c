@@ -58,5 +58,6 @@ const struct dump_aspect dump_sigaction = {
 	.scope = SCOPE_PROCESS,
 	.table = TABLE_SIGHAND,
 	.ask = sigaction_ask,
+	.alike = true,
 	.take = sigaction_take,
 };

@@ -95,6 +95,12 @@ static int sysv_ask(struct dump *d, struct thread *th, struct script *s, struct 
 	return r < 0 ? r : sysv_undo_ask(d, th->task, s, &ret->at);
 }
 
+/* The first is asked what the namespace has; who has anything to undo is known. */
+static bool sysv_special(struct dump *d, struct task *t)
+{
+	return !t->parent;
+}
+
 static int sysv_talk(struct dump *d, struct thread *th, const struct ask *ask)
 {
 	return sysv_undo_talk(d, th->task, ask->at);
@@ -162,6 +168,8 @@ const struct dump_aspect dump_sysv = {
 	.scope = SCOPE_PROCESS,
 	.look = sysv_look,
 	.ask = sysv_ask,
+	.alike = true,
+	.special = sysv_special,
 	.talk = sysv_talk,
 	.take = sysv_take,
 };

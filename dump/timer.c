@@ -224,6 +224,11 @@ static int take_expired(struct dump *d, const struct task *t, struct made *made,
 	return 0;
 }
 
+static bool timer_special(struct dump *d, struct task *t)
+{
+	return !together_no_timers(t);
+}
+
 static int timer_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
@@ -254,5 +259,7 @@ static int timer_take(struct dump *d, struct thread *th, const struct script *s,
 const struct dump_aspect dump_timer = {
 	.scope = SCOPE_PROCESS,
 	.ask = timer_ask,
+	.alike = true,
+	.special = timer_special,
 	.take = timer_take,
 };

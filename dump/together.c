@@ -103,6 +103,11 @@ static bool is_worth_it(const struct dump *d)
 	return are_many(d) || threads >= THREADS;
 }
 
+bool together_tells(const struct dump *d)
+{
+	return d->together && !d->together->each && d->together->asks.processes >= 0;
+}
+
 static int begin(struct dump *d)
 {
 	struct together *g;

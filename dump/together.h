@@ -13,6 +13,9 @@ void together_look(struct dump *d);
 /* All stand still. */
 void together_frozen(struct dump *d);
 
+/* Is every process told of? */
+bool together_tells(const struct dump *d);
+
 /* Are t->vmas, with flags, those that the frozen T has? Names of files may be others by now. */
 bool together_same_maps(const struct dump *d, struct task *t);
 

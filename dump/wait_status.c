@@ -115,6 +115,7 @@ const struct dump_aspect dump_wait_status = {
 	.scope = SCOPE_PROCESS,
 	.look = wait_status_look,
 	.ask = wait_status_ask,
+	.alike = true,
 	.talk = wait_status_talk,
 	.take = wait_status_take,
 };

@@ -13,6 +13,11 @@ static int xcomp_ask(struct dump *d, struct thread *th, struct script *s, struct
 	return 0;
 }
 
+static bool xcomp_special(struct dump *d, struct task *t)
+{
+	return arch_xcomp_varies();
+}
+
 static int xcomp_take(struct dump *d, struct thread *th, const struct script *s,
                       const struct ask *ask)
 {
@@ -28,5 +33,7 @@ static int xcomp_take(struct dump *d, struct thread *th, const struct script *s,
 const struct dump_aspect dump_xcomp = {
 	.scope = SCOPE_PROCESS,
 	.ask = xcomp_ask,
+	.alike = true,
+	.special = xcomp_special,
 	.take = xcomp_take,
 };

@@ -74,17 +74,34 @@ void iter_set(struct iter_program *p, uint8_t dst, int value)
 	alu(p, BPF_MOV, dst, value);
 }
 
-/* bpf_probe_read_kernel(the word of the record, 8, the word of the set), which leaves r1 to r5 undone */
+static void call(struct iter_program *p, int function)
+{
+	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .imm = function });
+}
+
+/* bpf_probe_read_kernel(the word of the record, SIZE, r3), which leaves r1 to r5 undone */
+static void read_kernel(struct iter_program *p, size_t to, uint32_t size)
+{
+	address_of(p, 1, to);
+	iter_set(p, 2, (int)size);
+	call(p, BPF_FUNC_probe_read_kernel);
+}
+
+void iter_copy(struct iter_program *p, size_t to, uint8_t src, uint32_t at, uint32_t size)
+{
+	p->failed |= to + size / 8 > p->words;
+	alu_with(p, BPF_MOV, 3, src);
+	alu(p, BPF_ADD, 3, (int)at);
+	read_kernel(p, to, size);
+}
+
 void iter_load_bit(struct iter_program *p, uint8_t bit, size_t to)
 {
 	alu_with(p, BPF_MOV, 2, bit);
 	alu(p, BPF_RSH, 2, 6);
 	alu(p, BPF_LSH, 2, 3);
 	alu_with(p, BPF_ADD, 3, 2);
-	address_of(p, 1, to);
-	iter_set(p, 2, 8);
-	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL,
-	                               .imm = BPF_FUNC_probe_read_kernel });
+	read_kernel(p, to, 8);
 	iter_add(p, (struct bpf_insn){ .code = BPF_LDX | BPF_MEM | BPF_DW,
 	                               .dst_reg = 2,
 	                               .src_reg = 10,
@@ -109,6 +126,11 @@ void iter_skip_unless_same(struct iter_program *p, uint8_t a, uint8_t b)
 			    .code = BPF_JMP | BPF_JNE | BPF_X, .dst_reg = a, .src_reg = b });
 }
 
+void iter_skip_if_none(struct iter_program *p, uint8_t reg)
+{
+	add_skip(p, (struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = reg });
+}
+
 void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool files)
 {
 	*p = (struct iter_program){ .btf = b, .words = words, .failed = words > ITER_WORDS };
@@ -119,9 +141,9 @@ void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool 
 	if (files) {
 		iter_load(p, 9, 1, 16, 4);
 		iter_load(p, 8, 1, 24, 8);
-		add_skip(p, (struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 8 });
+		iter_skip_if_none(p, 8);
 	}
-	add_skip(p, (struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 6 });
+	iter_skip_if_none(p, 6);
 }
 
 void iter_store_number(struct iter_program *p, int level, size_t to)
@@ -140,15 +162,18 @@ void iter_store_number(struct iter_program *p, int level, size_t to)
 	iter_store(p, 2, to);
 }
 
-/* bpf_seq_write(seq, the record, its size) */
-static void finish(struct iter_program *p)
+/* bpf_seq_write(seq, the record, its size): of what is too much for the buffer the kernel makes another try. */
+void iter_write(struct iter_program *p, size_t n)
 {
-	int size = (int)p->words * 8;
-
 	alu_with(p, BPF_MOV, 1, 7);
 	address_of(p, 2, 0);
-	iter_set(p, 3, size);
-	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_seq_write });
+	iter_set(p, 3, (int)n * 8);
+	call(p, BPF_FUNC_seq_write);
+}
+
+static void finish(struct iter_program *p)
+{
+	iter_write(p, p->words);
 	for (size_t i = 0; i < p->nskip; i++)
 		p->insns[p->skip[i]].off = (int16_t)(p->n - p->skip[i] - 1);
 	iter_set(p, 0, 0);
@@ -186,6 +211,21 @@ int iter_open(int program, pid_t tid, pid_t pid)
 	union bpf_attr iter = { .iter_create = { .link_fd = (uint32_t)fd } };
 
 	return fd < 0 ? fd : (int)bpf_call(BPF_ITER_CREATE, &iter);
+}
+
+int iter_own_level(const struct btf *b)
+{
+	struct iter_program p;
+	auto_close int program = -1, iter = -1;
+	uint64_t level;
+
+	iter_begin(&p, b, 1, false);
+	iter_store_number(&p, -1, 0);
+	program = iter_load_program(&p, ITER_TASK);
+	iter = program < 0 ? program : iter_open(program, gettid(), 0);
+	if (iter < 0)
+		return iter;
+	return read(iter, &level, sizeof(level)) == sizeof(level) ? (int)level : -EOPNOTSUPP;
 }
 
 ssize_t iter_read_all(int program, void **ret)

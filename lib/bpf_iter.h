@@ -46,8 +46,16 @@ void iter_store(struct iter_program *p, uint8_t reg, size_t to);
  * overwritten. Before 5.5 nobody may read what is no structure.
  */
 void iter_load_bit(struct iter_program *p, uint8_t bit, size_t to);
-/* No record if these two registers differ. */
+/*
+ * SIZE bytes, a multiple of 8, at AT of what SRC points to, to the word TO of the record and behind; where nothing is
+ * they are 0.
+ */
+void iter_copy(struct iter_program *p, size_t to, uint8_t src, uint32_t at, uint32_t size);
+/* No record if these two registers differ; if this one is 0. */
 void iter_skip_unless_same(struct iter_program *p, uint8_t a, uint8_t b);
+void iter_skip_if_none(struct iter_program *p, uint8_t reg);
+/* The first N words of the record are written now, and besides. */
+void iter_write(struct iter_program *p, size_t n);
 
 /*
  * A thread has a number in each pid namespace that it is seen from. LEVEL, that of ours: the number of the task to the
@@ -60,5 +68,7 @@ int iter_load_program(struct iter_program *p, const char *over);
 
 /* An iterator over one thread, all threads of a process, or (0, 0) everybody; -errno. */
 int iter_open(int program, pid_t tid, pid_t pid);
+/* How deep down our pid namespace is; -errno. */
+int iter_own_level(const struct btf *b);
 /* All that PROGRAM writes about everybody, in fresh memory. -errno. */
 ssize_t iter_read_all(int program, void **ret);

@@ -156,6 +156,12 @@ static uint32_t size_of(const struct btf *b, const struct btf_type *t)
 	}
 }
 
+/* The word, at one of its own addresses, that has the bit. */
+static struct place word_of(uint32_t base, uint32_t bit)
+{
+	return (struct place){ true, base + bit / 32 * 4, 4 };
+}
+
 /* "a.b" below T, which begins at BASE; also within members that have no name. */
 static struct place find_place(const struct btf *b, const struct btf_type *t, const char *path,
                                uint32_t base, int depth)
@@ -172,8 +178,13 @@ static struct place find_place(const struct btf *b, const struct btf_type *t, co
 		uint32_t bit = packed ? BTF_MEMBER_BIT_OFFSET(m[i].offset) : m[i].offset;
 		const struct btf_type *of = bare_type(b, m[i].type);
 
-		if (!of || (packed && BTF_MEMBER_BITFIELD_SIZE(m[i].offset)))
+		if (!of)
 			continue;
+		if (packed && BTF_MEMBER_BITFIELD_SIZE(m[i].offset)) {
+			if (is_called(b, m[i].name_off, path))
+				return word_of(base, bit);
+			continue;
+		}
 		if (is_called_as(b, m[i].name_off, path, len))
 			return path[len] ? find_place(b, of, path + len + 1, base + bit / 8,
 			                              depth + 1)

@@ -34,6 +34,6 @@ void btf_done(struct btf *b);
 const struct btf_type *btf_struct(const struct btf *b, const char *name);
 /* The number of the function of that name; 0: there is none. */
 uint32_t btf_function(const struct btf *b, const char *name);
-/* Where PATH ("a.b") is in the structure T, or in that of the name NAME; bit fields are not found. */
+/* Where PATH ("a.b") is in the structure T, or in that of the name NAME; of a bit field, the 32 bits that it is in. */
 struct place btf_place_in(const struct btf *b, const struct btf_type *t, const char *path);
 struct place btf_place(const struct btf *b, const char *name, const char *path);

@@ -13,22 +13,6 @@
 
 static const char *const lock_lists[] = { "flc_posix.next", "flc_flock.next", "flc_lease.next" };
 
-/* How deep down our pid namespace is; -errno. */
-static int own_level(const struct btf *b)
-{
-	struct iter_program p;
-	auto_close int program = -1, iter = -1;
-	uint64_t level;
-
-	iter_begin(&p, b, 1, false);
-	iter_store_number(&p, -1, 0);
-	program = iter_load_program(&p, ITER_TASK);
-	iter = program < 0 ? program : iter_open(program, gettid(), 0);
-	if (iter < 0)
-		return iter;
-	return read(iter, &level, sizeof(level)) == sizeof(level) ? (int)level : -EOPNOTSUPP;
-}
-
 static void write_limits(struct iter_program *p)
 {
 	struct place limits = btf_place(p->btf, "signal_struct", "rlim");
@@ -102,7 +86,7 @@ static int load(const struct btf *b, int level, bool files)
 int proc_asks_open(struct proc_asks *ret, bool opens)
 {
 	auto_(btf_done) struct btf b = {};
-	int r = btf_open(&b), level = r < 0 ? r : own_level(&b);
+	int r = btf_open(&b), level = r < 0 ? r : iter_own_level(&b);
 
 	if (level < 0)
 		return level;

@@ -34,10 +34,19 @@ ssize_t task_facts_all(int fd, pid_t pid, struct task_facts *ret, size_t max)
 	return n < 0 ? n : n / (ssize_t)sizeof(*ret);
 }
 
+int task_facts_compare(const struct task_facts *a, const struct task_facts *b, bool same_process)
+{
+	enum task_fact first = same_process ? FACT_CRED : FACT_FLAGS;
+
+	_Static_assert(FACT_CRED < FACT_REAL_CRED && FACT_REAL_CRED + 1 == FACT_FLAGS &&
+	                       FACT_FLAGS < FACT_PENDING && FACT_PENDING + 1 == FACT_SAS_SP,
+	               "order of facts");
+	return memcmp(&a->v[first], &b->v[first], (FACT_SAS_SP - first) * sizeof(a->v[0]));
+}
+
 /* ---- the program ---- */
 
-/* Bits of what there is; what is not is 0. */
-static uint32_t store_fields(struct iter_program *p)
+uint32_t task_facts_store(struct iter_program *p, size_t to)
 {
 	static const char *const paths[FACTS] = {
 #define FACT(number, path) [FACT_##number] = (path),
@@ -59,11 +68,11 @@ static uint32_t store_fields(struct iter_program *p)
 			iter_load(p, 2, 6, place.at, place.size);
 		else
 			iter_set(p, 2, 0);
-		iter_store(p, 2, i);
+		iter_store(p, 2, to + i);
 		if (i == FACT_COMM && place.size)
 			iter_load(p, 2, 6, place.at + 8, 8);
 		if (i == FACT_COMM)
-			iter_store(p, 2, FACT_COMM_END);
+			iter_store(p, 2, to + FACT_COMM_END);
 	}
 	return found;
 }
@@ -75,7 +84,7 @@ static int load(const struct btf *b, uint32_t wanted, int level)
 
 	iter_begin(&p, b, FACTS, false);
 	iter_store_number(&p, level, FACT_TID);
-	return wanted & ~store_fields(&p) ? -EOPNOTSUPP : iter_load_program(&p, ITER_TASK);
+	return wanted & ~task_facts_store(&p, 0) ? -EOPNOTSUPP : iter_load_program(&p, ITER_TASK);
 }
 
 static int load_both(const struct btf *b, uint32_t wanted)

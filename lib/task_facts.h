@@ -58,11 +58,24 @@ struct task_facts {
  */
 int task_facts_open(uint32_t wanted);
 
+/*
+ * For programs that tell of more (lib/bpf_iter.h): all but FACT_TID to the words from TO on. FACT_BIT() of those that
+ * there are; the others are told as 0.
+ */
+struct iter_program;
+uint32_t task_facts_store(struct iter_program *p, size_t to);
+
 /* Of the thread TID. -ESRCH: there is none. */
 int task_facts_of(int fd, pid_t tid, struct task_facts *ret);
 
 /* Of all threads of the process PID, by their number in its list; at most MAX. How many, or -errno. */
 ssize_t task_facts_all(int fd, pid_t pid, struct task_facts *ret, size_t max);
+
+/*
+ * An order of what scripts would be answered by two threads, and their status tells, but for what is of a thread alone:
+ * alternate stack, robust list, name. Of two processes their credentials are objects of their own, and left out.
+ */
+int task_facts_compare(const struct task_facts *a, const struct task_facts *b, bool same_process);
 
 /*
  * How that thread is traced: the options (PTRACE_O_*) that its tracer has set, and whether it was seized

@@ -179,6 +179,8 @@ size_t arch_ldt_ask(struct script *s, uint64_t scratch);
 void arch_xcomp_ask(struct script *s, uint64_t at);
 /* Those that crtool may use, and every process that it forks. */
 uint64_t arch_xcomp_own(void);
+/* Does this CPU have any that must be asked for? */
+bool arch_xcomp_varies(void);
 /* Append the calls that permit those of WANT. */
 void arch_xcomp_permit(struct script *s, uint64_t want);
 

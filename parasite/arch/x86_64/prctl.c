@@ -13,8 +13,11 @@
 /* arch/x86/include/uapi/asm/prctl.h */
 #define ARCH_GET_CPUID      0x1011
 #define ARCH_SET_CPUID      0x1012
+#define ARCH_GET_XCOMP_SUPP 0x1021
 #define ARCH_GET_XCOMP_PERM 0x1022
 #define ARCH_REQ_XCOMP_PERM 0x1023
+
+#define XFEATURE_TILE 17 /* the first that has to be asked for: arch/x86/include/asm/fpu/types.h */
 
 size_t arch_cpuid_ask(struct script *s)
 {
@@ -43,6 +46,14 @@ uint64_t arch_xcomp_own(void)
 
 	syscall(SYS_arch_prctl, ARCH_GET_XCOMP_PERM, &own);
 	return own;
+}
+
+bool arch_xcomp_varies(void)
+{
+	uint64_t supported = 0;
+
+	syscall(SYS_arch_prctl, ARCH_GET_XCOMP_SUPP, &supported);
+	return supported >> XFEATURE_TILE;
 }
 
 void arch_xcomp_permit(struct script *s, uint64_t want)
