@@ -92,8 +92,8 @@ static bool is_plain(struct dump *d, struct task *t)
 
 	return t->answers && t->parent && t->state == TASK_ALIVE && t->threads.n == 1 &&
 	       !t->headless && !th->tracee.stop_signal && !thread_is_special(th) && mm_of(t) == t &&
-	       t->mm_users == 1 && together_same_maps(d, t) && !is_in_vdso(t) &&
-	       !proc_answers_special(t->answers) && asks_alike(d, t);
+	       t->mm_users == 1 && t->kept && !is_in_vdso(t) && !proc_answers_special(t->answers) &&
+	       asks_alike(d, t);
 }
 
 static int by_answers(const void *a, const void *b)

@@ -145,7 +145,7 @@ struct task {
 	const struct proc_answers *answers; /* alike_tasks.c: NULL: it is asked */
 	const struct open_fact *opens;
 	ARRAY(struct vma) vmas; /* by address ... */
-	bool flags_known;       /* ... with their flags */
+	bool flags_known, kept; /* ... with their flags; once frozen: the look had them all */
 	ARRAY(uint64_t) bound;  /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
 	bool bound_known;       /* ... if that was looked for */
 	ARRAY(struct fd_entry) fds; /* by number */

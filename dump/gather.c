@@ -155,7 +155,8 @@ static int gather_task(struct dump *d, struct task *t)
 	r = task_open_mem(t);
 	if (r < 0)
 		return r;
-	r = together_same_maps(d, t) ? 0 : vmas_read(t);
+	t->kept = together_same_maps(d, t);
+	r = t->kept ? 0 : vmas_read(t);
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));
 	return files_gather(d, t);

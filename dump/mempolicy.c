@@ -15,7 +15,6 @@
 
 #include "dump/alike_tasks.h"
 #include "dump/dump.h"
-#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -103,7 +102,7 @@ static size_t count_asked(const struct task *t)
 /* mbind(2) changes mappings, as far as the kernel counts. */
 static bool mempolicy_special(struct dump *d, struct task *t)
 {
-	return !t->bound_known || t->bound.n || !together_same_maps(d, t);
+	return !t->bound_known || t->bound.n || !t->kept;
 }
 
 static int mempolicy_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)
@@ -113,7 +112,7 @@ static int mempolicy_ask(struct dump *d, struct thread *th, struct script *s, st
 	/* One that was forked since, or has mapped a lot. */
 	int r = t->vmas.n > FEW && !t->bound_known ? mempolicy_prepare(d, t) : 0;
 
-	if (t->vmas.n <= FEW && !together_same_maps(d, t))
+	if (t->vmas.n <= FEW && !t->kept)
 		t->bound_known = false;
 	if (r < 0 || !mask)
 		return r;
