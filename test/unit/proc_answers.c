@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -43,6 +44,7 @@ static struct proc_answers of(pid_t pid)
 static struct proc_answers child(void (*change)(void))
 {
 	struct proc_answers answers;
+	siginfo_t si;
 	int ready[2];
 	char byte;
 	pid_t pid;
@@ -56,11 +58,13 @@ static struct proc_answers child(void (*change)(void))
 			change();
 		if (write(ready[1], "", 1) != 1)
 			_exit(1);
-		raise(SIGSTOP);
-		_exit(0);
+		for (;;)
+			pause();
 	}
 	check(read(ready[0], &byte, 1) == 1);
-	check(waitid(P_PID, (id_t)pid, NULL, WSTOPPED) == 0);
+	check(ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0);
+	check(waitpid(pid, NULL, 0) == pid);
+	check(ptrace(PTRACE_GETSIGINFO, pid, NULL, &si) == 0); /* now it is off its CPU, too */
 	answers = of(pid);
 	kill(pid, SIGKILL);
 	check(waitpid(pid, NULL, 0) == pid);
