@@ -74,6 +74,11 @@ void iter_set(struct iter_program *p, uint8_t dst, int value)
 	alu(p, BPF_MOV, dst, value);
 }
 
+void iter_mask(struct iter_program *p, uint8_t reg, int mask)
+{
+	alu(p, BPF_AND, reg, mask);
+}
+
 static void call(struct iter_program *p, int function)
 {
 	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .imm = function });

@@ -39,6 +39,8 @@ void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const cha
                      const char *path);
 /* DST = VALUE */
 void iter_set(struct iter_program *p, uint8_t dst, int value);
+/* REG &= MASK, as 64 bits with its sign. */
+void iter_mask(struct iter_program *p, uint8_t reg, int mask);
 /* REG to the word TO of the record. */
 void iter_store(struct iter_program *p, uint8_t reg, size_t to);
 /*

@@ -10,6 +10,15 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 
+/*
+ * enum syscall_work_bit of linux/thread_info.h, since 5.11. All tasks have TRACEPOINT while somebody traces the
+ * system calls of the machine, and whoever is forked meanwhile may keep it: it says nothing of the task.
+ */
+#define WORK_TRACEPOINT (1 << 1)
+#define WORK_TRACE      (UINT64_C(1) << 2)
+#define WORK_EMU        (UINT64_C(1) << 3)
+#define WORK_DISPATCH   (UINT64_C(1) << 5)
+
 /* include/linux/ptrace.h of the kernel */
 #define PT_PTRACED   0x00000001u
 #define PT_SEIZED    0x00010000u
@@ -68,6 +77,8 @@ uint32_t task_facts_store(struct iter_program *p, size_t to)
 			iter_load(p, 2, 6, place.at, place.size);
 		else
 			iter_set(p, 2, 0);
+		if (i == FACT_WORK)
+			iter_mask(p, 2, ~WORK_TRACEPOINT);
 		iter_store(p, 2, to + i);
 		if (i == FACT_COMM && place.size)
 			iter_load(p, 2, 6, place.at + 8, 8);
@@ -117,11 +128,6 @@ int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bo
 	*ret_seized = flags & PT_SEIZED;
 	return 0;
 }
-
-/* enum syscall_work_bit of linux/thread_info.h, since 5.11. */
-#define WORK_TRACE    (UINT64_C(1) << 2)
-#define WORK_EMU      (UINT64_C(1) << 3)
-#define WORK_DISPATCH (UINT64_C(1) << 5)
 
 bool task_facts_calls_traced(const struct task_facts *facts)
 {

@@ -1,6 +1,7 @@
 /* lib/proc_answers.h: what the kernel tells of all is what each would answer itself */
 #include "lib/proc_answers.h"
 
+#include <linux/bpf.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#include "lib/bpf.h"
 #include "lib/landlock.h"
 #include "unit.h"
 
@@ -103,6 +105,38 @@ TEST(two_children_of_one_parent_answer_alike)
 	check(!proc_answers_special(&a));
 	check(proc_answers_compare(&a, &b) == 0);
 	check(b.v[ANSWER_BRK] == (uint64_t)(uintptr_t)top);
+	proc_answers_done(&ask);
+}
+
+/* Somebody traces all system calls of the machine: a descriptor, or -1. */
+static int trace_calls(void)
+{
+	struct bpf_insn nothing[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		                      { .code = BPF_JMP | BPF_EXIT } };
+	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+		                .insns = (uintptr_t)nothing,
+		                .insn_cnt = 2,
+		                .license = (uintptr_t) "GPL" };
+	union bpf_attr open = { .raw_tracepoint = { .name = (uintptr_t) "sys_enter" } };
+	int program = (int)bpf_call(BPF_PROG_LOAD, &load);
+
+	open.raw_tracepoint.prog_fd = (uint32_t)program;
+	return program < 0 ? -1 : (int)bpf_call(BPF_RAW_TRACEPOINT_OPEN, &open);
+}
+
+TEST(whoever_traces_all_calls_makes_no_difference)
+{
+	struct proc_answers a, b;
+	int trace;
+
+	open_it();
+	a = child(NULL);
+	trace = trace_calls();
+	if (trace < 0)
+		skip("no tracing of system calls");
+	b = child(NULL);
+	check(close(trace) == 0);
+	check(proc_answers_compare(&a, &b) == 0);
 	proc_answers_done(&ask);
 }
 
