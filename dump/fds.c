@@ -63,6 +63,14 @@ static int fds_ask(struct dump *d, struct thread *th, struct script *s, struct a
 	return 0;
 }
 
+static bool fds_special(struct dump *d, struct task *t)
+{
+	array_each (e, &t->fds)
+		if (in_doubt(d, e))
+			return true;
+	return false;
+}
+
 static void read_answers(const struct dump *d, struct task *t, const struct script *s,
                          const struct ask *ask)
 {
@@ -108,5 +116,7 @@ const struct dump_aspect dump_fds = {
 	.table = TABLE_FILES,
 	.look = fds_look,
 	.ask = fds_ask,
+	.alike = true,
+	.special = fds_special,
 	.take = fds_take,
 };
