@@ -210,11 +210,14 @@ TEST(what_others_may_have_too_is_compared)
 
 static void has_child(void)
 {
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 
+	check(pid >= 0);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pause();
+		if (getppid() == parent)
+			pause();
+		_exit(0);
 	}
 }
 
