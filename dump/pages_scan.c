@@ -126,7 +126,8 @@ static int have_region(struct scan *s, struct task *t)
 			return 0;
 		r = find_regions(s, t);
 	}
-	if (r < 0 && s->d->opt->memory_only && task_has_ended(t)) {
+	/* It runs: on its way out, or into another program, its memory goes before it has ended. */
+	if (r < 0 && s->d->opt->memory_only && (r == -ESRCH || task_has_ended(t))) {
 		log_forget();
 		return 0;
 	}
