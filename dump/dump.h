@@ -196,11 +196,12 @@ struct dump {
 	ARRAY(struct task) tasks; /* the root first, parents before children */
 	struct task_index index;
 	ARRAY(struct file) files; /* by id, from 1 */
-	uint32_t sock_mnt;       /* files_look.c: the mount that sockets are on; 0: not known ... */
-	dev_t sock_dev;          /* ... and its device */
-	bool many_socks;         /* it has so many that what the kernel lists of all is worth it */
-	bool watches;            /* somebody is told of what becomes of files (inotify, fanotify) */
-	size_t nkept, keep_most; /* borrow.c: descriptors of ours for sockets */
+	uint32_t sock_mnt; /* files_look.c: the mount that sockets are on; 0: not known ... */
+	dev_t sock_dev;    /* ... and its device */
+	bool many_socks;   /* it has so many that what the kernel lists of all is worth it */
+	bool watches;      /* somebody is told of what becomes of files (inotify, fanotify) ... */
+	bool opened_for; /* ... and given descriptors of them (fanotify), maybe as keeps_cloexec says */
+	size_t nkept, keep_most;              /* borrow.c: descriptors of ours for sockets */
 	void *fd_tree, *map_tree, *pipe_tree; /* files.c: by descriptor, by mapping, by inode */
 	bool core_sched;                      /* the kernel has core scheduling */
 	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */

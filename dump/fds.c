@@ -44,7 +44,7 @@ static bool in_doubt(const struct dump *d, const struct fd_entry *e)
 {
 	const struct dump_kind *room = d->files.v[e->file].room;
 
-	return e->cloexec && room && room->keeps_cloexec;
+	return e->cloexec && (d->opened_for || (room && room->keeps_cloexec));
 }
 
 static int fds_ask(struct dump *d, struct thread *th, struct script *s, struct ask *ret)

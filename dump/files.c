@@ -177,6 +177,7 @@ static int file_add(struct dump *d, struct file *f, size_t *ret_index)
 	f->kept = -1;
 	f->link = f->fdinfo = NULL;
 	d->watches |= strstr(at->fdinfo ?: "", "notify ") != NULL;
+	d->opened_for |= strstr(at->fdinfo ?: "", "fanotify ") != NULL;
 	*ret_index = d->files.n - 1;
 	return is_linked(at) ? pipe_link(d, at) : 0;
 }
@@ -481,7 +482,7 @@ void files_done(struct dump *d)
 	array_each (f, &d->files)
 		file_done(f);
 	array_done(&d->files);
-	d->watches = false;
+	d->watches = d->opened_for = false;
 	array_each (t, &d->tasks)
 		fds_forget(t);
 }

@@ -14,3 +14,9 @@ load lib/zdtm
 	accept='fd.[0-9]*.flags' # the files do not, any more
 	zdtm fds kept
 }
+
+@test "FD_CLOEXEC of what fanotify has opened" {
+	there_is fds probe || skip "no fanotify that opens files"
+	accept='fd.[0-9]*.flags'
+	zdtm fds event
+}

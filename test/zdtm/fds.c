@@ -1,12 +1,14 @@
 /*
  * The table: duplicates share their offset, files opened twice do not; numbers,
  * gaps and FD_CLOEXEC stay. With "high": a number just below the limit; "kept": of files that bear O_CLOEXEC
- * themselves.
+ * themselves; "event": of a file that fanotify(7)
+ * has opened so; "probe": it ends with 77 if there is no such thing.
  */
 #include <fcntl.h>
 #include <mqueue.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -67,6 +69,29 @@ static int kept(void)
 	return zdtm_pass();
 }
 
+static int event(bool probe)
+{
+	struct fanotify_event_metadata event;
+	int group = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC), file;
+
+	if (probe)
+		return group < 0 ? 77 : 0;
+	check(group >= 0);
+	check(fanotify_mark(group, FAN_MARK_ADD, FAN_CLOSE_WRITE | FAN_EVENT_ON_CHILD, AT_FDCWD,
+	                    ".") == 0);
+	file = open("file", O_RDWR | O_CREAT, 0600);
+	check(file >= 0 && close(file) == 0);
+	check(read(group, &event, sizeof(event)) == sizeof(event) && event.fd >= 0);
+	check(fanotify_mark(group, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL) ==
+	      0); /* nothing of the test's own */
+	duplicate(event.fd);
+
+	zdtm_park();
+
+	check_duplicates(event.fd);
+	return zdtm_pass();
+}
+
 int main(int argc, char **argv)
 {
 	int top = argc > 1 && !strcmp(argv[1], "high") ? high_number() : 900;
@@ -76,6 +101,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "kept"))
 		return kept();
+	if (argc > 1 && (!strcmp(argv[1], "event") || !strcmp(argv[1], "probe")))
+		return event(!strcmp(argv[1], "probe"));
 	check(a >= 0 && b >= 0);
 	check(write(a, "0123456789", 10) == 10);
 	check(dup2(a, top) == top);
