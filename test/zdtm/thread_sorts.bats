@@ -1,9 +1,5 @@
 load lib/zdtm
-
-# asked: of how many threads was a dump asked?
-asked() {
-	crtool dump -R --json -t "$pid" -D "$(images)" | grep -o '"threads_asked": *[0-9]*' | grep -o '[0-9]*$'
-}
+load lib/many
 
 @test "of many threads each keeps what it has alone" {
 	zdtm thread_sorts
