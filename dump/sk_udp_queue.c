@@ -4,7 +4,8 @@
  * asked for need not be kept.
  *
  * The kernel takes empty datagrams that somebody has peeked at before for none
- * (net/core/datagram.c), but for the first in the queue: they are not seen.
+ * (net/core/datagram.c), but for the first in the queue: its memory tells of them, where that can be read, but not
+ * what else a program has asked to be told.
  *
  * A pending error would be told to us instead of the program, and is not told again:
  * where there is one, nothing is read.
@@ -19,8 +20,11 @@
 #include <sys/socket.h>
 
 #include "dump/guard.h"
+#include "dump/kernel_memory.h"
 #include "dump/sk_inet.h"
 #include "lib/cleanup.h"
+#include "lib/datagram_facts.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 
 #define PIECE \
@@ -180,6 +184,7 @@ static int datagram_peek(int fd, struct peek *p, struct udp_queue *q, bool only_
 	if (only_empty && n)
 		return 0;
 	control_take(p);
+	q->seen++;
 	r = datagrams_add(q, p, (size_t)n);
 	return r < 0 ? r : 1;
 }
@@ -211,10 +216,70 @@ static int queue_peek(struct dump *d, const struct file *f, int fd, struct udp_q
 	return r < 0 ? r : e;
 }
 
+/* ---- what peeking does not show ---- */
+
+/* An empty one, before the one with that number. */
+static int empty_insert(struct udp_queue *q, size_t at, const union inaddr *from)
+{
+	struct peek p = { .from = *from, .msg.msg_namelen = inaddr_len(from) };
+	Img__SkUdp__Datagram added;
+	int r = datagram_add(q, &p, "", 0);
+
+	if (r < 0)
+		return r;
+	added = q->all.v[q->all.n - 1];
+	memmove(q->all.v + at + 1, q->all.v + at, (q->all.n - 1 - at) * sizeof(added));
+	q->all.v[at] = added;
+	return 0;
+}
+
+static bool is_from(const Img__SkUdp__Datagram *m, const union inaddr *from)
+{
+	return m->source.len == inaddr_len(from) && !memcmp(m->source.data, from, m->source.len);
+}
+
+/* The next one, which *AT is moved behind. 0; -ESTALE: they are not what was peeked at. */
+static int empty_find(const struct kmem *k, const struct datagram_fact *one, int family,
+                      struct udp_queue *q, size_t *at)
+{
+	union inaddr from;
+	int r = one->size ? 0 : datagram_facts_from(k, one, family, &from);
+
+	if (r == 0 && !one->size &&
+	    !(*at < q->all.n && !q->all.v[*at].data.len && is_from(&q->all.v[*at], &from)))
+		r = empty_insert(q, *at, &from);
+	if (r == 0 && !one->size)
+		++*at;
+	for (size_t left = one->size; r == 0 && left; left -= q->all.v[(*at)++].data.len)
+		if (*at == q->all.n || !q->all.v[*at].data.len || q->all.v[*at].data.len > left)
+			r = -ESTALE;
+	return r;
+}
+
+static int empties_find(struct dump *d, const struct file *f, int fd, struct udp_queue *q)
+{
+	auto_(datagram_facts_done) struct datagram_facts all = {};
+	const struct kmem *k = kernel_memory(d);
+	size_t at = 0;
+	int r = k ? datagram_facts_read(k, fd, true, &all) : 0;
+
+	if (r < 0 || all.all.n <= q->seen)
+		return error_passes(r) ? r : 0;
+	for (size_t i = 0; i < all.all.n && r == 0; i++)
+		r = empty_find(k, &all.all.v[i], f->sock.family, q, &at);
+	if (r < 0 && !error_passes(r))
+		lose("%s (%s): datagrams without content that wait in it, and were peeked at "
+		     "before",
+		     file_name(f), file_describe(f));
+	return error_passes(r) ? r : 0;
+}
+
 int udp_queue_read(struct dump *d, const struct file *f, int fd, struct udp_queue *ret)
 {
 	int r = queue_peek(d, f, fd, ret);
 
+	if (r == 0)
+		r = empties_find(d, f, fd, ret);
 	if (r < 0)
 		return fail(r, "%s (%s): peek at what waits in it", file_name(f), file_describe(f));
 	ret->list = calloc(ret->all.n + 1, sizeof(*ret->list));

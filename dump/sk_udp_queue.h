@@ -7,6 +7,7 @@
 struct udp_queue {
 	ARRAY(Img__SkUdp__Datagram) all;
 	Img__SkUdp__Datagram **list; /* as a field of a record */
+	size_t seen; /* how many the kernel has shown, of which it puts some together */
 };
 
 /* Those of F, of which FD is a descriptor of ours: all stay where they are. -errno explained. */

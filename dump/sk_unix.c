@@ -8,11 +8,13 @@
  * Who is behind SO_PEERPIDFD of a connection is not there any more after a restore.
  */
 #include "dump/borrow.h"
+#include "dump/kernel_memory.h"
 #include "dump/sk_unix.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 
 #include "dump/sockopt.h"
@@ -110,6 +112,15 @@ static int check_outside(struct dump *d, const struct file *f, const struct unix
 	}
 }
 
+/* What is skipped of what waits the memory of the kernel tells, which takes time to be opened. */
+static void memory_prepare(struct dump *d, const struct unix_sock *sock, int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	if (!d->frozen && sock->type != SOCK_STREAM && poll(&ready, 1, 0) == 1)
+		kernel_memory(d);
+}
+
 static int sk_unix_check(struct dump *d, const struct file *f)
 {
 	auto_(borrowed_done) struct borrowed b = file_borrow(f);
@@ -128,6 +139,7 @@ static int sk_unix_check(struct dump *d, const struct file *f)
 		return fail(r, "%s: ask for its state", file_name(f));
 	if (sock.state == TCP_LISTEN)
 		return unix_waiting_check(d, f, &sock);
+	memory_prepare(d, &sock, fd);
 	return end.relation == OUTSIDE ? check_outside(d, f, &sock, &end, fd, false) : 0;
 }
 

@@ -47,6 +47,11 @@ int unix_queue_read(struct dump *d, const struct file *f, int fd, int type, bool
                     struct unix_queue *ret);
 void unix_queue_done(struct unix_queue *q);
 
+/* ---- messages that peeking does not show: sk_unix_missed.c ---- */
+
+/* Put them between those of Q, which were peeked at in F, of which FD is ours. Explained, or an error that passes. */
+int unix_missed_add(struct dump *d, const struct file *f, int fd, struct unix_queue *q);
+
 /* ---- connections that wait to be accepted: sk_unix_wait.c ---- */
 
 /* May F, the listener SOCK, be dumped with those that wait in it? -errno, explained. */

@@ -7,7 +7,8 @@
  * A stream is cut behind each message that bears descriptors. Bytes before it that bear
  * none cannot be told from it (a peek at them shows its descriptors, too: net/unix/af_unix.c), so
  * after a restore descriptors may come earlier in a stream than they were sent, never later. A message without any
- * content is seen once: the kernel marks it, and peeking at an offset skips it from then on, but for the first.
+ * content is seen once: the kernel marks it, and peeking at an offset skips it from then on, but for the first. What
+ * was skipped is looked for in its memory (sk_unix_missed.c).
  */
 #include <errno.h>
 #include <stddef.h>
@@ -131,8 +132,7 @@ static int message_add(struct dump *d, struct unix_queue *q, struct peek *p, siz
 }
 
 /* The next one behind what was peeked at. 1; 0: there is none. */
-static int message_peek(struct dump *d, int fd, int type, bool eof, struct peek *p,
-                        struct unix_queue *q)
+static int message_peek(struct dump *d, int fd, int type, struct peek *p, struct unix_queue *q)
 {
 	ssize_t n;
 	int r;
@@ -148,33 +148,33 @@ static int message_peek(struct dump *d, int fd, int type, bool eof, struct peek 
 	n = recvmsg(fd, &p->msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
-	if (n == 0 && (type == SOCK_STREAM || eof))
+	if (n == 0 && type == SOCK_STREAM)
 		return 0;
 	r = message_add(d, q, p, (size_t)n);
 	return r < 0 ? r : 1;
 }
 
 /* One without content that was peeked at before is seen if it is the first, and SO_PEEK_OFF is not set. */
-static int first_peek(struct dump *d, int fd, int type, bool eof, struct peek *p,
+static int first_peek(struct dump *d, int fd, int type, bool ends, struct peek *p,
                       struct unix_queue *q)
 {
-	bool is_first = type != SOCK_STREAM && !eof &&
+	bool is_first = type != SOCK_STREAM && !ends &&
 	                recv(fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC) == 0;
-	int r = is_first ? message_peek(d, fd, type, eof, p, q) : 0;
+	int r = is_first ? message_peek(d, fd, type, p, q) : 0;
 
 	return r < 0 ? r : flag_set(fd, SO_PEEK_OFF, 0);
 }
 
-/* Behind the last byte of a stream the error would be told to us. */
-static int all_peek(struct dump *d, int fd, int type, bool eof, struct peek *p,
+/* Behind the last byte the error would be told to us, or there is an end that looks like messages without content. */
+static int all_peek(struct dump *d, int fd, int type, bool ends, struct peek *p,
                     struct unix_queue *q)
 {
 	int left = 0, r = 1;
 
-	if (q->reset && ioctl(fd, SIOCINQ, &left) < 0)
+	if (ends && ioctl(fd, SIOCINQ, &left) < 0)
 		return -errno;
-	while (r > 0 && (!q->reset || left > 0)) {
-		r = message_peek(d, fd, type, eof, p, q);
+	while (r > 0 && (!ends || left > 0)) {
+		r = message_peek(d, fd, type, p, q);
 		left -= r > 0 ? (int)q->all.v[q->all.n - 1].data.len : 0;
 	}
 	return r;
@@ -185,6 +185,7 @@ static int queue_peek(struct dump *d, const struct file *f, int fd, int type, bo
 {
 	auto_free struct peek *p = malloc(sizeof(*p));
 	auto_free char *buf = malloc(PIECE);
+	bool ends = q->reset || (eof && type == SOCK_SEQPACKET);
 	int was, r = p && buf ? flag_get(fd, SO_PEEK_OFF, &was) : -ENOMEM, e;
 
 	if (r == 0)
@@ -194,9 +195,11 @@ static int queue_peek(struct dump *d, const struct file *f, int fd, int type, bo
 	p->iov = (struct iovec){ buf, PIECE };
 	r = flag_set(fd, SO_PEEK_OFF, q->reset ? 0 : -1);
 	if (r == 0 && !q->reset)
-		r = first_peek(d, fd, type, eof, p, q);
+		r = first_peek(d, fd, type, ends, p, q);
 	if (r == 0)
-		r = all_peek(d, fd, type, eof, p, q);
+		r = all_peek(d, fd, type, ends, p, q);
+	if (r >= 0 && type != SOCK_STREAM)
+		r = unix_missed_add(d, f, fd, q);
 	e = guard_undo_option(d, f, fd, SO_PEEK_OFF, was);
 	return r < 0 ? r : e;
 }

@@ -18,6 +18,17 @@ setup() {
 @test "datagrams that wait keep senders, borders and order: IPv6" { once sk_udp queue 6; }
 @test "datagrams that wait in a socket of both" { once sk_udp queue dual; }
 @test "datagrams that wait in a UDP-Lite socket" { lite && once sk_udp queue lite; }
+@test "datagrams without content are there after dump -R, and after another dump" {
+	local how
+
+	for how in 4 6; do
+		park sk_udp queue "$how"
+		dump_running
+		dump_and_restore
+		release
+	done
+}
+
 @test "datagrams of IPv4 in a socket of IPv6, behind a filter" { once sk_udp mapped; }
 @test "datagrams keep what they were sent to, a group too: IPv4" { once sk_udp_mcast told 4; }
 @test "datagrams keep what they were sent to, a group too: IPv6" { pair && once sk_udp_mcast told 6 v1 fd09::1; }

@@ -18,11 +18,15 @@ load lib/zdtm
 	zdtm sk_unix_ends dgram
 }
 
-@test "a first message without content is there after dump -R, and after another dump" {
-	park sk_unix_ends dgram
-	dump_running
-	dump_and_restore
-	release
+@test "messages without content are there after dump -R, and after another dump" {
+	local type
+
+	for type in dgram seqpacket; do
+		park sk_unix_ends "$type"
+		dump_running
+		dump_and_restore
+		release
+	done
 }
 
 @test "a datagram socket that was connected to a name outside is connected again" {

@@ -1,7 +1,7 @@
 /*
  * Ends of unix sockets that are no more what they were, with something waiting in them: shut down for reading, for
- * both, the other end closed with something unread (ECONNRESET waits to be told); and SO_PEEK_OFF in the middle of
- * a queue that begins with a message without content.
+ * both, the other end closed with something unread (ECONNRESET waits to be told) or with messages without content on
+ * their way; and SO_PEEK_OFF in the middle of a queue, some messages of which have no content.
  *
  *	sk_unix_ends stream|seqpacket|dgram
  */
@@ -70,14 +70,14 @@ static int option(int fd, int name)
 
 int main(int argc, char **argv)
 {
-	int rd[2], both[2], reset[2], silent[2], peek[2], off = 3;
+	int rd[2], both[2], reset[2], silent[2], peek[2], over[2], off = 3;
 	char buf[8] = "";
 
 	check(argc == 2);
 	type = !strcmp(argv[1], "stream")  ? SOCK_STREAM
 	       : !strcmp(argv[1], "dgram") ? SOCK_DGRAM
 	                                   : SOCK_SEQPACKET;
-	pair(rd), pair(both), pair(reset), pair(silent), pair(peek);
+	pair(rd), pair(both), pair(reset), pair(silent), pair(peek), pair(over);
 	say(rd[1], "first");
 	check(shutdown(rd[0], SHUT_RD) == 0);
 	say(both[1], "first");
@@ -90,6 +90,13 @@ int main(int argc, char **argv)
 		check(send(peek[1], "", 0, 0) == 0);
 	say(peek[1], "one");
 	say(peek[1], "two");
+	if (type != SOCK_STREAM) {
+		say(peek[1], "");
+		say(peek[1], "three");
+		for (int i = 0; i < 4; i++)
+			say(over[1], i % 2 ? "" : "x");
+	}
+	check(type == SOCK_DGRAM ? shutdown(over[0], SHUT_RD) == 0 : close(over[1]) == 0);
 	check(setsockopt(peek[0], SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) == 0);
 
 	zdtm_park();
@@ -110,5 +117,13 @@ int main(int argc, char **argv)
 	check(setsockopt(peek[0], SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) == 0);
 	check(recv(peek[0], buf, 3, MSG_PEEK) == 3 && !strcmp(buf, "two"));
 	hear(peek[0], type == SOCK_STREAM ? "onetwo" : "one");
+	if (type != SOCK_STREAM) {
+		hear(peek[0], "two");
+		hear(peek[0], "");
+		hear(peek[0], "three");
+		for (int i = 0; i < 4; i++)
+			hear(over[0], i % 2 ? "" : "x");
+	}
+	check(type == SOCK_DGRAM ? recv(over[0], buf, 1, MSG_DONTWAIT) < 0 : at_end(over[0]));
 	return zdtm_pass();
 }
