@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/net_tstamp.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -124,10 +125,26 @@ int sk_inet_local(int fd, union inaddr *ret)
 	return inaddr_port(ret) || !inaddr_any(ret);
 }
 
-void sk_inet_lose_zerocopy(const struct file *f, const struct sockopts *opts)
+/* Whether stamps are counted is one of the flags that come first. */
+static bool stamps_counted(const struct sockopts *opts)
+{
+	uint32_t flags = 0;
+
+	array_each (v, &opts->all)
+		if (v->level == SOL_SOCKET && v->name == SO_TIMESTAMPING &&
+		    v->value.len >= sizeof(flags))
+			memcpy(&flags, v->value.data, sizeof(flags));
+	return flags & SOF_TIMESTAMPING_OPT_ID;
+}
+
+void sk_inet_lose_counters(const struct file *f, const struct sockopts *opts)
 {
 	if (sockopts_int(opts, SOL_SOCKET, SO_ZEROCOPY, 0))
 		lose("%s (%s): has SO_ZEROCOPY set: what is sent with MSG_ZEROCOPY is counted from "
 		     "zero again, and that what is under way has been sent will not be told",
+		     file_name(f), file_describe(f));
+	if (stamps_counted(opts))
+		lose("%s (%s): has SOF_TIMESTAMPING_OPT_ID set: what is sent is counted from zero "
+		     "again",
 		     file_name(f), file_describe(f));
 }

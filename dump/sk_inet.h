@@ -29,5 +29,5 @@ int sk_inet_options_try(struct dump *d, const struct file *f, int fd,
 /* getsockname(2): 1, or 0 when it has no address of its own at all. -errno. */
 int sk_inet_local(int fd, union inaddr *ret);
 
-/* Says of F what nothing brings back: MSG_ZEROCOPY counts from zero again. */
-void sk_inet_lose_zerocopy(const struct file *f, const struct sockopts *opts);
+/* Says of F what nothing brings back: MSG_ZEROCOPY and stamps count from zero again. */
+void sk_inet_lose_counters(const struct file *f, const struct sockopts *opts);

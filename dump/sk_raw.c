@@ -6,8 +6,7 @@
  * Packets that wait are let go, as the network might have done: sent again, others
  * would get them, too. So are errors that the program was not told yet.
  *
- * Not seen: IPV6_ROUTER_ALERT, and multicast routing (MRT_INIT), which is refused by
- * its protocol.
+ * Multicast routing (MRT_INIT) is refused by its protocol.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +17,7 @@
 
 #include "dump/sk_inet.h"
 #include "dump/sk_mcast.h"
+#include "dump/sk_unseen.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -65,7 +65,7 @@ static int sk_raw_check(struct dump *d, const struct file *f)
 		            "%s (%s): routes multicasts, or may do so (MRT_INIT): not supported by "
 		            "this version",
 		            file_name(f), file_describe(f));
-	return r;
+	return r < 0 ? r : sk_unseen_check(d, f, fd);
 }
 
 /* ---- who it is connected to ---- */
@@ -192,6 +192,8 @@ static int sk_raw_dump(struct dump *d, const struct file *f)
 		r = add_addresses(d, f, fd, &p, &msg);
 	if (r == 0)
 		r = sk_inet_options(d, f, fd, NULL, &p.opts);
+	if (r == 0)
+		r = sk_unseen_read(d, f, fd, &p.opts);
 	if (r == 0)
 		r = mcast_read(d, f, fd, &p.groups);
 	if (r < 0)

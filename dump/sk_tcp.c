@@ -22,6 +22,7 @@
 #include "dump/sk_tcp_dead.h"
 #include "dump/sk_tcp_diag.h"
 #include "dump/sk_tcp_listen.h"
+#include "dump/sk_unseen.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/sk_tcp.pb-c.h"
@@ -133,11 +134,12 @@ static int sk_tcp_check_asked(struct dump *d, const struct file *f)
 		r = sock_read(f, fd, &s);
 	if (r < 0)
 		return r;
-	if (s.state == LISTENING)
-		return tcp_listener_check(d, f, fd);
-	if (s.state != CLOSED)
+	if (s.state != CLOSED && s.state != LISTENING)
 		return check_connection(d, f, &s);
-	return check_closed(d, f, fd);
+	r = sk_unseen_check(d, f, fd);
+	if (r < 0)
+		return r;
+	return s.state == LISTENING ? tcp_listener_check(d, f, fd) : check_closed(d, f, fd);
 }
 
 /* What is listed is of our network namespace. */
@@ -228,6 +230,13 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 	return r;
 }
 
+static void lose_syn(const struct file *f)
+{
+	lose("%s (%s): the packet that it began with (TCP_SAVED_SYN), which the program has not "
+	     "fetched yet",
+	     file_name(f), file_describe(f));
+}
+
 static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock *s, struct parts *p)
 {
 	const struct tcp_told told = {};
@@ -242,8 +251,13 @@ static int sk_tcp_write(struct dump *d, const struct file *f, const struct sock 
 		source.value = tcp_sock_option;
 	if (r == 0)
 		r = sk_inet_options(d, f, s->fd, &source, &p->opts);
+	if (r == 0 && (s->state == CLOSED || s->state == LISTENING))
+		r = sk_unseen_read(d, f, s->fd, &p->opts);
 	if (r < 0)
 		return r;
+	sk_inet_lose_counters(f, &p->opts);
+	if (d->opt->tcp != TCP_LET_GO && tcp_has_syn(s->fd))
+		lose_syn(f);
 	/* Nobody may set so little: it is what IP options leave of the usual size. */
 	if (sockopts_int(&p->opts, IPPROTO_TCP, TCP_MAXSEG, MSS_LEAST) < MSS_LEAST)
 		sockopts_drop(&p->opts, IPPROTO_TCP, TCP_MAXSEG);
@@ -259,7 +273,9 @@ static int connection_write(struct dump *d, const struct file *f, struct tcp_con
 		lose("%s (%s): an error, or what waits in its error queue, that the program was "
 		     "not told yet",
 		     file_name(f), file_describe(f));
-	sk_inet_lose_zerocopy(f, &conn->opts);
+	sk_inet_lose_counters(f, &conn->opts);
+	if (conn->has_syn)
+		lose_syn(f);
 	msg.family = (uint32_t)f->sock.family;
 	msg.protocol = (uint32_t)f->sock.protocol;
 	msg.state = ESTABLISHED;

@@ -235,6 +235,7 @@ static void conn_try(struct tcp_conns *c, size_t i)
 	int r = sk_inet_options_try(c->d, f, w->fd, &source, &conn->opts);
 	struct tcp_ways ways = ways_of(conn, w);
 
+	conn->has_syn = tcp_has_syn(w->fd);
 	if (r == 0)
 		r = tcp_read(w, &ways, AHEAD_SIZE, &conn->msg, &conn->events);
 	conn->ready = r == 0;
@@ -293,6 +294,7 @@ int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
 	if (r < 0)
 		return r;
 	ways = ways_of(conn, w);
+	conn->has_syn = tcp_has_syn(w->fd);
 	r = tcp_read(w, &ways, 0, &conn->msg, &conn->events);
 	if (r == -ENOTCONN)
 		return r;

@@ -15,6 +15,7 @@ struct tcp_conn {
 	Img__SkTcp__Connection msg;
 	struct sockopts opts;
 	short events; /* of poll(2) */
+	bool has_syn; /* see tcp_has_syn() */
 };
 
 /* Lock all connections of D, which keeps a descriptor of each, and read those that hold little. Explained. */

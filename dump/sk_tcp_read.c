@@ -231,6 +231,14 @@ int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
 	return 0;
 }
 
+bool tcp_has_syn(int fd)
+{
+	char none;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, &none, &(socklen_t){ 0 }) < 0 &&
+	       errno == EINVAL;
+}
+
 void tcp_read_done(Img__SkTcp__Connection *msg)
 {
 	free(msg->sent.data);

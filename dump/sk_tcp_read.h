@@ -41,4 +41,7 @@ struct tcp_ways {
  */
 int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
              Img__SkTcp__Connection *msg, short *ret_events);
+/* Is the packet kept that began the connection FD (TCP_SAVE_SYN)? Who fetches it takes it away, if there is room. */
+bool tcp_has_syn(int fd);
+
 void tcp_read_done(Img__SkTcp__Connection *msg);

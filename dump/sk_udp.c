@@ -6,9 +6,7 @@
  * the program was not told yet, are let go, as the network might have done. Data
  * that is corked (UDP_CORK, MSG_MORE) only the memory of the kernel tells: without that it is refused.
  *
- * Not seen: whether the port of a connected socket was asked for, an interface for
- * multicasts that was given by its number (IP_MULTICAST_IF), programs that choose
- * among sockets of one port (SO_ATTACH_REUSEPORT_CBPF), IPV6_MTU.
+ * Not seen: whether the port of a connected socket was asked for.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -22,6 +20,7 @@
 #include "dump/sk_inet_diag.h"
 #include "dump/sk_mcast.h"
 #include "dump/sk_udp_queue.h"
+#include "dump/sk_unseen.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/udp_cork.h"
@@ -57,7 +56,7 @@ static int sk_udp_check(struct dump *d, const struct file *f)
 		            "%s (%s): the kernel itself takes packets out of it (UDP_ENCAP %d, a "
 		            "tunnel): not supported by this version",
 		            file_name(f), file_describe(f), encap);
-	return 0;
+	return sk_unseen_check(d, f, fd);
 }
 
 /* What the record holds besides the options. */
@@ -187,12 +186,14 @@ static int add_options(struct dump *d, const struct file *f, int fd, struct part
 {
 	int r = sk_inet_options(d, f, fd, NULL, &p->opts);
 
+	if (r == 0)
+		r = sk_unseen_read(d, f, fd, &p->opts);
 	if (r < 0)
 		return r;
 	/* Of a connected one the kernel notes there where the last came in: set, it would be a wish. */
 	if (msg->peer.len)
 		sockopts_drop(&p->opts, SOL_SOCKET, SO_INCOMING_CPU);
-	sk_inet_lose_zerocopy(f, &p->opts);
+	sk_inet_lose_counters(f, &p->opts);
 	msg->options = sockopts_message(&p->opts);
 	return msg->options ? 0 : -ENOMEM;
 }

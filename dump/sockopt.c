@@ -39,7 +39,7 @@ static void value_read(int fd, const struct sockopt *o, struct value *ret)
 	/* Some structures are read before they are written. */
 	if (o->type == SOCKOPT_BYTES)
 		memset(ret->data, 0, sizeof(ret->data));
-	if (o->how > HOW_REFUSED || o->how == HOW_FILTER)
+	if (o->how > HOW_REFUSED || o->how == HOW_FILTER || o->how == HOW_UNSEEN)
 		ret->size = -ENOPROTOOPT;
 	else if (getsockopt(fd, (int)o->level, (int)o->name, ret->data, &len) < 0)
 		ret->size = -errno;
@@ -125,6 +125,37 @@ int sockopts_add(struct sockopts *into, uint32_t level, uint32_t name, const voi
 	return 0;
 }
 
+/* Before which of them a value of that option comes, in the order of the table. */
+static size_t place_of(const struct sockopts *opts, uint32_t level, uint32_t name)
+{
+	const struct sockopt *own = sockopt_find(level, name);
+	size_t i = 0;
+
+	while (i < opts->all.n &&
+	       (opts->all.v[i].level != level || sockopt_find(level, opts->all.v[i].name) < own))
+		i++;
+	return i;
+}
+
+int sockopts_put(struct sockopts *into, uint32_t level, uint32_t name, const void *value,
+                 size_t size)
+{
+	Img__SockOpts__Value added;
+	size_t at;
+	int r;
+
+	sockopts_drop(into, level, name);
+	at = place_of(into, level, name);
+	r = sockopts_add(into, level, name, value, size);
+	if (r < 0)
+		return r;
+	added = into->all.v[into->all.n - 1];
+	memmove(into->all.v + at + 1, into->all.v + at,
+	        (into->all.n - 1 - at) * sizeof(*into->all.v));
+	into->all.v[at] = added;
+	return 0;
+}
+
 /* Its length is counted in instructions, both ways. -EACCES: it is one of eBPF. */
 static int filter_read(int fd, const struct sockopt *o, struct sockopts *into)
 {
@@ -203,7 +234,7 @@ static int level_read(int fd, uint32_t level, const struct value *usual,
 		const struct sockopt *o = &sockopts[i];
 		int r = 0;
 
-		if (o->level != level || o->how > HOW_REFUSED ||
+		if (o->level != level || o->how > HOW_REFUSED || o->how == HOW_UNSEEN ||
 		    (is_told(o) && into->all.n == before))
 			continue;
 		before = into->all.n;

@@ -50,6 +50,10 @@ int sockopts_prepare(struct dump *d, const struct file *f);
 int sockopts_add(struct sockopts *into, uint32_t level, uint32_t name, const void *value,
                  size_t size);
 
+/* The same in the place that it has in the table, instead of what is known of it. */
+int sockopts_put(struct sockopts *into, uint32_t level, uint32_t name, const void *value,
+                 size_t size);
+
 /* The value of an option that is an int, of those that were read; USUAL: it is as of a new socket. */
 int sockopts_int(const struct sockopts *opts, uint32_t level, uint32_t name, int usual);
 

@@ -49,6 +49,8 @@ bool sockopt_fits(enum sockopt_type type, size_t size)
 	case SOCKOPT_FILTER:
 		return size && size % sizeof(struct sock_filter) == 0 &&
 		       size <= BPF_MAXINSNS * sizeof(struct sock_filter);
+	case SOCKOPT_DEVICE:
+		return size == sizeof(struct in_addr) || size == sizeof(struct ip_mreqn);
 	default:
 		return size <= SOCKOPT_MAX;
 	}

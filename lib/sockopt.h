@@ -14,6 +14,7 @@ enum sockopt_type {
 	SOCKOPT_STRING, /* without its NUL */
 	SOCKOPT_BYTES,  /* a structure of the level's own, at most SOCKOPT_MAX */
 	SOCKOPT_FILTER, /* struct sock_filter[] */
+	SOCKOPT_DEVICE, /* struct in_addr or struct ip_mreqn */
 };
 
 #define SOCKOPT_MAX 256 /* bytes of a value; a filter may be larger */
@@ -23,6 +24,7 @@ enum sockopt_how { /* as in lib/sockopt.def; those that are carried first */
 	           HOW_LATE,
 	           HOW_BUFFER,
 	           HOW_FILTER,
+	           HOW_UNSEEN,
 	           HOW_REFUSED,
 	           HOW_STATE,
 	           HOW_ALIAS,
@@ -54,5 +56,5 @@ int sockopt_put_back(int fd, int level, int name, int value);
 /* Is it written into images? */
 static inline bool sockopt_carried(const struct sockopt *o)
 {
-	return o->how <= HOW_FILTER;
+	return o->how <= HOW_UNSEEN;
 }

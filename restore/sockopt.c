@@ -19,6 +19,7 @@
 
 #define BUFFER_MAX (1 << 30)
 
+
 static bool level_in(const uint32_t *levels, size_t n, uint32_t level)
 {
 	for (size_t i = 0; i < n; i++)
@@ -84,33 +85,34 @@ static int buffer_set(int fd, int name, int size)
 	return now < size / 2 * 2 ? -EPERM : 0;
 }
 
-static int filter_set(int fd, const Img__SockOpts__Value *v)
+static int program_set(int fd, const Img__SockOpts__Value *v)
 {
 	struct sock_fprog program = {
 		.len = (unsigned short)(v->value.len / sizeof(struct sock_filter)),
 		.filter = (struct sock_filter *)v->value.data,
 	};
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
-	                                                                                   : 0;
+	return setsockopt(fd, SOL_SOCKET, (int)v->name, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
+static int bytes_set(int fd, const struct sockopt *o, const Img__SockOpts__Value *v)
+{
+	if (setsockopt(fd, (int)o->level, (int)o->name, v->value.data, (socklen_t)v->value.len) ==
+	    0)
+		return 0;
+	return -errno;
 }
 
 static int option_set(int fd, const struct sockopt *o, const Img__SockOpts__Value *v)
 {
 	int size;
 
-	switch (o->how) {
-	case HOW_BUFFER:
-		memcpy(&size, v->value.data, sizeof(size));
-		return buffer_set(fd, (int)o->name, size);
-	case HOW_FILTER:
-		return filter_set(fd, v);
-	default:
-		return setsockopt(fd, (int)o->level, (int)o->name, v->value.data,
-		                  (socklen_t)v->value.len) < 0
-		               ? -errno
-		               : 0;
-	}
+	if (o->type == SOCKOPT_FILTER)
+		return program_set(fd, v);
+	if (o->how != HOW_BUFFER)
+		return bytes_set(fd, o, v);
+	memcpy(&size, v->value.data, sizeof(size));
+	return buffer_set(fd, (int)o->name, size);
 }
 
 /* A size that the kernel chose itself stays its own to change. */
