@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -19,6 +20,8 @@
 
 #define BUFFER_MAX (1 << 30)
 
+#define STAMPING_NEW      65        /* SO_TIMESTAMPING_NEW */
+#define STAMPS_OPT_ID_TCP (1 << 16) /* SOF_TIMESTAMPING_OPT_ID_TCP, 6.2 */
 
 static bool level_in(const uint32_t *levels, size_t n, uint32_t level)
 {
@@ -95,11 +98,24 @@ static int program_set(int fd, const Img__SockOpts__Value *v)
 	return setsockopt(fd, SOL_SOCKET, (int)v->name, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
+/* Stamps of a connection that has ended are counted no more: to ask for that is refused, though it had been done. */
+static int stamps_set(int fd, const struct sockopt *o, const Img__SockOpts__Value *v)
+{
+	uint32_t value[2];
+
+	memcpy(value, v->value.data, sizeof(value));
+	value[0] &= ~(uint32_t)(SOF_TIMESTAMPING_OPT_ID | STAMPS_OPT_ID_TCP);
+	return setsockopt(fd, SOL_SOCKET, (int)o->name, value, sizeof(value)) < 0 ? -errno : 0;
+}
+
 static int bytes_set(int fd, const struct sockopt *o, const Img__SockOpts__Value *v)
 {
 	if (setsockopt(fd, (int)o->level, (int)o->name, v->value.data, (socklen_t)v->value.len) ==
 	    0)
 		return 0;
+	if (errno == EINVAL && o->level == SOL_SOCKET &&
+	    (o->name == SO_TIMESTAMPING || o->name == STAMPING_NEW))
+		return stamps_set(fd, o, v);
 	return -errno;
 }
 

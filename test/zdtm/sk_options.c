@@ -4,11 +4,12 @@
  * to crtool or not, and compared afterwards.
  *
  *	tcp4 tcp6    both ends of a connection
+ *	ended4 ended6  an end of one that the other has reset
  *	each4 each6  of many connections each has one option changed alone: no other tells that it is
  *	listen4 listen6  a listener
  *	udp4 udp6    a bound socket
  *	raw4 raw6    raw sockets
- *	stream dgram unix sockets, a pair
+ *	stream dgram seqpacket  unix sockets, a pair
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,6 +282,9 @@ static void make(const char *kind)
 
 	if (!strncmp(kind, "tcp", 3)) {
 		connection_make(family);
+	} else if (!strncmp(kind, "ended", 5)) {
+		connection_make(family);
+		nsocks = 1;
 	} else if (!strncmp(kind, "each", 4)) {
 		each_make(family);
 	} else if (!strncmp(kind, "listen", 6)) {
@@ -291,12 +296,25 @@ static void make(const char *kind)
 		socks[0] = socket(family, SOCK_RAW,
 		                  family == AF_INET ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
 	} else {
-		check(socketpair(AF_UNIX, !strcmp(kind, "dgram") ? SOCK_DGRAM : SOCK_STREAM, 0,
-		                 socks) == 0);
+		int type = !strcmp(kind, "dgram")       ? SOCK_DGRAM
+		           : !strcmp(kind, "seqpacket") ? SOCK_SEQPACKET
+		                                        : SOCK_STREAM;
+
+		check(socketpair(AF_UNIX, type, 0, socks) == 0);
 		nsocks = 2;
 	}
 	check(socks[0] >= 0);
 	nsocks += !nsocks;
+}
+
+static void reset(int fd)
+{
+	const struct linger at_once = { 1, 0 };
+	struct pollfd other = { .fd = socks[0] };
+
+	check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == 0);
+	check(close(fd) == 0);
+	check(poll(&other, 1, 10000) == 1);
 }
 
 int main(int argc, char **argv)
@@ -305,11 +323,16 @@ int main(int argc, char **argv)
 
 	check(argc == 2);
 	make(argv[1]);
-	for (int s = 0; s < nsocks && *argv[1] != 'e'; s++)
+	for (int s = 0; s < nsocks && strncmp(argv[1], "each", 4) != 0; s++)
 		change_all(socks[s], strchr("sd", *argv[1]));
+	if (!strncmp(argv[1], "ended", 5))
+		reset(socks[1]);
 	/* One may change another. */
 	for (int s = 0; s < nsocks; s++)
 		note_all(s);
+	/* Stamps are counted no more: who has ended cannot ask for that again. */
+	if (!strncmp(argv[1], "ended", 5))
+		before[0][0][SO_TIMESTAMPING].data[0] &= (unsigned char)~0x80;
 
 	zdtm_park();
 
