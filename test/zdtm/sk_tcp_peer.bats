@@ -88,6 +88,52 @@ lossy() {
 	netns_unlocked
 }
 
+# What of 500 bytes is lost, however often it is sent: 20 are of IP, 32 of TCP with its stamps.
+hole() {
+	in_netns "$netns" nft add rule inet hole in ip length 552 tcp sport 7777 drop
+}
+
+# How many packets came behind it.
+behind_hole() {
+	in_netns "$netns" ss -Htni state established | sed -nE 's/.* rcv_ooopack:([0-9]+).*/\1/p'
+}
+
+more_behind_hole() {
+	[ "$(behind_hole)" -gt "$1" ] 2>/dev/null
+}
+
+have() {
+	[ "$(cat "$dir/have" 2>/dev/null)" = "$1" ]
+}
+
+# Its sender was told that it is there (SACK).
+@test "what lies behind a hole is dropped by a restore, and is sent again" {
+	local n before way=(- dump_and_restore dump_running dump_and_restore)
+
+	in_netns "$netns" nft 'table inet hole { chain in { type filter hook input priority 0; }; }' || skip "no nft rules"
+	fresh_dir
+	(cd "$dir" && exec nsenter -t "$outside" -n python3 "$ROOT/test/zdtm/lib/hole.py" give 10.9.0.2 7777 >given 2>err.client 3>&- 4>&-) &
+	client=$!
+	within 20 test -e "$dir/parked.giver"
+	start python3 "$ROOT/test/zdtm/lib/hole.py" take 10.9.0.2 7777
+	within 20 test -e "$dir/parked"
+	for n in 1 2 3; do
+		hole
+		before=$(behind_hole)
+		touch "$dir/go.$n"
+		within 20 more_behind_hole "${before:-0}" || explain "nothing came behind the hole"
+		"${way[n]}"
+		in_netns "$netns" nft flush chain inet hole in
+		within 60 have $((800 * n)) || explain "have $(cat "$dir/have"): $(in_netns "$outside" ss -tni)"
+	done
+	in_netns "$netns" nft delete table inet hole
+	touch "$dir/enough"
+	finish 20
+	wait "$client" || explain "the other end failed: $(cat "$dir/err.client")"
+	[ "$(cat "$dir/out")" = "$(cat "$dir/given")" ] || explain "the checksums differ"
+	netns_unlocked
+}
+
 @test "dump -R: the stream goes on, ten times" {
 	local n
 
