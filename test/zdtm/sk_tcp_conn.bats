@@ -18,6 +18,7 @@ to_the_end() {
 # What is carried is the same for all families; each state is shown in one of them.
 @test "a connection over IPv4" { zdtm sk_tcp_conn 4 idle; netns_unlocked; }
 @test "a connection over IPv6, with unread data on both sides" { zdtm sk_tcp_conn 6 queued; netns_unlocked; }
+@test "a connection and a listener in flight inside a unix socket" { zdtm sk_tcp_conn 4 flight; netns_unlocked; }
 @test "a connection over IPv4 of IPv6 sockets, full to the brim" { zdtm sk_tcp_conn mapped full; netns_unlocked; }
 @test "a connection that one side has ended, unread" { zdtm sk_tcp_conn 4 half; netns_unlocked; }
 @test "a connection over IPv6 that one side has ended, read" { zdtm sk_tcp_conn 6 half_read; netns_unlocked; }
@@ -50,4 +51,26 @@ to_the_end() {
 	[[ $output == *"not carried: task $pid (sk_zerocopy): fd "*"what waits in its error queue"* ]]
 	crtool restore -d -D "$to"
 	release
+}
+
+# There nobody may have more room for a queue than the system allows to all (SO_RCVBUFFORCE).
+@test "a connection in a user namespace" {
+	unshare -U true 2>/dev/null || skip "no user namespaces here"
+	netns_gone
+	unshare --user --map-root-user -n sleep 7200 </dev/null >/dev/null 2>&1 3>&- 4>&- &
+	netns=$!
+	disown "$netns"
+	netns_pids+=("$netns")
+	within 10 netns_ready "$netns"
+	in_netns "$netns" ip link set lo up
+	inside=(nsenter -t "$netns" -U -n --preserve-credentials)
+	to=$(images)
+	park sk_tcp_conn 4 full
+	crtool dump -R -t "$pid" -D "$(images)" --tcp-established
+	crtool dump -t "$pid" -D "$to" --tcp-established
+	within 5 gone "$pid"
+	crtool restore -d -D "$to" --pidfile "$dir/pid"
+	pid=$(cat "$dir/pid")
+	release
+	netns_unlocked
 }

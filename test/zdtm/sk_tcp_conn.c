@@ -3,6 +3,7 @@
  *
  *	idle       nothing is under way
  *	queued     both receive queues hold data
+ *	flight     the same, both ends and a listener being in flight inside a unix socket, and nowhere else
  *	full       one end has written all that it could: received, sent and unsent data
  *	half       one end has said that it will send no more (FIN_WAIT2, CLOSE_WAIT), with data
  *	half_read  the same, and the other has read the end
@@ -28,7 +29,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "zdtm.h"
+#include "scm.h"
 
 static int a, b; /* the ends */
 
@@ -150,6 +151,42 @@ static void end(int fd, int state)
 	check(info_of(fd).tcpi_state == state);
 }
 
+static int tube[2], listener;
+
+static unsigned port_of(int fd)
+{
+	struct sockaddr_in at = {};
+
+	check(getsockname(fd, (struct sockaddr *)&at, &(socklen_t){ sizeof(at) }) == 0);
+	return at.sin_port;
+}
+
+static unsigned fly(void)
+{
+	unsigned port;
+
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	check(listen(listener, 1) == 0);
+	port = port_of(listener);
+	check(socketpair(AF_UNIX, SOCK_DGRAM, 0, tube) == 0);
+	scm_send(tube[0], a), scm_send(tube[0], b), scm_send(tube[0], listener);
+	close(a), close(b), close(listener);
+	return port;
+}
+
+static void land(unsigned port)
+{
+	struct sockaddr_in at = { AF_INET, (in_port_t)port, { htonl(INADDR_LOOPBACK) }, {} };
+	int client = socket(AF_INET, SOCK_STREAM, 0), number;
+
+	a = scm_receive(tube[1], &number);
+	b = scm_receive(tube[1], &number);
+	listener = scm_receive(tube[1], &number);
+	check(a >= 0 && b >= 0 && listener >= 0 && port_of(listener) == port);
+	check(connect(client, (struct sockaddr *)&at, sizeof(at)) == 0);
+	check(accept(listener, NULL, NULL) >= 0);
+}
+
 static bool at_mark(int fd)
 {
 	int answer = -1;
@@ -233,7 +270,9 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "idle";
 	struct tcp_info before, after;
+	bool flies = !strcmp(what, "flight");
 	size_t to_a = 0, to_b = 0;
+	unsigned port = 0;
 
 	signal(SIGPIPE, SIG_IGN);
 	ends_make(argv[1]);
@@ -247,7 +286,7 @@ int main(int argc, char **argv)
 		return finish(what);
 	if (!strncmp(what, "urgent", 6))
 		return urgent(what + 6);
-	if (!strcmp(what, "queued"))
+	if (!strcmp(what, "queued") || flies)
 		to_a = fill(b, 30000), to_b = fill(a, 50);
 	if (!strcmp(what, "full"))
 		to_b = fill(a, SIZE_MAX);
@@ -269,9 +308,13 @@ int main(int argc, char **argv)
 		check(shutdown(a, SHUT_RD) == 0);
 	zdtm_nap(); /* acknowledgements are on their way */
 	before = info_of(a);
+	if (flies)
+		port = fly();
 
 	zdtm_park();
 
+	if (flies)
+		land(port);
 	after = info_of(a);
 	check(get(a, SOL_SOCKET, SO_KEEPALIVE) == 1 && get(a, IPPROTO_TCP, TCP_KEEPIDLE) == 55);
 	check(get(a, SOL_SOCKET, SO_REUSEADDR) == 1 && get(b, SOL_SOCKET, SO_REUSEADDR) == 0);
