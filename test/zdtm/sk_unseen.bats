@@ -9,7 +9,7 @@ setup() {
 
 @test "a program chooses among the sockets of a port: UDP, TCP" {
 	zdtm sk_unseen udp
-	zdtm sk_unseen tcp
+	once sk_unseen tcp
 }
 
 @test "a program of eBPF that chooses, one that would choose others: refused before the freeze" {
@@ -34,12 +34,12 @@ setup() {
 @test "an interface for multicasts, given by its number" {
 	netns_pair
 	in_netns "$netns" ip route add 224.0.0.0/4 dev lo src 127.0.0.1
-	zdtm sk_unseen device v1 10.9.0.1
+	once sk_unseen device v1 10.9.0.1
 }
 
 @test "an interface to send by, and how large packets of IPv6 may be" {
 	netns_pair
-	zdtm sk_unseen sticky v1
+	once sk_unseen sticky v1
 }
 
 @test "flow labels and anycast addresses are lost, and that is said" {
