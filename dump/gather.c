@@ -1,8 +1,9 @@
 /*
- * Everything that /proc shows from outside, read again now that nothing moves.
+ * Everything that /proc shows from outside, read again now that nothing moves: of each process
+ * by whichever hand (dump/threads.h) takes it, then its descriptors, by one, as each is compared with all others.
  *
  * The status of a thread costs as much as all that ptrace does to it, and can be
- * read by anybody: by the hands (dump/threads.h), while other things are gathered.
+ * read by anybody: by the hands, while other things are gathered.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -138,6 +139,7 @@ static int gather_zombie(struct task *t)
 	return 0;
 }
 
+/* By one hand, as others do with other tasks: to T alone. */
 static int gather_task(struct dump *d, struct task *t)
 {
 	int r;
@@ -157,25 +159,50 @@ static int gather_task(struct dump *d, struct task *t)
 		return r;
 	t->kept = together_same_maps(d, t);
 	r = t->kept ? 0 : vmas_read(t);
-	if (r < 0)
-		return fail(r, "%s: read its mappings", task_name(t));
-	return files_gather(d, t);
+	return r < 0 ? fail(r, "%s: read its mappings", task_name(t)) : 0;
+}
+
+struct gathering {
+	struct dump *d;
+	size_t next; /* task that nobody has taken */
+};
+
+static int gather_share(void *arg, unsigned hand)
+{
+	struct gathering *g = arg;
+	int r = 0;
+	size_t i;
+
+	while (r == 0 && (i = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED)) < g->d->tasks.n)
+		r = gather_task(g->d, &g->d->tasks.v[i]);
+	return r;
+}
+
+static int gather_files(struct dump *d)
+{
+	int r = 0;
+
+	array_each (t, &d->tasks)
+		if (r == 0 && t->state != TASK_ZOMBIE)
+			r = files_gather(d, t);
+	return r;
 }
 
 int gather_tasks(struct dump *d)
 {
+	struct gathering g = { .d = d };
 	int r;
 
 	files_done(d);
 	alike_find(d);
 	together_frozen(d);
+	r = hands_all(d->hands, gather_share, &g);
+	if (r < 0)
+		return r;
 	begin_statuses(d);
-	array_each (t, &d->tasks) {
-		r = gather_task(d, t);
-		if (r < 0)
-			return r;
-	}
-	r = tables_find(d);
+	r = gather_files(d);
+	if (r == 0)
+		r = tables_find(d);
 	if (r == 0)
 		r = tables_compare_threads(d);
 	if (r < 0)

@@ -4,7 +4,8 @@
  * Threads are started only when there is more than a little to do.
  *
  * Everybody takes the next unit from the one scan, so the work spreads evenly
- * whatever the layout, and nothing is kept in memory but what is at hand.
+ * whatever the layout, and nothing is kept in memory but what is at hand. Of many small
+ * tasks to look for what there is takes longer than to copy it: each of them is scanned, too, by who takes it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +31,8 @@
 
 #define COPIERS 4
 #define PACKERS 16         /* instead, where they compress: that takes much longer than copying */
-#define ENOUGH  (8u << 20) /* bytes from which on threads pay */
+#define ENOUGH  (8u << 20) /* bytes from which on threads pay ... */
+#define MANY    48         /* ... and tasks */
 
 /* Bytes that are held: as many as are resident, but of a small tree that is mostly files. */
 #define HOLD_LEAST (256u << 10)
@@ -50,6 +52,8 @@ struct pages {
 	struct copier first;  /* the copier of the caller, which has the first file */
 	pthread_mutex_t lock; /* of everything here and the image writer, but page files */
 	struct scan scan;
+	bool many;      /* small tasks are scanned apart ... */
+	size_t next;    /* ... from this one on, which nobody has taken */
 	uint64_t taken; /* bytes handed out */
 	int error;
 	ARRAY(struct object_runs) runs;
@@ -119,7 +123,7 @@ static int take_unit(struct pages *p, struct unit *u)
 	if (!p->error)
 		r = scan_next(&p->scan, u);
 	if (r > 0)
-		p->taken += u->bytes;
+		__atomic_add_fetch(&p->taken, u->bytes, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }
@@ -151,6 +155,50 @@ static int copy_units(struct pages *p, struct copier *c, uint64_t until)
 	return r;
 }
 
+/* All units of the scan S, which is C's own. */
+static int copy_scan(struct pages *p, struct copier *c, struct scan *s, struct unit *u)
+{
+	int r;
+
+	while ((r = scan_next(s, u)) > 0) {
+		uint64_t taken = __atomic_add_fetch(&p->taken, u->bytes, __ATOMIC_RELAXED);
+
+		r = copier_unit(c, u);
+		if (r < 0)
+			return r;
+		progress_set(taken >> 20);
+	}
+	return r;
+}
+
+/* Small tasks, until none is left. */
+static int copy_small(struct pages *p, struct copier *c)
+{
+	auto_free struct unit *u = malloc(sizeof(*u));
+	auto_(scan_done) struct scan s;
+	int r = scan_init(&s, p->d, &p->shares, &p->kept);
+	size_t i;
+
+	r = u ? r : -ENOMEM;
+
+	while (r == 0 && !__atomic_load_n(&p->error, __ATOMIC_RELAXED) &&
+	       (i = __atomic_fetch_add(&p->next, 1, __ATOMIC_RELAXED)) < p->d->tasks.n) {
+		if (!scan_is_small(&p->d->tasks.v[i]))
+			continue;
+		scan_task(&s, i);
+		r = copy_scan(p, c, &s, u);
+	}
+	return r;
+}
+
+/* What is left to be copied, with others. */
+static int copy_along(struct pages *p, struct copier *c)
+{
+	int r = p->many ? copy_small(p, c) : 0;
+
+	return r < 0 ? r : copy_units(p, c, 0);
+}
+
 static void copier_setup(struct copier *c, struct pages *p)
 {
 	*c = (struct copier){
@@ -167,7 +215,7 @@ static void *copier_thread(void *arg)
 	copier_setup(&c, p);
 	r = copier_init(&c);
 	if (r == 0)
-		r = copy_units(p, &c, 0);
+		r = copy_along(p, &c);
 	if (r == 0)
 		r = copier_finish(&c);
 	set_error(p, r);
@@ -198,12 +246,14 @@ static int copy_all(struct pages *p)
 	copier_setup(c, p);
 	c->file = c->stored = p->d->pages;
 	c->hold = p->hold.buf ? &p->hold : NULL;
+	p->scan.large_only = p->many =
+		p->d->tasks.n >= MANY && !c->hold && !p->d->opt->memory_only;
 	r = copier_init(c);
 	if (r == 0)
-		r = copy_units(p, c, c->hold ? HOLD_MOST : ENOUGH);
+		r = p->many ? 1 : copy_units(p, c, c->hold ? HOLD_MOST : ENOUGH);
 	if (r > 0) {
 		n = start_threads(p, threads);
-		r = copy_units(p, c, 0);
+		r = copy_along(p, c);
 	}
 	set_error(p, r);
 	for (size_t i = 0; i < n; i++)

@@ -21,6 +21,7 @@
 #include "lib/log.h"
 
 #define REGIONS 2048
+#define SMALL   1024 /* pages that are resident */
 #define NO_PAGEMAP        \
 	(struct borrowed) \
 	{                 \
@@ -57,7 +58,11 @@ struct borrowed pages_pagemap(const struct dump *d, struct task *t)
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept)
 {
-	*s = (struct scan){ .d = d, .shares = shares, .kept = kept, .pagemap = NO_PAGEMAP };
+	*s = (struct scan){ .d = d,
+		            .shares = shares,
+		            .kept = kept,
+		            .last = d->tasks.n,
+		            .pagemap = NO_PAGEMAP };
 	s->region = calloc(REGIONS, sizeof(*s->region));
 	return s->region ? 0 : -ENOMEM;
 }
@@ -68,9 +73,9 @@ void scan_done(struct scan *s)
 	free(s->region);
 }
 
-static struct task *scan_task(const struct scan *s)
+bool scan_is_small(const struct task *t)
 {
-	return s->task < s->d->tasks.n ? &s->d->tasks.v[s->task] : NULL;
+	return t->stat.field[STAT_RSS] <= SMALL;
 }
 
 static bool is_file(const struct vma *v)
@@ -288,20 +293,27 @@ static void scan_reset(struct scan *s)
 	s->next = s->n = s->vma = s->group_end = s->share = s->keep = 0;
 }
 
-static bool has_pages(const struct dump *d, struct task *t)
+void scan_task(struct scan *s, size_t task)
 {
-	return t->state != TASK_ZOMBIE && mm_of(t) == t && (!d->from_copies || t->copy.tracee.tid);
+	s->task = task;
+	s->last = task + 1;
+	s->object = s->d->shmems.list.n;
+}
+
+static bool has_pages(const struct scan *s, struct task *t)
+{
+	return t->state != TASK_ZOMBIE && mm_of(t) == t &&
+	       (!s->d->from_copies || t->copy.tracee.tid) && !(s->large_only && scan_is_small(t));
 }
 
 int scan_next(struct scan *s, struct unit *u)
 {
-	struct task *t;
-
-	for (; (t = scan_task(s)); s->task++) {
+	for (; s->task < s->last; s->task++) {
+		struct task *t = &s->d->tasks.v[s->task];
 		int r;
 
 		u->task = NULL, u->m = NULL, u->n = 0, u->bytes = 0;
-		r = has_pages(s->d, t) ? task_next(s, t, u) : 0;
+		r = has_pages(s, t) ? task_next(s, t, u) : 0;
 		if (r)
 			return r;
 		scan_reset(s);
@@ -329,11 +341,19 @@ static int guards_add(struct guards *g, const struct page_region *r)
 	return 0;
 }
 
+static bool shows_guards(const struct task *t)
+{
+	array_each (v, &t->vmas)
+		if (v->flags & VMF(gu))
+			return true;
+	return false;
+}
+
 int guards_read(struct task *t, struct guards *ret)
 {
 	auto_(scan_done) struct scan s = { .pagemap = NO_PAGEMAP };
 	struct dump plain = {};
-	int r = scan_init(&s, &plain, NULL, NULL);
+	int r = shows_guards(t) ? scan_init(&s, &plain, NULL, NULL) : 0;
 
 	for (size_t i = 0; r == 0 && i < t->vmas.n; i++) {
 		uint64_t at = t->vmas.v[i].start, end = t->vmas.v[i].end;

@@ -37,8 +37,10 @@ struct scan {
 	struct dump *d;
 	const struct shares *shares; /* these pages are not handed out ... */
 	const struct kept *kept;     /* ... nor are these */
+	bool large_only;             /* small tasks are somebody else's */
 	size_t share, keep;          /* the next one of the task */
-	size_t task, object;         /* now at */
+	size_t task, last;           /* now at; behind the last */
+	size_t object;               /* likewise, of shared memory */
 	struct borrowed pagemap;     /* of the task; fd -1 */
 	size_t vma;                  /* the mapping at the front of what was scanned */
 	size_t group_end;            /* behind the last mapping of this scan */
@@ -61,6 +63,11 @@ int pages_fail(const struct dump *d, const struct task *t, int r);
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept);
 void scan_done(struct scan *s);
+
+/* Of a task that is not worth the work of several threads. */
+bool scan_is_small(const struct task *t);
+/* From here on the pages of this task alone, by index. */
+void scan_task(struct scan *s, size_t task);
 
 /* The next unit: 1, 0 when there is none any more, or -errno explained. */
 int scan_next(struct scan *s, struct unit *ret);

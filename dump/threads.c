@@ -1,27 +1,38 @@
 #include "dump/threads.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "dump/task.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/hands.h"
 #include "lib/log.h"
 
-#define SHARE     16 /* threads for which a hand pays */
-#define HANDS_MAX 8
-#define PER_CPU   2 /* one waits while the other works */
+#define SHARE      16 /* threads for which a hand pays */
+#define READ_SHARE 24 /* processes: they are not traced by it, but read */
+#define HANDS_MAX  8
+#define FDS_PER_TASK 4 /* that may be kept open */
+#define PER_CPU    2 /* one waits while the other works */
 
-static unsigned hands_wanted(size_t threads)
+static size_t least(size_t a, size_t b)
 {
-	size_t want = threads / SHARE, cpus;
+	return a < b ? a : b;
+}
 
-	if (want < 2)
+static unsigned hands_wanted(size_t threads, size_t tasks)
+{
+	size_t tracing = threads / SHARE, reading = tasks / READ_SHARE, cpus, want;
+
+	if (tracing < 2 && reading < 2)
 		return 1;
 	cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	if (cpus < 2)
 		return 1;
-	want = want < cpus * PER_CPU ? want : cpus * PER_CPU;
-	return (unsigned)(want < HANDS_MAX ? want : HANDS_MAX);
+	want = least(tracing, cpus * PER_CPU);
+	reading = least(reading, cpus);
+	return (unsigned)least(want > reading ? want : reading, HANDS_MAX);
 }
 
 /* Descriptors may be opened while there are as many again: to open one takes as long as to read it. */
@@ -51,6 +62,14 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* A table that grows while threads share it makes each wait for all processors (expand_files()): so it grows before. */
+static void make_room(const struct dump *d)
+{
+	int high = fcntl(d->tasks.v[0].proc, F_DUPFD_CLOEXEC, (int)d->tasks.n * FDS_PER_TASK);
+
+	closep(&high);
+}
+
 int threads_deal(struct dump *d)
 {
 	size_t others = 0, next = 0;
@@ -58,15 +77,18 @@ int threads_deal(struct dump *d)
 
 	array_each (t, &d->tasks)
 		others += t->threads.n ? t->threads.n - 1 : 0;
-	n = hands_wanted(others);
-	if (n == 1 || hands_begin(n, &d->hands) < 0)
+	n = hands_wanted(others, d->tasks.n);
+	if (n == 1)
+		return 0;
+	raise_limit();
+	make_room(d);
+	if (hands_begin(n, &d->hands) < 0)
 		return 0; /* alone, it takes longer */
 	guard_tell_threads(&d->guard);
 	array_each (t, &d->tasks)
 		for (size_t i = 1; i < t->threads.n; i++)
 			t->threads.v[i].hand =
 				t->threads.v[i].traces ? 0 : (unsigned)(next++ * n / others);
-	raise_limit();
 	return hands_all(d->hands, open_statuses, d);
 }
 

@@ -1,7 +1,8 @@
 /*
  * What is done with every thread of the tree by ptrace(2), by as many hands (lib/hands.h)
  * as pay: each traces its own share of the threads. Leaders, by which memory is mapped
- * and questions are asked one by one, are traced by hand 0, which is the caller.
+ * and questions are asked one by one, are traced by hand 0, which is the caller; what /proc
+ * shows of many processes all hands read.
  */
 #pragma once
 
