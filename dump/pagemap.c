@@ -10,11 +10,15 @@
 #include "dump/pagemap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "lib/array.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
 
 #ifndef PAGEMAP_SCAN
 struct pm_scan_arg {
@@ -33,15 +37,6 @@ struct pm_scan_arg {
 #ifndef PAGE_IS_GUARD
 #define PAGE_IS_GUARD (1 << 8) /* Linux 6.15 */
 #endif
-
-/* An entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
-#define PM_PRESENT (UINT64_C(1) << 63)
-#define PM_SWAPPED (UINT64_C(1) << 62)
-#define PM_FILE    (UINT64_C(1) << 61)
-#define PM_GUARD   (UINT64_C(1) << 58)
-#define PM_ALONE   (UINT64_C(1) << 56) /* PM_MMAP_EXCLUSIVE: mapped once */
-#define PM_DIRTY   (UINT64_C(1) << 55) /* soft-dirty */
-#define PM_FRAME   ((UINT64_C(1) << 55) - 1)
 
 #define PAGE    UINT64_C(4096)
 #define ENTRIES 4096
@@ -108,11 +103,7 @@ static bool entry_matches(uint64_t e, enum pagemap_query query)
 {
 	if (query == PAGEMAP_CLEAN)
 		return is_clean(e);
-	if (query == PAGEMAP_GUARD || e & PM_GUARD)
-		return query == PAGEMAP_GUARD && e & PM_GUARD;
-	if (query == PAGEMAP_FILE && e & PM_FILE)
-		return false;
-	return e & (PM_PRESENT | PM_SWAPPED);
+	return query == PAGEMAP_GUARD ? e & PM_GUARD : pagemap_has_data(e, query);
 }
 
 static int find_by_read(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
@@ -176,26 +167,20 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 	return n;
 }
 
-static uint64_t entry_frame(uint64_t e)
+uint64_t pagemap_zero_frame(void)
 {
-	return (e & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT ? e & PM_FRAME : 0;
-}
+	auto_close int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	volatile const char *page =
+		mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t entry = 0;
 
-int pagemap_frames(int pagemap, uint64_t start, size_t n, uint64_t *ret)
-{
-	ssize_t got = pread(pagemap, ret, n * 8, (off_t)(start / PAGE * 8));
-
-	if (got != (ssize_t)(n * 8))
-		return got < 0 ? -errno : -EPROTO;
-	for (size_t i = 0; i < n; i++) {
-		bool hidden = (ret[i] & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT &&
-		              !(ret[i] & PM_FRAME);
-
-		if (hidden)
-			return -EPERM;
-		ret[i] = entry_frame(ret[i]);
-	}
-	return 0;
+	if (page == MAP_FAILED)
+		return 0;
+	(void)*page;
+	if (pagemap < 0 || pread(pagemap, &entry, 8, (off_t)((uintptr_t)page / PAGE * 8)) != 8)
+		entry = 0;
+	munmap((void *)page, PAGE);
+	return pagemap_is_shared(entry) ? entry & PM_FRAME : 0;
 }
 
 /* In a region that is there. */
@@ -268,7 +253,7 @@ bool pagemap_alone(struct pagemap_view *v, uint64_t start, size_t n)
 		if (!view_at(v, at, (end - at) / PAGE))
 			return false;
 		e = v->entries[(at - v->start) / PAGE];
-		if ((e & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT)
+		if (pagemap_is_shared(e))
 			return false;
 	}
 	return true;

@@ -35,12 +35,30 @@ enum pagemap_query {
 int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t end,
                  struct page_region *ret, size_t max);
 
-/*
- * The frames of N pages from START on: 0 for a page of a file, one that is not
- * there and one that is mapped once only. Frames of pages that are mapped more
- * than once are shown with CAP_SYS_ADMIN only: -EPERM. 0 or -errno.
- */
-int pagemap_frames(int pagemap, uint64_t start, size_t n, uint64_t *ret);
+/* An entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
+#define PM_PRESENT (UINT64_C(1) << 63)
+#define PM_SWAPPED (UINT64_C(1) << 62)
+#define PM_FILE    (UINT64_C(1) << 61)
+#define PM_GUARD   (UINT64_C(1) << 58)
+#define PM_ALONE   (UINT64_C(1) << 56) /* PM_MMAP_EXCLUSIVE: mapped once */
+#define PM_DIRTY   (UINT64_C(1) << 55) /* soft-dirty */
+#define PM_FRAME   ((UINT64_C(1) << 55) - 1)
+
+/* Is there a page that may be shared with others since a fork: neither of a file nor mapped once? */
+static inline bool pagemap_is_shared(uint64_t entry)
+{
+	return (entry & (PM_PRESENT | PM_FILE | PM_ALONE)) == PM_PRESENT;
+}
+
+/* Is it one that QUERY, PAGEMAP_ANON or PAGEMAP_FILE, asks for? A page of zeros is, too. */
+static inline bool pagemap_has_data(uint64_t entry, enum pagemap_query query)
+{
+	return entry & (PM_PRESENT | PM_SWAPPED) && !(entry & PM_GUARD) &&
+	       !(query == PAGEMAP_FILE && entry & PM_FILE);
+}
+
+/* The frame of the page of zeros that all have in common; 0: not to be seen. */
+uint64_t pagemap_zero_frame(void);
 
 /*
  * The page between START and END whose frame that is, of any memory. Takes CAP_SYS_ADMIN. 0 or -errno; -ENOENT: it is

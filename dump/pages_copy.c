@@ -370,7 +370,8 @@ int copier_unit(struct copier *c, const struct unit *u)
 				break;
 			if (!rest.size) {
 				rest = u->runs[next++];
-				rest.by_mem = rest.by_mem || (u->task && !is_alone(c, u, &rest));
+				rest.by_mem = rest.by_mem ||
+				              (u->task && !rest.seen && !is_alone(c, u, &rest));
 			}
 			batch[n] = rest;
 			if (batch[n].size > BUFFER - size)

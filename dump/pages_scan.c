@@ -121,11 +121,26 @@ static int open_pagemap(struct scan *s, struct task *t)
 	return s->pagemap.fd < 0 ? s->pagemap.fd : 0;
 }
 
+/* The next ones that are known already: 1; 0 at the end. */
+static int known_regions(struct scan *s, const struct task_shares *known)
+{
+	s->n = known->own.n - s->own < REGIONS ? known->own.n - s->own : REGIONS;
+	s->next = 0;
+	if (s->n)
+		memcpy(s->region, known->own.v + s->own, s->n * sizeof(*s->region));
+	s->own += s->n;
+	return s->n > 0;
+}
+
 /* Have a region at hand: 1; 0 at the end of the task. */
 static int have_region(struct scan *s, struct task *t)
 {
-	int r = open_pagemap(s, t);
+	const struct task_shares *known = shares_own(s->shares, s->task);
+	int r = 0;
 
+	if (known)
+		return s->next < s->n || known_regions(s, known);
+	r = open_pagemap(s, t);
 	while (r == 0 && s->next == s->n) {
 		if (s->at >= s->end && !next_group(s, t))
 			return 0;
@@ -172,7 +187,9 @@ static struct run first_piece(struct scan *s, const struct task *t)
 	return (struct run){ .start = r->start,
 		             .size = end - r->start,
 		             .keep_zeros = is_file(v),
-		             .by_mem = s->d->from_copies || !(v->prot & PROT_READ) };
+		             .by_mem = s->d->from_copies || !(v->prot & PROT_READ) ||
+		                       r->categories & OWN_SHARED,
+		             .seen = r->categories & OWN };
 }
 
 /* Leave out of RUN what is shared: its start, or all from the next such page on. */
@@ -290,7 +307,7 @@ static void scan_reset(struct scan *s)
 	borrowed_done(&s->pagemap);
 	s->pagemap = NO_PAGEMAP;
 	s->at = s->end = 0;
-	s->next = s->n = s->vma = s->group_end = s->share = s->keep = 0;
+	s->next = s->n = s->vma = s->group_end = s->share = s->keep = s->own = 0;
 }
 
 void scan_task(struct scan *s, size_t task)

@@ -10,8 +10,6 @@
 #include "dump/pages_share.h"
 #include "dump/shmem.h"
 
-struct page_region; /* of linux/fs.h */
-
 #define UNIT_BYTES (4u << 20)
 #define UNIT_RUNS  512u
 
@@ -19,7 +17,8 @@ struct page_region; /* of linux/fs.h */
 struct run {
 	uint64_t start, size;
 	bool keep_zeros; /* below is a file: zeros differ from it */
-	bool by_mem;     /* to be read through /proc/PID/mem only: PROT_NONE, shared by fork */
+	bool by_mem;     /* to be read through /proc/PID/mem only: PROT_NONE, shared by fork ... */
+	bool seen;       /* ... which has been looked for */
 };
 
 /* Work for one copying thread: pages of one task or one object. */
@@ -38,7 +37,7 @@ struct scan {
 	const struct shares *shares; /* these pages are not handed out ... */
 	const struct kept *kept;     /* ... nor are these */
 	bool large_only;             /* small tasks are somebody else's */
-	size_t share, keep;          /* the next one of the task */
+	size_t share, keep, own;     /* the next one of the task */
 	size_t task, last;           /* now at; behind the last */
 	size_t object;               /* likewise, of shared memory */
 	struct borrowed pagemap;     /* of the task; fd -1 */

@@ -4,7 +4,8 @@
  * address spaces are gone through side by side, a window at a time, with a
  * table of the frames that are mapped more than once: who is seen first with a
  * frame owns it. Windows that only one task has anything in are left out, and
- * memory needed is that of one window.
+ * memory needed is that of one window. What was read to see that tells all of small mappings, too, so that nobody
+ * asks for it again (task_shares.own).
  *
  * Traps: the kernel may move a page while we look (compaction), and give its
  * frame to another. So the owners are looked at again after all others: only
@@ -19,32 +20,27 @@
 
 #include "dump/frames.h"
 #include "dump/memory_map.h"
-#include "dump/pagemap.h"
+#include "dump/pages_look.h"
 #include "dump/pages_scan.h"
 #include "lib/cleanup.h"
+#include "lib/hands.h"
 #include "lib/log.h"
 
 #define PAGE    UINT64_C(4096)
 #define REGIONS 512
-#define SMALL   (UINT64_C(2) << 20) /* read at once, without a search for what is there */
-#define ENTRIES 512
-#define NEAR    (UINT64_C(32) * PAGE) /* between mappings that are read at once */
+#define ENTRIES 512 /* read at once */
 #define TRIES   3
-
-/* What a task has in a window. */
-struct place {
-	uint64_t window;
-	uint32_t task;
-};
 
 struct finder {
 	struct dump *d;
 	struct shares *out;
 	ARRAY(struct place) places;
 	struct frames frames;
+	uint64_t zero; /* frame of the page of zeros */
 	bool *owns;  /* by task: others have frames of it, in this window */
 	size_t used; /* slots that are used by others, too */
 	size_t confirmed;
+	struct look_batch *batches; /* two */
 	ARRAY(struct finding {
 		uint32_t task;
 		struct share share;
@@ -52,8 +48,8 @@ struct finder {
 	found; /* in this window */
 };
 
-/* What is done with each frame at ADDRESS of task T. */
-typedef int frame_fn(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame);
+/* What is done with each page that holds something at ADDRESS of task T. */
+typedef int page_fn(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t entry);
 
 static int add_place(struct finder *f, uint64_t window, uint32_t task)
 {
@@ -65,7 +61,7 @@ static int add_place(struct finder *f, uint64_t window, uint32_t task)
 	p = array_add(&f->places);
 	if (!p)
 		return -ENOMEM;
-	*p = (struct place){ window, task };
+	*p = (struct place){ window, task, 0 };
 	return 0;
 }
 
@@ -147,11 +143,37 @@ static int add_share(struct finder *f, uint32_t t, uint64_t address, uint32_t ow
 	return 0;
 }
 
-/* The first with a frame owns it; who comes later shares it. */
-static int claim(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame)
+static int add_own(struct finder *f, uint32_t t, uint64_t address, bool shared)
 {
-	struct slot *slot = frames_slot(&f->frames, frame, page);
+	struct task_shares *s = &f->out->tasks[t];
+	struct page_region *last = s->own.n ? &s->own.v[s->own.n - 1] : NULL;
+	uint64_t sort = OWN | (shared ? OWN_SHARED : 0);
 
+	if (s->unseen)
+		return 0;
+	if (!last || last->end != address || last->categories != sort) {
+		last = array_add(&s->own);
+		if (!last)
+			return -ENOMEM;
+		*last = (struct page_region){ address, address, sort };
+	}
+	last->end += PAGE;
+	return 0;
+}
+
+/* The first with a frame owns it; who comes later shares it. */
+static int claim(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t entry)
+{
+	uint64_t frame = entry & PM_FRAME;
+	struct slot *slot;
+
+	if (!pagemap_is_shared(entry))
+		return add_own(f, t, address, false);
+	if (!frame)
+		return -EPERM;
+	if (frame == f->zero && !(page & FRAMES_FILE))
+		return 0;
+	slot = frames_slot(&f->frames, frame, page);
 	if (!slot)
 		return -ENOMEM;
 	if (slot->frame) {
@@ -161,94 +183,90 @@ static int claim(struct finder *f, uint32_t t, uint64_t address, uint32_t page, 
 		return add_share(f, t, address, slot->owner);
 	}
 	*slot = (struct slot){ .frame = frame, .page = page, .owner = t };
-	return frames_taken(&f->frames, slot);
+	return frames_taken(&f->frames, slot) < 0 ? -ENOMEM : add_own(f, t, address, true);
 }
 
-static int confirm(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t frame)
+static int confirm(struct finder *f, uint32_t t, uint64_t address, uint32_t page, uint64_t entry)
 {
-	const struct slot *slot = frames_slot(&f->frames, frame, page);
+	const struct slot *slot;
 
+	if (!pagemap_is_shared(entry))
+		return 0;
+	slot = frames_slot(&f->frames, entry & PM_FRAME, page);
 	f->confirmed += slot && slot->frame && slot->owner == t && slot->used;
 	return 0;
 }
 
 /* ---- going through a window ---- */
 
-/* Frames of many pages, read at once. */
-struct view {
-	int pagemap;
-	uint64_t start, end;
-	uint64_t frames[ENTRIES];
-};
-
-/* The mappings that follow the I-th closely come with it, up to END. */
-static uint64_t near_end(const struct task *t, size_t i, uint64_t end)
+/* Of [AT, END) all that was read. */
+static int each_entry(struct finder *f, uint32_t index, struct look *l, const struct vma *v,
+                      uint64_t at, uint64_t end, page_fn *fn)
 {
-	uint64_t to = t->vmas.v[i].end;
-
-	while (++i < t->vmas.n && t->vmas.v[i].start - to <= NEAR)
-		to = t->vmas.v[i].end;
-	return to < end ? to : end;
-}
-
-/* Have the page at AT in view, and what follows up to END. */
-static int view_at(struct view *view, uint64_t at, uint64_t end)
-{
-	size_t n = (end - at) / PAGE < ENTRIES ? (end - at) / PAGE : ENTRIES;
-	int r;
-
-	if (view->start <= at && at < view->end)
-		return 0;
-	r = pagemap_frames(view->pagemap, at, n, view->frames);
-	view->start = at;
-	view->end = r < 0 ? at : at + n * PAGE;
-	return r;
-}
-
-/* AHEAD: as far as it may be read at once. */
-static int each_frame(struct finder *f, uint32_t index, struct view *view, const struct vma *v,
-                      const struct page_region *region, uint64_t ahead, frame_fn *fn)
-{
-	uint32_t file = vma_class(v) == VMA_ANON ? 0 : FRAMES_FILE;
+	enum pagemap_query query = vma_class(v) == VMA_ANON ? PAGEMAP_ANON : PAGEMAP_FILE;
+	uint32_t file = query == PAGEMAP_ANON ? 0 : FRAMES_FILE;
 	int r = 0;
 
-	for (uint64_t at = region->start; r == 0 && at < region->end; at += PAGE) {
-		uint64_t frame;
+	while (at < end) {
+		size_t n = 0;
+		const uint64_t *entry = look_at(l, at, &n);
 
-		r = view_at(view, at, ahead);
-		frame = r < 0 ? 0 : view->frames[(at - view->start) / PAGE];
-		if (frame)
-			r = fn(f, index, at, (uint32_t)(at % FRAMES_WINDOW / PAGE) | file, frame);
+		if (!entry)
+			return -EPROTO;
+		for (; r == 0 && n-- && at < end; entry++, at += PAGE)
+			if (pagemap_has_data(*entry, query))
+				r = fn(f, index, at, (uint32_t)(at % FRAMES_WINDOW / PAGE) | file,
+				       *entry);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int each_piece(struct finder *f, uint32_t index, int pagemap, const struct vma *v,
+                      const struct page_region *region, page_fn *fn)
+{
+	int r = 0;
+
+	for (uint64_t at = region->start, to; r == 0 && at < region->end; at = to) {
+		auto_(look_done) struct look l = {};
+
+		to = region->end - at < ENTRIES * PAGE ? region->end : at + ENTRIES * PAGE;
+		r = look_more(&l, f->d, &f->d->tasks.v[index], pagemap, at, to);
+		if (r == 0)
+			r = each_entry(f, index, &l, v, at, to, fn);
 	}
 	return r;
 }
 
-/* The first mapping that ends behind AT. */
-static size_t vma_at(const struct task *t, uint64_t at)
+/* A large mapping, of which is read what is there. */
+static int each_region(struct finder *f, uint32_t index, const struct vma *v, uint64_t at,
+                       uint64_t end, page_fn *fn)
 {
-	size_t low = 0, high = t->vmas.n;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (t->vmas.v[mid].end <= at)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
-{
-	struct task *t = &f->d->tasks.v[p->task];
+	struct task *t = &f->d->tasks.v[index];
 	auto_(borrowed_done) struct borrowed pagemap = pages_pagemap(f->d, t);
-	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
 	struct page_region regions[REGIONS];
-	struct view view = { .pagemap = pagemap.fd };
 	int r = pagemap.fd < 0 ? pagemap.fd : 0;
 
-	for (size_t i = vma_at(t, first); r == 0 && i < t->vmas.n; i++) {
+	f->out->tasks[index].unseen = true;
+	while (r == 0 && at < end) {
+		int n = find_regions(f, t, pagemap.fd, v, &at, end, regions);
+
+		r = n < 0 ? n : 0;
+		for (int i = 0; r == 0 && i < n; i++)
+			r = each_piece(f, index, pagemap.fd, v, &regions[i], fn);
+	}
+	return r;
+}
+
+/* L: of the small mappings in that window. */
+static int each_page(struct finder *f, const struct place *p, struct look *l, page_fn *fn)
+{
+	struct task *t = &f->d->tasks.v[p->task];
+	uint64_t first = p->window * FRAMES_WINDOW, end = first + FRAMES_WINDOW;
+	int r = 0;
+
+	for (size_t i = look_vma(t, first); r == 0 && i < t->vmas.n; i++) {
 		const struct vma *v = &t->vmas.v[i];
 		uint64_t at = v->start > first ? v->start : first;
 		uint64_t to = v->end < end ? v->end : end;
@@ -257,20 +275,8 @@ static int each_page(struct finder *f, const struct place *p, frame_fn *fn)
 			break;
 		if (!pages_due(f->d, t, v))
 			continue;
-		if (to - at <= SMALL) {
-			struct page_region all = { at, to, 0 };
-
-			r = each_frame(f, p->task, &view, v, &all, near_end(t, i, end), fn);
-			continue;
-		}
-		while (r == 0 && at < to) {
-			int n = find_regions(f, t, pagemap.fd, v, &at, to, regions);
-
-			r = n < 0 ? n : 0;
-			for (int k = 0; r == 0 && k < n; k++)
-				r = each_frame(f, p->task, &view, v, &regions[k], regions[k].end,
-				               fn);
-		}
+		r = to - at <= LOOK_SMALL ? each_entry(f, p->task, l, v, at, to, fn)
+		                          : each_region(f, p->task, v, at, to, fn);
 	}
 	return r;
 }
@@ -295,33 +301,75 @@ static int keep_found(struct finder *f)
 	return 0;
 }
 
-static int claim_all(struct finder *f, const struct place *p, size_t n)
+static int claim_batch(struct finder *f, struct look_batch *b)
 {
 	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < b->n; i++)
+		r = each_page(f, &b->places[i], &b->looks[i], claim);
+	return r;
+}
+
+/* While the claims of some are looked at, the next are read. */
+static int claim_all(struct finder *f, struct place *p, size_t n)
+{
+	struct look_batch *now = &f->batches[0], *next = &f->batches[1];
+	int r;
+
 	for (size_t i = 0; i < n; i++)
 		f->owns[p[i].task] = false;
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = each_page(f, &p[i], claim);
+	look_give(now, p, n);
+	r = look_await(now);
+	for (size_t at = LOOK_BATCH; r == 0 && now->n; at += LOOK_BATCH) {
+		struct look_batch *done = now;
+		int others;
+
+		look_give(next, n > at ? p + at : p, n > at ? n - at : 0);
+		r = claim_batch(f, now);
+		others = look_await(next);
+		r = r < 0 ? r : others;
+		now = next;
+		next = done;
+	}
 	return r;
 }
 
 static int confirm_all(struct finder *f, const struct place *p, size_t n)
 {
+	struct look *l = &f->batches->looks[0];
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = f->owns[p[i].task] ? each_page(f, &p[i], confirm) : 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (!f->owns[p[i].task])
+			continue;
+		r = look_place(f->d, &p[i], l);
+		if (r == 0)
+			r = each_page(f, &p[i], l, confirm);
+	}
 	return r;
 }
 
-/* The N tasks that have memory in one window. */
-static int find_in(struct finder *f, const struct place *p, size_t n)
+static void note_own(const struct finder *f, struct place *p, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		p[i].own = f->out->tasks[p[i].task].own.n;
+}
+
+static void forget_own(const struct finder *f, const struct place *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		f->out->tasks[p[i].task].own.n = p[i].own;
+}
+
+/* The N tasks that have memory in one window. */
+static int find_in(struct finder *f, struct place *p, size_t n)
+{
+	note_own(f, p, n);
 	for (int i = 0; i < TRIES; i++) {
 		int r = frames_new(&f->frames);
 
 		f->used = f->confirmed = f->found.n = 0;
+		forget_own(f, p, n);
 		if (r == 0)
 			r = claim_all(f, p, n);
 		if (r == 0)
@@ -332,7 +380,10 @@ static int find_in(struct finder *f, const struct place *p, size_t n)
 			return keep_found(f);
 		debug("pages moved while they were looked at, once more");
 	}
-	return 0; /* these are stored for each of them */
+	/* These are stored for each of them. */
+	for (size_t i = 0; i < n; i++)
+		f->out->tasks[p[i].task].unseen = true;
+	return 0;
 }
 
 static int find_all(struct finder *f)
@@ -346,6 +397,8 @@ static int find_all(struct finder *f)
 				break;
 		if (end - i > 1)
 			r = find_in(f, &f->places.v[i], end - i);
+		else
+			f->out->tasks[f->places.v[i].task].unseen = true;
 		if (r < 0)
 			return r;
 	}
@@ -358,6 +411,9 @@ static void finder_done(struct finder *f)
 	array_done(&f->found);
 	frames_done(&f->frames);
 	free(f->owns);
+	for (int i = 0; f->batches && i < 2; i++)
+		look_batch_done(&f->batches[i]);
+	free(f->batches);
 }
 
 static void forget(struct shares *s)
@@ -365,7 +421,25 @@ static void forget(struct shares *s)
 	for (size_t i = 0; i < s->n; i++) {
 		s->tasks[i].list.n = 0;
 		s->tasks[i].owner = false;
+		s->tasks[i].unseen = true;
 	}
+}
+
+const struct task_shares *shares_own(const struct shares *s, size_t task)
+{
+	return s->tasks && !s->tasks[task].unseen ? &s->tasks[task] : NULL;
+}
+
+/* What the hands were at before. */
+static int have_hands(struct finder *f)
+{
+	int r = hands_await(f->d->hands);
+
+	f->batches = calloc(2, sizeof(*f->batches));
+	if (!f->batches)
+		return -ENOMEM;
+	f->batches[0].d = f->batches[1].d = f->d;
+	return r;
 }
 
 int shares_find(struct dump *d, struct shares *ret)
@@ -380,6 +454,8 @@ int shares_find(struct dump *d, struct shares *ret)
 	f.owns = calloc(ret->n, sizeof(*f.owns));
 	if (!ret->tasks || !f.owns)
 		return -ENOMEM;
+	r = have_hands(&f);
+	f.zero = pagemap_zero_frame();
 	for (size_t i = 0; r == 0 && i < d->tasks.n; i++)
 		r = mm_of(&d->tasks.v[i]) == &d->tasks.v[i] ? place_task(&f, (uint32_t)i) : 0;
 	if (r == 0 && f.places.n)
@@ -396,6 +472,7 @@ void shares_done(struct shares *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		array_done(&s->tasks[i].list);
+		array_done(&s->tasks[i].own);
 		array_done(&s->tasks[i].stored);
 	}
 	free(s->tasks);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dump/dump.h"
+#include "dump/pagemap.h"
 #include "proto/pages.pb-c.h"
 
 /* A run of pages of a task that are those of another. */
@@ -20,18 +21,31 @@ struct stored {
 	bool parent; /* counted among the files of the parent */
 };
 
+/* In page_region.categories. */
+#define OWN        (UINT64_C(1) << 63) /* it is one of task_shares.own ... */
+#define OWN_SHARED (UINT64_C(1) << 62) /* ... and may be shared since a fork */
+
 struct shares {
 	struct task_shares {
 		ARRAY(struct share) list; /* by address */
 		bool owner;               /* another one has pages of this task */
+		/* Where there are pages that are to be stored for this task, by address; or it was not looked for. */
+		ARRAY(struct page_region) own;
+		bool unseen;
 		ARRAY(struct stored) stored;
 	} * tasks; /* by index; NULL: nothing is shared */
 	size_t n;
 };
 
-/* Look for them, while frozen. Needs the right to see frames (CAP_SYS_ADMIN), says so and finds nothing without. */
+/*
+ * Look for them, and at small mappings for all there is, while frozen. Needs the right to see frames (CAP_SYS_ADMIN),
+ * says so and finds nothing without.
+ */
 int shares_find(struct dump *d, struct shares *ret);
 void shares_done(struct shares *s);
+
+/* What task_shares.own holds of the task with that index; NULL: that is to be looked for. */
+const struct task_shares *shares_own(const struct shares *s, size_t task);
 
 /* Note where pages of T, an owner or not, are stored. -ENOMEM. */
 int shares_stored(struct shares *s, const struct dump *d, const struct task *t,

@@ -3,12 +3,14 @@
  *
  *	ARRAY(struct vma) vmas = {};
  *	struct vma *vma = array_add(&vmas);	zeroed new element, or NULL (ENOMEM)
+ *	array_room(&vmas, 5)			true: room for five more, behind the last; who fills it adds to n
  *	array_done(&vmas);
  *
  * Pointers into an array are valid until the next array_add().
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +21,21 @@
 		type *v;       \
 		size_t n, cap; \
 	}
+
+static inline bool array_room_(void **v, size_t n, size_t *cap, size_t more, size_t size)
+{
+	size_t want = *cap * 2 > n + more ? *cap * 2 : n + more;
+	void *p = n + more > *cap ? reallocarray(*v, want, size) : *v;
+
+	if (!p)
+		return false;
+	*v = p;
+	*cap = n + more > *cap ? want : *cap;
+	return true;
+}
+
+#define array_room(a, more) \
+	array_room_((void **)&(a)->v, (a)->n, &(a)->cap, more, sizeof(*(a)->v))
 
 static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
 {

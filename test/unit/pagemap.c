@@ -101,3 +101,16 @@ TEST(read_pages_of_zeros_and_guards_are_no_data)
 	check(regions[0].start == (uintptr_t)p + 2 * PAGE);
 	check(regions[0].end == (uintptr_t)p + 5 * PAGE);
 }
+
+TEST(the_page_of_zeros_is_known_where_frames_are_shown)
+{
+	const char *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t entry, frame = pagemap_zero_frame();
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+
+	check(page != MAP_FAILED && !*page && pagemap >= 0);
+	check(pread(pagemap, &entry, 8, (off_t)((uintptr_t)page / PAGE * 8)) == 8);
+	check(pagemap_is_shared(entry) && frame == (entry & PM_FRAME));
+	close(pagemap);
+	munmap((void *)page, PAGE);
+}
