@@ -339,23 +339,25 @@ static void drop_exited(struct task *t)
 	t->threads.n = kept;
 }
 
+/* -EAGAIN: there may be others. */
+static int count_threads(struct dump *d, struct task *t)
+{
+	size_t stopped = 0;
+
+	array_each (th, &t->threads)
+		stopped += th->tracee.stopped;
+	if (task_refresh(t) < 0)
+		return -EAGAIN;
+	return t->state == TASK_ZOMBIE || t->stat.field[STAT_NUM_THREADS] == stopped ? 0 : -EAGAIN;
+}
+
 /*
  * All known threads stand: are there others? One that has ended and is not reaped
  * yet counts as one, until a list tells. What stat says is there for settle_tree().
  */
 static bool knows_all_threads(struct dump *d)
 {
-	array_each (t, &d->tasks) {
-		size_t stopped = 0;
-
-		array_each (th, &t->threads)
-			stopped += th->tracee.stopped;
-		if (task_refresh(t) < 0)
-			return false;
-		if (t->state != TASK_ZOMBIE && t->stat.field[STAT_NUM_THREADS] != stopped)
-			return false;
-	}
-	return true;
+	return tasks_each(d, count_threads) == 0;
 }
 
 /* A task that was on its way out is a zombie by now, or gone; -ESRCH: forget it. */

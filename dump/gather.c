@@ -15,6 +15,7 @@
 #include "dump/share.h"
 #include "dump/stages.h"
 #include "dump/task.h"
+#include "dump/threads.h"
 #include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
@@ -162,22 +163,6 @@ static int gather_task(struct dump *d, struct task *t)
 	return r < 0 ? fail(r, "%s: read its mappings", task_name(t)) : 0;
 }
 
-struct gathering {
-	struct dump *d;
-	size_t next; /* task that nobody has taken */
-};
-
-static int gather_share(void *arg, unsigned hand)
-{
-	struct gathering *g = arg;
-	int r = 0;
-	size_t i;
-
-	while (r == 0 && (i = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED)) < g->d->tasks.n)
-		r = gather_task(g->d, &g->d->tasks.v[i]);
-	return r;
-}
-
 static int gather_files(struct dump *d)
 {
 	int r = 0;
@@ -190,13 +175,12 @@ static int gather_files(struct dump *d)
 
 int gather_tasks(struct dump *d)
 {
-	struct gathering g = { .d = d };
 	int r;
 
 	files_done(d);
 	alike_find(d);
 	together_frozen(d);
-	r = hands_all(d->hands, gather_share, &g);
+	r = tasks_each(d, gather_task);
 	if (r < 0)
 		return r;
 	begin_statuses(d);

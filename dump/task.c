@@ -320,8 +320,8 @@ bool tasks_many_threads(const struct dump *d)
 {
 	size_t threads = 0;
 
-	array_each (t, &d->tasks)
-		threads += t->threads.n;
+	for (size_t i = 0; i < d->tasks.n && threads <= MANY_THREADS; i++)
+		threads += d->tasks.v[i].threads.n;
 	return threads > MANY_THREADS;
 }
 

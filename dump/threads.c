@@ -135,3 +135,28 @@ int threads_each(struct dump *d, int (*fn)(struct dump *d, struct thread *th))
 
 	return hands_all(d->hands, work, &w);
 }
+
+struct round {
+	struct dump *d;
+	int (*fn)(struct dump *d, struct task *t);
+	size_t next; /* task that nobody has taken */
+};
+
+static int round_share(void *arg, unsigned hand)
+{
+	struct round *g = arg;
+	int r = 0;
+	size_t i;
+
+	while (r == 0 && (i = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED)) < g->d->tasks.n)
+		r = g->fn(g->d, &g->d->tasks.v[i]);
+	return r;
+}
+
+int tasks_each(struct dump *d, int (*fn)(struct dump *d, struct task *t))
+{
+	struct round g = { .d = d, .fn = fn };
+
+	return d->tasks.n < 2 * READ_SHARE ? round_share(&g, 0)
+	                                   : hands_all(d->hands, round_share, &g);
+}
