@@ -419,7 +419,7 @@ static int memory_take(struct dump *d, struct thread *th, const struct script *s
 	auto_free char *auxv = NULL;
 	Img__Memory msg = IMG__MEMORY__INIT;
 	struct task *t = th->task;
-	ssize_t size = file_read_record(t->proc, "auxv", &auxv);
+	ssize_t size = together_read(d, t, TOLD_AUXV, &auxv);
 	int r;
 
 	if (size < 0)

@@ -225,9 +225,19 @@ bool together_same_maps(const struct dump *d, struct task *t)
 	       proc_same_maps(t->looked, t->now) && !(d->together->guards && has_guards(d, t));
 }
 
+static bool can_be_told(const struct dump *d, const struct task *t)
+{
+	return d->frozen && t->now && !t->headless;
+}
+
 bool together_no_timers(const struct task *t)
 {
 	return t->now && !t->now->v[PROC_TIMERS];
+}
+
+const uint64_t *together_limits(const struct dump *d, const struct task *t)
+{
+	return can_be_told(d, t) ? &t->now->v[PROC_LIMITS] : NULL;
 }
 
 /* ---- texts and links ---- */
@@ -237,7 +247,7 @@ static const struct {
 	enum proc_fact first;
 	size_t n; /* facts that it depends on */
 } told[] = {
-	[TOLD_LIMITS] = { "limits", PROC_LIMITS, 2 * (size_t)PROC_LIMITS_N },
+	[TOLD_AUXV] = { "auxv", PROC_AUXV, PROC_AUXV_N },
 	[TOLD_OOM] = { "oom_score_adj", PROC_OOM, 1 },
 	[TOLD_COREDUMP] = { "coredump_filter", PROC_MM_FLAGS, 1 },
 	[TOLD_CGROUP] = { "cgroup", PROC_CGROUPS, 1 },
@@ -255,11 +265,6 @@ static int by_facts(const void *a, const void *b)
 	return memcmp(x->facts, y->facts, told[x->what].n * sizeof(*x->facts));
 }
 
-static bool can_be_told(const struct dump *d, const struct task *t)
-{
-	return d->frozen && t->now && !t->headless;
-}
-
 static struct text *find_text(struct dump *d, const struct task *t, enum told what)
 {
 	struct text key = { .what = what }, **found, *ret;
@@ -274,6 +279,13 @@ static struct text *find_text(struct dump *d, const struct task *t, enum told wh
 	return ret;
 }
 
+static char *copy_text(const struct text *t)
+{
+	char *copy = malloc((size_t)t->len + 1);
+
+	return copy ? memcpy(copy, t->text, (size_t)t->len + 1) : NULL;
+}
+
 /* By best effort. */
 static void keep_text(struct dump *d, const struct task *t, enum told what, const struct text *read)
 {
@@ -284,7 +296,7 @@ static void keep_text(struct dump *d, const struct task *t, enum told what, cons
 	*text = *read;
 	text->what = what;
 	text->facts = &t->now->v[told[what].first];
-	text->text = strdup(read->text);
+	text->text = copy_text(read);
 	pthread_mutex_lock(&d->together->lock);
 	kept = text->text ? tsearch(text, &d->together->texts, by_facts) : NULL;
 	pthread_mutex_unlock(&d->together->lock);
@@ -298,7 +310,7 @@ ssize_t together_read(struct dump *d, const struct task *t, enum told what, char
 	struct text read = {};
 
 	if (found) {
-		*ret = strdup(found->text);
+		*ret = copy_text(found);
 		return *ret ? found->len : -ENOMEM;
 	}
 	read.len = file_read_record(t->proc, told[what].name, ret);
@@ -319,7 +331,7 @@ int together_link(struct dump *d, const struct task *t, enum told what, char **r
 	if (found) {
 		if (ret_st)
 			*ret_st = found->st;
-		*ret = strdup(found->text);
+		*ret = copy_text(found);
 		return *ret ? 0 : -ENOMEM;
 	}
 	r = link_read(t->proc, told[what].name, ret);
@@ -330,6 +342,7 @@ int together_link(struct dump *d, const struct task *t, enum told what, char **r
 	if (ret_st)
 		*ret_st = read.st;
 	read.text = *ret;
+	read.len = (ssize_t)strlen(*ret);
 	keep_text(d, t, what, &read);
 	return 0;
 }

@@ -23,7 +23,7 @@ bool together_same_maps(const struct dump *d, struct task *t);
  * What is in /proc/PID of a frozen process, and depends on nothing but facts: where another has the same it is
  * what was read of that.
  */
-enum told { TOLD_LIMITS, TOLD_OOM, TOLD_COREDUMP, TOLD_CGROUP, TOLD_EXE, TOLD_CWD, TOLD_ROOT };
+enum told { TOLD_AUXV, TOLD_OOM, TOLD_COREDUMP, TOLD_CGROUP, TOLD_EXE, TOLD_CWD, TOLD_ROOT };
 
 /* The text, as file_read_record() reads it; the link, and *RET_ST, unless that is NULL, of where it leads. -errno. */
 ssize_t together_read(struct dump *d, const struct task *t, enum told what, char **ret);
@@ -32,6 +32,9 @@ int together_link(struct dump *d, const struct task *t, enum told what, char **r
 
 /* A frozen T is known to have no POSIX timers. */
 bool together_no_timers(const struct task *t);
+
+/* Its resource limits, the soft and the hard one of each, while it is frozen; or NULL. */
+const uint64_t *together_limits(const struct dump *d, const struct task *t);
 
 /*
  * The descriptors of a frozen T are told of, by number. The id of the file that one of them is open on, known by

@@ -10,6 +10,8 @@
 #include "lib/task_facts.h"
 
 #define WORD(field) (offsetof(struct open_fact, field) / 8)
+#define MAIN(fact)  ((size_t)(fact) - PROC_PID) /* in what is written behind auxv */
+#define AUXV_PART   (PROC_AUXV_N / 2)           /* written at once */
 
 static const char *const lock_lists[] = { "flc_posix.next", "flc_flock.next", "flc_lease.next" };
 
@@ -21,8 +23,33 @@ static void write_limits(struct iter_program *p)
 	iter_load_field(p, 3, 6, "task_struct", "signal");
 	for (uint32_t i = 0; i < 2 * PROC_LIMITS_N; i++) {
 		iter_load(p, 2, 3, limits.at + i * 8, 8);
-		iter_store(p, 2, PROC_LIMITS + i);
+		iter_store(p, 2, MAIN(PROC_LIMITS + i));
 	}
+}
+
+/* The words of one part, of which the kernel has so many. */
+static void write_auxv_part(struct iter_program *p, uint32_t at, uint32_t words)
+{
+	uint32_t there = words < AUXV_PART ? words : AUXV_PART;
+
+	iter_load_field(p, 2, 6, "task_struct", "mm");
+	if (there)
+		iter_copy(p, 0, 2, at, there * 8);
+	iter_set(p, 2, 0);
+	for (uint32_t i = there; i < AUXV_PART; i++)
+		iter_store(p, 2, i);
+	iter_write(p, AUXV_PART);
+}
+
+static void write_auxv(struct iter_program *p)
+{
+	struct place auxv = btf_place(p->btf, "mm_struct", "saved_auxv");
+	uint32_t words = auxv.size / 8;
+
+	_Static_assert(AUXV_PART <= PROC_WORDS - PROC_PID, "a part is part of a record");
+	p->failed |= !auxv.found || !words || words > PROC_AUXV_N;
+	write_auxv_part(p, auxv.at, words);
+	write_auxv_part(p, auxv.at + AUXV_PART * 8, words > AUXV_PART ? words - AUXV_PART : 0);
 }
 
 /* Leaders alone. */
@@ -39,12 +66,13 @@ static void write_process(struct iter_program *p, int level)
 	iter_load_field(p, 2, 6, "task_struct", "pid");
 	iter_load_field(p, 3, 6, "task_struct", "tgid");
 	iter_skip_unless_same(p, 2, 3);
-	iter_store_number(p, level, PROC_PID);
+	write_auxv(p);
+	iter_store_number(p, level, MAIN(PROC_PID));
 	for (size_t i = PROC_PID + 1; i < PROC_LIMITS; i++) {
 		iter_load_field(p, 2, 6, "task_struct", facts[i].field);
 		if (*facts[i].type)
 			iter_load_field(p, 2, 2, facts[i].type, facts[i].path);
-		iter_store(p, 2, i);
+		iter_store(p, 2, MAIN(i));
 	}
 	write_limits(p);
 }
@@ -78,7 +106,7 @@ static int load(const struct btf *b, int level, bool files)
 {
 	struct iter_program p;
 
-	iter_begin(&p, b, files ? sizeof(struct open_fact) / 8 : PROC_WORDS, files);
+	iter_begin(&p, b, files ? sizeof(struct open_fact) / 8 : MAIN(PROC_WORDS), files);
 	(files ? write_open : write_process)(&p, level);
 	return iter_load_program(&p, files ? ITER_FILE : ITER_TASK);
 }

@@ -25,13 +25,15 @@
 	FACT(TIMERS, "signal", "signal_struct", "posix_timers")
 
 #define PROC_LIMITS_N 16 /* resources, RLIM_NLIMITS of the kernel */
+#define PROC_AUXV_N   64 /* words that are enough for what it keeps of auxv; behind the last there are zeros */
 
 enum proc_fact {
-	PROC_PID, /* in our pid namespace */
+	PROC_AUXV, /* all of them */
+	PROC_PID = PROC_AUXV + PROC_AUXV_N, /* in our pid namespace */
 #define FACT(number, field, type, path) PROC_##number,
 	PROC_FACTS(FACT)
 #undef FACT
-		PROC_LIMITS, /* all of them, soft and hard */
+		PROC_LIMITS, /* all of them, the soft and the hard one of each */
 	PROC_WORDS = PROC_LIMITS + 2 * PROC_LIMITS_N,
 };
 

@@ -46,6 +46,21 @@ TEST(one_process_alone)
 	proc_asks_done(&asks);
 }
 
+TEST(auxv_is_that_of_proc)
+{
+	uint64_t words[PROC_AUXV_N] = {};
+	int fd = open("/proc/self/auxv", O_RDONLY);
+	struct proc_facts facts;
+
+	ask();
+	facts = own();
+	check(read(fd, words, sizeof(words)) > 16);
+	check(!memcmp(&facts.v[PROC_AUXV], words, sizeof(words)));
+	check(facts.v[PROC_PID] == (uint64_t)getpid());
+	close(fd);
+	proc_asks_done(&asks);
+}
+
 /* Of FD, or NULL. */
 static const struct open_fact *open_of(int fd, size_t *ret_n)
 {
