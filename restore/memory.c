@@ -26,6 +26,7 @@
 #include "restore/inode.h"
 #include "restore/lazy.h"
 #include "restore/memory_heritage.h"
+#include "restore/memory_place.h"
 #include "restore/shmem.h"
 
 #ifndef PR_SET_MEMORY_MERGE
@@ -125,6 +126,7 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 	uint32_t pid = (uint32_t)th->task->pid;
 	auto_free uint8_t *marks = NULL;
 	auto_(keep_done) struct keep keep = {};
+	auto_(place_done) struct place place = {};
 	struct vdso_plan vdso = {};
 	int e = memory_marks(r, pid, m, &marks);
 
@@ -151,10 +153,12 @@ static int memory_build(struct restore *r, struct rthread *th, const ProtobufCMe
 	if (e == 0)
 		e = lazy_choose(r, th->task, m, marks, &keep.reads);
 	if (e == 0)
+		e = place_plan(r, th->task, m, marks, &place);
+	if (e == 0)
 		e = th->task->heritage || r->opt->lazy
-		            ? memory_read(r, th->task, &keep.reads, memory_may_share(r, th->task),
-		                          s)
-		            : memory_fill(r, th->task, s);
+		            ? memory_read(r, th->task, &keep.reads, &place,
+		                          memory_may_share(r, th->task), s)
+		            : memory_fill(r, th->task, &place, s);
 	if (e < 0)
 		return e;
 	lazy_emit(r, th->task, s);

@@ -92,13 +92,17 @@ void vdso_map(const struct vdso_plan *plan, struct script *s);
 int vdso_settle(struct restore *r, uint32_t pid, const Img__Memory *m, const struct vdso_plan *plan,
                 struct script *s);
 
+#define FILLERS 4 /* threads that fill the memory of one task, at most */
+
+struct place; /* memory_place.h */
+
 /* All its pages into its mappings (memory_fill.c). */
-int memory_fill(struct restore *r, struct rtask *t, struct script *s);
+int memory_fill(struct restore *r, struct rtask *t, const struct place *place, struct script *s);
 /* May threads of T help? Their numbers are the kernel's choice. */
 bool memory_may_share(const struct restore *r, const struct rtask *t);
-/* Those of LIST; THREADS may help. */
-int memory_read(struct restore *r, struct rtask *t, const struct sources *list, bool threads,
-                struct script *s);
+/* Those of LIST; THREADS may help. PLACE may be NULL. */
+int memory_read(struct restore *r, struct rtask *t, const struct sources *list,
+                const struct place *place, bool threads, struct script *s);
 
 /* What is done from outside when all tasks stand at the end of their scripts (memory.c). Explained. */
 int memory_commit(struct restore *r);

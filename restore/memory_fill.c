@@ -1,9 +1,10 @@
 /*
  * Content: the task reads its own pages, many runs with one preadv(2), each
- * page touched once. From tmpfs the pages of a long run are had beforehand: a fifth of
- * the CPU time is the faults else. From ext4, which has larger folios to copy from, that
- * is slower. Where there is much to read, threads of the task share the work; they are
- * gone before the threads of the checkpoint are made, whose numbers they may have borne.
+ * page touched once; long runs of small pages are put in place (memory_place.c). From tmpfs
+ * the pages of a long run are had beforehand: a fifth of the CPU time is the faults
+ * else. From ext4, which has larger folios to copy from, that is slower. Where there is much to
+ * read, threads of the task share the work; they are gone before the threads of the checkpoint
+ * are made, whose numbers they may have borne.
  */
 #include <errno.h>
 #include <linux/falloc.h>
@@ -20,12 +21,11 @@
 #include "images/spend.h"
 #include "lib/log.h"
 #include "restore/far.h"
-#include "restore/memory.h"
+#include "restore/memory_place.h"
 
-#define FILLERS 4
-#define ENOUGH  (8u << 20) /* bytes from which on threads pay */
-#define VECTOR  1024u      /* IOV_MAX */
-#define LONG    (256u << 10)
+#define ENOUGH (8u << 20) /* bytes from which on threads pay */
+#define VECTOR 1024u      /* IOV_MAX */
+#define LONG   (256u << 10)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -73,16 +73,23 @@ static bool is_tmpfs(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
-static void vector_add(struct vector *v, uint32_t file, uint64_t start, uint64_t size,
-                       uint64_t offset)
+/* N bytes of it are done. */
+static void run_advance(struct page_run *run, uint64_t n)
 {
-	bool spend = images_may_spend(v->im, file, offset, size);
-	int e = images_is_later(v->im, file) ? far_need(v->r, file, offset, size) : 0;
+	run->start += n;
+	run->offset += n;
+	run->size -= n;
+}
+
+static void vector_add(struct vector *v, uint32_t file, const struct page_run *run)
+{
+	bool spend = images_may_spend(v->im, file, run->offset, run->size);
+	int e = images_is_later(v->im, file) ? far_need(v->r, file, run->offset, run->size) : 0;
 
 	if (e < 0 && !v->s->error)
 		v->s->error = e;
 
-	if (v->n && !vector_takes(v, file, offset))
+	if (v->n && !vector_takes(v, file, run->offset))
 		vector_flush(v);
 	if (!v->n) {
 		v->in_memory =
@@ -90,23 +97,29 @@ static void vector_add(struct vector *v, uint32_t file, uint64_t start, uint64_t
 		v->last = v->im->pages[file];
 		v->file = file;
 		v->spend = true;
-		v->offset = offset;
+		v->offset = run->offset;
 	}
-	if (v->in_memory && size >= LONG)
-		script_ask(v->s, SYS_madvise, start, size, MADV_POPULATE_WRITE);
+	if (v->in_memory && run->size >= LONG)
+		script_ask(v->s, SYS_madvise, run->start, run->size, MADV_POPULATE_WRITE);
 	v->spend &= spend;
-	v->iov[v->n++] = (struct iovec){ (void *)start, size };
-	v->next = offset + size;
+	v->iov[v->n++] = (struct iovec){ (void *)run->start, run->size };
+	v->next = run->offset + run->size;
 }
 
-/* All runs of a task or a list, one after the other, in whatever pieces are wanted. */
+/*
+ * All runs of a task or a list, or those of them that are put in place, or the others, one after the
+ * other, in whatever pieces are wanted.
+ */
 struct supply {
 	struct restore *r;
+	const struct place *place;  /* NULL: all are read */
+	bool placed;                /* those that are put in place */
 	const struct sources *list; /* or ... */
 	const struct record *rec;   /* ... records */
 	size_t nrec, at;            /* at: of either */
 	struct page_iter it;
-	struct page_run run; /* what is left of the current one */
+	struct page_run rest; /* what is left of the current one, behind ... */
+	struct page_run run;  /* ... what is treated alike of it, what is left of that */
 	bool open;
 };
 
@@ -119,7 +132,7 @@ static bool list_next(struct supply *p)
 	p->at += p->open;
 	p->open = true;
 	s = &p->list->v[p->at];
-	p->run = (struct page_run){ s->start, s->size, s->offset };
+	p->rest = (struct page_run){ s->start, s->size, s->offset };
 	return true;
 }
 
@@ -128,12 +141,12 @@ static uint32_t supply_file(const struct supply *p)
 	return p->list ? p->list->v[p->at].file : ((const Img__Pages *)p->rec[p->at].msg)->file;
 }
 
-static bool supply_next(struct supply *p)
+static bool rest_next(struct supply *p)
 {
 	if (p->list)
-		return p->run.size || list_next(p);
-	while (!p->run.size) {
-		if (p->open && pages_next(&p->it, &p->run))
+		return p->rest.size || list_next(p);
+	while (!p->rest.size) {
+		if (p->open && pages_next(&p->it, &p->rest))
 			return true;
 		if (p->open)
 			p->at++;
@@ -145,22 +158,51 @@ static bool supply_next(struct supply *p)
 	return true;
 }
 
-/* The next SIZE bytes of the supply into the script S. */
-static void emit_part(struct supply *p, uint64_t size, struct script *s)
+/* Have some of the next run at hand. */
+static bool supply_next(struct supply *p)
+{
+	while (!p->run.size) {
+		bool placed;
+
+		if (!rest_next(p))
+			return false;
+		p->run = p->rest;
+		p->run.size =
+			place_alike(p->place, supply_file(p), p->rest.start, p->rest.size, &placed);
+		run_advance(&p->rest, p->run.size);
+		if (placed != p->placed)
+			p->run.size = 0;
+	}
+	return true;
+}
+
+static uint64_t supply_bytes(struct supply p)
+{
+	uint64_t sum = 0;
+
+	for (; supply_next(&p); p.run.size = 0)
+		sum += p.run.size;
+	return sum;
+}
+
+/* The next SIZE bytes of the supply into the script S of the THREADth thread. */
+static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct script *s)
 {
 	const struct images *im = p->r->images;
 	struct vector v = { .r = p->r, .s = s, .im = im, .last = -1 };
 
 	while (size && supply_next(p)) {
-		uint64_t n = p->run.size < size ? p->run.size : size;
+		struct page_run run = p->run;
 
-		if (im->own && im->own[supply_file(p)] && n > SPEND_PIECE)
-			n = SPEND_PIECE;
-		vector_add(&v, supply_file(p), p->run.start, n, p->run.offset);
-		p->run.start += n;
-		p->run.offset += n;
-		p->run.size -= n;
-		size -= n;
+		run.size = run.size < size ? run.size : size;
+		if (im->own && im->own[supply_file(p)] && run.size > SPEND_PIECE)
+			run.size = SPEND_PIECE;
+		if (p->placed)
+			place_run(p->r, p->place, thread, supply_file(p), &run, s);
+		else
+			vector_add(&v, supply_file(p), &run);
+		run_advance(&p->run, run.size);
+		size -= run.size;
 	}
 	vector_flush(&v);
 }
@@ -178,8 +220,8 @@ static unsigned cpus(void)
  * A thread that reads its part and is gone. The kernel clears the word at
  * *RET_ALIVE and wakes who waits for it when the thread ends.
  */
-static int emit_filler(struct supply *p, struct rtask *t, uint64_t size, struct script *s,
-                       uint64_t *ret_alive)
+static int emit_filler(struct supply *p, struct rtask *t, unsigned thread, uint64_t size,
+                       struct script *s, uint64_t *ret_alive)
 {
 	struct script *own = array_add(&t->fillers);
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
@@ -195,7 +237,7 @@ static int emit_filler(struct supply *p, struct rtask *t, uint64_t size, struct 
 	e = script_head(own);
 	if (e < 0)
 		return e;
-	emit_part(p, size, own);
+	emit_part(p, thread, size, own);
 	script_call(own, SYS_exit, 0);
 	e = script_finish(own, (uint64_t)p->r->shared, 0, NULL, 0);
 	if (e < 0)
@@ -224,43 +266,53 @@ bool memory_may_share(const struct restore *r, const struct rtask *t)
 	return r->threaded == (t->threads.n > 1);
 }
 
-/* BYTES in all. */
-static int emit_all(struct supply *p, struct rtask *t, uint64_t bytes, bool threads,
-                    struct script *s)
+static int emit_all(struct supply *p, struct rtask *t, bool threads, struct script *s)
 {
+	uint64_t alive[FILLERS], bytes = supply_bytes(*p), part;
 	unsigned n = 0, fillers = bytes >= ENOUGH && threads ? cpus() : 1;
-	uint64_t alive[FILLERS], part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 
+	part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 	while (n + 1 < fillers) {
-		int e = emit_filler(p, t, part, s, &alive[n++]);
+		int e = emit_filler(p, t, n + 1, part, s, &alive[n]);
 
 		if (e < 0)
 			return e;
+		n++;
 	}
-	emit_part(p, UINT64_MAX, s);
+	emit_part(p, 0, UINT64_MAX, s);
 	for (unsigned i = 0; i < n; i++)
 		emit_wait(alive[i], s);
 	return 0;
 }
 
-int memory_fill(struct restore *r, struct rtask *t, struct script *s)
+static int emit_placed(struct supply p, struct rtask *t, bool threads, struct script *s)
 {
-	struct supply p = { .r = r };
-	uint64_t bytes = 0;
+	int e;
 
-	p.rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &p.nrec);
-	for (size_t i = 0; i < p.nrec; i++)
-		bytes += pages_bytes(r->images, (const Img__Pages *)p.rec[i].msg);
-	return emit_all(&p, t, bytes, memory_may_share(r, t), s);
+	if (!p.place || !p.place->ranges.n)
+		return 0;
+	p.placed = true;
+	place_begin(p.place, s);
+	e = emit_all(&p, t, threads, s);
+	place_end(p.place, s);
+	return e;
 }
 
-int memory_read(struct restore *r, struct rtask *t, const struct sources *list, bool threads,
-                struct script *s)
+int memory_fill(struct restore *r, struct rtask *t, const struct place *place, struct script *s)
 {
-	struct supply p = { .r = r, .list = list };
-	uint64_t bytes = 0;
+	struct supply p = { .r = r, .place = place };
+	int e;
 
-	for (size_t i = 0; i < list->n; i++)
-		bytes += list->v[i].size;
-	return emit_all(&p, t, bytes, threads, s);
+	p.rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &p.nrec);
+	e = emit_placed(p, t, memory_may_share(r, t), s);
+	return e < 0 ? e : emit_all(&p, t, memory_may_share(r, t), s);
+}
+
+int memory_read(struct restore *r, struct rtask *t, const struct sources *list,
+                const struct place *place, bool threads, struct script *s)
+{
+	struct supply p = { .r = r, .list = list, .place = place };
+	int e = emit_placed(p, t, threads, s);
+
+	return e < 0 ? e : emit_all(&p, t, threads, s);
 }

@@ -284,5 +284,5 @@ int heritage_emit(struct restore *r, struct rtask *t, struct script *s)
 			return e;
 	}
 	/* Threads take any number: they are for the first of all processes only. */
-	return memory_read(r, t, &st->fresh, !t->forker, s);
+	return memory_read(r, t, &st->fresh, NULL, !t->forker, s);
 }

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "restore/foresee.h"
 #include "restore/memory_heritage.h"
+#include "restore/memory_place.h"
 #include "restore/restore.h"
 
 #define PID_MAX       4194304 /* include/linux/threads.h: PID_MAX_LIMIT */
@@ -294,7 +295,7 @@ static size_t arena_size(const struct restore *r)
 	for (size_t i = 0; i < r->images->manifest->n_files; i++)
 		if (!strcmp(r->images->manifest->files[i]->name, "state.img"))
 			size += r->images->manifest->files[i]->size * ARENA_STATE;
-	size += heritage_arena(r);
+	size += heritage_arena(r) + placed_arena(r);
 	for (size_t i = 0; r->images->own && i < r->images->npages; i++)
 		if (r->images->own[i])
 			size += images_pages_size(r->images, i) / SPEND_PIECE * ARENA_PIECE;

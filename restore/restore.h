@@ -150,6 +150,7 @@ struct restore {
 	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
 	char *strangers;             /* children that we had before, as /proc lists them */
 	struct needs *needs;         /* far.c */
+	uint64_t windows;            /* memory_place.c: on the page files; 0: none */
 	unsigned glances;            /* run.c: looks after the tree */
 	pid_t root;                  /* forked by us, not yet reaped; 0: none */
 };
