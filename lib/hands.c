@@ -146,6 +146,17 @@ static struct timespec soon(void)
 	return ts;
 }
 
+/* Locked. */
+static void await(struct hands *h)
+{
+	while (h->busy) {
+		struct timespec until = soon();
+
+		if (pthread_cond_timedwait(&h->end, &h->lock, &until) && deadline_passed())
+			hurry(h);
+	}
+}
+
 int hands_await(struct hands *h)
 {
 	int r;
@@ -153,12 +164,7 @@ int hands_await(struct hands *h)
 	if (!h)
 		return 0;
 	pthread_mutex_lock(&h->lock);
-	while (h->busy) {
-		struct timespec until = soon();
-
-		if (pthread_cond_timedwait(&h->end, &h->lock, &until) && deadline_passed())
-			hurry(h);
-	}
+	await(h);
 	r = h->error;
 	h->error = 0;
 	pthread_mutex_unlock(&h->lock);
@@ -169,8 +175,8 @@ void hands_give(struct hands *h, int (*fn)(void *arg, unsigned hand), void *arg)
 {
 	if (!h)
 		return;
-	hands_await(h);
 	pthread_mutex_lock(&h->lock);
+	await(h);
 	h->fn = fn;
 	h->arg = arg;
 	h->busy = h->n;
