@@ -89,7 +89,8 @@ static int bytes_store(const struct output *o, const uint8_t *data, size_t size,
 		return r;
 	r = file_store(o, MANIFEST_TMP, data, size, sync);
 	if (r == 0)
-		r = o->stream ? stream_end(o->stream) : file_move(o, MANIFEST_TMP, MANIFEST_FILE);
+		r = o->stream ? stream_end(o->stream, sync)
+		              : file_move(o, MANIFEST_TMP, MANIFEST_FILE);
 	if (r < 0 && output_signs(o) && !o->stream)
 		unlinkat(o->dirfd, SIGNATURE_FILE, 0);
 	return r;

@@ -62,7 +62,7 @@ static int send_all(struct stream_out *s, int dirfd)
 		r = send_file(s, dirfd, SIGNATURE_FILE, buf);
 	if (r == 0 || r == -ENOENT)
 		r = send_file(s, dirfd, MANIFEST_FILE, buf);
-	return r < 0 ? r : stream_end(s);
+	return r < 0 ? r : stream_end(s, true);
 }
 
 int stream_pack(const char *dir, int fd, unsigned stall_ms, const struct image_keys *keys)

@@ -31,7 +31,7 @@
 
 struct stream_out {
 	int fd; /* our own */
-	bool is_pipe, is_socket;
+	bool is_pipe, is_socket, is_file;
 	unsigned stall_ms;
 	pthread_mutex_t lock; /* of all below */
 	uint64_t number;
@@ -162,13 +162,15 @@ static int drain(struct stream_out *s)
 	return 0;
 }
 
-int stream_end(struct stream_out *s)
+int stream_end(struct stream_out *s, bool sync)
 {
 	int r = put_frame(s, FRAME_END, "", 0);
 
 	if (r < 0)
 		return r;
 	r = drain(s);
+	if (r == 0 && s->is_file && sync && fsync(s->fd) < 0)
+		r = -errno;
 	return r < 0 ? stream_fail(r) : 0;
 }
 
@@ -202,6 +204,7 @@ int stream_out_new(int fd, unsigned stall_ms, struct stream_out **ret)
 		return -ENOMEM;
 	s->is_pipe = S_ISFIFO(st.st_mode);
 	s->is_socket = S_ISSOCK(st.st_mode);
+	s->is_file = S_ISREG(st.st_mode);
 	s->stall_ms = stall_ms;
 	pthread_mutex_init(&s->lock, NULL);
 	s->fd = own_description(fd, &st);

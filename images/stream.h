@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STREAM_MAGIC   "crtlstrm"
@@ -46,5 +47,8 @@ void stream_out_free(struct stream_out *s);
 /* Bytes of a file; for any thread. */
 int stream_put(struct stream_out *s, uint32_t file, const void *data, uint64_t size);
 
-/* Nothing more comes: the last frame; when it returns, all bytes have been taken out of the pipe. */
-int stream_end(struct stream_out *s);
+/*
+ * Nothing more comes: the last frame; when it returns, all bytes have been taken out of the pipe, or SYNC,
+ * are on the disk where it becomes a file.
+ */
+int stream_end(struct stream_out *s, bool sync);

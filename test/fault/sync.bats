@@ -1,13 +1,13 @@
 # A dump ends the tree only when the checkpoint is on the disk; with --no-sync nothing waits for the disk.
 load ../zdtm/lib/zdtm
 
-# calls OPTIONS...: of a dump with these, in turn, as strace prints them.
+# calls OPTIONS...: of a dump with these, in turn, as strace prints them; to $to and $stream, if they are set.
 calls() {
 	strace -V >/dev/null 2>&1 || skip "no strace"
 	park park
-	to=$(images)
+	to=${to:-$(images)}
 	strace -f -o "$dir/calls" -e trace=fsync,fdatasync,rename,renameat,renameat2,kill \
-		"$BUILD/crtool" dump "$@" -t "$pid" -D "$to" 3>&- 4>&-
+		"$BUILD/crtool" dump "$@" -t "$pid" -D "$to" >"${stream:-/dev/null}" 3>&- 4>&-
 	grep -oE '(fsync|fdatasync|rename[a-z0-9]*)\(.*|kill\(.*SIGKILL.*' "$dir/calls" >"$dir/in_turn"
 	cat "$dir/in_turn"
 }
@@ -36,6 +36,19 @@ line() {
 	[ "$(line "kill\($pid")" -gt "$(line '^rename.*manifest')" ]
 	grep -A 3 'It Fl -no-sync' "$ROOT/doc/crtool.8" | grep -q crash
 	crtool restore -d -D "$to"
+	release
+}
+
+@test "a stream that becomes a file is on the disk, too, and with --no-sync it need not be" {
+	local to=- stream=$BATS_TEST_TMPDIR/stream
+
+	calls
+	[ "$(line "kill\($pid")" -gt "$(line '^f(data)?sync')" ]
+	crtool restore -d -D - <"$stream"
+	release
+	calls --no-sync
+	run ! grep -qE '^f(data)?sync' "$dir/in_turn"
+	crtool restore -d -D - <"$stream"
 	release
 }
 
