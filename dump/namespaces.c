@@ -8,11 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "dump/stages.h"
 #include "dump/task.h"
+#include "lib/cleanup.h"
+#include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
 #include "lib/task_facts.h"
 
 static const char CHILDREN[] = "pid_for_children";
@@ -26,26 +30,42 @@ static int own_namespace(const char *name, struct stat *ret)
 	return stat(path, ret) == 0;
 }
 
+/* How to get where T lives: by the OPTIONS of nsenter(1). */
+static int refuse_elsewhere(const struct task *t, const char *first, const char *options)
+{
+	auto_free char *status = NULL;
+	pid_t inside = file_read(t->proc, "status", &status) < 0 ? 0 : status_inner_pid(status);
+
+	return fail(-ENOTSUP,
+	            "%s: lives in another %s namespace than crtool, not supported by this version; "
+	            "run crtool inside of it (nsenter -t %d%s crtool ...), where its pid is %d",
+	            task_name(t), first, t->pid, options, inside ? inside : t->pid);
+}
+
 static int check_own(const struct task *t)
 {
-	static const char *const names[] = { "mnt", "pid", "net", "ipc", "uts", "user", "cgroup" };
+	static const struct {
+		const char *name, *option;
+	} all[] = { { "mnt", " -m" }, { "pid", " -p" },  { "net", " -n" },   { "ipc", " -i" },
+		    { "uts", " -u" }, { "user", " -U" }, { "cgroup", " -C" } };
+	const char *first = NULL;
+	char options[32] = "";
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		struct stat theirs, ours;
 		char path[16];
 
-		if (!own_namespace(names[i], &ours))
+		if (!own_namespace(all[i].name, &ours))
 			continue;
-		snprintf(path, sizeof(path), "ns/%s", names[i]);
+		snprintf(path, sizeof(path), "ns/%s", all[i].name);
 		if (fstatat(t->proc, path, &theirs, 0) < 0)
 			return fail(-errno, "%s: %s", task_name(t), path);
-		if (theirs.st_ino != ours.st_ino)
-			return fail(-ENOTSUP,
-			            "%s: lives in another %s namespace than crtool, not "
-			            "supported by this version; run crtool inside of it",
-			            task_name(t), names[i]);
+		if (theirs.st_ino == ours.st_ino)
+			continue;
+		first = first ? first : all[i].name;
+		strcat(options, all[i].option);
 	}
-	return 0;
+	return first ? refuse_elsewhere(t, first, options) : 0;
 }
 
 /* A pid namespace in which nobody lives yet cannot even be looked at. */

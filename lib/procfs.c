@@ -268,6 +268,16 @@ const char *key_value(const char *text, const char *key, size_t *ret_len)
 	return NULL;
 }
 
+pid_t status_inner_pid(const char *status)
+{
+	size_t len = 0;
+	const char *ids = key_value(status, "NSpid", &len);
+
+	while (ids && len && ids[len - 1] != '\t')
+		len--;
+	return ids ? (pid_t)strtol(ids + len, NULL, 10) : 0;
+}
+
 bool key_u64(const char *text, const char *key, int base, uint64_t *ret)
 {
 	size_t len;

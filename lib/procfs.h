@@ -72,6 +72,9 @@ bool line_cut(const char *at, char *buf, size_t size);
 /* The value of the first line "KEY:", without blanks around it, not terminated; NULL: no such key. */
 const char *key_value(const char *text, const char *key, size_t *ret_len);
 
+/* Of the text of /proc/PID/status: its number in its own pid namespace; 0: that is not told. */
+pid_t status_inner_pid(const char *status);
+
 /*
  * The number that this value starts with, in base 8, 10 or 16 (there with or
  * without 0x). False and *RET untouched: no such key, no number, a negative

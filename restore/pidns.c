@@ -11,9 +11,11 @@
  */
 #include "restore/pidns.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -134,6 +136,26 @@ static void restored(int fd, const struct word *word, bool detach)
 	}
 }
 
+/*
+ * Who came in from outside (nsenter(1)) is nobody's child here, and would be killed with the namespace: a dump,
+ * maybe, that has just ended the tree. Wait until one of them has ended; false: there is none.
+ */
+static bool await_visitor(void)
+{
+	auto_dir DIR *proc = opendir("/proc");
+	struct dirent *de;
+
+	while (proc && (de = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(de->d_name, NULL, 10);
+		auto_close int fd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+		struct pollfd end = { .fd = fd, .events = POLLIN };
+
+		if (fd >= 0)
+			return poll(&end, 1, -1) > 0 || errno == EINTR;
+	}
+	return false;
+}
+
 /* Reap until nobody is left; the end of the root is news for crtool. */
 static void be_init(int fd, const struct word *restored_word, pid_t restorer, bool detach)
 {
@@ -142,7 +164,7 @@ static void be_init(int fd, const struct word *restored_word, pid_t restorer, bo
 	int status;
 
 	prctl(PR_SET_NAME, "crtool-init");
-	while ((pid = wait(&status)) > 0 || errno == EINTR) {
+	while ((pid = wait(&status)) > 0 || errno == EINTR || await_visitor()) {
 		word.status = status;
 		word.root = pid;
 		if (pid == restorer)
@@ -199,18 +221,13 @@ static pid_t outside_pid(pid_t init, pid_t inside)
 	for (char *p = list; *p; p = end) {
 		auto_free char *status = NULL;
 		pid_t pid = (pid_t)strtol(p, &end, 10);
-		size_t len = 0;
-		const char *ids;
 
 		if (end == p)
 			break;
 		snprintf(path, sizeof(path), "/proc/%d/status", pid);
 		if (file_read(AT_FDCWD, path, &status) < 0)
 			continue;
-		ids = key_value(status, "NSpid", &len);
-		while (ids && len && ids[len - 1] != '\t')
-			len--;
-		if (ids && (pid_t)strtol(ids + len, NULL, 10) == inside)
+		if (status_inner_pid(status) == inside)
 			return pid;
 	}
 	return 0;

@@ -186,13 +186,13 @@ traced_so() {
 
 @test "a process in another network namespace" {
 	park_in "unshare --net"
-	refused 4 "task $pid (park): lives in another net namespace than crtool, not supported by this version; run crtool inside of it"
+	refused 4 "task $pid (park): lives in another net namespace than crtool, not supported by this version; run crtool inside of it (nsenter -t $pid -n crtool ...), where its pid is $pid"
 	release
 }
 
 @test "a process in another user namespace" {
 	park_in "unshare --user"
-	refused 4 "task $pid (park): lives in another user namespace than crtool, not supported by this version; run crtool inside of it"
+	refused 4 "task $pid (park): lives in another user namespace than crtool, not supported by this version; run crtool inside of it (nsenter -t $pid -U crtool ...), where its pid is $pid"
 	release
 }
 

@@ -60,6 +60,31 @@ moved() {
 	release
 }
 
+# What is refused out here is done from inside, as the message says.
+@test "what has moved into a pid namespace of its own moves on, three times in all" {
+	park tree plain
+	migrate
+	for _ in {1..2}; do
+		says 4 "task $pid (tree): lives in another mnt namespace than crtool, *; run crtool inside of it (nsenter -t $pid -m -p crtool ...), where its pid is $first" \
+			crtool dump -t "$pid" -D "$(images)"
+		said=$(nsenter -t "$pid" -m -p "$BUILD/crtool" migrate --json -t "$first" --via "exec '$BUILD/crtool' receive --new-pidns" 3>&- 4>&-)
+		within 20 gone "$pid"
+		pid=$(in_directory)
+	done
+	release
+}
+
+# The process of number $first in its own pid namespace that works in the directory of the victim's.
+in_directory() {
+	local cwd one
+
+	while read -r cwd; do
+		one=${cwd#/proc/}
+		one=${one%/cwd}
+		[ "$(awk '/^NSpid/ { print $NF }' "/proc/$one/status")" != "$first" ] || echo "$one"
+	done < <(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null)
+}
+
 @test "compressed on the way" {
 	park memory_large
 	migrate --compress lz4
