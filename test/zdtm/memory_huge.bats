@@ -14,6 +14,12 @@ teardown() {
 
 @test "huge pages are kept, private, shared and in a memfd" { zdtm memory_huge; }
 
+@test "a snapshot has huge pages as they were at the freeze" {
+	park memory_huge
+	snapshot_and_restore
+	release
+}
+
 @test "a restore without enough huge pages says so" {
 	park memory_huge
 	to=$(images)

@@ -85,6 +85,17 @@ in_directory() {
 	done < <(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null)
 }
 
+@test "on a terminal it tells each round and the end" {
+	park memory_large
+	script -qec "$BUILD/crtool migrate -t $pid --downtime 60s --via \"exec '$BUILD/crtool' receive --new-pidns\"" \
+		"$dir/screen" </dev/null >/dev/null 2>&1 3>&- 4>&-
+	tr '\r' '\n' <"$dir/screen" >"$dir/shown"
+	grep -qE '^crtool: round 1: [0-9]+ MiB in [0-9]+ ms, [0-9]+ MB/s; about [0-9]+ MiB are left, for which it stands still for [0-9]+ ms' "$dir/shown"
+	grep -qE '^crtool: it runs at the receiver, as pid [0-9]+, after 2 rounds of [0-9]+ MiB altogether' "$dir/shown"
+	pid=$(sed -n 's/.*it runs at the receiver, as pid \([0-9]*\),.*/\1/p' "$dir/shown")
+	release
+}
+
 @test "compressed on the way" {
 	park memory_large
 	migrate --compress lz4
