@@ -88,6 +88,19 @@ static int ends_of(const struct file *f, int fd, struct tcp_conn *conn)
 	               : 0;
 }
 
+/* Somebody else is about to save it, or has made it so. */
+static int check_repair(const struct file *f, int fd)
+{
+	int value = 0;
+
+	if (sk_option(fd, IPPROTO_TCP, TCP_REPAIR, &value) < 0 || value != 1)
+		return 0;
+	return fail(-ENOTSUP,
+	            "%s (%s): the program has it in repair mode (TCP_REPAIR): try again when it "
+	            "is not",
+	            file_name(f), file_describe(f));
+}
+
 static int explain_steal(const struct file *f, int r, size_t n)
 {
 	if (r == -EMFILE)
@@ -114,6 +127,9 @@ static int conn_take(struct tcp_conns *c, const struct file *f)
 		return fail(state, "%s: ask for its state", file_name(f));
 	if (!tcp_state_connected(state))
 		return 0;
+	r = check_repair(f, b.fd);
+	if (r < 0)
+		return r;
 	conn = array_add(&c->all);
 	if (!conn)
 		return -ENOMEM;

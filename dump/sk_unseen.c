@@ -2,7 +2,8 @@
  * SO_REUSEPORT: a program that chooses among the sockets of a port gives the number of one of them, in the order in
  * which they were bound, or began to listen. A restore makes them in the order of their files, and knows of no others.
  *
- * Not seen: IPV6_ROUTER_ALERT, SO_BUSY_POLL_BUDGET, TCP_QUICKACK.
+ * Not seen: of connections of TCP SO_BUSY_POLL_BUDGET, flow labels, a policy of IPsec, and that it is in a map of BPF
+ * that is not of the tree (BPF_MAP_TYPE_SOCKMAP).
  */
 #include "dump/sk_unseen.h"
 
@@ -16,6 +17,8 @@
 #include "lib/inet_facts.h"
 #include "lib/log.h"
 #include "lib/reuseport_facts.h"
+
+#define BUSY_BUDGET 70 /* SO_BUSY_POLL_BUDGET */
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -125,6 +128,9 @@ static int facts_put(const struct inet_facts *facts, struct sockopts *into)
 
 	if (facts->multicast_device && !facts->multicast_address.s_addr)
 		r = sockopts_put(into, IPPROTO_IP, IP_MULTICAST_IF, &device, sizeof(device));
+	if (r == 0 && facts->busy_budget)
+		r = sockopts_put(into, SOL_SOCKET, BUSY_BUDGET, &facts->busy_budget,
+		                 sizeof(facts->busy_budget));
 	if (r == 0 && memcmp(&facts->source, &none, sizeof(none)) != 0)
 		r = sockopts_put(into, IPPROTO_IPV6, IPV6_PKTINFO, &facts->source,
 		                 sizeof(facts->source));
@@ -160,9 +166,20 @@ int sk_unseen_check(struct dump *d, const struct file *f, int fd)
 	return r == -ENODATA ? 0 : r;
 }
 
+/* These alone may have asked for such packets, which the kernel lists nowhere. */
+static bool may_take_alerts(const struct file *f)
+{
+	return f->sock.family == AF_INET6 && f->sock.type == SOCK_RAW &&
+	       f->sock.protocol == IPPROTO_RAW;
+}
+
 int sk_unseen_read(struct dump *d, const struct file *f, int fd, struct sockopts *into)
 {
 	int r = shares_port(f, fd) ? program_read(d, f, fd, into) : 0;
 
+	if (may_take_alerts(f))
+		lose("%s (%s): router alerts that it takes (IPV6_ROUTER_ALERT), if it does: that "
+		     "cannot be seen",
+		     file_name(f), file_describe(f));
 	return r < 0 || f->sock.type == SOCK_STREAM ? r : facts_read(d, f, fd, into);
 }

@@ -36,6 +36,14 @@ static bool policy_read(struct kmem_reader *r, uint64_t sock)
 	return false;
 }
 
+/* Nor has one without busy polling that. */
+static uint32_t budget_read(struct kmem_reader *r, uint64_t sock)
+{
+	struct place place = btf_place(&r->k->btf, "sock", "sk_busy_poll_budget");
+
+	return place.found ? (uint32_t)kmem_get_at(r, &place, sock) : 0;
+}
+
 int inet_facts_read(const struct kmem *k, int fd, bool is_six, struct inet_facts *ret)
 {
 	struct kmem_reader r = { .k = k };
@@ -45,6 +53,7 @@ int inet_facts_read(const struct kmem *k, int fd, bool is_six, struct inet_facts
 	ret->multicast_device = (uint32_t)kmem_get(&r, "inet_sock", "mc_index", sock);
 	ret->multicast_address.s_addr = (uint32_t)kmem_get(&r, "inet_sock", "mc_addr", sock);
 	ret->has_policy = policy_read(&r, sock);
+	ret->busy_budget = budget_read(&r, sock);
 	if (is_six)
 		six_read(&r, sock, ret);
 	return r.error;

@@ -8,7 +8,8 @@
 struct inet_facts {
 	uint32_t multicast_device; /* IP_MULTICAST_IF by its number ... */
 	struct in_addr multicast_address;
-	bool has_policy; /* IP_XFRM_POLICY, IPV6_XFRM_POLICY */
+	bool has_policy;      /* IP_XFRM_POLICY, IPV6_XFRM_POLICY */
+	uint32_t busy_budget; /* SO_BUSY_POLL_BUDGET; 0: none */
 	/* Of IPv6: */
 	struct in6_pktinfo source; /* IPV6_PKTINFO */
 	uint32_t mtu;              /* IPV6_MTU; 0: none */

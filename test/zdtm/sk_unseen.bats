@@ -39,14 +39,21 @@ setup() {
 
 @test "an interface to send by, and how large packets of IPv6 may be" {
 	netns_pair
-	once sk_unseen sticky v1
+	park sk_unseen sticky v1
+	dump_and_restore
+	to=$(images)
+	crtool dump -R -t "$pid" -D "$to"
+	# SO_BUSY_POLL_BUDGET: nobody else can be asked for it
+	! grep -q 'T.*sk_busy_loop_end' /proc/kallsyms || crtool show -D "$to" | grep -A1 'name: 70$' | grep -q 'value: 20000000'
+	release
 }
 
-@test "flow labels and anycast addresses are lost, and that is said" {
+@test "flow labels, anycast addresses and a policy of IPsec are lost, and that is said" {
 	netns_pair
 	park sk_unseen leased v1 fd09::99
 	run -0 crtool dump -R -t "$pid" -D "$(images)"
 	[[ $output == *"not carried: task $pid (sk_unseen): fd "*"flow labels"*"anycast addresses"* ]]
+	[ ! -e "$dir/policy" ] || [[ $output == *"not carried: task $pid (sk_unseen): fd "*"(IP_XFRM_POLICY"* ]]
 	release
 }
 
@@ -55,4 +62,12 @@ setup() {
 	run -0 crtool dump -R -t "$pid" -D "$(images)" --tcp-established
 	[[ $output == *"not carried: task $pid (sk_unseen): fd "*"(TCP_SAVED_SYN)"* ]]
 	release
+}
+
+@test "a connection that is in repair mode is refused, and stays so" {
+	park sk_unseen repair
+	run -4 crtool dump -t "$pid" -D "$(images)" --tcp-established
+	[[ $output == *"task $pid (sk_unseen): fd "*"(TCP_REPAIR)"* ]]
+	release
+	netns_unlocked
 }

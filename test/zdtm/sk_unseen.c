@@ -6,9 +6,11 @@
  *	swapped         their numbers are in another order than they were made
  *	device NAME IP  multicasts leave by the interface of that name and address
  *	sticky NAME     packets of IPv6 leave by that interface (IPV6_PKTINFO), no larger than so much (IPV6_MTU)
- *	leased NAME IP  a flow label, an anycast address on that interface
+ *	leased NAME IP  a flow label, an anycast address on that interface, a policy of IPsec, if there may be one
+ *	repair          a connection that the program itself has in repair mode
  *	syn             the packet that a connection began with (TCP_SAVED_SYN)
  */
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <net/if.h>
@@ -17,6 +19,8 @@
 #include <unistd.h>
 
 #include "udp.h"
+
+#include <linux/xfrm.h> /* behind netinet/in.h, which has the same structures */
 
 #ifndef SO_ATTACH_REUSEPORT_EBPF
 #define SO_ATTACH_REUSEPORT_EBPF 52
@@ -154,6 +158,7 @@ static void sticky(const char *name)
 	check(setsockopt(fds[0], IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info)) == 0);
 	set(fds[1], IPPROTO_IPV6, IPV6_MTU, 1280);
 	set(fds[1], IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+	setsockopt(fds[1], SOL_SOCKET, 70 /* SO_BUSY_POLL_BUDGET */, &(int){ 32 }, sizeof(int));
 
 	zdtm_park();
 
@@ -173,6 +178,14 @@ static void leased(const char *name, const char *anycast)
 		uint16_t flags, expires, linger;
 		uint32_t pad;
 	} lease = { .dst = host6("::1"), .label = htonl(0x12345), .share = 1, .flags = 3 };
+	const struct xfrm_userpolicy_info policy = {
+		.sel = { .family = AF_INET6 },
+		.lft = { .soft_byte_limit = XFRM_INF,
+		         .hard_byte_limit = XFRM_INF,
+		         .soft_packet_limit = XFRM_INF,
+		         .hard_packet_limit = XFRM_INF },
+		.dir = XFRM_POLICY_OUT,
+	};
 	struct ipv6_mreq join = { host6(anycast), if_nametoindex(name) };
 	int fds[2];
 
@@ -181,6 +194,8 @@ static void leased(const char *name, const char *anycast)
 	check(setsockopt(fds[0], IPPROTO_IPV6, 32 /* IPV6_FLOWLABEL_MGR */, &lease,
 	                 sizeof(lease)) == 0);
 	check(setsockopt(fds[1], IPPROTO_IPV6, IPV6_JOIN_ANYCAST, &join, sizeof(join)) == 0);
+	if (setsockopt(fds[1], IPPROTO_IPV6, IPV6_XFRM_POLICY, &policy, sizeof(policy)) == 0)
+		close(open("policy", O_CREAT | O_RDWR, 0600));
 
 	zdtm_park();
 }
@@ -205,6 +220,20 @@ static void syn(void)
 	check(getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, packet, &len) == 0 && len >= 40);
 }
 
+static void repair(void)
+{
+	int listener = member(SOCK_STREAM), client = member(SOCK_STREAM);
+
+	check(listen(listener, 1) == 0);
+	connect_to(client, host(), port_of(listener));
+	check(accept(listener, NULL, NULL) >= 0);
+	set(client, IPPROTO_TCP, TCP_REPAIR, 1);
+
+	zdtm_park();
+
+	check(get(client, IPPROTO_TCP, TCP_REPAIR) == 1);
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
@@ -221,6 +250,8 @@ int main(int argc, char **argv)
 		leased(argv[2], argv[3]);
 	else if (!strcmp(kind, "syn"))
 		syn();
+	else if (!strcmp(kind, "repair"))
+		repair();
 	else
 		check(false);
 	return zdtm_pass();
