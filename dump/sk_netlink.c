@@ -166,6 +166,8 @@ static int sk_netlink_check(struct dump *d, const struct file *f)
 	    ((size_t)f->sock.protocol >= ARRAY_SIZE(carried) || !carried[f->sock.protocol]) &&
 	    !only_sends(d, f))
 		r = refuse_protocol(f);
+	if (r == 0)
+		r = sockopts_filter_check(f, fd);
 	return r < 0 ? r : check_queue(d, f, fd, false);
 }
 

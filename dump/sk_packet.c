@@ -165,6 +165,8 @@ static int sk_packet_check(struct dump *d, const struct file *f)
 	uint32_t fanout = 0;
 	int r = fd < 0 ? fail(fd, "%s: pidfd_getfd", file_name(f)) : sk_inet_check_netns(d, f, fd);
 
+	if (r == 0)
+		r = sockopts_filter_check(f, fd);
 	if (r == 0 && f->sock.type == SOCK_PACKET)
 		return refuse(f, "is of the obsolete type SOCK_PACKET");
 	if (r == 0)

@@ -276,6 +276,9 @@ static int connection_write(struct dump *d, const struct file *f, struct tcp_con
 	sk_inet_lose_counters(f, &conn->opts);
 	if (conn->has_syn)
 		lose_syn(f);
+	if (conn->has_label)
+		lose("%s (%s): a flow label that it has leased (IPV6_FLOWLABEL_MGR)", file_name(f),
+		     file_describe(f));
 	msg.family = (uint32_t)f->sock.family;
 	msg.protocol = (uint32_t)f->sock.protocol;
 	msg.state = ESTABLISHED;

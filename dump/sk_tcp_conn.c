@@ -252,6 +252,7 @@ static void conn_try(struct tcp_conns *c, size_t i)
 	struct tcp_ways ways = ways_of(conn, w);
 
 	conn->has_syn = tcp_has_syn(w->fd);
+	conn->has_label = f->sock.family == AF_INET6 && tcp_has_label(w->fd);
 	if (r == 0)
 		r = tcp_read(w, &ways, AHEAD_SIZE, &conn->msg, &conn->events);
 	conn->ready = r == 0;
@@ -311,6 +312,7 @@ int tcp_conn_read(struct dump *d, const struct file *f, struct tcp_conn *conn)
 		return r;
 	ways = ways_of(conn, w);
 	conn->has_syn = tcp_has_syn(w->fd);
+	conn->has_label = f->sock.family == AF_INET6 && tcp_has_label(w->fd);
 	r = tcp_read(w, &ways, 0, &conn->msg, &conn->events);
 	if (r == -ENOTCONN)
 		return r;

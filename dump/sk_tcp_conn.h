@@ -14,8 +14,8 @@ struct tcp_conn {
 	bool ready;                  /* what follows has been read */
 	Img__SkTcp__Connection msg;
 	struct sockopts opts;
-	short events; /* of poll(2) */
-	bool has_syn; /* see tcp_has_syn() */
+	short events;            /* of poll(2) */
+	bool has_syn, has_label; /* see sk_tcp_read.h */
 };
 
 /* Lock all connections of D, which keeps a descriptor of each, and read those that hold little. Explained. */

@@ -231,6 +231,14 @@ int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
 	return 0;
 }
 
+bool tcp_has_label(int fd)
+{
+	char none[32] = ""; /* struct in6_flowlabel_req: IPV6_FL_A_GET, of nobody else's */
+
+	return getsockopt(fd, IPPROTO_IPV6, 32 /* IPV6_FLOWLABEL_MGR */, none,
+	                  &(socklen_t){ sizeof(none) }) == 0;
+}
+
 bool tcp_has_syn(int fd)
 {
 	char none;

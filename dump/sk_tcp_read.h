@@ -44,4 +44,7 @@ int tcp_read(struct watch_fd *w, const struct tcp_ways *ways, size_t max,
 /* Is the packet kept that began the connection FD (TCP_SAVE_SYN)? Who fetches it takes it away, if there is room. */
 bool tcp_has_syn(int fd);
 
+/* Does a connection over IPv6 use a flow label that it has leased (IPV6_FLOWLABEL_MGR)? */
+bool tcp_has_label(int fd);
+
 void tcp_read_done(Img__SkTcp__Connection *msg);

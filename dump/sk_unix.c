@@ -139,6 +139,9 @@ static int sk_unix_check(struct dump *d, const struct file *f)
 		return fail(r, "%s: ask for its state", file_name(f));
 	if (sock.state == TCP_LISTEN)
 		return unix_waiting_check(d, f, &sock);
+	r = sockopts_filter_check(f, fd);
+	if (r < 0)
+		return r;
 	memory_prepare(d, &sock, fd);
 	return end.relation == OUTSIDE ? check_outside(d, f, &sock, &end, fd, false) : 0;
 }

@@ -2,8 +2,8 @@
  * SO_REUSEPORT: a program that chooses among the sockets of a port gives the number of one of them, in the order in
  * which they were bound, or began to listen. A restore makes them in the order of their files, and knows of no others.
  *
- * Not seen: of connections of TCP SO_BUSY_POLL_BUDGET, flow labels, a policy of IPsec, and that it is in a map of BPF
- * that is not of the tree (BPF_MAP_TYPE_SOCKMAP).
+ * Not seen: of connections of TCP SO_BUSY_POLL_BUDGET, a policy of IPsec, and that it is in a map of BPF that is not of
+ * the tree (BPF_MAP_TYPE_SOCKMAP).
  */
 #include "dump/sk_unseen.h"
 

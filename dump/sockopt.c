@@ -202,13 +202,26 @@ static int option_read(int fd, const struct sockopt *o, const struct value *usua
 	return sockopts_add(into, o->level, o->name, v.data, (size_t)v.size);
 }
 
+static int filter_refuse(const struct file *f)
+{
+	return fail(-ENOTSUP,
+	            "%s: an eBPF program filters what it receives (SO_ATTACH_BPF): not supported "
+	            "by this version",
+	            file_name(f));
+}
+
+int sockopts_filter_check(const struct file *f, int fd)
+{
+	bool ebpf = getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &(socklen_t){ 0 }) < 0 &&
+	            errno == EACCES;
+
+	return ebpf ? filter_refuse(f) : 0;
+}
+
 static int explain(const struct file *f, const struct sockopt *o, int r)
 {
 	if (r == -EACCES && o->how == HOW_FILTER)
-		return fail(-ENOTSUP,
-		            "%s: an eBPF program filters what it receives (SO_ATTACH_BPF): not "
-		            "supported by this version",
-		            file_name(f));
+		return filter_refuse(f);
 	if (r == -ENOTSUP)
 		return fail(r, "%s: it has %s set: not supported by this version", file_name(f),
 		            o->text);

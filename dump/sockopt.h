@@ -19,6 +19,9 @@ struct sockopts {
 	Img__SockOpts msg;
 };
 
+/* Before the freeze: has F, of which FD is a descriptor of ours, a filter that cannot be carried? Explained. */
+int sockopts_filter_check(const struct file *f, int fd);
+
 /*
  * What is known of a socket without asking it: the size of the value, as getsockopt(2) answers;
  * -ENODATA: it is to be asked; -ENOENT: it is of no interest. NULL: nothing.

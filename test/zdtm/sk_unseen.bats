@@ -24,6 +24,15 @@ setup() {
 	done
 }
 
+@test "a filter of eBPF is refused before the freeze" {
+	there_is sk_unseen filter || skip "no programs of BPF here"
+	park sk_unseen filter
+	run -4 crtool check -t "$pid"
+	[[ $output == *"task $pid (sk_unseen): fd "*"(SO_ATTACH_BPF)"* ]]
+	running "$pid"
+	release
+}
+
 @test "a program that chooses and cannot be seen is lost, and that is said" {
 	park sk_unseen udp
 	run -0 blind_crtool dump -R -t "$pid" -D "$(images)"
@@ -51,7 +60,8 @@ setup() {
 @test "flow labels, anycast addresses and a policy of IPsec are lost, and that is said" {
 	netns_pair
 	park sk_unseen leased v1 fd09::99
-	run -0 crtool dump -R -t "$pid" -D "$(images)"
+	run -0 crtool dump -R -t "$pid" -D "$(images)" --tcp-established
+	[[ $output == *"not carried: task $pid (sk_unseen): fd "*" a flow label that"* ]]
 	[[ $output == *"not carried: task $pid (sk_unseen): fd "*"flow labels"*"anycast addresses"* ]]
 	[ ! -e "$dir/policy" ] || [[ $output == *"not carried: task $pid (sk_unseen): fd "*"(IP_XFRM_POLICY"* ]]
 	release

@@ -3,6 +3,7 @@
  *
  *	udp tcp         a program of BPF chooses among the sockets of a port, by their numbers
  *	ebpf            the same of eBPF
+ *	filter          an eBPF program filters what a unix socket receives
  *	swapped         their numbers are in another order than they were made
  *	device NAME IP  multicasts leave by the interface of that name and address
  *	sticky NAME     packets of IPv6 leave by that interface (IPV6_PKTINFO), no larger than so much (IPV6_MTU)
@@ -63,7 +64,7 @@ static void choose(int fd, bool by_content)
 	check(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)) == 0);
 }
 
-static void choose_ebpf(int fd)
+static void attach_ebpf(int fd, int name)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0 },
@@ -77,7 +78,7 @@ static void choose_ebpf(int fd)
 
 	if (program < 0)
 		_exit(77);
-	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)) == 0);
+	check(setsockopt(fd, SOL_SOCKET, name, &program, sizeof(program)) == 0);
 	close(program);
 }
 
@@ -92,7 +93,7 @@ static void udp(bool swapped, bool ebpf)
 	bind_to(fds[!swapped], host(), port_of(fds[swapped]));
 	bind_to(fds[2], host(), port_of(fds[0]));
 	if (ebpf)
-		choose_ebpf(fds[0]);
+		attach_ebpf(fds[0], SO_ATTACH_REUSEPORT_EBPF);
 	else
 		choose(fds[0], true);
 
@@ -169,15 +170,47 @@ static void sticky(const char *name)
 	check(sendto(fds[1], large, sizeof(large), 0, &to.sa, to.len) < 0 && errno == EMSGSIZE);
 }
 
-static void leased(const char *name, const char *anycast)
+#define LABEL 0x12345
+
+static void lease(int fd)
 {
-	struct { /* in6_flowlabel_req */
+	const struct { /* in6_flowlabel_req */
 		struct in6_addr dst;
 		uint32_t label;
 		uint8_t action, share;
 		uint16_t flags, expires, linger;
 		uint32_t pad;
-	} lease = { .dst = host6("::1"), .label = htonl(0x12345), .share = 1, .flags = 3 };
+	} any = { .dst = host6("::1"), .label = htonl(LABEL), .share = 255, .flags = 1 };
+
+	check(setsockopt(fd, IPPROTO_IPV6, 32 /* IPV6_FLOWLABEL_MGR */, &any, sizeof(any)) == 0);
+}
+
+static void filter(void)
+{
+	int ends[2];
+
+	check(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
+	attach_ebpf(ends[0], SO_ATTACH_BPF);
+	zdtm_park();
+}
+
+/* One who uses a label that it has leased. */
+static void connect_labelled(void)
+{
+	int listener = socket(AF_INET6, SOCK_STREAM, 0), fd = socket(AF_INET6, SOCK_STREAM, 0);
+	struct addr to;
+
+	lease(fd);
+	set(fd, IPPROTO_IPV6, 33 /* IPV6_FLOWINFO_SEND */, 1);
+	check(listen(listener, 1) == 0);
+	to = addr_of(host(), port_of(listener));
+	to.v6.sin6_flowinfo = htonl(LABEL);
+	check(connect(fd, &to.sa, to.len) == 0);
+	check(accept(listener, NULL, NULL) >= 0);
+}
+
+static void leased(const char *name, const char *anycast)
+{
 	const struct xfrm_userpolicy_info policy = {
 		.sel = { .family = AF_INET6 },
 		.lft = { .soft_byte_limit = XFRM_INF,
@@ -191,8 +224,8 @@ static void leased(const char *name, const char *anycast)
 
 	six = true;
 	fds[0] = make(), fds[1] = make();
-	check(setsockopt(fds[0], IPPROTO_IPV6, 32 /* IPV6_FLOWLABEL_MGR */, &lease,
-	                 sizeof(lease)) == 0);
+	lease(fds[0]);
+	connect_labelled();
 	check(setsockopt(fds[1], IPPROTO_IPV6, IPV6_JOIN_ANYCAST, &join, sizeof(join)) == 0);
 	if (setsockopt(fds[1], IPPROTO_IPV6, IPV6_XFRM_POLICY, &policy, sizeof(policy)) == 0)
 		close(open("policy", O_CREAT | O_RDWR, 0600));
@@ -250,6 +283,8 @@ int main(int argc, char **argv)
 		leased(argv[2], argv[3]);
 	else if (!strcmp(kind, "syn"))
 		syn();
+	else if (!strcmp(kind, "filter"))
+		filter();
 	else if (!strcmp(kind, "repair"))
 		repair();
 	else
