@@ -32,6 +32,14 @@ void kernel_memory_done(struct dump *d)
 	d->kernel_memory = NULL;
 }
 
+int kernel_socket_error(struct dump *d, int fd)
+{
+	struct kmem_reader r = { .k = kernel_memory(d) };
+	uint64_t error = r.k ? kmem_get(&r, "sock", "sk_err", kmem_sock(&r, fd)) : 0;
+
+	return r.k && !r.error ? (int)error : -EOPNOTSUPP;
+}
+
 static int open_files_add(struct dump *d, const struct file *f, struct open_files *o)
 {
 	auto_close int fd = file_steal(f);

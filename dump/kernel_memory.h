@@ -8,6 +8,12 @@
 const struct kmem *kernel_memory(struct dump *d);
 void kernel_memory_done(struct dump *d);
 
+/*
+ * The error that the program is to be told next of the socket that our own descriptor FD is open on (SO_ERROR, which
+ * would tell it to us instead, and never again); 0: none. -EOPNOTSUPP: that cannot be seen.
+ */
+int kernel_socket_error(struct dump *d, int fd);
+
 /* What a task has open, known by where the kernel has it. */
 struct open_file {
 	uint64_t at, event; /* the open file description; of an eventfd, its counter */

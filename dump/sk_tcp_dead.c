@@ -19,11 +19,10 @@
 
 static void error_read(struct dump *d, int fd, struct tcp_dead *ret)
 {
-	struct kmem_reader r = { .k = kernel_memory(d) };
-	uint64_t error = r.k ? kmem_get(&r, "sock", "sk_err", kmem_sock(&r, fd)) : 0;
+	int error = kernel_socket_error(d, fd);
 
-	ret->guessed = !r.k || r.error;
-	ret->error = ret->guessed ? ECONNRESET : (int)error;
+	ret->guessed = error < 0;
+	ret->error = ret->guessed ? ECONNRESET : error;
 	ret->queue = !ret->error;
 }
 

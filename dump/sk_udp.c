@@ -3,7 +3,8 @@
  * the groups that it is in by trial (sk_mcast.c).
  *
  * Datagrams that wait are carried; of ping sockets they, and of all the errors that
- * the program was not told yet, are let go, as the network might have done. Data
+ * the program was not told yet, are let go, as the network might have done. Behind an error that it is to be told
+ * next, which would be told to us, they cannot be looked at. Data
  * that is corked (UDP_CORK, MSG_MORE) only the memory of the kernel tells: without that it is refused.
  *
  * Not seen: whether the port of a connected socket was asked for.
@@ -167,13 +168,15 @@ static int add_queue(struct dump *d, const struct file *f, int fd, short revents
 
 	/* One that is shut down is readable for that alone. */
 	bool waiting = (revents & POLLIN) && !(revents & POLLRDHUP);
+	bool told = revents & POLLERR && kernel_socket_error(d, fd) != 0;
 
 	if (revents & POLLERR)
-		lose("%s (%s): an error that the program was not told yet", file_name(f),
-		     file_describe(f));
-	if (waiting && (!is_udp(f) || (revents & POLLERR)))
+		lose("%s (%s): %s", file_name(f), file_describe(f),
+		     told ? "an error that the program was not told yet"
+		          : "what waits in its error queue");
+	if (waiting && (!is_udp(f) || told))
 		lose("%s (%s): the datagrams that wait in it", file_name(f), file_describe(f));
-	if (!is_udp(f) || (revents & POLLERR) || !(revents & POLLIN))
+	if (!is_udp(f) || told || !(revents & POLLIN))
 		return 0;
 	r = udp_queue_read(d, f, fd, &p->queue);
 	msg->n_datagram = p->queue.all.n;

@@ -67,6 +67,16 @@ setup() {
 	release
 }
 
+@test "datagrams beside what waits in an error queue" {
+	park sk_udp stamped
+	to=$(images)
+	run -0 crtool dump -t "$pid" -D "$to"
+	[[ $output == *"not carried: task $pid (sk_udp): fd "*"what waits in its error queue"* ]]
+	[[ $output != *"datagrams that wait"* ]]
+	crtool restore -d -D "$to"
+	release
+}
+
 @test "an error that was not told yet is lost, and that is said" {
 	park sk_udp refused
 	to=$(images)

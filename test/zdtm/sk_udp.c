@@ -1,6 +1,7 @@
-/* UDP sockets: sk_udp bound|connected|disconnected|group|queue|mapped|shut|refused|ping [4|6|dual|lite] */
+/* UDP sockets: sk_udp bound|connected|disconnected|group|queue|mapped|shut|refused|stamped|ping [4|6|dual|lite] */
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
@@ -273,6 +274,24 @@ static void refused(void)
 	check(send(fd, "x", 1, 0) == 1 || errno == ECONNREFUSED);
 }
 
+/* In its error queue it is told when something was sent; that is no error. */
+static void stamped(void)
+{
+	int fd = bound_at(host()), other = bound_at(host());
+	struct pollfd p = { .fd = fd };
+
+	set(fd, SOL_SOCKET, SO_TIMESTAMPING,
+	    SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+	send_to(fd, host(), port_of(other), "sent");
+	check(poll(&p, 1, 5000) == 1 && p.revents == POLLERR);
+	send_to(other, host(), port_of(fd), "back");
+
+	zdtm_park();
+
+	got(fd, "back", host(), port_of(other));
+	got(other, "sent", host(), port_of(fd));
+}
+
 /* One that gives a number to its echo requests. */
 static void ping(void)
 {
@@ -300,12 +319,12 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = { { "bound", bound }, { "connected", connected },
-		    { "group", group }, { "disconnected", disconnected },
-		    { "queue", queue }, { "mapped", mapped },
+	} all[] = { { "bound", bound },     { "connected", connected },
+		    { "group", group },     { "disconnected", disconnected },
+		    { "queue", queue },     { "mapped", mapped },
 
-		    { "shut", shut },   { "refused", refused },
-		    { "ping", ping } };
+		    { "shut", shut },       { "refused", refused },
+		    { "stamped", stamped }, { "ping", ping } };
 
 	arguments(argc, argv);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
