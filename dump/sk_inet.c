@@ -103,6 +103,17 @@ int sk_inet_options(struct dump *d, const struct file *f, int fd,
 	return r;
 }
 
+int sk_inet_refused(struct dump *d, const struct file *f, int fd)
+{
+	uint32_t levels[SK_INET_LEVELS];
+	size_t n = sk_inet_levels(f, levels);
+	int r = sockopts_filter_check(f, fd);
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = sockopts_refused(d, f, fd, levels[i]);
+	return r;
+}
+
 int sk_inet_options_try(struct dump *d, const struct file *f, int fd,
                         const struct sockopt_source *source, struct sockopts *into)
 {

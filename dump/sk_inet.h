@@ -22,7 +22,10 @@ size_t sk_inet_levels(const struct file *f, uint32_t levels[SK_INET_LEVELS]);
 int sk_inet_options(struct dump *d, const struct file *f, int fd,
                     const struct sockopt_source *source, struct sockopts *into);
 
-/* The same without a word, for many threads at once: see sockopts_try(). */
+/* Before the freeze: which of them cannot be carried, explained. */
+int sk_inet_refused(struct dump *d, const struct file *f, int fd);
+
+/* As sk_inet_options() without a word, for many threads at once: see sockopts_try(). */
 int sk_inet_options_try(struct dump *d, const struct file *f, int fd,
                         const struct sockopt_source *source, struct sockopts *into);
 

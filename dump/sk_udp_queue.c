@@ -261,9 +261,9 @@ static int empties_find(struct dump *d, const struct file *f, int fd, struct udp
 	auto_(datagram_facts_done) struct datagram_facts all = {};
 	const struct kmem *k = kernel_memory(d);
 	size_t at = 0;
-	int r = k ? datagram_facts_read(k, fd, true, &all) : 0;
+	int r = k ? datagram_facts_read(k, fd, true, q->seen, &all) : 0;
 
-	if (r < 0 || all.all.n <= q->seen)
+	if (r < 0)
 		return error_passes(r) ? r : 0;
 	for (size_t i = 0; i < all.all.n && r == 0; i++)
 		r = empty_find(k, &all.all.v[i], f->sock.family, q, &at);

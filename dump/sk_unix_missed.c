@@ -79,9 +79,9 @@ int unix_missed_add(struct dump *d, const struct file *f, int fd, struct unix_qu
 	auto_(datagram_facts_done) struct datagram_facts all = {};
 	const struct kmem *k = kernel_memory(d);
 	size_t at = 0;
-	int r = k ? datagram_facts_read(k, fd, false, &all) : 0;
+	int r = k ? datagram_facts_read(k, fd, false, q->all.n, &all) : 0;
 
-	if (r < 0 || all.all.n <= q->all.n)
+	if (r < 0)
 		return error_passes(r) ? r : 0;
 	for (size_t i = 0; i < all.all.n && r == 0; i++)
 		r = message_find(k, f, &all.all.v[i], q, &at);

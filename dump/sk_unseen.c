@@ -153,9 +153,8 @@ static int facts_read(struct dump *d, const struct file *f, int fd, struct socko
 
 int sk_unseen_check(struct dump *d, const struct file *f, int fd)
 {
-	auto_(sockopts_done) struct sockopts opts = {};
 	struct reuseport_facts facts = {};
-	int r = d->frozen ? 0 : sk_inet_options(d, f, fd, NULL, &opts);
+	int r = d->frozen ? 0 : sk_inet_refused(d, f, fd);
 
 	/* So that it is read before the freeze, which takes time. */
 	if (r == 0 && f->sock.type != SOCK_STREAM)

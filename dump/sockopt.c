@@ -260,6 +260,23 @@ static int level_read(int fd, uint32_t level, const struct value *usual,
 	return 0;
 }
 
+int sockopts_refused(struct dump *d, const struct file *f, int fd, uint32_t level)
+{
+	auto_(sockopts_done) struct sockopts none = {};
+	int r = sockopts_prepare(d, f);
+
+	for (size_t i = 0; i < nsockopts && r == 0; i++) {
+		const struct sockopt *o = &sockopts[i];
+
+		if (o->level != level || o->how != HOW_REFUSED)
+			continue;
+		r = option_read(fd, o, &usual_known(d, f)->values[i], NULL, &none);
+		if (r < 0)
+			return explain(f, o, r);
+	}
+	return r;
+}
+
 int sockopts_prepare(struct dump *d, const struct file *f)
 {
 	const struct value *usual;

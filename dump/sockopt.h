@@ -19,7 +19,8 @@ struct sockopts {
 	Img__SockOpts msg;
 };
 
-/* Before the freeze: has F, of which FD is a descriptor of ours, a filter that cannot be carried? Explained. */
+/* Before the freeze: has F, of which FD is a descriptor of ours, options or a filter that are refused? Explained. */
+int sockopts_refused(struct dump *d, const struct file *f, int fd, uint32_t level);
 int sockopts_filter_check(const struct file *f, int fd);
 
 /*

@@ -31,13 +31,30 @@ static int queue_read(struct kmem_reader *r, const char *type, const char *name,
 	return r->error;
 }
 
-int datagram_facts_read(const struct kmem *k, int fd, bool is_udp, struct datagram_facts *ret)
+static uint64_t queue_count(struct kmem_reader *r, const char *type, const char *name,
+                            uint64_t sock)
+{
+	struct place place = kmem_place(r, type, name),
+		     count = kmem_place(r, "sk_buff_head", "qlen");
+
+	count.at += place.at;
+	return kmem_get_at(r, &count, sock);
+}
+
+int datagram_facts_read(const struct kmem *k, int fd, bool is_udp, size_t known,
+                        struct datagram_facts *ret)
 {
 	struct kmem_reader r = { .k = k };
 	uint64_t sock = kmem_sock(&r, fd);
-	int e = 0;
+	uint64_t n = queue_count(&r, "sock", "sk_receive_queue", sock);
+	int e;
 
 	*ret = (struct datagram_facts){};
+	if (is_udp)
+		n += queue_count(&r, "udp_sock", "reader_queue", sock);
+	e = r.error;
+	if (e < 0 || n <= known)
+		return e;
 	if (is_udp)
 		e = queue_read(&r, "udp_sock", "reader_queue", sock, ret);
 	if (e == 0)

@@ -19,10 +19,12 @@ struct datagram_facts {
 };
 
 /*
- * By our own descriptor FD, a datagram or seqpacket socket that nobody uses meanwhile; IS_UDP: of UDP or UDP-Lite. 0;
- * *RET is to be given to datagram_facts_done(). -EOPNOTSUPP: this kernel is another one. -errno.
+ * By our own descriptor FD, a datagram or seqpacket socket that nobody uses meanwhile; IS_UDP: of UDP or UDP-Lite.
+ * None, unless there are more than the KNOWN ones. 0; *RET is to be given to datagram_facts_done(). -EOPNOTSUPP: this
+ * kernel is another one. -errno.
  */
-int datagram_facts_read(const struct kmem *k, int fd, bool is_udp, struct datagram_facts *ret);
+int datagram_facts_read(const struct kmem *k, int fd, bool is_udp, size_t known,
+                        struct datagram_facts *ret);
 void datagram_facts_done(struct datagram_facts *facts);
 
 /* Who sent one to a socket of UDP, whose family that is, as recvfrom(2) would tell it. */
