@@ -1,6 +1,6 @@
 /*
  * What a process of a large tree costs, and a thread of a large process, at three sizes: how long each stands
- * still in a dump, what its restore takes, and the system calls of crtool for each, of all the dump and while
+ * still in a dump that lets it run on, what its restore takes, and the system calls of crtool for each, of all the dump and while
  * it stands still (strace(1)). A step that is quadratic shows as a cost that grows with the number.
  *
  * The goals (0.1 ms frozen, 0.5 ms to restore a small process) are those of an idle machine. What this one can
@@ -258,8 +258,8 @@ static struct cost measure(bool threads, int n)
 	const char *const count[] = { "strace", "-f", "-qq",       "-o",        calls,   crtool,
 		                      "dump",   "-R", "--no-sync", "--timeout", TIMEOUT, "-t",
 		                      number,   "-D", images,      NULL };
-	const char *const save[] = { crtool, "dump", "--json", "--no-sync", "--timeout", TIMEOUT,
-		                     "-t",   number, "-D",     images,      NULL };
+	const char *const save[] = { crtool,  "dump", "-R",   "--json", "--no-sync", "--timeout",
+		                     TIMEOUT, "-t",   number, "-D",     images,      NULL };
 	const char *const load[] = { crtool,  "restore", "-d",   "--timeout",
 		                     TIMEOUT, "-D",      images, NULL };
 
@@ -271,6 +271,7 @@ static struct cost measure(bool threads, int n)
 	run(save, &dump_cpu);
 	frozen = fact(out, "\"frozen_us\"");
 	frozen_cpu = fact(out, "\"frozen_cpu_us\"");
+	kill(target, SIGKILL);
 	ended(n);
 	back = run(load, &back_cpu);
 	remove_images();
