@@ -133,9 +133,9 @@ static int remote_call(struct parasite *p, uint64_t insn, uint32_t nr, const uin
 }
 
 /* Is this stop the one that the blob, or the door, asked for? */
-static bool is_our_stop(const siginfo_t *si, uint32_t signal)
+static bool is_our_stop(const struct tracee *t, const siginfo_t *si, uint32_t signal)
 {
-	return si->si_signo == (int)signal && si->si_code == SI_TKILL;
+	return si->si_signo == (int)signal && tracee_has_sent(t, si);
 }
 
 static int go_on(struct tracee *t)
@@ -158,7 +158,7 @@ static int wait_our_stop(struct tracee *t, uint32_t signal)
 		if (status >> 16 == 0) {
 			if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) < 0)
 				return -errno;
-			if (is_our_stop(&si, signal))
+			if (is_our_stop(t, &si, signal))
 				return 0;
 			r = keep_signal(t, &si, signal);
 		}

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -15,8 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/array.h"
 #include "lib/deadline.h"
 #include "parasite/inject.h"
+
+#define FRAME_PAGE 4096u
+#define FRAMES     (64 * FRAME_PAGE) /* of a stack, where those of signal handlers are looked for */
 
 #ifndef PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG
 #define PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
@@ -218,6 +223,35 @@ int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch)
 	return 0;
 }
 
+bool tracee_has_sent(const struct tracee *t, const siginfo_t *si)
+{
+	bool forgotten = si->si_code == SI_USER && !si->si_pid && !si->si_uid;
+	struct arch_regs regs;
+	long nr;
+
+	return si->si_code == SI_TKILL || (forgotten && arch_regs_get(t->tid, &regs) == 0 &&
+	                                   arch_in_syscall(&regs, &nr) && nr == SYS_tgkill);
+}
+
+bool tracee_comes_back(const struct tracee *t, uint64_t start, uint64_t size)
+{
+	uint64_t sp = arch_sp(&t->regs) & ~UINT64_C(7), *words = malloc(FRAMES);
+	struct iovec local = { words, FRAMES }, pages[FRAMES / FRAME_PAGE];
+	ssize_t n = -1;
+	bool found;
+
+	/* By pages: what lies behind the stack cannot be read. */
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++, sp += FRAME_PAGE)
+		pages[i] = (struct iovec){ (void *)sp, FRAME_PAGE };
+	if (words)
+		n = process_vm_readv(t->tid, &local, 1, pages, ARRAY_SIZE(pages), 0);
+	found = n < 0;
+	for (ssize_t i = 0; i < n / 8 && !found; i++)
+		found = words[i] - start < size;
+	free(words);
+	return found;
+}
+
 int tracee_halt(struct tracee *t)
 {
 	siginfo_t si;
@@ -232,7 +266,7 @@ int tracee_halt(struct tracee *t)
 		return r;
 	if (WSTOPSIG(status) == SIGSTOP)
 		t->pending_stop = SIGSTOP;
-	else if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) == 0 && si.si_code != SI_TKILL)
+	else if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) == 0 && !tracee_has_sent(t, &si))
 		t->late_signal = si;
 	return 0;
 }

@@ -99,6 +99,7 @@ void arch_leave_from(struct arch_leave *leave, const struct arch_regs *regs, uin
 /* The instruction pointer, to move a thread out of an rseq section. */
 uint64_t arch_ip(const struct arch_regs *regs);
 void arch_set_ip(struct arch_regs *regs, uint64_t ip);
+uint64_t arch_sp(const struct arch_regs *regs);
 
 /* Offset of a system call instruction in SIZE bytes of CODE, or -1. */
 ssize_t arch_find_syscall(const void *code, size_t size);

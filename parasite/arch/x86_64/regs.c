@@ -265,6 +265,11 @@ uint64_t arch_ip(const struct arch_regs *regs)
 	return regs->gp.rip;
 }
 
+uint64_t arch_sp(const struct arch_regs *regs)
+{
+	return regs->gp.rsp;
+}
+
 void arch_set_ip(struct arch_regs *regs, uint64_t ip)
 {
 	regs->gp.rip = ip;
