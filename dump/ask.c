@@ -35,10 +35,12 @@
 /* A thread that is still on its way out of a dump whose crtool was killed needs the old door. */
 static int check_door_is_free(struct dump *d, struct task *t)
 {
-	uint64_t door = mm_of(t)->door;
+	const struct task *mm = mm_of(t);
 
 	array_each (th, &t->threads)
-		if (door && arch_ip(&th->tracee.regs) - door < ARCH_DOOR_SIZE)
+		if (mm->door &&
+		    (arch_ip(&th->tracee.regs) - mm->door < ARCH_DOOR_SIZE ||
+		     (mm->door_used && tracee_comes_back(&th->tracee, mm->door, ARCH_DOOR_SIZE))))
 			return passing(
 				d,
 				fail(-EBUSY,
@@ -260,6 +262,12 @@ static int explain_inject(const struct task *t, int r)
 {
 	if (r == -ENOTSUP)
 		return dispatch_fail(&t->threads.v[0]);
+	if (r == -ENOMEM)
+		return fail(
+			r,
+			"%s: map the arena into it (if its memory is limited, raise that: prlimit "
+			"--pid %d --as=, --data=)",
+			task_name(t), t->pid);
 	return r < 0 ? fail(r, "%s: map the arena into it", task_name(t)) : 0;
 }
 

@@ -155,6 +155,7 @@ struct task {
 	/* Once per address space: those of mm_of() hold. */
 	uint64_t syscall_insn;    /* a system call instruction in its vDSO ... */
 	uint64_t door;            /* ... and room for a door; 0: none */
+	bool door_used;           /* by a crtool that was killed */
 	struct arena arena;       /* scripts of all its threads */
 	struct parasite parasite; /* the injected memory, undone by parasite_cure() */
 	struct copy copy;

@@ -27,10 +27,17 @@ static bool is_inside(const struct note *note, uint64_t ip)
 	return ip - note->base < note->size || (note->door && ip - note->door < ARCH_DOOR_SIZE);
 }
 
+static bool comes_back(const struct tracee *t, const struct note *note)
+{
+	return tracee_comes_back(t, note->base, note->size) ||
+	       (note->door && tracee_comes_back(t, note->door, ARCH_DOOR_SIZE));
+}
+
 bool note_has_left(const struct task *t, const struct note *note)
 {
 	array_each (th, &t->threads)
-		if (is_inside(note, arch_ip(&th->tracee.regs)))
+		if (is_inside(note, arch_ip(&th->tracee.regs)) ||
+		    (note_may_have(t, note) && comes_back(&th->tracee, note)))
 			return false;
 	return true;
 }
@@ -45,12 +52,10 @@ static bool is_younger(const struct task *t, const struct note *note)
 /* ---- the arena and its door ---- */
 
 /* Is the arena still there, and is it ours? Nothing merges with it, see vmas_gap(). */
-static bool is_mapped(struct task *t, const struct note *note)
+static bool is_mapped(const struct task *t, const struct note *note)
 {
 	uint64_t sum = 0;
 
-	if (vmas_read(t) < 0)
-		return false;
 	array_each (v, &t->vmas)
 		if (v->start >= note->base && v->end <= note->base + note->size && !v->ino)
 			sum += v->end - v->start;
@@ -86,7 +91,7 @@ static void close_door(const struct task *t, const struct note *note)
 
 static void undo_arena(struct task *t, const struct note *note)
 {
-	if (is_mapped(t, note))
+	if (vmas_read(t) == 0 && is_mapped(t, note))
 		unmap(t, note);
 	close_door(t, note);
 }
@@ -101,11 +106,22 @@ static bool has_door(struct task *t, const struct note *note)
 	       memcmp(door, zeros, sizeof(door)) != 0;
 }
 
+bool note_may_have(const struct task *t, const struct note *note)
+{
+	return t->pid == note->pid || t->stat.field[STAT_STARTTIME] >= note->start;
+}
+
+bool note_is_there(struct task *t, const struct note *note)
+{
+	return task_open_mem(t) == 0 &&
+	       ((is_mapped(t, note) && has_blob(t, note)) || has_door(t, note));
+}
+
 static void undo_inherited(struct task *t, const struct note *note)
 {
 	if (task_open_mem(t) < 0)
 		return;
-	if (is_mapped(t, note) && has_blob(t, note))
+	if (vmas_read(t) == 0 && is_mapped(t, note) && has_blob(t, note))
 		unmap(t, note);
 	if (has_door(t, note))
 		close_door(t, note);
@@ -166,14 +182,27 @@ static void close_inherited(struct task *t, const struct task *owner, int fd)
 			close_in(t, own);
 }
 
+static void close_everywhere(struct dump *g, struct task *owner, int fd, const struct note *note)
+{
+	array_each (other, &g->tasks)
+		if (other != owner && is_younger(other, note))
+			close_inherited(other, owner, fd);
+}
+
+void note_undo_inherited(struct dump *g, struct task *owner, const struct note *note)
+{
+	auto_dir DIR *dir = open_fds(owner);
+
+	for (int fd; (fd = next_uffd(dir)) >= 0;)
+		close_everywhere(g, owner, fd, note);
+}
+
 static void undo_uffd(struct dump *g, struct task *t, const struct note *note)
 {
 	auto_dir DIR *dir = open_fds(t);
 
 	for (int fd; (fd = next_uffd(dir)) >= 0;) {
-		array_each (other, &g->tasks)
-			if (other != t && is_younger(other, note))
-				close_inherited(other, t, fd);
+		close_everywhere(g, t, fd, note);
 		close_in(t, fd);
 	}
 }

@@ -27,6 +27,7 @@
 #define TRIES_NS  UINT64_C(20000000000) /* for threads that are on their way out */
 #define MOMENT_NS 2000000
 #define FREEZE_MS 300
+#define FEW       64    /* tasks */
 #define HOLD_MS   10000 /* for all that is done while it stands */
 
 bool notes_pending(const struct notes *notes)
@@ -53,8 +54,23 @@ static struct task *task_of(struct dump *g, pid_t pid)
 	return NULL;
 }
 
-/* A thread of any process that shares the memory (CLONE_VM) may be in it. */
-static bool all_have_left(struct dump *g, const struct notes *notes)
+static bool shares_memory(const struct task *t, const struct note *note)
+{
+	return t->pid == note->pid || syscall(SYS_kcmp, note->pid, t->pid, KCMP_VM, 0, 0) == 0;
+}
+
+/* A thread of any process that shares the memory (CLONE_VM) may be in it; of few it is asked who does. */
+static bool has_left(const struct dump *g, const struct task *t, const struct note *note)
+{
+	struct note of_anybody = *note;
+
+	if (g->tasks.n > FEW)
+		return note_has_left(t, note) || !shares_memory(t, note);
+	of_anybody.start = 0;
+	return !shares_memory(t, note) || note_has_left(t, &of_anybody);
+}
+
+bool notes_have_left(struct dump *g, const struct notes *notes)
 {
 	for (uint32_t i = 0; i < notes->n; i++) {
 		const struct note *note = &notes->v[i];
@@ -62,8 +78,7 @@ static bool all_have_left(struct dump *g, const struct notes *notes)
 		if (!note->pid || note->what != NOTE_ARENA)
 			continue;
 		array_each (t, &g->tasks)
-			if (t->state != TASK_ZOMBIE && !note_has_left(t, note) &&
-			    syscall(SYS_kcmp, note->pid, t->pid, KCMP_VM, 0, 0) == 0)
+			if (t->state != TASK_ZOMBIE && !has_left(g, t, note))
 				return false;
 	}
 	return true;
@@ -140,7 +155,7 @@ static bool undo_note(struct dump *g, const struct notes *notes, const struct no
 
 static bool undo_notes(struct dump *g, struct notes *notes)
 {
-	bool done = all_have_left(g, notes);
+	bool done = notes_have_left(g, notes) && strays_undo(g, notes);
 
 	for (uint32_t i = 0; done && i < notes->n; i++)
 		done = undo_note(g, notes, &notes->v[i]);
@@ -154,6 +169,8 @@ static bool undo_once(struct dump *g, struct dump *d, bool last)
 {
 	bool done = !g->tasks.n && task_add(g, g->opt->tree, SIZE_MAX) < 0; /* it has ended */
 
+	if (done)
+		strays_undo(g, d->notes);
 	if (!done && freeze_tree(g) == 0) {
 		deadline_arm(HOLD_MS);
 		done = undo_notes(g, d->notes);

@@ -404,6 +404,7 @@ int task_find_syscall(struct task *t)
 		            task_name(t));
 	t->syscall_insn = vdso->start + (uint64_t)at;
 	t->door = arch_door_place(code, (size_t)n, &door) ? vdso->start + door : 0;
+	t->door_used = t->door && code[door];
 	return 0;
 }
 

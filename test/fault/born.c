@@ -1,6 +1,8 @@
 /*
  * One of three threads forks a child, and that a child of its own, as soon as there is a file "fork". All of them
  * have the mappings, the code of the vDSO and the descriptors at the end that the first of them had in the beginning.
+ *
+ *	born [orphan]    the child ends at once, and leaves the other alone
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,6 +19,7 @@
 #define TEXT (1 << 16)
 
 static char before[TEXT], after[TEXT], vdso[TEXT];
+static bool orphan;
 static int free_fd; /* the lowest number that none has */
 
 static int lowest(void)
@@ -86,11 +89,33 @@ static void live(void)
 	check(is_as_before());
 }
 
-static void say_forked(void)
+static void say(const char *name)
 {
-	int fd = open("forked", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 
 	check(fd >= 0 && close(fd) == 0);
+}
+
+static void wait_for(const char *name)
+{
+	while (access(name, F_OK) < 0)
+		zdtm_nap();
+}
+
+/* By then it is nobody's of the tree. */
+static void leave_orphan(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	check(pid >= 0);
+	if (pid)
+		_exit(0);
+	while (getppid() == parent)
+		zdtm_nap();
+	say("forked");
+	live();
+	say("orphan");
+	_exit(0);
 }
 
 static pid_t descend(int depth)
@@ -101,10 +126,12 @@ static pid_t descend(int depth)
 	check(pid >= 0);
 	if (pid)
 		return pid;
+	if (orphan)
+		leave_orphan();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pid = depth ? descend(depth - 1) : 0;
 	if (!depth)
-		say_forked();
+		say("forked");
 	live();
 	check(!depth || (waitpid(pid, &status, 0) == pid && status == 0));
 	_exit(0);
@@ -117,12 +144,13 @@ static void *rest(void *arg)
 	return arg;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t threads[2];
 	pid_t pid = 0;
 	int status;
 
+	orphan = argc > 1;
 	for (int i = 0; i < 2; i++)
 		check(pthread_create(&threads[i], NULL, rest, NULL) == 0);
 	zdtm_nap();
@@ -135,6 +163,8 @@ int main(void)
 	if (!zdtm_released())
 		pid = descend(1);
 	live();
+	if (pid && orphan)
+		wait_for("orphan");
 	check(!pid || (waitpid(pid, &status, 0) == pid && status == 0));
 	return zdtm_pass();
 }

@@ -52,9 +52,11 @@ killed_at() {
 	within 20 unguarded
 }
 
+born=() # its arguments
+
 # born_at N: crtool is killed there, and the program forks before the guard goes to work. What it found there in $found.
 born_at() {
-	park fault/born
+	park fault/born "${born[@]}"
 	late_guard interfere "$1" KILL dump -R "${dump_with[@]}" -t "$pid" -D "$(images)"
 	[ "$status" = 137 ] || return 1
 	touch "$dir/fork"
@@ -98,4 +100,39 @@ born_points() {
 @test "who is forked then keeps no userfaultfd of ours" {
 	dump_with=(--track-mem)
 	born_points
+}
+
+@test "who is forked then, and has left the tree meanwhile, keeps nothing of ours" {
+	local calls n hits=0 found
+
+	born=(orphan)
+	dump_with=(--track-mem)
+	park fault/born
+	calls=$(count_calls dump -R "${dump_with[@]}" -t "$pid" -D "$(images)")
+	release
+	for ((n = calls * 6 / 10; n <= calls && hits < 3; n += ${#found} ? 5 : 20)); do
+		born_at "$n" || break
+		release || explain "point $n ($(<"$BATS_TEST_TMPDIR/at")), where there was $found"
+		[ -z "$found" ] || hits=$((hits + 1))
+	done
+	((hits == 3))
+}
+
+untraced() {
+	grep -q '^TracerPid:.0$' "/proc/$pid/status"
+}
+
+# When its tracer is gone, signals come to the thread before it has left the code of ours: the handler returns to that.
+@test "a program that is in a signal handler, on its way out of a dump whose crtool was killed, is not cut off from that way" {
+	local calls n
+
+	park fault/handler
+	calls=$(count_calls dump -R -t "$pid" -D "$(images)")
+	for ((n = calls * 2 / 5 + FAULT_SEED % 3; n <= calls; n += FAULT_STEP > 1 ? 3 : 1)); do
+		interfere "$n" KILL dump -R -t "$pid" -D "$(images)"
+		within 20 unguarded
+		alive "$pid" || explain "point $n ($(<"$BATS_TEST_TMPDIR/at")): it has ended"
+		untraced
+	done
+	release
 }
