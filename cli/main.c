@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/options.h"
+#include "lib/caller.h"
 #include "lib/cleanup.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -137,8 +137,12 @@ static void report_text(FILE *out, int r, const char *why)
 
 static void report(const struct options *o, int r, FILE *log)
 {
-	const char *why = log_failure() ? log_failure() : strerror(-r);
+	auto_free char *text = NULL;
+	const char *why = log_failure();
 
+	if (r < 0 && !why)
+		why = asprintf(&text, "%s%s", strerror(-r), log_remedy(r)) < 0 ? strerror(-r)
+		                                                               : text;
 	if (o->json && (r < 0 || !commands[o->command].own_json))
 		report_json(r, why);
 	if (log)
@@ -172,15 +176,15 @@ static int log_open(const struct options *o, FILE **ret_log)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	auto_(options_done) struct options o = {};
 	auto_file FILE *log = NULL;
 	int status = 0;
-	int r = options_parse(argc, argv, &o);
+	int r = caller_settle();
 
-	signal(SIGCHLD, SIG_DFL); /* who is started with it ignored could wait for nobody */
-	signal(SIGPIPE, SIG_IGN); /* a reader that is gone is an error like others, not the end */
+	if (r == 0)
+		r = options_parse(argc, argv, &o);
 	for (int i = 1; r < 0 && i < argc; i++)
 		o.json |= !strcmp(argv[i], "--json");
 	if (r == 0 && o.help)
@@ -193,4 +197,11 @@ int main(int argc, char **argv)
 	if (fflush(stdout) < 0 && r == 0)
 		return EXIT_STORAGE;
 	return r < 0 ? (int)exit_code_of(r) : status;
+}
+
+int main(int argc, char **argv)
+{
+	int r = caller_on_stack(run, argc, argv);
+
+	return r < 0 ? EXIT_INTERNAL : r;
 }

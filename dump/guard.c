@@ -8,6 +8,7 @@
 
 #include "dump/guard_undo.h"
 #include "dump/task.h"
+#include "lib/child.h"
 #include "lib/log.h"
 #include "lib/sockopt.h"
 
@@ -214,5 +215,5 @@ int guard_target(struct dump *d)
 		d->notes->v[0].pid = 0; /* no page fault when the target stands */
 		r = guard_begin(&d->guard, &work, d);
 	}
-	return r < 0 ? fail(r, "fork the guard that protects the target") : 0;
+	return r < 0 ? fail(r, "fork the guard that protects the target%s", child_limits(r)) : 0;
 }

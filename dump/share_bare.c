@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dump/share.h"
+#include "lib/child.h"
 #include "lib/log.h"
 
 struct birth {
@@ -77,7 +78,8 @@ static int bare_thread(struct dump *d)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	sem_destroy(&birth.done);
 	if (birth.error)
-		return fail(birth.error, "make a thread to compare with");
+		return fail(birth.error, "make a thread to compare with%s",
+		            child_limits(birth.error));
 	d->bare = birth.tid;
 	return 0;
 }

@@ -181,7 +181,7 @@ static int keep_only(int *fds, size_t n)
 /* Nothing of the caller's is held or heard: no terminal, directory or signal. */
 static void settle(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null = null_open();
 	sigset_t none;
 
 	setsid();

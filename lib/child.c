@@ -40,3 +40,10 @@ int child_spawn(const char *const argv[], int in, int out, pid_t *ret)
 	posix_spawn_file_actions_destroy(&actions);
 	return -r;
 }
+
+const char *child_limits(int r)
+{
+	return r == -EAGAIN ? " (the processes of its user, or its memory, are limited: raise that "
+	                      "by ulimit -u, ulimit -d)"
+	                    : "";
+}

@@ -14,3 +14,6 @@ void child_end(pid_t pid);
  * gets signals as any program. 0 or -errno.
  */
 int child_spawn(const char *const argv[], int in, int out, pid_t *ret);
+
+/* For behind "fork ...", which has failed with R: what may be limited. */
+const char *child_limits(int r);

@@ -18,7 +18,7 @@ static volatile uint64_t deadline_at;
 static volatile sig_atomic_t interrupt; /* the signal that came */
 static volatile sig_atomic_t forgiven;
 
-static const int interrupts[] = { SIGINT, SIGTERM, SIGHUP };
+static const int interrupts[] = { SIGINT, SIGTERM, SIGHUP, SIGXCPU };
 
 static uint64_t read_clock(clockid_t id)
 {

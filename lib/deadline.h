@@ -14,7 +14,7 @@ uint64_t clock_ns(void);
 uint64_t cpu_ns(void);
 
 /*
- * SIGINT, SIGTERM and SIGHUP (unless ignored) become a deadline that has passed; the
+ * SIGINT, SIGTERM, SIGHUP and SIGXCPU (unless ignored) become a deadline that has passed; the
  * second one ends the process. Undone by interrupts_let().
  */
 void interrupts_catch(void);

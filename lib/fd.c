@@ -146,3 +146,10 @@ int link_read(int dirfd, const char *path, char **ret_target)
 	*ret_target = strdup(target);
 	return *ret_target ? 0 : -ENOMEM;
 }
+
+int null_open(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : fd;
+}

@@ -29,6 +29,8 @@ ssize_t read_most(int fd, void *buf, size_t size);
 
 /* Where a magic link points, in a fresh string; -errno. */
 int link_read(int dirfd, const char *path, char **ret_target);
+/* For 0, 1 and 2: /dev/null, or, where that is not there, what can be neither read nor written. Closed at exec; -1. */
+int null_open(void);
 /* Has -errno to do with this moment only, so that it says nothing of what was asked for? */
 bool error_passes(int error);
 /* What -ENAMETOOLONG of it means. */

@@ -18,6 +18,7 @@
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/dying.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 
 /* What the word says: one of these, or the errno that prepare() ended with. */
@@ -46,7 +47,7 @@ static uint32_t said(const struct guard *g)
 static int drop_files(int keep)
 {
 	const int first = STDERR_FILENO + 1;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null = null_open();
 	int high = fcntl(keep, F_DUPFD_CLOEXEC, first);
 
 	log_setup(LOG_ERROR, stderr);

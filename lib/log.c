@@ -3,10 +3,13 @@
 #include "lib/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "lib/array.h"
 
@@ -86,6 +89,41 @@ static void keep(char *text)
 	free(text);
 }
 
+/* The limit itself may be anybody's; but that there is no number left for another file below it is ours. */
+static bool has_no_number(void)
+{
+	struct rlimit limit;
+	int low = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	bool none = low < 0 && errno == EMFILE;
+
+	if (low >= 0) {
+		close(low);
+		none = getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)low >= limit.rlim_cur / 2;
+	}
+	return none;
+}
+
+static bool is_limited(int resource)
+{
+	struct rlimit limit;
+
+	return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+const char *log_remedy(int r)
+{
+	if (r == -EMFILE && has_no_number())
+		return "; raise the hard limit (ulimit -Hn): crtool takes one for each process, "
+		       "and some more";
+	if (r == -ENFILE)
+		return "; raise fs.file-max";
+	if (r == -ENOMEM && (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)))
+		return "; the memory of crtool is limited: raise that (ulimit -v, ulimit -d)";
+	if (r == -EFBIG && is_limited(RLIMIT_FSIZE))
+		return "; the size of files is limited: raise that (ulimit -f)";
+	return "";
+}
+
 int log_fail(int r, const char *file, const char *format, ...)
 {
 	char *text = NULL, *whole = NULL;
@@ -99,7 +137,8 @@ int log_fail(int r, const char *file, const char *format, ...)
 		return r;
 	if (speaks_for_itself(r))
 		whole = strdup(text);
-	else if (asprintf(&whole, "%s: %s", text, strerror(-r)) < 0)
+	else if (asprintf(&whole, "%s: %s%s", text, strerror(-r),
+	                  strstr(text, "ulimit") ? "" : log_remedy(r)) < 0)
 		whole = NULL;
 	free(text);
 	if (whole)

@@ -28,6 +28,12 @@ void log_setup(enum log_level level, FILE *out);
 #define fail(r, ...) log_fail((r), __FILE__, __VA_ARGS__)
 int log_fail(int r, const char *file, const char *format, ...) LOG_PRINTF;
 
+/*
+ * What helps where R is that a limit of the caller is reached, for behind its text: "; raise ..."; "" if nothing is known. fail()
+ * appends it, unless the message speaks of ulimit already.
+ */
+const char *log_remedy(int r);
+
 /* A failure that another process has explained already, TEXT: kept as it is. */
 int log_relay(int r, const char *text);
 

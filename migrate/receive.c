@@ -15,6 +15,7 @@
 #include "images/receive.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
+#include "lib/fd.h"
 #include "lib/log.h"
 #include "migrate/channel.h"
 #include "migrate/migrate.h"
@@ -44,7 +45,7 @@ static void receiver_done(struct receiver *rc)
 /* stdin and stdout are ours alone: nothing else that is said, and nobody that is forked, is to come in between. */
 static int channel_open(struct channel *c)
 {
-	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	auto_close int null = null_open();
 
 	c->in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	c->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);

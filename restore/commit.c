@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/guard.h"
@@ -192,7 +193,9 @@ static int guard_tree(struct guard *g, struct restore *r)
 		live += t->role == ROLE_TASK;
 	if (live > 1)
 		ret = guard_begin(g, &work, r);
-	return ret < 0 ? fail(ret, "fork the guard that makes the restore all or nothing") : 0;
+	return ret < 0 ? fail(ret, "fork the guard that makes the restore all or nothing%s",
+	                      child_limits(ret))
+	               : 0;
 }
 
 int commit(struct restore *r)

@@ -205,7 +205,7 @@ static void verify_beside(struct restore *r)
  */
 static void leave_readers(const struct restore *r)
 {
-	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	auto_close int null = null_open();
 	struct stat st;
 
 	for (int fd = 0; null >= 0 && fd < 3; fd++)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "lib/array.h"
+#include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/guard.h"
 #include "lib/log.h"
@@ -207,7 +208,7 @@ static int begin(const struct restore *r, const struct guard_work *work, struct 
 	if (space != MAP_FAILED)
 		munmap(space, SPACE);
 	free(l);
-	return fail(e, "fork who takes away what a restore leaves");
+	return fail(e, "fork who takes away what a restore leaves%s", child_limits(e));
 }
 
 /* ---- notes ---- */

@@ -118,7 +118,7 @@ static int own_proc(void)
 
 static void forget_caller(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null = null_open();
 
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
 		dup2(null, fd);

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
@@ -193,7 +194,7 @@ static int explain_clone(pid_t pid, int error)
 	if (error == EPERM)
 		return fail(-EPERM,
 		            "fork as pid %d (needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)", pid);
-	return fail(-error, "fork as pid %d", pid);
+	return fail(-error, "fork as pid %d%s", pid, child_limits(-error));
 }
 
 /*
