@@ -1,6 +1,7 @@
 /*
- * In the guard: whose parent has ended since crtool was killed is in the tree no more, and may have the arena all the same, of his
- * own or inherited, or its door. He is known by that: at the same place, of the same size, with our code in it.
+ * In the guard: whose parent has ended since crtool was killed is in the tree no more, and may have the
+ * arena all the same, of his own or inherited, or its door. He is known by that: at the same place, of the
+ * same size, with our code in it.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static void undo_all(struct dump *g, struct dump *s, const struct notes *notes)
 	}
 }
 
-/* PID and its descendants, if it is one. Who cannot be stopped is left. False: one of his threads is still on its way out. */
+/* PID and its descendants, if it is one. Who cannot be stopped is left. False: a thread is on its way out. */
 static bool undo_stray(struct dump *g, const struct notes *notes, pid_t pid)
 {
 	struct dump_options opt = *g->opt;

@@ -40,7 +40,10 @@ bool note_has_left(const struct task *t, const struct note *note);
 /* The same of all tasks of the tree G, which stands, and all notes. */
 bool notes_have_left(struct dump *g, const struct notes *notes);
 
-/* Is T, by its number or its age, one who may have what NOTE is about? Is the arena there, with our code, or the door? Needs its maps. */
+/*
+ * Is T, by its number or its age, one who may have what NOTE is about? Is the arena there, with our code, or
+ * the door? Needs its maps.
+ */
 bool note_may_have(const struct task *t, const struct note *note);
 bool note_is_there(struct task *t, const struct note *note);
 
@@ -51,8 +54,8 @@ void note_undo(struct dump *g, struct task *t, const struct note *note);
 void note_undo_inherited(struct dump *g, struct task *owner, const struct note *note);
 
 /*
- * The same in all who are not in the tree G any more, which stands. Each is stopped for it, with his descendants. False: to be tried
- * again.
+ * The same in all who are not in the tree G any more, which stands. Each is stopped for it, with his
+ * descendants. False: to be tried again.
  */
 bool strays_undo(struct dump *g, const struct notes *notes);
 

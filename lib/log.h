@@ -29,8 +29,8 @@ void log_setup(enum log_level level, FILE *out);
 int log_fail(int r, const char *file, const char *format, ...) LOG_PRINTF;
 
 /*
- * What helps where R is that a limit of the caller is reached, for behind its text: "; raise ..."; "" if nothing is known. fail()
- * appends it, unless the message speaks of ulimit already.
+ * What helps where R is that a limit of the caller is reached, for behind its text: "; raise ..."; "" if
+ * nothing is known. fail() appends it, unless the message speaks of ulimit already.
  */
 const char *log_remedy(int r);
 

@@ -80,15 +80,15 @@ int tracee_set_mask(struct tracee *t, uint64_t mask);
 int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch);
 
 /*
- * In the stop for signal SI, in code of ours: has that sent it? Where the user of the program has as many signals queued as he
- * may (RLIMIT_SIGPENDING), the kernel forgets who has, and the call that it comes from tells.
+ * In the stop for signal SI, in code of ours: has that sent it? Where the user of the program has as many
+ * signals queued as he may (RLIMIT_SIGPENDING), the kernel forgets who has, and the call that it comes from tells.
  */
 bool tracee_has_sent(const struct tracee *t, const siginfo_t *si);
 
 /*
- * Does a signal handler of the program run on top of the SIZE bytes of our code at START, so that it comes back there? Who has lost
- * its tracer takes signals before its way out has come to its end. By what is on its stack: a number from there; true if it
- * cannot be read.
+ * Does a signal handler of the program run on top of the SIZE bytes of our code at START, so that it comes back
+ * there? Who has lost its tracer takes signals before its way out has come to its end. By what is on its stack:
+ * a number from there; true if it cannot be read.
  */
 bool tracee_comes_back(const struct tracee *t, uint64_t start, uint64_t size);
 

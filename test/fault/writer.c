@@ -1,6 +1,6 @@
 /*
- * Two processes that write to some of their memory all the time, a few pages at a time, and know at the end what must be in
- * each of them.
+ * Two processes that write to some of their memory all the time, a few pages at a time, and know at the end
+ * what must be in each of them.
  */
 #include <stdint.h>
 #include <sys/mman.h>
