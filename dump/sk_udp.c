@@ -7,7 +7,7 @@
  * next, which would be told to us, they cannot be looked at. Data
  * that is corked (UDP_CORK, MSG_MORE) only the memory of the kernel tells: without that it is refused.
  *
- * Not seen: whether the port of a connected socket was asked for.
+ * What of its name a connected socket has asked for tells the memory of the kernel.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -68,6 +68,7 @@ struct parts {
 	struct udp_queue queue;
 	struct udp_cork cork;
 	Img__SkUdp__Corked corked;
+	Img__SkUdp__Asked asked;
 };
 
 static void parts_done(struct parts *p)
@@ -150,6 +151,20 @@ static int add_addresses(const struct file *f, int fd, struct parts *p, Img__SkU
 	return 0;
 }
 
+static void add_asked(struct dump *d, int fd, struct parts *p, Img__SkUdp *msg)
+{
+	enum { ADDRESS = 4, PORT = 8 }; /* SOCK_BINDADDR_LOCK, SOCK_BINDPORT_LOCK */
+	struct kmem_reader r = { .k = msg->peer.len ? kernel_memory(d) : NULL };
+	uint64_t locks = r.k ? kmem_get(&r, "sock", "sk_userlocks", kmem_sock(&r, fd)) : 0;
+
+	if (!r.k || r.error)
+		return;
+	img__sk_udp__asked__init(&p->asked);
+	p->asked.address = locks & ADDRESS;
+	p->asked.port = locks & PORT;
+	msg->asked = &p->asked;
+}
+
 static int add_shutdown(struct dump *d, const struct file *f, short revents, Img__SkUdp *msg)
 {
 	int r = is_udp(f) ? inet_diag_shutdown(d, f) : 0;
@@ -213,6 +228,8 @@ static int sk_udp_read(struct dump *d, const struct file *f, int fd, struct part
 		r = fail(-errno, "%s: poll", file_name(f));
 	if (r == 0)
 		r = add_addresses(f, fd, p, msg);
+	if (r == 0)
+		add_asked(d, fd, p, msg);
 	if (r == 0)
 		r = add_options(d, f, fd, p, msg);
 	if (r == 0)

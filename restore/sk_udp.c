@@ -2,9 +2,9 @@
  * UDP, UDP-Lite and ping sockets, restore half: the queue is filled while the
  * socket has no name yet, then it is bound and connected.
  *
- * A connected socket with a port of the range for those that do not ask for one most
- * likely has not asked: it gets that port by being connected, from a range of one
- * (IP_LOCAL_PORT_RANGE, 6.3). Where that does not lead to its address, it is bound.
+ * A connected socket that has not asked for its port gets it by being connected, from a range of one
+ * (IP_LOCAL_PORT_RANGE, 6.3); where it is not known, one of the range for those that do not ask most likely has
+ * not asked. Where that does not lead to its address, it is bound.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,11 +57,13 @@ static int sk_udp_check(struct restore *r, const Img__File *file, const Protobuf
 
 /* ---- its place ---- */
 
-static bool port_unasked(uint16_t port)
+static bool port_unasked(const Img__SkUdp *msg, uint16_t port)
 {
 	auto_free char *text = NULL;
 	unsigned low, high;
 
+	if (msg->asked)
+		return !msg->asked->port && !msg->asked->address;
 	return file_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", &text) > 0 &&
 	       sscanf(text, "%u %u", &low, &high) == 2 && port >= low && port <= high;
 }
@@ -70,6 +72,18 @@ static int range_set(int fd, uint32_t range)
 {
 	return setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof(range)) < 0 ? -errno
 	                                                                                  : 0;
+}
+
+/* To its own. */
+static int range_reset(int fd, const Img__SkUdp *msg)
+{
+	const Img__SockOpts__Value *v =
+		sockopts_find(msg->options, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
+	uint32_t own = 0;
+
+	if (v)
+		memcpy(&own, v->value.data, sizeof(own));
+	return range_set(fd, own);
 }
 
 static bool is_named(int fd, const union inaddr *want)
@@ -85,11 +99,9 @@ static bool is_named(int fd, const union inaddr *want)
 static int connect_unbound(int fd, const Img__SkUdp *msg, const union inaddr *local,
                            const union inaddr *peer)
 {
-	const Img__SockOpts__Value *v =
-		sockopts_find(msg->options, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
-	uint32_t port = inaddr_port(local), own = 0;
-	int e = is_udp(msg) && port_unasked((uint16_t)port) ? range_set(fd, port << 16 | port)
-	                                                    : -EINVAL;
+	uint32_t port = inaddr_port(local);
+	int e = is_udp(msg) && port_unasked(msg, (uint16_t)port) ? range_set(fd, port << 16 | port)
+	                                                         : -EINVAL;
 
 	if (e < 0)
 		return e;
@@ -97,11 +109,58 @@ static int connect_unbound(int fd, const Img__SkUdp *msg, const union inaddr *lo
 		e = -errno;
 	else if (!is_named(fd, local))
 		e = -EADDRNOTAVAIL;
-	if (v)
-		memcpy(&own, v->value.data, sizeof(own));
 	if (e < 0)
 		sk_inet_disconnect(fd);
-	return range_set(fd, own) < 0 ? -EPROTO : e;
+	return range_reset(fd, msg) < 0 ? -EPROTO : e;
+}
+
+/* Would connect(2) choose that address? */
+static bool is_chosen(const Img__File *file, const Img__SkUdp *msg, const union inaddr *local,
+                      const union inaddr *peer)
+{
+	auto_close int fd = socket((int)msg->family, SOCK_DGRAM | SOCK_CLOEXEC, (int)msg->protocol);
+	union inaddr now = {};
+	socklen_t len = sizeof(now);
+
+	return fd >= 0 && sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY) == 0 &&
+	       connect(fd, &peer->sa, inaddr_len(peer)) == 0 &&
+	       getsockname(fd, &now.sa, &len) == 0 && inaddr_same_host(&now, local);
+}
+
+/* Bound to the port alone, if it asked for that alone; -errno: it is to be bound to all of its name. */
+static int bind_port(const Img__File *file, int fd, const Img__SkUdp *msg,
+                     const union inaddr *local, const union inaddr *peer)
+{
+	union inaddr any = *local;
+
+	if (!msg->asked || msg->asked->address || !is_udp(msg) ||
+	    !is_chosen(file, msg, local, peer))
+		return -EINVAL;
+	if (any.sa.sa_family == AF_INET)
+		any.v4.sin_addr.s_addr = htonl(INADDR_ANY);
+	else
+		any.v6.sin6_addr = in6addr_any;
+	return bind(fd, &any.sa, inaddr_len(&any)) < 0 ? -errno : 0;
+}
+
+/* The same if it asked for the address alone. What does not come to that leaves no trace. */
+static int bind_address(int fd, const Img__SkUdp *msg, const union inaddr *local)
+{
+	uint32_t port = inaddr_port(local);
+	union inaddr any = *local;
+	int e;
+
+	if (!msg->asked || msg->asked->port || !msg->asked->address || !is_udp(msg))
+		return -EINVAL;
+	inaddr_set_port(&any, 0);
+	e = range_set(fd, port << 16 | port);
+	if (e == 0 && bind(fd, &any.sa, inaddr_len(&any)) < 0)
+		e = -errno;
+	if (e == 0 && !is_named(fd, local)) {
+		sk_inet_disconnect(fd);
+		e = -EADDRNOTAVAIL;
+	}
+	return range_reset(fd, msg) < 0 ? -EPROTO : e;
 }
 
 static int sock_place(const Img__File *file, int fd, const Img__SkUdp *msg)
@@ -117,7 +176,9 @@ static int sock_place(const Img__File *file, int fd, const Img__SkUdp *msg)
 	/* To be disconnected has taken the device away. */
 	if (msg->peer.len)
 		e = sockopts_set(file, fd, msg->options, SOCKOPTS_EARLY);
-	if (e == 0 && msg->local.len)
+	if (e == 0 && msg->local.len &&
+	    (!msg->peer.len ||
+	     (bind_port(file, fd, msg, &local, &peer) < 0 && bind_address(fd, msg, &local) < 0)))
 		e = sk_inet_bind(file, fd, &local, (int)msg->protocol);
 	if (e == 0 && msg->peer.len)
 		e = sk_inet_connect(file, fd, &peer);

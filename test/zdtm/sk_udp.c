@@ -86,31 +86,54 @@ static void bound(void)
 	got(fd, "y", "::ffff:127.0.0.1", port_of(any));
 }
 
-/* One that has asked for its port, and one that has not. */
+/* Its port, if it is bound to that host. */
+static unsigned name_of(int fd, const char *text)
+{
+	struct addr a = { .len = sizeof(a.v6) }, want = addr_of(text, 0);
+
+	check(getsockname(fd, &a.sa, &a.len) == 0);
+	check(six ? !memcmp(&a.v6.sin6_addr, &want.v6.sin6_addr, 16)
+	          : a.v4.sin_addr.s_addr == want.v4.sin_addr.s_addr);
+	return port_of(fd);
+}
+
+/* What each has asked for of its name, all ports being of those that others get who do not ask; none: it is chosen. */
 static void connected(void)
 {
-	int server = bound_at(host()), asked = bound_at(host()), unasked = make();
-	unsigned ports[3];
+	static const struct {
+		bool address, port;
+	} asks[4] = { { true, true }, { false, true }, { true, false }, { false, false } };
+	const char *any = six ? "::" : "0.0.0.0";
 	struct addr nobody = { .sa.sa_family = AF_UNSPEC };
+	int server = bound_at(host()), fds[4];
+	unsigned ports[4], there = port_of(server);
 
-	connect_to(asked, host(), port_of(server));
-	connect_to(unasked, host(), port_of(server));
-	ports[0] = port_of(server);
-	ports[1] = port_of(asked);
-	ports[2] = port_of(unasked);
+	for (unsigned i = 0; i < 4; i++) {
+		fds[i] = make();
+		if (asks[i].address || asks[i].port)
+			bind_to(fds[i], asks[i].address ? host() : any,
+			        asks[i].port ? 40001 + i : 0);
+		connect_to(fds[i], host(), there);
+		ports[i] = port_of(fds[i]);
+	}
 
 	zdtm_park();
 
-	check(port_of(server) == ports[0] && port_of(asked) == ports[1]);
-	check(port_of(unasked) == ports[2]);
-	check(send(asked, "a", 1, 0) == 1 && send(unasked, "b", 1, 0) == 1);
-	got(server, "a", host(), ports[1]);
-	got(server, "b", host(), ports[2]);
-	send_to(asked, host(), ports[2], "not from its peer");
-	empty(unasked);
-	send_to(server, host(), ports[2], "from its peer");
-	got(unasked, "from its peer", host(), ports[0]);
-	check(connect(unasked, &nobody.sa, sizeof(nobody.sa)) == 0 && port_of(unasked) == 0);
+	check(port_of(server) == there);
+	for (unsigned i = 0; i < 4; i++) {
+		check(name_of(fds[i], host()) == ports[i]);
+		check(send(fds[i], "a", 1, 0) == 1);
+		got(server, "a", host(), ports[i]);
+		send_to(fds[!i], host(), ports[i], "not from its peer");
+		empty(fds[i]);
+		send_to(server, host(), ports[i], "from its peer");
+		got(fds[i], "from its peer", host(), there);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		check(connect(fds[i], &nobody.sa, sizeof(nobody.sa)) == 0);
+		check(name_of(fds[i], asks[i].address ? host() : any) ==
+		      (asks[i].port ? ports[i] : 0));
+	}
 }
 
 static void disconnected(void)
