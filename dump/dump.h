@@ -345,6 +345,8 @@ static inline struct task *mm_of(struct task *t)
 int vmas_read(struct task *t);
 /* The same while it runs; the flags of a large process may be missing, they are seen when it is frozen. */
 int vmas_look(struct task *t);
+/* Has it so much memory that a walk of its page tables takes its time? */
+bool vmas_are_large(const struct task *t);
 void vmas_done(struct task *t);
 /* A free range of at least SIZE bytes in the address space of T, page aligned; 0: none. */
 uint64_t vmas_gap(const struct task *t, uint64_t size);

@@ -94,13 +94,22 @@ static bool are_many(const struct dump *d)
 	return d->tasks.n >= WORTH && d->census.all.n <= d->tasks.n * PART;
 }
 
+/* Nothing but the state is read while it stands still: a walk of its page tables would be half of that. */
+static bool is_short(const struct dump *d, const struct task *t)
+{
+	return (d->opt->snapshot || d->opt->memory_only) && vmas_are_large(t);
+}
+
 static bool is_worth_it(const struct dump *d)
 {
 	size_t threads = 0;
+	bool large = false;
 
-	array_each (t, &d->tasks)
+	array_each (t, &d->tasks) {
 		threads += t->threads.n;
-	return are_many(d) || threads >= THREADS;
+		large = large || (t->state != TASK_ZOMBIE && is_short(d, t));
+	}
+	return are_many(d) || threads >= THREADS || large;
 }
 
 bool together_tells(const struct dump *d)

@@ -7,7 +7,10 @@
 
 #include "dump/dump.h"
 
-/* All tasks are known, with their threads, and none is looked at yet. Nothing for trees of few. */
+/*
+ * All tasks are known, with their threads, and none is looked at yet. Nothing for trees of few, unless they are
+ * large and stand still for a moment alone.
+ */
 void together_look(struct dump *d);
 
 /* All stand still. */

@@ -4,7 +4,8 @@
  * reservations (VmFlags), and all of these can change between two looks without
  * a trace in maps. It costs 1.4 us a mapping and a walk of the page tables,
  * 2 to 4 % of what copying the pages costs; so a large process is looked
- * at without them first, and what they say of it stands when it is frozen.
+ * at without them first, and what they say of it stands when it is frozen. But where it is frozen
+ * for little else, they are read before, and the kernel tells whether that still holds (dump/together.h).
  */
 #include "dump/dump.h"
 
@@ -118,7 +119,7 @@ int vmas_read(struct task *t)
 	return r;
 }
 
-static bool is_large(const struct task *t)
+bool vmas_are_large(const struct task *t)
 {
 	auto_free char *statm = NULL;
 	const char *resident = file_read(t->proc, "statm", &statm) < 0 ? NULL : strchr(statm, ' ');
@@ -137,7 +138,7 @@ static bool needs_flags(const struct task *t)
 
 int vmas_look(struct task *t)
 {
-	int r = is_large(t) ? read_by(t, maps_each) : 1;
+	int r = vmas_are_large(t) ? read_by(t, maps_each) : 1;
 
 	return r > 0 || (r == 0 && needs_flags(t)) ? vmas_read(t) : r;
 }

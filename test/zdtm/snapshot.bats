@@ -33,6 +33,7 @@ snapshot() {
 	snapshot memory_large
 	snapshot memory_guard
 	snapshot memory_advice
+	snapshot memory_advice large
 	snapshot memory_shared
 }
 
