@@ -1,7 +1,7 @@
 /*
  * What a process of a large tree costs, and a thread of a large process, at three sizes: how long each stands
- * still in a dump that lets it run on, what its restore takes, and the system calls of crtool for each, of all the dump and while
- * it stands still (strace(1)). A step that is quadratic shows as a cost that grows with the number.
+ * still in a dump that lets it run on, what its restore takes, and the system calls of crtool for each, of all
+ * the dump and while it stands still (strace(1)). A step that is quadratic shows as a cost that grows with the number.
  *
  * The goals (0.1 ms frozen, 0.5 ms to restore a small process) are those of an idle machine. What this one can
  * do is measured beside it: a loop that does nothing but ptrace(2), all seized, stopped, looked at and let

@@ -170,8 +170,7 @@ int pagemap_find(int pagemap, enum pagemap_query query, uint64_t *at, uint64_t e
 uint64_t pagemap_zero_frame(void)
 {
 	auto_close int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	volatile const char *page =
-		mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile const char *page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t entry = 0;
 
 	if (page == MAP_FAILED)

@@ -246,8 +246,7 @@ static int copy_all(struct pages *p)
 	copier_setup(c, p);
 	c->file = c->stored = p->d->pages;
 	c->hold = p->hold.buf ? &p->hold : NULL;
-	p->scan.large_only = p->many =
-		p->d->tasks.n >= MANY && !c->hold && !p->d->opt->memory_only;
+	p->scan.large_only = p->many = p->d->tasks.n >= MANY && !c->hold && !p->d->opt->memory_only;
 	r = copier_init(c);
 	if (r == 0)
 		r = p->many ? 1 : copy_units(p, c, c->hold ? HOLD_MOST : ENOUGH);

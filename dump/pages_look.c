@@ -8,7 +8,7 @@
 #include "lib/hands.h"
 
 #define PAGE    UINT64_C(4096)
-#define ENTRIES UINT64_C(512)        /* read at once */
+#define ENTRIES UINT64_C(512)         /* read at once */
 #define NEAR    (UINT64_C(32) * PAGE) /* between mappings that are read at once */
 
 size_t look_vma(const struct task *t, uint64_t at)

@@ -32,7 +32,7 @@ struct place {
 /* Forget what was read, and read the small mappings of that task in that window that are due. -errno, explained. */
 int look_place(struct dump *d, const struct place *p, struct look *l);
 
-/* Read so many entries from START, which is behind all that was read, besides. PAGEMAP is that of T. -errno, explained. */
+/* Read the entries from START, which is behind all that was read, to END, besides. PAGEMAP: of T. -errno, explained. */
 int look_more(struct look *l, const struct dump *d, const struct task *t, int pagemap,
               uint64_t start, uint64_t end);
 
@@ -55,7 +55,10 @@ struct look_batch {
 	struct look looks[LOOK_BATCH];
 };
 
-/* The first of N places are read from now on, as many as there is room for, which is b->n; the caller helps when he awaits them. */
+/*
+ * The first of N places are read from now on, as many as there is room for, which is b->n; the caller helps when he
+ * awaits them.
+ */
 void look_give(struct look_batch *b, const struct place *places, size_t n);
 int look_await(struct look_batch *b);
 void look_batch_done(struct look_batch *b);

@@ -58,11 +58,9 @@ struct borrowed pages_pagemap(const struct dump *d, struct task *t)
 
 int scan_init(struct scan *s, struct dump *d, const struct shares *shares, const struct kept *kept)
 {
-	*s = (struct scan){ .d = d,
-		            .shares = shares,
-		            .kept = kept,
-		            .last = d->tasks.n,
-		            .pagemap = NO_PAGEMAP };
+	*s = (struct scan){
+		.d = d, .shares = shares, .kept = kept, .last = d->tasks.n, .pagemap = NO_PAGEMAP
+	};
 	s->region = calloc(REGIONS, sizeof(*s->region));
 	return s->region ? 0 : -ENOMEM;
 }

@@ -37,8 +37,8 @@ struct finder {
 	ARRAY(struct place) places;
 	struct frames frames;
 	uint64_t zero; /* frame of the page of zeros */
-	bool *owns;  /* by task: others have frames of it, in this window */
-	size_t used; /* slots that are used by others, too */
+	bool *owns;    /* by task: others have frames of it, in this window */
+	size_t used;   /* slots that are used by others, too */
 	size_t confirmed;
 	struct look_batch *batches; /* two */
 	ARRAY(struct finding {

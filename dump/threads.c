@@ -10,11 +10,11 @@
 #include "lib/hands.h"
 #include "lib/log.h"
 
-#define SHARE      16 /* threads for which a hand pays */
-#define READ_SHARE 24 /* processes: they are not traced by it, but read */
-#define HANDS_MAX  8
+#define SHARE        16 /* threads for which a hand pays */
+#define READ_SHARE   24 /* processes: they are not traced by it, but read */
+#define HANDS_MAX    8
 #define FDS_PER_TASK 4 /* that may be kept open */
-#define PER_CPU    2 /* one waits while the other works */
+#define PER_CPU      2 /* one waits while the other works */
 
 static size_t least(size_t a, size_t b)
 {

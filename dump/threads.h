@@ -22,5 +22,5 @@ int threads_back(struct dump *d, unsigned hand, int (*fn)(struct dump *d, struct
 /* The same for all threads: all hands at once, hence FN writes to its thread alone. */
 int threads_each(struct dump *d, int (*fn)(struct dump *d, struct thread *th));
 
-/* FN on each task, by whichever hand takes it next: what is read of it, and written to it alone. 0, or an error of FN. */
+/* FN on each task, by whichever hand takes it next: to it alone anything is written. 0, or an error of FN. */
 int tasks_each(struct dump *d, int (*fn)(struct dump *d, struct task *t));

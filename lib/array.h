@@ -34,8 +34,7 @@ static inline bool array_room_(void **v, size_t n, size_t *cap, size_t more, siz
 	return true;
 }
 
-#define array_room(a, more) \
-	array_room_((void **)&(a)->v, (a)->n, &(a)->cap, more, sizeof(*(a)->v))
+#define array_room(a, more) array_room_((void **)&(a)->v, (a)->n, &(a)->cap, more, sizeof(*(a)->v))
 
 static inline void *array_grow_(void **v, size_t *n, size_t *cap, size_t size)
 {

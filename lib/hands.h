@@ -24,7 +24,8 @@ int hands_all(struct hands *h, int (*fn)(void *arg, unsigned hand), void *arg);
 
 /*
  * The same in two halves, for the caller has something else to do: FN begins in all but
- * hand 0, and hands_await() waits. What is given in between begins when that is done, and who awaits it learns of errors of both.
+ * hand 0, and hands_await() waits. What is given in between begins when that is done, and who awaits it learns of
+ * errors of both.
  */
 void hands_give(struct hands *h, int (*fn)(void *arg, unsigned hand), void *arg);
 int hands_await(struct hands *h);

@@ -10,8 +10,8 @@
 #include "lib/task_facts.h"
 
 #define WORD(field) (offsetof(struct open_fact, field) / 8)
-#define MAIN(fact)  ((size_t)(fact) - PROC_PID) /* in what is written behind auxv */
-#define AUXV_PART   (PROC_AUXV_N / 2)           /* written at once */
+#define MAIN(fact)  ((size_t)(fact)-PROC_PID) /* in what is written behind auxv */
+#define AUXV_PART   (PROC_AUXV_N / 2)         /* written at once */
 
 static const char *const lock_lists[] = { "flc_posix.next", "flc_flock.next", "flc_lease.next" };
 

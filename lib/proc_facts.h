@@ -25,10 +25,11 @@
 	FACT(TIMERS, "signal", "signal_struct", "posix_timers")
 
 #define PROC_LIMITS_N 16 /* resources, RLIM_NLIMITS of the kernel */
-#define PROC_AUXV_N   64 /* words that are enough for what it keeps of auxv; behind the last there are zeros */
+#define PROC_AUXV_N \
+	64 /* words that are enough for what it keeps of auxv; behind the last there are zeros */
 
 enum proc_fact {
-	PROC_AUXV, /* all of them */
+	PROC_AUXV,                          /* all of them */
 	PROC_PID = PROC_AUXV + PROC_AUXV_N, /* in our pid namespace */
 #define FACT(number, field, type, path) PROC_##number,
 	PROC_FACTS(FACT)

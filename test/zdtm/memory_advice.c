@@ -78,13 +78,19 @@ static int deep(int n)
 	return n ? deep(n - 1) + page[0] - (char)n : 0;
 }
 
-/* So much that crtool does not walk its page tables while it stands still. */
+/*
+ * So much that crtool does not walk its page tables while it stands still. No neighbour is like it, with which
+ * it would be one mapping after a restore.
+ */
 static void become_large(void)
 {
-	size_t size = 288UL << 20;
-	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t size = 288UL << 20, huge = 2UL << 20;
+	char *p = mmap(NULL, size + 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	check(p != MAP_FAILED && madvise(p, size, MADV_HUGEPAGE) == 0);
+	check(p != MAP_FAILED);
+	p += huge;
+	check(mprotect(p, size, PROT_READ | PROT_WRITE) == 0);
+	check(madvise(p, size, MADV_HUGEPAGE) == 0);
 	for (size_t i = 0; i < size; i += PAGE)
 		p[i] = 0;
 }
