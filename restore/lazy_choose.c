@@ -2,7 +2,7 @@
  * Which memory may come later: private memory that is no file's, and that
  * nobody has locked, shares since a fork, or treats in a way that the kernel does not tell
  * of (WIPEONFORK). All of a mapping is registered, or it would become several, which mremap(2)
- * refuses. What the kernel itself touches before the tree runs is there by then: rseq areas
+ * refuses; and so are neighbours that differ in their protection alone: mprotect(2) makes them one. What the kernel itself touches before the tree runs is there by then: rseq areas
  * are read at once, and what is found present (buffers that were registered somewhere) is written
  * over.
  */
@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 
 #define PAGE   UINT64_C(4096)
-#define ENOUGH (UINT64_C(1) << 20) /* below it a mapping is read at once */
+#define ENOUGH (UINT64_C(1) << 20) /* below it mappings are read at once */
 
 static bool vma_may_wait(const Img__Memory *m, const Img__Vma *v, uint8_t mark)
 {
@@ -93,20 +93,54 @@ static uint64_t bytes_in(const struct sources *list, size_t i, const Img__Vma *v
 	return sum;
 }
 
+/* Does B, the next mapping, follow A at once, and differ in its protection, and what that brings with it, alone? */
+static bool may_become_one(const Img__Vma *a, const Img__Vma *b)
+{
+	return b->start == a->start + a->size && b->type == a->type && b->map == a->map &&
+	       !((b->traits ^ a->traits) & ~(uint32_t)IMG__VMA__TRAIT__ACCOUNTED);
+}
+
+/* Behind the last of those that the first may become one with. */
+static size_t group_end(const Img__Memory *m, size_t first)
+{
+	size_t i = first + 1;
+
+	while (i < m->n_vmas && may_become_one(m->vmas[i - 1], m->vmas[i]))
+		i++;
+	return i;
+}
+
+/* Do [FIRST, END) come later, all of them? LIST from AT on is what they hold. */
+static bool group_waits(const Img__Memory *m, const uint8_t *marks, size_t first, size_t end,
+                        const struct sources *list, size_t at)
+{
+	const Img__Vma *last = m->vmas[end - 1];
+	Img__Vma whole = *m->vmas[first];
+
+	for (size_t i = first; i < end; i++)
+		if (!vma_may_wait(m, m->vmas[i], marks[i]))
+			return false;
+	whole.size = last->start + last->size - whole.start;
+	return bytes_in(list, at, &whole) >= ENOUGH;
+}
+
 static int choose(struct rtask *t, const Img__Memory *m, const uint8_t *marks,
                   const struct sources *list, struct sources *eager)
 {
-	size_t at = 0;
+	size_t at = 0, group = 0;
+	bool waits = false;
 	int e = 0;
 
 	for (size_t i = 0; e == 0 && i < m->n_vmas; i++) {
 		const Img__Vma *v = m->vmas[i];
 		uint64_t end = v->start + v->size;
-		bool waits;
 
 		while (at < list->n && list->v[at].start + list->v[at].size <= v->start)
 			at++;
-		waits = vma_may_wait(m, v, marks[i]) && bytes_in(list, at, v) >= ENOUGH;
+		if (i == group) {
+			group = group_end(m, i);
+			waits = group_waits(m, marks, i, group, list, at);
+		}
 		if (waits)
 			e = add(&t->lazy->ranges, v->start, end,
 			        &(struct source){ .start = v->start });

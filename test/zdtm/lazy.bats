@@ -38,6 +38,13 @@ lazily() {
 	lazily thread
 }
 
+@test "mappings that become one are one, though their memory is not there yet" {
+	park memory_merged
+	dump
+	crtool restore -d --on-demand -D "$to"
+	release
+}
+
 @test "trees with memory in common come back lazily" {
 	accept=' map\.' lazily memory_cow 1
 	lazily tree sessions
