@@ -28,44 +28,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/measure.h"
+#include "bench/target.h"
 
 #define ROUNDS_MAX  31
 #define THREADS_MAX 4096
 
-extern char **environ;
 static char crtool[4096], images[64], out[64];
 
 /* Run crtool with ARGS, output into OUT; its time in ms. */
 static double run(const char *const args[])
 {
-	posix_spawn_file_actions_t files;
-	double begun = now_ms();
-	int status;
-	pid_t pid;
-
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	if (posix_spawn(&pid, crtool, &files, NULL, (char *const *)args, environ) ||
-	    waitpid(pid, &status, 0) != pid || status) {
-		fprintf(stderr, "bench: crtool %s failed\n", args[1]);
-		exit(1);
-	}
-	posix_spawn_file_actions_destroy(&files);
-	return now_ms() - begun;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), compare);
-	return v[n / 2];
+	return run_into(out, args);
 }
 
 static pid_t target;
@@ -241,9 +214,9 @@ static void measure(const char *name, int threads, int mappings, int rounds, dou
 	target = 0;
 	printf("%-16s dump %7.2f ms (goal %5.1f), frozen %7.2f ms (goal %5.1f), restore %7.2f ms "
 	       "(goal %5.1f); start of crtool %.2f ms",
-	       name, median(dump, rounds), goal_dump, median(frozen, rounds), goal_frozen,
-	       median(restore, rounds), goal_restore, base);
-	printf("; bare loop %.2f ms, ", median(bare, rounds));
+	       name, median_of(dump, (size_t)rounds), goal_dump, median_of(frozen, (size_t)rounds),
+	       goal_frozen, median_of(restore, (size_t)rounds), goal_restore, base);
+	printf("; bare loop %.2f ms, ", median_of(bare, (size_t)rounds));
 	printf("frozen %.1f times as long\n", frozen[rounds / 2] / bare[rounds / 2]);
 }
 
@@ -264,7 +237,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
 	for (int i = 0; i < 15; i++)
 		base[i] = run(version);
-	measure("idle", 1, 0, 21, median(base, 15), 5, 1, 5);
+	measure("idle", 1, 0, 21, median_of(base, 15), 5, 1, 5);
 	measure("100 threads", 100, 0, 9, base[7], 0, 3, 0);
 	measure("1000 threads", 1000, 0, 7, base[7], 0, 30, 0);
 	measure("10000 mappings", 1, 10000, 5, base[7], 200, 200, 200);

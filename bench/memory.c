@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/measure.h"
+#include "bench/target.h"
 
 #define PAGE     4096UL
 #define BLOCK    (256UL << 10)
@@ -37,7 +37,6 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-extern char **environ;
 static char crtool[4096], images[64], plain[64];
 static bool over;
 
@@ -141,36 +140,28 @@ static double run(const char *const args[], long *kib)
 }
 
 /* A process that has what BECOME makes of SIZE. */
-static pid_t target_start(void (*become)(size_t), size_t size)
+struct wanted {
+	void (*become)(size_t);
+	size_t size;
+};
+
+static void be_wanted(void *arg)
 {
-	int ready[2];
-	pid_t pid;
-	char c;
+	const struct wanted *w = arg;
 
-	must(pipe(ready) == 0, "pipe");
-	pid = fork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		setsid();
-		become(size);
-		must(write(ready[1], "x", 1) == 1, "ready");
-		dup2(null, 0), dup2(null, 1), dup2(null, 2);
-		closefrom(3);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	must(read(ready[0], &c, 1) == 1, "target");
-	close(ready[0]);
-	usleep(100000);
-	return pid;
+	w->become(w->size);
+	target_ready();
+	for (;;)
+		pause();
 }
 
-static void target_end(pid_t pid)
+static pid_t start(void (*become)(size_t), size_t size)
 {
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	struct wanted w = { become, size };
+	pid_t pid = target_start(be_wanted, &w);
+
+	usleep(100000);
+	return pid;
 }
 
 /* Dump PID and restore it. */
@@ -226,7 +217,7 @@ static void measure_speed(void)
 	pid_t pid;
 
 	loops_start(&loops);
-	pid = target_start(become_memory, GIB);
+	pid = start(become_memory, GIB);
 	/* The first round makes the machine give us the memory. */
 	for (int i = -1; i < ROUNDS; i++) {
 		int at = i < 0 ? 0 : i;
@@ -262,7 +253,7 @@ static void measure_size(const char *name, void (*become)(size_t), size_t size)
 {
 	double dump, restore;
 	long dump_kib = 0, restore_kib = 0;
-	pid_t pid = target_start(become, size);
+	pid_t pid = start(become, size);
 
 	round_trip(pid, &dump, &restore, &dump_kib, &restore_kib);
 	target_end(pid);

@@ -3,8 +3,6 @@
  * fork(2) of as much memory, and how many of its writes a writer of 50,000 random pages a second still makes
  * while the copy is written.
  */
-#include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/measure.h"
+#include "bench/target.h"
 
 #define PAGE   4096UL
 #define GIB    (1UL << 30)
@@ -56,27 +54,17 @@ static _Noreturn void write_pages(char *memory)
 	}
 }
 
-static pid_t start_writer(int advice)
+static void be_writer(void *arg)
 {
-	pid_t pid = fork();
+	const int *advice = arg;
+	char *p = mmap(NULL, GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-		char *p =
-			mmap(NULL, GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		setsid();
-		dup2(null, 0), dup2(null, 1), dup2(null, 2);
-		closefrom(3);
-		madvise(p, GIB, advice);
-		for (size_t i = 0; i < GIB; i += PAGE)
-			*(uint64_t *)(p + i) = i + 1;
-		atomic_store(written, 1);
-		write_pages(p);
-	}
-	while (!atomic_load(written))
-		usleep(10000);
-	return pid;
+	must(p != MAP_FAILED, "mmap");
+	madvise(p, GIB, *advice);
+	for (size_t i = 0; i < GIB; i += PAGE)
+		*(uint64_t *)(p + i) = i + 1;
+	target_ready();
+	write_pages(p);
 }
 
 static double writes_in(double ms)
@@ -134,7 +122,7 @@ static bool measure(const char *name, int advice, double goal)
 	double best = 1e9, least = 1e9, bare = 1e9;
 
 	atomic_store(written, 0);
-	pid = start_writer(advice);
+	pid = target_start(be_writer, &advice);
 	for (int i = 0; i < ROUNDS; i++) {
 		double alone = writes_in(500), begun = now_ms();
 		unsigned long before = atomic_load(written);
@@ -146,8 +134,7 @@ static bool measure(const char *name, int advice, double goal)
 		bare = frozen < bare ? frozen : bare;
 		least = kept < least ? kept : least;
 	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	target_end(pid);
 	printf("%-14s 1 GiB: frozen %5.1f ms at best (goal %4.1f; a bare fork %4.1f), the writer "
 	       "keeps %3.0f %% at worst (goal %.0f %%)\n",
 	       name, best, goal + FIXED, bare, least * 100, KEPT * 100);

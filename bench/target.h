@@ -25,18 +25,44 @@ static inline double run_into(const char *out, const char *const args[])
 	return now_ms() - begun;
 }
 
-/* BE(ARG), in a session of its own, with nothing open but /dev/null; target_ready() says that it is. */
+/* Nobody stays behind, however the bench ends. */
+static pid_t target_pid;
+
+static inline void target_kill(void)
+{
+	if (target_pid > 0)
+		kill(target_pid, SIGKILL);
+}
+
+static inline void target_leave(int sig)
+{
+	target_kill();
+	_exit(128 + sig);
+}
+
+/*
+ * BE(ARG), in a session of its own, with nothing open but /dev/null; target_ready() says that it is. One at a time; it
+ * may be dumped, and come back with its number.
+ */
 static inline pid_t target_start(void (*be)(void *arg), void *arg)
 {
 	int ready[2];
 	pid_t pid;
 	char c;
 
+	if (!target_pid)
+		atexit(target_kill);
+	signal(SIGINT, target_leave);
+	signal(SIGTERM, target_leave);
+
 	must(pipe(ready) == 0, "pipe");
 	pid = fork();
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
+		target_pid = 0;
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
 		setsid();
 		dup2(ready[1], 3);
 		dup2(null, 0), dup2(null, 1), dup2(null, 2);
@@ -44,6 +70,7 @@ static inline pid_t target_start(void (*be)(void *arg), void *arg)
 		be(arg);
 		_exit(1);
 	}
+	target_pid = pid;
 	close(ready[1]);
 	must(read(ready[0], &c, 1) == 1, "target");
 	close(ready[0]);
@@ -60,6 +87,7 @@ static inline void target_end(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+	target_pid = -1;
 }
 
 static inline int compare_ms(const void *a, const void *b)
