@@ -51,5 +51,6 @@ const struct dump_aspect dump_itimer = {
 	.scope = SCOPE_PROCESS,
 	.ask = itimer_ask,
 	.alike = true,
+	.late = true,
 	.take = itimer_take,
 };

@@ -59,5 +59,6 @@ const struct dump_aspect dump_sigaction = {
 	.table = TABLE_SIGHAND,
 	.ask = sigaction_ask,
 	.alike = true,
+	.late = true,
 	.take = sigaction_take,
 };

@@ -35,5 +35,6 @@ const struct dump_aspect dump_xcomp = {
 	.ask = xcomp_ask,
 	.alike = true,
 	.special = xcomp_special,
+	.late = true,
 	.take = xcomp_take,
 };
