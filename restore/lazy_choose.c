@@ -2,7 +2,8 @@
  * Which memory may come later: private memory that is no file's, and that
  * nobody has locked, shares since a fork, or treats in a way that the kernel does not tell
  * of (WIPEONFORK). All of a mapping is registered, or it would become several, which mremap(2)
- * refuses; and so are neighbours that differ in their protection alone: mprotect(2) makes them one. What the kernel itself touches before the tree runs is there by then: rseq areas
+ * refuses; and so are neighbours that differ in their protection alone: mprotect(2) makes them one.
+ * What the kernel itself touches before the tree runs is there by then: rseq areas
  * are read at once, and what is found present (buffers that were registered somewhere) is written
  * over.
  */
