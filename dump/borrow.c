@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "lib/cleanup.h"
+#include "lib/fd.h"
 
 #define OTHERS   64  /* descriptors that we have anyway ... */
 #define TASK_HAS 2   /* ... and for each task */
@@ -23,8 +24,6 @@ void files_may_keep(struct dump *d)
 
 	if (d->keep_most || getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
 	d->keep_most = (size_t)(limit.rlim_cur / 2);
 }
 
@@ -33,13 +32,11 @@ bool files_may_keep_each(const struct dump *d, size_t n)
 	return d->tasks.n <= d->keep_most / (TASK_HAS + n);
 }
 
-/* A table that grows while threads share it makes each wait for all processors: so it grows before. */
 void files_make_room(const struct dump *d)
 {
-	size_t most = d->files.n + OTHERS < d->keep_most ? d->files.n + OTHERS : d->keep_most;
-	int high = d->files.n > OTHERS ? fcntl(d->dirfd, F_DUPFD_CLOEXEC, (int)most) : -1;
-
-	closep(&high);
+	if (d->files.n > OTHERS)
+		fd_make_room(d->files.n + OTHERS < d->keep_most ? d->files.n + OTHERS
+		                                                : d->keep_most);
 }
 
 void file_keep(struct dump *d, struct file *f, int *fd)

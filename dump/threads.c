@@ -1,11 +1,9 @@
 #include "dump/threads.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "dump/task.h"
-#include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/hands.h"
 #include "lib/log.h"
@@ -52,24 +50,6 @@ static int open_statuses(void *arg, unsigned hand)
 	return 0;
 }
 
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-/* A table that grows while threads share it makes each wait for all processors (expand_files()): so it grows before. */
-static void make_room(const struct dump *d)
-{
-	int high = fcntl(d->tasks.v[0].proc, F_DUPFD_CLOEXEC, (int)d->tasks.n * FDS_PER_TASK);
-
-	closep(&high);
-}
-
 int threads_deal(struct dump *d)
 {
 	size_t others = 0, next = 0;
@@ -80,8 +60,7 @@ int threads_deal(struct dump *d)
 	n = hands_wanted(others, d->tasks.n);
 	if (n == 1)
 		return 0;
-	raise_limit();
-	make_room(d);
+	fd_make_room(d->tasks.n * FDS_PER_TASK);
 	if (hands_begin(n, &d->hands) < 0)
 		return 0; /* alone, it takes longer */
 	guard_tell_threads(&d->guard);

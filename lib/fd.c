@@ -147,6 +147,13 @@ int link_read(int dirfd, const char *path, char **ret_target)
 	return *ret_target ? 0 : -ENOMEM;
 }
 
+void fd_make_room(size_t n)
+{
+	auto_close int high = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (int)n);
+
+	(void)high;
+}
+
 int null_open(void)
 {
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -31,6 +31,11 @@ ssize_t read_most(int fd, void *buf, size_t size);
 int link_read(int dirfd, const char *path, char **ret_target);
 /* For 0, 1 and 2: /dev/null, or, where that is not there, what can be neither read nor written. Closed at exec; -1. */
 int null_open(void);
+/*
+ * The table of descriptors has room for N, if the limit lets it: to grow while threads share it makes each wait for
+ * all processors (fs/file.c, expand_files()). Descriptor 0 is open (lib/caller.h).
+ */
+void fd_make_room(size_t n);
 /* Has -errno to do with this moment only, so that it says nothing of what was asked for? */
 bool error_passes(int error);
 /* What -ENAMETOOLONG of it means. */
