@@ -133,7 +133,7 @@ static int remote_call(struct parasite *p, uint64_t insn, uint32_t nr, const uin
 }
 
 /* Is this stop the one that the blob, or the door, asked for? */
-static bool is_our_stop(const struct tracee *t, const siginfo_t *si, uint32_t signal)
+static bool is_our_stop(struct tracee *t, const siginfo_t *si, uint32_t signal)
 {
 	return si->si_signo == (int)signal && tracee_has_sent(t, si);
 }

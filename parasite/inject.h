@@ -80,10 +80,11 @@ int tracee_set_mask(struct tracee *t, uint64_t mask);
 int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch);
 
 /*
- * In the stop for signal SI, in code of ours: has that sent it? Where the user of the program has as many
- * signals queued as he may (RLIMIT_SIGPENDING), the kernel forgets who has, and the call that it comes from tells.
+ * In the stop for signal SI, in code of ours: has that sent it? The call that it comes from tells: by SI, threads of
+ * the program might have sent it, and where the user has as many signals queued as he may (RLIMIT_SIGPENDING) the
+ * kernel forgets who has. Somebody's that came at the same moment, and took its place, is in late_signal then.
  */
-bool tracee_has_sent(const struct tracee *t, const siginfo_t *si);
+bool tracee_has_sent(struct tracee *t, const siginfo_t *si);
 
 /*
  * Does a signal handler of the program run on top of the SIZE bytes of our code at START, so that it comes back

@@ -223,14 +223,17 @@ int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch)
 	return 0;
 }
 
-bool tracee_has_sent(const struct tracee *t, const siginfo_t *si)
+bool tracee_has_sent(struct tracee *t, const siginfo_t *si)
 {
-	bool forgotten = si->si_code == SI_USER && !si->si_pid && !si->si_uid;
 	struct arch_regs regs;
 	long nr;
 
-	return si->si_code == SI_TKILL || (forgotten && arch_regs_get(t->tid, &regs) == 0 &&
-	                                   arch_in_syscall(&regs, &nr) && nr == SYS_tgkill);
+	if (arch_regs_get(t->tid, &regs) < 0 || !arch_in_syscall(&regs, &nr) || nr != SYS_tgkill)
+		return false;
+	if (si->si_code == SI_TKILL ? (uint64_t)si->si_pid != arch_syscall_arg(&regs)
+	                            : si->si_code != SI_USER || si->si_pid || si->si_uid)
+		t->late_signal = *si;
+	return true;
 }
 
 bool tracee_comes_back(const struct tracee *t, uint64_t start, uint64_t size)
