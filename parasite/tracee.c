@@ -203,8 +203,13 @@ int tracee_wait_stop(struct tracee *t)
 			/* Now, not at the release: no tracer's death may show what we hide. */
 			return r < 0 ? r : tracee_put_back(t);
 		}
-		/* A signal on its way to the program: let it through, the stop follows. */
-		if (ptrace(PTRACE_CONT, t->tid, NULL, EVENT(status) ? 0 : WSTOPSIG(status)) < 0 &&
+		/*
+		 * A signal on its way to the program: let it through, the stop follows. It is asked for again: what
+		 * came while the signal of a timer was taken (posixtimer_deliver_signal() lets the lock go for
+		 * that) is forgotten at this stop, as at any (ptrace_stop()).
+		 */
+		if ((ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) < 0 ||
+		     ptrace(PTRACE_CONT, t->tid, NULL, EVENT(status) ? 0 : WSTOPSIG(status)) < 0) &&
 		    errno != ESRCH)
 			return -errno;
 	}
