@@ -10,7 +10,7 @@
 /* Before the freeze. Nothing for trees of few. */
 int alike_tasks_prepare(struct dump *d);
 
-/* All stand still, and their mappings and files are known. */
+/* All stand still. */
 void alike_tasks_read(struct dump *d);
 
 /*

@@ -485,10 +485,8 @@ int ask_prepare(struct dump *d)
 
 int ask_tasks(struct dump *d)
 {
-	int r;
+	int r = each(d, build_scripts);
 
-	alike_tasks_read(d);
-	r = each(d, build_scripts);
 	if (r < 0)
 		return r;
 	deadline_arm(d->opt->timeout_ms);

@@ -1,7 +1,7 @@
 /*
  * Descriptors of ours for sockets of the tree. To take one over costs two calls and a
  * look at who may; while the tree is frozen nobody misses what we hold, so each is taken over once and
- * kept until the tree runs on, as long as that leaves half of our descriptors.
+ * kept until the tree runs on, as long as that leaves some of our descriptors.
  *
  * Before the freeze nothing is kept: a socket that its program closes has to be closed then.
  */
@@ -15,7 +15,9 @@
 #include "lib/fd.h"
 
 #define OTHERS   64  /* descriptors that we have anyway ... */
-#define TASK_HAS 2   /* ... and for each task */
+#define TASK_HAS 2   /* ... and for each task, besides those ... */
+#define TASK_MAY 1   /* ... that it may have */
+#define SPARE    8   /* this part of all is for what is open for a moment */
 #define GIVE_MIN 256 /* descriptors for which a helper pays */
 
 void files_may_keep(struct dump *d)
@@ -24,7 +26,7 @@ void files_may_keep(struct dump *d)
 
 	if (d->keep_most || getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	d->keep_most = (size_t)(limit.rlim_cur / 2);
+	d->keep_most = (size_t)(limit.rlim_cur - limit.rlim_cur / SPARE);
 }
 
 bool files_may_keep_each(const struct dump *d, size_t n)
@@ -32,16 +34,24 @@ bool files_may_keep_each(const struct dump *d, size_t n)
 	return d->tasks.n <= d->keep_most / (TASK_HAS + n);
 }
 
+size_t files_left(const struct dump *d)
+{
+	size_t tasks = d->tasks.n * (TASK_HAS + TASK_MAY);
+
+	return tasks + d->nstatuses < d->keep_most ? d->keep_most - tasks - d->nstatuses : 0;
+}
+
 void files_make_room(const struct dump *d)
 {
+	size_t left = files_left(d);
+
 	if (d->files.n > OTHERS)
-		fd_make_room(d->files.n + OTHERS < d->keep_most ? d->files.n + OTHERS
-		                                                : d->keep_most);
+		fd_make_room(d->files.n + OTHERS < left ? d->files.n + OTHERS : left);
 }
 
 void file_keep(struct dump *d, struct file *f, int *fd)
 {
-	if (d->frozen && __atomic_add_fetch(&d->nkept, 1, __ATOMIC_RELAXED) <= d->keep_most)
+	if (d->frozen && __atomic_add_fetch(&d->nkept, 1, __ATOMIC_RELAXED) <= files_left(d))
 		f->kept = take_fd(fd);
 }
 

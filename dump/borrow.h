@@ -23,6 +23,8 @@ void file_keep(struct dump *d, struct file *f, int *fd);
 void file_unkeep(struct dump *d, struct file *f);
 /* May so many be kept open for each task, besides those that it has anyway? */
 bool files_may_keep_each(const struct dump *d, size_t n);
+/* So many may be kept besides all those. */
+size_t files_left(const struct dump *d);
 /* Close all that are kept: the tree is about to run on. */
 void files_give_back(struct dump *d);
 

@@ -21,7 +21,7 @@
 
 /* What is kept of a directory. */
 struct directory {
-	struct stat st;
+	struct told_place place;
 	char *link, *path;
 	uint32_t inode;
 };
@@ -38,8 +38,8 @@ static int directory(struct dump *d, const struct task *t, enum told told, const
 {
 	const char *at = told == TOLD_CWD ? "cwd" : "root";
 	char name[4352];
-	struct holding h = { .task = t, .at = at, .st = &ret->st, .name = name };
-	int r = together_link(d, t, told, &ret->link, &ret->st);
+	struct holding h = { .task = t, .at = at, .st = &ret->place.st, .name = name };
+	int r = together_link(d, t, told, &ret->link, &ret->place);
 
 	if (r == -ENAMETOOLONG)
 		return fail(-ENOTSUP, "%s: %s: " LINK_TOO_LONG, task_name(t), what);
@@ -47,6 +47,7 @@ static int directory(struct dump *d, const struct task *t, enum told told, const
 		return fail(r, "%s: %s", task_name(t), what);
 	snprintf(name, sizeof(name), "%s: %s %s", task_name(t), what, ret->link);
 	h.link = ret->link;
+	h.leads = ret->place.leads;
 	if (*ret->link != '/')
 		return fail(-ENOTSUP, "%s: is not reachable from the root directory", name);
 	return out ? inode_put(d, &h, &ret->path, &ret->inode) : inode_look(d, &h);

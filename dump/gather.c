@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "dump/alike.h"
+#include "dump/alike_tasks.h"
 #include "dump/dump.h"
 #include "dump/share.h"
 #include "dump/stages.h"
@@ -173,13 +174,36 @@ static int gather_files(struct dump *d)
 	return r;
 }
 
+struct lists {
+	struct dump *d;
+	size_t next; /* that nobody has taken */
+};
+
+/* What the kernel tells of all processes, each list by another hand. */
+static int read_lists(void *arg, unsigned hand)
+{
+	static void (*const reads[])(struct dump *d) = {
+		alike_tasks_read,
+		together_read_processes,
+		together_read_opens,
+	};
+	struct lists *l = arg;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < ARRAY_SIZE(reads))
+		reads[i](l->d);
+	return 0;
+}
+
 int gather_tasks(struct dump *d)
 {
+	struct lists lists = { .d = d };
 	int r;
 
 	files_done(d);
 	alike_find(d);
 	together_frozen(d);
+	hands_all(d->hands, read_lists, &lists);
 	r = tasks_each(d, gather_task);
 	if (r < 0)
 		return r;

@@ -267,23 +267,51 @@ static int put_vdso(struct dump *d, void *code, size_t size, uint32_t *ret_id)
 	return image_put(d->out, KIND_vdso, msg.id, &msg.base);
 }
 
+/*
+ * Are its pages those of the kernel, of which nobody has a copy of his own? That costs less than to read them. Where
+ * programs of another sort have theirs, below 4 GiB, there may be another one.
+ */
+static bool is_kernels(struct dump *d, struct task *t, const struct vma *v)
+{
+	auto_(borrowed_done) struct borrowed pagemap = pages_pagemap(d, t);
+	uint64_t entries[VDSO_MAX / PAGE];
+	size_t n = (v->end - v->start) / PAGE;
+
+	if (pagemap.fd < 0 || v->start >> 32 == 0 ||
+	    pread_full(pagemap.fd, entries, n * 8, (off_t)(v->start / PAGE * 8)) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (pagemap_has_data(entries[i], PAGEMAP_FILE))
+			return false;
+	return true;
+}
+
 static int take_vdso(struct dump *d, struct task *t, Img__Memory *msg)
 {
 	const struct vma *v = vmas_vdso(t);
 	auto_free void *code = NULL;
+	bool kernels;
 	int r;
 
 	if (!v)
 		return 0;
 	if (v->end - v->start > VDSO_MAX)
 		return refuse(t, v, "a vDSO of this size is not known");
+	kernels = is_kernels(d, t, v);
+	if (kernels && d->kernels_vdso) {
+		msg->vdso = d->kernels_vdso;
+		return 0;
+	}
 	code = malloc(v->end - v->start);
 	if (!code)
 		return -ENOMEM;
 	r = pread_full(t->mem, code, v->end - v->start, (off_t)v->start);
 	if (r < 0)
 		return fail(r, "%s: read its vDSO", task_name(t));
-	return put_vdso(d, code, v->end - v->start, &msg->vdso);
+	r = put_vdso(d, code, v->end - v->start, &msg->vdso);
+	if (r == 0 && kernels)
+		d->kernels_vdso = msg->vdso;
+	return r;
 }
 
 static int take_coredump_filter(struct dump *d, const struct task *t, Img__Memory *msg)

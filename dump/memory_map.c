@@ -56,7 +56,7 @@ static enum vma_class class_without_file(const struct vma *v)
 	return VMA_FOREIGN;
 }
 
-enum vma_class vma_class(const struct vma *v)
+enum vma_class vma_classify(const struct vma *v)
 {
 	bool memfd = begins(v->name, "/memfd:");
 

@@ -16,7 +16,13 @@ enum vma_class {
 	VMA_FOREIGN, /* nothing that can be carried */
 };
 
-enum vma_class vma_class(const struct vma *v);
+/* By all else that is known of V. */
+enum vma_class vma_classify(const struct vma *v);
+
+static inline enum vma_class vma_class(const struct vma *v)
+{
+	return (enum vma_class)v->class;
+}
 
 /* Private memory whose pages may differ from what the mapping alone would show. */
 bool vma_has_pages(const struct vma *v);

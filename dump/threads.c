@@ -1,8 +1,8 @@
 #include "dump/threads.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "dump/borrow.h"
 #include "dump/task.h"
 #include "lib/fd.h"
 #include "lib/hands.h"
@@ -37,12 +37,8 @@ static unsigned hands_wanted(size_t threads, size_t tasks)
 static int open_statuses(void *arg, unsigned hand)
 {
 	struct dump *d = arg;
-	struct rlimit limit;
-	rlim_t left;
+	size_t left = d->nstatuses / hands_count(d->hands);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 0;
-	left = limit.rlim_cur / 2 / hands_count(d->hands);
 	array_each (t, &d->tasks)
 		array_each (th, &t->threads)
 			if (th->hand == hand && th != t->threads.v && !th->like && left && left--)
@@ -68,6 +64,8 @@ int threads_deal(struct dump *d)
 		for (size_t i = 1; i < t->threads.n; i++)
 			t->threads.v[i].hand =
 				t->threads.v[i].traces ? 0 : (unsigned)(next++ * n / others);
+	files_may_keep(d);
+	d->nstatuses = least(others, files_left(d) / 2);
 	return hands_all(d->hands, open_statuses, d);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "dump/inode.h"
 #include "dump/pagemap.h"
 #include "dump/pages_scan.h"
 #include "lib/cleanup.h"
@@ -41,7 +42,7 @@ struct text {
 	const uint64_t *facts;
 	char *text;
 	ssize_t len;
-	struct stat st;
+	struct told_place place;
 };
 
 struct known {
@@ -181,11 +182,13 @@ void together_look(struct dump *d)
 
 /* ---- frozen ---- */
 
-static void read_opens(struct dump *d)
+void together_read_opens(struct dump *d)
 {
 	struct together *g = d->together;
 	ssize_t n;
 
+	if (!g)
+		return;
 	free(take_ptr(g->opens));
 	n = g->asks.opens < 0 ? 0 : open_facts_read(&g->asks, &g->opens);
 	for (ssize_t i = 0, end; i < n; i = end) {
@@ -221,11 +224,14 @@ void together_frozen(struct dump *d)
 		t->opens = NULL;
 		t->n_opens = 0;
 	}
-	if (!d->together)
-		return;
-	forget_texts(d->together);
-	read_processes(d, true);
-	read_opens(d);
+	if (d->together)
+		forget_texts(d->together);
+}
+
+void together_read_processes(struct dump *d)
+{
+	if (d->together)
+		read_processes(d, true);
 }
 
 bool together_same_maps(const struct dump *d, struct task *t)
@@ -330,26 +336,35 @@ ssize_t together_read(struct dump *d, const struct task *t, enum told what, char
 	return read.len;
 }
 
+static int read_place(const struct task *t, enum told what, const char *link,
+                      struct told_place *ret)
+{
+	if (fstatat(t->proc, told[what].name, &ret->st, 0) < 0)
+		return -errno;
+	ret->leads = inode_leads_to(link, &ret->st);
+	return 0;
+}
+
 int together_link(struct dump *d, const struct task *t, enum told what, char **ret,
-                  struct stat *ret_st)
+                  struct told_place *ret_place)
 {
 	const struct text *found = find_text(d, t, what);
 	struct text read = {};
 	int r;
 
 	if (found) {
-		if (ret_st)
-			*ret_st = found->st;
+		if (ret_place)
+			*ret_place = found->place;
 		*ret = copy_text(found);
 		return *ret ? 0 : -ENOMEM;
 	}
 	r = link_read(t->proc, told[what].name, ret);
+	if (r == 0 && ret_place)
+		r = read_place(t, what, *ret, &read.place);
 	if (r < 0)
 		return r;
-	if (ret_st && fstatat(t->proc, told[what].name, &read.st, 0) < 0)
-		return -errno;
-	if (ret_st)
-		*ret_st = read.st;
+	if (ret_place)
+		*ret_place = read.place;
 	read.text = *ret;
 	read.len = (ssize_t)strlen(*ret);
 	keep_text(d, t, what, &read);

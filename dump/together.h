@@ -13,8 +13,10 @@
  */
 void together_look(struct dump *d);
 
-/* All stand still. */
+/* All stand still. After that the kernel is asked for both lists, which may be done at once. */
 void together_frozen(struct dump *d);
+void together_read_processes(struct dump *d);
+void together_read_opens(struct dump *d);
 
 /* Is every process told of? */
 bool together_tells(const struct dump *d);
@@ -28,10 +30,16 @@ bool together_same_maps(const struct dump *d, struct task *t);
  */
 enum told { TOLD_AUXV, TOLD_OOM, TOLD_COREDUMP, TOLD_CGROUP, TOLD_EXE, TOLD_CWD, TOLD_ROOT };
 
-/* The text, as file_read_record() reads it; the link, and *RET_ST, unless that is NULL, of where it leads. -errno. */
+/* Where a link leads. Does its path, too, by now? */
+struct told_place {
+	struct stat st;
+	bool leads;
+};
+
+/* The text, as file_read_record() reads it; the link, and its place, unless that is NULL. -errno. */
 ssize_t together_read(struct dump *d, const struct task *t, enum told what, char **ret);
 int together_link(struct dump *d, const struct task *t, enum told what, char **ret,
-                  struct stat *ret_st);
+                  struct told_place *ret_place);
 
 /* A frozen T is known to have no POSIX timers. */
 bool together_no_timers(const struct task *t);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "dump/memory_map.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "parasite/arch/arch.h"
@@ -42,10 +43,12 @@ static int vma_add(const struct map_line *line, void *arg)
 		           .flags = line->flags,
 		           .pkey = line->pkey,
 		           .name = (char *)no_name };
-	if (!line->len)
-		return 0;
-	v->name = strndup(line->name, line->len);
-	return v->name ? 0 : -ENOMEM;
+	if (line->len)
+		v->name = strndup(line->name, line->len);
+	if (!v->name)
+		return -ENOMEM;
+	v->class = vma_classify(v);
+	return 0;
 }
 
 static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
