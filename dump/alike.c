@@ -157,8 +157,12 @@ void alike_done(struct dump *d)
 
 bool thread_pending(const struct thread *th, bool shared, uint64_t *ret)
 {
-	if (!shared && th->facts)
-		*ret = th->facts->v[FACT_PENDING];
-	return (!shared && th->facts) ||
-	       status_u64(thread_told(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
+	bool known = !shared && th->facts;
+
+	/* A process that has some shared ones is asked (proc_answers_special()). */
+	if (known || (shared && th->like && th->like->task != th->task))
+		*ret = known ? th->facts->v[FACT_PENDING] : 0;
+	else
+		return status_u64(thread_asked(th)->status, shared ? "ShdPnd" : "SigPnd", 16, ret);
+	return true;
 }

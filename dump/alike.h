@@ -18,16 +18,10 @@ void alike_done(struct dump *d);
 /* How many threads of T are asked. */
 size_t alike_asked(const struct task *t);
 
-/* Who answers for TH: itself, or who is like it. */
+/* Who answers for TH, by its script and its status: itself, or who is like it. */
 static inline const struct thread *thread_asked(const struct thread *th)
 {
 	return th->like ? th->like : th;
-}
-
-/* Whose status is that of TH: each process has its own. */
-static inline const struct thread *thread_told(const struct thread *th)
-{
-	return th->like && th->like->task == th->task ? th->like : th;
 }
 
 /* Its registers and masks are not those that facts are read with. */

@@ -32,24 +32,6 @@
 #define ARENA_WARM       (32 * 1024)   /* of what a process is asked, mostly */
 #define FEW              16            /* tasks for which that is no waste of memory */
 
-/* A thread that is still on its way out of a dump whose crtool was killed needs the old door. */
-static int check_door_is_free(struct dump *d, struct task *t)
-{
-	const struct task *mm = mm_of(t);
-
-	array_each (th, &t->threads)
-		if (mm->door &&
-		    (arch_ip(&th->tracee.regs) - mm->door < ARCH_DOOR_SIZE ||
-		     (mm->door_used && tracee_comes_back(&th->tracee, mm->door, ARCH_DOOR_SIZE))))
-			return passing(
-				d,
-				fail(-EBUSY,
-			             "%s: thread %d is still leaving a dump that was killed; try "
-			             "again",
-			             task_name(t), th->tid));
-	return 0;
-}
-
 /* Once for all threads, some of which are asked before the freeze. */
 static uint64_t concerns(struct task *t)
 {
@@ -228,20 +210,32 @@ static int make_arena(struct dump *d, struct task *t)
 	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
 }
 
-static int build_scripts(struct dump *d, struct task *t)
+/* Is it asked, or answers somebody else for it? */
+static int find_like(struct dump *d, struct task *t)
 {
 	uint64_t concerned = concerns(t);
-	uint32_t signal = 0;
-	int r = 0;
 
 	if (!is_prepared(t) || t->concerned != concerned)
 		forget_scripts(t);
 	t->concerned = concerned;
-	r = alike_task(d, t);
-	if (r < 0 || !is_asked(t))
-		return r < 0 ? r : follow(t->threads.v);
-	if (mm_of(t) == t)
-		r = make_arena(d, t);
+	return alike_task(d, t);
+}
+
+/* By one hand, as others do with other tasks: to T alone. */
+static int read_status(struct dump *d, struct task *t)
+{
+	return t->answers && is_asked(t) ? status_of_leader(t) : 0;
+}
+
+/* After that of who answers for it. */
+static int build_scripts(struct dump *d, struct task *t)
+{
+	uint32_t signal = 0;
+	int r;
+
+	if (t->threads.v[0].like)
+		return follow(t->threads.v);
+	r = mm_of(t) == t ? make_arena(d, t) : 0;
 	if (r == 0)
 		r = check_door_is_free(d, t);
 	array_each (th, &t->threads)
@@ -485,8 +479,13 @@ int ask_prepare(struct dump *d)
 
 int ask_tasks(struct dump *d)
 {
-	int r = each(d, build_scripts);
+	int r = each(d, find_like);
 
+	if (r == 0)
+		r = tasks_each(d, read_status);
+	array_each (t, &d->tasks)
+		if (r == 0 && t->state != TASK_ZOMBIE)
+			r = build_scripts(d, t);
 	if (r < 0)
 		return r;
 	deadline_arm(d->opt->timeout_ms);

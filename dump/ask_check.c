@@ -63,3 +63,20 @@ int check_keys(struct task *t)
 				r = check_key(th);
 	return r;
 }
+
+int check_door_is_free(struct dump *d, struct task *t)
+{
+	const struct task *mm = mm_of(t);
+
+	array_each (th, &t->threads)
+		if (mm->door &&
+		    (arch_ip(&th->tracee.regs) - mm->door < ARCH_DOOR_SIZE ||
+		     (mm->door_used && tracee_comes_back(&th->tracee, mm->door, ARCH_DOOR_SIZE))))
+			return passing(
+				d,
+				fail(-EBUSY,
+			             "%s: thread %d is still leaving a dump that was killed; try "
+			             "again",
+			             task_name(t), th->tid));
+	return 0;
+}

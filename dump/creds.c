@@ -229,7 +229,7 @@ static int creds_take(struct dump *d, struct thread *th, const struct script *s,
 	int r;
 
 	take_answers_of(th, &msg, s, ask);
-	r = put(d, th, th->tid, thread_told(th)->status, &msg);
+	r = put(d, th, th->tid, thread_asked(th)->status, &msg);
 	if (r < 0)
 		return r;
 	report_losses(th, &msg, s, ask);

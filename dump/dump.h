@@ -203,7 +203,8 @@ struct dump {
 	bool many_socks;   /* it has so many that what the kernel lists of all is worth it */
 	bool watches;      /* somebody is told of what becomes of files (inotify, fanotify) ... */
 	bool opened_for; /* ... and given descriptors of them (fanotify), maybe as keeps_cloexec says */
-	size_t nkept, nstatuses, keep_most; /* borrow.c: descriptors of ours: for sockets, threads; in all */
+	size_t nkept, nstatuses,
+		keep_most; /* borrow.c: descriptors of ours: for sockets, threads; in all */
 	void *fd_tree, *map_tree, *pipe_tree; /* files.c: by descriptor, by mapping, by inode */
 	bool core_sched;                      /* the kernel has core scheduling */
 	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */
@@ -235,7 +236,7 @@ struct dump {
 	struct alike_tasks *alike_tasks; /* alike_tasks.c; NULL: all are asked */
 	struct together *together;       /* together.c */
 	ARRAY(uint64_t) vdsos;           /* hashes, by id from 1 ... */
-	uint32_t kernels_vdso;           /* ... which is that of who has changed nothing; 0: not known yet */
+	uint32_t kernels_vdso; /* ... which is that of who has changed nothing; 0: not known yet */
 	struct {
 		struct timens ours, theirs;
 		ino_t ino; /* of their namespace */

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "dump/inode.h"
 #include "dump/together.h"
@@ -84,7 +85,7 @@ static int fs_take(struct dump *d, struct thread *th, const struct script *s, co
 
 	if (r < 0)
 		return r;
-	if (!status_u64(th->status, "Umask", 8, &umask))
+	if (!status_u64(thread_asked(th)->status, "Umask", 8, &umask))
 		return fail(-EPROTO, "%s: no Umask in its status", task_name(th->task));
 	msg.cwd = cwd.path, msg.cwd_inode = cwd.inode;
 	msg.root = root.path, msg.root_inode = root.inode;

@@ -63,7 +63,7 @@ void status_open(struct thread *th)
 	th->status_size = th->status ? (size_t)n + STATUS_MORE : 0;
 }
 
-int status_read(struct thread *th)
+static int status_read(struct thread *th)
 {
 	ssize_t n;
 
@@ -73,6 +73,13 @@ int status_read(struct thread *th)
 	if (n < 0)
 		return (int)n;
 	return (size_t)n < th->status_size ? 0 : status_whole(th);
+}
+
+int status_of_leader(struct task *t)
+{
+	int r = status_read(&t->threads.v[0]);
+
+	return r < 0 ? fail(r, "%s: read its status", task_name(t)) : 0;
 }
 
 /* ---- the status of many threads, by all who have time ---- */
@@ -153,10 +160,10 @@ static int gather_task(struct dump *d, struct task *t)
 			return fail(-ENOTSUP,
 			            "%s: thread %d runs 32-bit code, not supported by this version",
 			            task_name(t), th->tid);
-	r = status_read(&t->threads.v[0]);
-	if (r < 0)
-		return fail(r, "%s: read its status", task_name(t));
-	r = task_open_mem(t);
+	r = t->answers ? 0
+	               : status_of_leader(t); /* mostly somebody else's will do (alike_tasks.h) */
+	if (r == 0)
+		r = task_open_mem(t);
 	if (r < 0)
 		return r;
 	t->kept = together_same_maps(d, t);
@@ -182,7 +189,7 @@ struct lists {
 /* What the kernel tells of all processes, each list by another hand. */
 static int read_lists(void *arg, unsigned hand)
 {
-	static void (*const reads[])(struct dump *d) = {
+	static void (*const reads[])(struct dump * d) = {
 		alike_tasks_read,
 		together_read_processes,
 		together_read_opens,

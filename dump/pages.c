@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "dump/alike.h"
 #include "dump/dump.h"
 #include "dump/pages_copy.h"
 #include "dump/pages_scan.h"
@@ -345,8 +346,8 @@ static uint64_t resident_mib(const struct dump *d)
 
 		if (!t->threads.n || mm_of(t) != t)
 			continue;
-		status_u64(t->threads.v[0].status, "RssAnon", 10, &anon);
-		status_u64(t->threads.v[0].status, "RssShmem", 10, &shmem);
+		status_u64(thread_asked(t->threads.v)->status, "RssAnon", 10, &anon);
+		status_u64(thread_asked(t->threads.v)->status, "RssShmem", 10, &shmem);
 		sum += anon + shmem;
 	}
 	return sum >> 10;

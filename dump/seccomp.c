@@ -67,7 +67,7 @@ static uint64_t seccomp_mode(const struct thread *th)
 {
 	uint64_t mode = 0;
 
-	status_u64(thread_told(th)->status, "Seccomp", 10, &mode);
+	status_u64(thread_asked(th)->status, "Seccomp", 10, &mode);
 	return mode;
 }
 

@@ -73,11 +73,10 @@ static int queue_peek(struct queue *q, pid_t tid, uint32_t flags)
 /* Signals of MASK that have no entry. */
 static int queue_fill(struct queue *q, uint64_t mask)
 {
-	mask &= ~q->seen;
-	for (int sig = 1; sig <= KERNEL_NSIG; sig++) {
-		const siginfo_t si = { .si_signo = sig, .si_code = SI_USER };
+	for (mask &= ~q->seen; mask; mask &= mask - 1) {
+		const siginfo_t si = { .si_signo = __builtin_ctzll(mask) + 1, .si_code = SI_USER };
 
-		if (mask & signal_bit(sig) && queue_add(q, &si) < 0)
+		if (queue_add(q, &si) < 0)
 			return -ENOMEM;
 	}
 	return 0;

@@ -19,6 +19,8 @@ int ask_tasks(struct dump *d);       /* ask.c: inject, run the scripts, cure */
 int check_filters(const struct thread *th);
 /* ask_check.c: those of T that are asked may use the memory of their scripts (pkeys(7)). */
 int check_keys(struct task *t);
+/* ask_check.c: no thread of T is still on its way out of a dump whose crtool was killed, which needs the old door. */
+int check_door_is_free(struct dump *d, struct task *t);
 /* peek.c: what tracers see of TH, when its script has run. In the hand that traces it. */
 int peek_thread(struct dump *d, struct thread *th);
 int ask_hands(struct dump *d);     /* ask.c: they are done with it, which ask_tasks() began */

@@ -57,9 +57,10 @@ int task_find_syscall(struct task *t);
 /* Open t->mem, unless it is. 0 or -errno, explained. */
 int task_open_mem(struct task *t);
 
-/* Make it ready to be read, by best effort; read it, which may be done again. -errno. */
+/* Make it ready to be read, by best effort. */
 void status_open(struct thread *th);
-int status_read(struct thread *th);
+/* Read that of the leader, or of who stands for it. 0 or -errno, explained. */
+int status_of_leader(struct task *t);
 
 /* Forget one, all its descriptors closed. */
 void thread_done(struct thread *th);

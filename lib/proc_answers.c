@@ -10,7 +10,7 @@
 #include "lib/landlock.h"
 #include "lib/landlock_word.h"
 
-/* A record: words that are told one by one; before it come the actions, in parts. */
+/* A record: words that are told one by one; before it come the actions, in parts, and the rights. */
 #define TASK   0
 #define VALUES FACTS
 #define SELF   (VALUES + ANSWERS)
@@ -20,6 +20,7 @@
 
 struct record {
 	struct kernel_sigaction actions[KERNEL_NSIG];
+	uint64_t rights[RIGHTS];
 	uint64_t v[WORDS];
 };
 
@@ -27,7 +28,7 @@ static void write_actions(struct iter_program *p)
 {
 	struct place actions = btf_place(p->btf, "sighand_struct", "action");
 
-	_Static_assert(sizeof(struct record) == WHOLE + WORDS * 8 && PART <= WORDS * 8 &&
+	_Static_assert(sizeof(struct record) == WHOLE + (RIGHTS + WORDS) * 8 && PART <= WORDS * 8 &&
 	                       WHOLE % PART == 0,
 	               "parts of a record");
 	p->failed |= !actions.found;
@@ -36,6 +37,30 @@ static void write_actions(struct iter_program *p)
 		iter_copy(p, 0, 2, actions.at + at, PART);
 		iter_write(p, PART / 8);
 	}
+}
+
+static void write_rights(struct iter_program *p)
+{
+	struct place first = btf_place(p->btf, "cred", "uid");
+	struct place last = btf_place(p->btf, "cred", "cap_ambient");
+	uint32_t size = last.at + last.size - first.at;
+
+	p->failed |= !first.found || !last.found || last.at < first.at ||
+	             size > (RIGHT_GROUPS - RIGHT_CRED) * 8;
+	iter_set(p, 2, 0);
+	for (size_t i = RIGHT_CRED; i < RIGHT_GROUPS; i++)
+		iter_store(p, 2, i);
+	iter_load_field(p, 2, 6, "task_struct", "real_cred");
+	iter_copy(p, RIGHT_CRED, 2, first.at, size);
+	iter_load_field(p, 3, 6, "task_struct", "real_cred");
+	iter_load_field(p, 2, 3, "cred", "group_info");
+	iter_store(p, 2, RIGHT_GROUPS);
+	iter_load_field(p, 2, 3, "cred", "user_ns");
+	iter_store(p, 2, RIGHT_USER_NS);
+	iter_load_field(p, 2, 6, "task_struct", "fs");
+	iter_load_field(p, 2, 2, "fs_struct", "umask");
+	iter_store(p, 2, RIGHT_UMASK);
+	iter_write(p, RIGHTS);
 }
 
 static void write_values(struct iter_program *p)
@@ -97,6 +122,7 @@ static int load(const struct btf *b, int level, uint32_t landlock)
 	iter_load_field(&p, 2, 6, "task_struct", "mm");
 	iter_skip_if_none(&p, 2);
 	write_actions(&p);
+	write_rights(&p);
 	if (FACT_ALL & ~(task_facts_store(&p, TASK) | FACT_BIT(TID)))
 		return -EOPNOTSUPP;
 	iter_store_number(&p, level, TASK + FACT_TID);
@@ -135,6 +161,7 @@ static void take(const struct proc_answers_ask *ask, struct proc_answers *a,
 	uint64_t self = record->v[SELF];
 
 	memcpy(a->actions, record->actions, sizeof(a->actions));
+	memcpy(a->rights, record->rights, sizeof(a->rights));
 	memcpy(&a->task, &record->v[TASK], sizeof(a->task));
 	memcpy(a->v, &record->v[VALUES], sizeof(a->v));
 	a->v[ANSWER_CHILDREN] = a->v[ANSWER_CHILDREN] != self + ask->children;
@@ -161,8 +188,8 @@ ssize_t proc_answers_read(const struct proc_answers_ask *ask, struct proc_answer
 bool proc_answers_special(const struct proc_answers *a)
 {
 	return a->v[ANSWER_CHILDREN] || a->v[ANSWER_TRACED] || a->v[ANSWER_UNDO] ||
-	       a->v[ANSWER_REAL] || a->v[ANSWER_LANDLOCK] || a->v[ANSWER_ITIMERS] ||
-	       a->v[ANSWER_ITIMERS + 2];
+	       a->v[ANSWER_PENDING] || a->v[ANSWER_REAL] || a->v[ANSWER_LANDLOCK] ||
+	       a->v[ANSWER_ITIMERS] || a->v[ANSWER_ITIMERS + 2];
 }
 
 int proc_answers_compare(const struct proc_answers *a, const struct proc_answers *b)
@@ -172,5 +199,7 @@ int proc_answers_compare(const struct proc_answers *a, const struct proc_answers
 	if (r == 0)
 		r = memcmp(&a->v[ANSWER_REAL_INTERVAL], &b->v[ANSWER_REAL_INTERVAL],
 		           (ANSWERS - ANSWER_REAL_INTERVAL) * sizeof(a->v[0]));
+	if (r == 0)
+		r = memcmp(a->rights, b->rights, sizeof(a->rights));
 	return r ? r : memcmp(a->actions, b->actions, sizeof(a->actions));
 }

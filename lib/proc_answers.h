@@ -1,7 +1,7 @@
 /*
- * What a process would answer if it were asked from inside by a script, told by the kernel of all at once
- * (lib/bpf_iter.h): what two processes of one thread have in common here, they answer alike. For root, or with
- * CAP_BPF and CAP_PERFMON; whoever uses it must do without where the kernel does not tell.
+ * What a process would answer if it were asked from inside by a script, and what its status tells of its rights, told
+ * by the kernel of all at once (lib/bpf_iter.h): what two processes of one thread have in common, they answer alike.
+ * For root, or with CAP_BPF and CAP_PERFMON; whoever uses it must do without where the kernel does not tell.
  */
 #pragma once
 
@@ -14,11 +14,12 @@
 
 /* ANSWER(number, field of task_struct, or what that points to, and a field of that, may a kernel be without?) */
 /* These it has alone, ... */
-#define PROC_ANSWERS_OWN(ANSWER)                         \
-	ANSWER(BRK, "mm", "mm_struct", "brk", false)     \
-	ANSWER(CHILDREN, "children.next", "", "", false) \
-	ANSWER(TRACED, "ptraced.next", "", "", false)    \
-	ANSWER(UNDO, "sysvsem.undo_list", "", "", true)  \
+#define PROC_ANSWERS_OWN(ANSWER)                                                   \
+	ANSWER(BRK, "mm", "mm_struct", "brk", false)                               \
+	ANSWER(CHILDREN, "children.next", "", "", false)                           \
+	ANSWER(TRACED, "ptraced.next", "", "", false)                              \
+	ANSWER(UNDO, "sysvsem.undo_list", "", "", true)                            \
+	ANSWER(PENDING, "signal", "signal_struct", "shared_pending.signal", false) \
 	ANSWER(REAL, "signal", "signal_struct", "real_timer.state", false)
 
 /* ... others may have these, too. */
@@ -44,8 +45,18 @@ enum proc_answer {
 	ANSWERS = ANSWER_ITIMERS + 4,
 };
 
+/* In words: what is in its credentials (cred.h) from its user to its capabilities, of unlike length; the rest. */
+enum proc_right {
+	RIGHT_CRED,
+	RIGHT_GROUPS = RIGHT_CRED + 13,
+	RIGHT_USER_NS,
+	RIGHT_UMASK,
+	RIGHTS,
+};
+
 struct proc_answers {
 	struct kernel_sigaction actions[KERNEL_NSIG];
+	uint64_t rights[RIGHTS];
 	struct task_facts task; /* of its leader */
 	uint64_t v[ANSWERS];    /* CHILDREN, TRACED: 1: there are some, 0: none */
 };

@@ -73,7 +73,8 @@ ssize_t task_facts_all(int fd, pid_t pid, struct task_facts *ret, size_t max);
 
 /*
  * An order of what scripts would be answered by two threads, and their status tells, but for what is of a thread alone:
- * alternate stack, robust list, name. Of two processes their credentials are objects of their own, and left out.
+ * alternate stack, robust list, name. Of two processes their credentials are objects of their own, and left out
+ * (lib/proc_answers.h has what is in them).
  */
 int task_facts_compare(const struct task_facts *a, const struct task_facts *b, bool same_process);
 

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <mqueue.h>
@@ -18,6 +20,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -54,6 +57,10 @@ struct state {
 	int personality, mode, page_mode;
 	unsigned long nodes[16];
 	uid_t uid[3];
+	gid_t gid[3], groups[4];
+	mode_t umask;
+	struct __user_cap_data_struct caps[2];
+	int bound, ambient; /* by CAP_SYSLOG */
 	char name[16];
 	long membarrier;
 	unsigned char locked;
@@ -90,6 +97,20 @@ static unsigned char is_locked(void)
 	return locked;
 }
 
+static void take_rights(struct state *s)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+
+	check(getresuid(&s->uid[0], &s->uid[1], &s->uid[2]) == 0);
+	check(getresgid(&s->gid[0], &s->gid[1], &s->gid[2]) == 0);
+	getgroups(4, s->groups);
+	s->umask = umask(0);
+	umask(s->umask);
+	check(syscall(SYS_capget, &head, s->caps) == 0);
+	s->bound = prctl(PR_CAPBSET_READ, CAP_SYSLOG);
+	s->ambient = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_SYSLOG, 0, 0);
+}
+
 static void take(struct state *s)
 {
 	struct itimerval timer;
@@ -109,7 +130,7 @@ static void take(struct state *s)
 	s->personality = personality(0xffffffff);
 	syscall(SYS_get_mempolicy, &s->mode, s->nodes, 1024, 0, 0);
 	syscall(SYS_get_mempolicy, &s->page_mode, NULL, 0, page, MPOL_F_ADDR);
-	check(getresuid(&s->uid[0], &s->uid[1], &s->uid[2]) == 0);
+	take_rights(s);
 	check(prctl(PR_GET_NAME, s->name) == 0);
 	s->membarrier = syscall(SYS_membarrier, 1 << 9 /* GET_REGISTRATIONS */, 0, 0);
 	s->locked = is_locked();
@@ -248,6 +269,57 @@ static void is_nobody(void)
 	check(prctl(PR_SET_DUMPABLE, 1) == 0);
 }
 
+static void is_of_group(void)
+{
+	check(setresgid(0, 65534, 0) == 0);
+	check(prctl(PR_SET_DUMPABLE, 1) == 0);
+}
+
+static void has_groups(void)
+{
+	check(setgroups(2, (const gid_t[]){ 7, 65534 }) == 0);
+}
+
+static void masks(void)
+{
+	umask(027);
+}
+
+static void is_bounded(void)
+{
+	check(prctl(PR_CAPBSET_DROP, CAP_SYSLOG) == 0);
+}
+
+/* Effective, permitted and inheritable ones without and with that. */
+static void set_syslog(bool effective, bool inheritable)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct caps[2];
+	uint32_t bit = CAP_TO_MASK(CAP_SYSLOG);
+	struct __user_cap_data_struct *data = &caps[CAP_TO_INDEX(CAP_SYSLOG)];
+
+	check(syscall(SYS_capget, &head, caps) == 0);
+	data->effective = effective ? data->effective | bit : data->effective & ~bit;
+	data->inheritable = inheritable ? data->inheritable | bit : data->inheritable & ~bit;
+	check(syscall(SYS_capset, &head, caps) == 0);
+}
+
+static void lacks_one(void)
+{
+	set_syslog(false, false);
+}
+
+static void inherits_one(void)
+{
+	set_syslog(true, true);
+}
+
+static void passes_one_on(void)
+{
+	set_syslog(true, true);
+	check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYSLOG, 0, 0) == 0);
+}
+
 static void gains_nothing(void)
 {
 	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
@@ -261,6 +333,17 @@ static void is_signalled(void)
 	sigaddset(&set, SIGUSR2);
 	check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
 	check(raise(SIGUSR2) == 0);
+}
+
+/* As a process, not a thread. */
+static void is_killed(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	check(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	check(kill(getpid(), SIGUSR2) == 0);
 }
 
 static void idles(void)
@@ -301,11 +384,12 @@ static void listens(void)
 }
 
 static void (*const ways[])(void) = {
-	nothing,     ignores,   catches,   grows,         ticks,        counts,
-	has_timer,   reaps,     hides,     keeps,         is_slack,     ends_with_parent,
-	is_not_huge, locks,     fences,    is_another,    is_bound,     binds,
-	has_stack,   is_called, is_nobody, gains_nothing, is_signalled, idles,
-	undoes,      has_child, listens,   tells_no_time,
+	nothing,     ignores,    catches,   grows,         ticks,         counts,
+	has_timer,   reaps,      hides,     keeps,         is_slack,      ends_with_parent,
+	is_not_huge, locks,      fences,    is_another,    is_bound,      binds,
+	has_stack,   is_called,  is_nobody, gains_nothing, is_signalled,  idles,
+	undoes,      has_child,  listens,   tells_no_time, is_of_group,   has_groups,
+	masks,       is_bounded, lacks_one, inherits_one,  passes_one_on, is_killed,
 };
 
 #define WAYS     (sizeof(ways) / sizeof(ways[0]))
