@@ -180,11 +180,11 @@ static const struct stage {
 	{ "hold", dump_kinds_hold },   /* what comes from outside has to wait */
 	{ "freeze", freeze_tree },     /* from here on the target stands still */
 	{ "lock", tell_locked },
-	{ "clocks", note_clocks },
 	{ "gather", gather_tasks },    /* what is seen from outside */
 	{ "ask", ask_tasks },          /* what only it can see */
 	{ "take", take_answers },
 	{ "files", dump_files },
+	{ "clocks", note_clocks },     /* after all timers: none fires early where clocks go on from here */
 	{ "track", track_arm },        /* which pages the parent has, and what will be written to */
 	{ "pages", dump_pages },
 	{ "hands", ask_hands },        /* what tracers see has been seen */

@@ -10,7 +10,7 @@ int netns_put(struct dump *d);
 int look_tree(struct dump *d);       /* look.c: find tasks; refuse what is in sight */
 int freeze_tree(struct dump *d);     /* freeze.c: every thread stopped, none missed */
 int clocks_prepare(struct dump *d);  /* seal.c: what they are relative to, before the freeze */
-int note_clocks(struct dump *d);     /* seal.c: the time of the freeze */
+int note_clocks(struct dump *d);     /* seal.c: from which clocks go on */
 int gather_tasks(struct dump *d);    /* gather.c: status, maps, fds while frozen */
 int gather_statuses(struct dump *d); /* gather.c: those of all threads; before, of leaders alone */
 int ask_prepare(struct dump *d);     /* ask.c: scripts of threads, before the freeze */
