@@ -88,8 +88,8 @@ bool tracee_has_sent(struct tracee *t, const siginfo_t *si);
 
 /*
  * Does a signal handler of the program run on top of the SIZE bytes of our code at START, so that it comes back
- * there? Who has lost its tracer takes signals before its way out has come to its end. By what is on its stack:
- * a number from there; true if it cannot be read.
+ * there? Who has lost its tracer takes signals before its way out has come to its end. By what is on its stack, and on
+ * those that frames of handlers there lead to: a number from there; true if it cannot be read.
  */
 bool tracee_comes_back(const struct tracee *t, uint64_t start, uint64_t size);
 

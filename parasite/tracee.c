@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -16,12 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/array.h"
 #include "lib/deadline.h"
 #include "parasite/inject.h"
-
-#define FRAME_PAGE 4096u
-#define FRAMES     (64 * FRAME_PAGE) /* of a stack, where those of signal handlers are looked for */
 
 #ifndef PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG
 #define PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
@@ -239,25 +234,6 @@ bool tracee_has_sent(struct tracee *t, const siginfo_t *si)
 	                            : si->si_code != SI_USER || si->si_pid || si->si_uid)
 		t->late_signal = *si;
 	return true;
-}
-
-bool tracee_comes_back(const struct tracee *t, uint64_t start, uint64_t size)
-{
-	uint64_t sp = arch_sp(&t->regs) & ~UINT64_C(7), *words = malloc(FRAMES);
-	struct iovec local = { words, FRAMES }, pages[FRAMES / FRAME_PAGE];
-	ssize_t n = -1;
-	bool found;
-
-	/* By pages: what lies behind the stack cannot be read. */
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++, sp += FRAME_PAGE)
-		pages[i] = (struct iovec){ (void *)sp, FRAME_PAGE };
-	if (words)
-		n = process_vm_readv(t->tid, &local, 1, pages, ARRAY_SIZE(pages), 0);
-	found = n < 0;
-	for (ssize_t i = 0; i < n / 8 && !found; i++)
-		found = words[i] - start < size;
-	free(words);
-	return found;
 }
 
 int tracee_halt(struct tracee *t)

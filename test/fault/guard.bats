@@ -122,17 +122,31 @@ untraced() {
 	grep -q '^TracerPid:.0$' "/proc/$pid/status"
 }
 
-# When its tracer is gone, signals come to the thread before it has left the code of ours: the handler returns to that.
-@test "a program that is in a signal handler, on its way out of a dump whose crtool was killed, is not cut off from that way" {
-	local calls n
+# handles STEP [HOW]: crtool is killed at every STEPth call, each of which it survives.
+handles() {
+	local step=$1 calls n
 
-	park fault/handler
+	((FAULT_STEP > 1)) || step=1
+	park fault/handler "${@:2}"
 	calls=$(count_calls dump -R -t "$pid" -D "$(images)")
-	for ((n = calls * 2 / 5 + FAULT_SEED % 3; n <= calls; n += FAULT_STEP > 1 ? 3 : 1)); do
+	for ((n = calls * 2 / 5 + FAULT_SEED % step; n <= calls; n += step)); do
 		interfere "$n" KILL dump -R -t "$pid" -D "$(images)"
 		within 20 unguarded
 		alive "$pid" || explain "point $n ($(<"$BATS_TEST_TMPDIR/at")): it has ended"
 		untraced
 	done
 	release
+}
+
+# When its tracer is gone, signals come to the thread before it has left the code of ours: the handler returns to that.
+@test "a program that is in a signal handler, on its way out of a dump whose crtool was killed, is not cut off from that way" {
+	handles 3
+}
+
+@test "... nor is one whose handler has been interrupted by another, on an alternate stack" {
+	handles 3 alternate
+}
+
+@test "... nor is one whose handler is far up its stack" {
+	handles 7 deep
 }

@@ -101,6 +101,13 @@ uint64_t arch_ip(const struct arch_regs *regs);
 void arch_set_ip(struct arch_regs *regs, uint64_t ip);
 uint64_t arch_sp(const struct arch_regs *regs);
 
+/*
+ * May the word at AT be part of the frame of a signal handler (struct sigcontext)? The ARCH_FRAME_WORDS before it are
+ * read. *RET_SP: the stack pointer of what was interrupted.
+ */
+#define ARCH_FRAME_WORDS 3
+bool arch_is_frame(const uint64_t *at, uint64_t *ret_sp);
+
 /* Offset of a system call instruction in SIZE bytes of CODE, or -1. */
 ssize_t arch_find_syscall(const void *code, size_t size);
 

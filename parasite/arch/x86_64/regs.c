@@ -270,6 +270,13 @@ uint64_t arch_sp(const struct arch_regs *regs)
 	return regs->gp.rsp;
 }
 
+/* sp, ip, flags, and the segments cs, gs, fs and ss in one word: fs and gs are 0 in 64-bit code. */
+bool arch_is_frame(const uint64_t *at, uint64_t *ret_sp)
+{
+	*ret_sp = at[-3];
+	return *at == (UINT64_C(0x2b) << 48 | USER_CS64);
+}
+
 void arch_set_ip(struct arch_regs *regs, uint64_t ip)
 {
 	regs->gp.rip = ip;
