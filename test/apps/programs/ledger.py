@@ -1,4 +1,5 @@
-"""sqlite3, in a transaction that stays open for a while: it holds POSIX locks and a journal."""
+"""sqlite3, in a transaction that stays open until there is a file "enough": it holds POSIX locks and a journal."""
+import os
 import sqlite3
 import sys
 import time
@@ -12,7 +13,9 @@ for n in range(4000):
     db.execute("insert into entries values (?, ?)", (n, "x" * (n % 300)))
     if n % 100 == 99:
         print(n, flush=True)
-        time.sleep(0.1)
+        time.sleep(0.01)
+    while n == 2000 and not os.path.exists("enough"):
+        time.sleep(0.01)
 db.execute("commit")
 print(db.execute("select count(*), sum(n), sum(length(text)) from entries").fetchone())
 print(db.execute("pragma integrity_check").fetchone())
