@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -176,6 +177,13 @@ static int log_open(const struct options *o, FILE **ret_log)
 	return 0;
 }
 
+/* Who reads what a command shows has read enough: "crtool show | head". */
+static void end_unheard(void)
+{
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+}
+
 static int run(int argc, char **argv)
 {
 	auto_(options_done) struct options o = {};
@@ -193,6 +201,8 @@ static int run(int argc, char **argv)
 		r = log_open(&o, &log);
 	if (r == 0)
 		r = commands[o.command].run(&o, &status);
+	if (commands[o.command].own_json && (r == -EPIPE || (fflush(stdout) < 0 && errno == EPIPE)))
+		end_unheard();
 	report(&o, r, log);
 	if (fflush(stdout) < 0 && r == 0)
 		return EXIT_STORAGE;

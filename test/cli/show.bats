@@ -48,7 +48,26 @@ load ../zdtm/lib/zdtm
 		confined=$(grep -n 'PR_SET_SECCOMP, SECCOMP_MODE_FILTER' "$dir/calls" | head -n 1 | cut -d : -f 1)
 		looked=$(grep -nE 'manifest\.img|state\.img|pages-0|read\(0' "$dir/calls" | head -n 1 | cut -d : -f 1)
 		echo "$command: $confined $looked"
-		[ "$confined" ] && [ "$looked" ] && ((confined < looked))
+		[ "$confined" ]
+		[ "$looked" ]
+		((confined < looked))
 		grep -q 'capset(' "$dir/calls"
 	done
+}
+
+@test "show to who has read enough ends as others do then, without a word: 141" {
+	local how status
+
+	park memory rw
+	crtool dump -t "$pid" -D "$dir/1"
+	mkfifo "$dir/pipe"
+	exec 7<>"$dir/pipe" 8>"$dir/pipe" 7>&-
+	for how in "" --json; do
+		status=0
+		# shellcheck disable=SC2086
+		crtool show $how -D "$dir/1" >&8 2>"$dir/said" || status=$?
+		[ $status = 141 ]
+		[ ! -s "$dir/said" ]
+	done
+	exec 8>&-
 }

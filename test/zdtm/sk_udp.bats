@@ -138,7 +138,8 @@ time.sleep(100)'
 
 	port=$(crtool show -D "$to" | sed -nE 's/.*local: *(0200|02 00|"?0x0200)? ?([0-9a-f]{4}).*/\2/p' | head -1)
 	other=$(crtool show -D "$to" | grep -c local)
-	[ "$port" ] && [ "$other" -gt 0 ]
+	[ "$port" ]
+	[ "$other" -gt 0 ]
 	fresh_dir
 	start python3 -c 'import socket, sys, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
