@@ -370,8 +370,10 @@ void tasks_relink(struct dump *d)
 	array_each (t, &d->tasks) {
 		t->parent = t->parent_at == SIZE_MAX ? NULL : &d->tasks.v[t->parent_at];
 		t->children = NULL;
-		array_each (th, &t->threads)
+		array_each (th, &t->threads) {
 			th->task = t;
+			th->script.arena = &t->arena; /* if it is written already */
+		}
 	}
 	for (size_t i = d->tasks.n; i-- > 0;) {
 		struct task *t = &d->tasks.v[i];

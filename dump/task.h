@@ -43,7 +43,7 @@ int tasks_find_newborn(struct dump *d);
 /* More threads than are worth asking one by one? */
 bool tasks_many_threads(const struct dump *d);
 
-/* Pointers between tasks and threads are right again after the arrays have moved. */
+/* Pointers between tasks, threads and their scripts are right again after the arrays have moved. */
 void tasks_relink(struct dump *d);
 
 /* task_find() knows all tasks, or the last one besides those that it knew. -ENOMEM. */

@@ -81,7 +81,8 @@ again_and_again() {
 
 @test "a program that waits for a vfork child" {
 	park fault/wild vfork
-	refused 4 "task $pid (wild): waits in vfork(2) for task * (wild) to call execve(2) or to end, and cannot be stopped there; try again when that has happened"
+	refused 4 "task $pid (wild): waits in vfork(2) for task * (wild) to call execve(2) or to end, \
+and cannot be stopped there; try again when that has happened"
 	release
 }
 
@@ -125,5 +126,16 @@ again_and_again() {
 	park fault/steady sleep 5
 	strace -f -o /dev/null -e trace=waitid -e inject=waitid:delay_enter=300000:when=1..4 \
 		"$BUILD/crtool" dump -R --timeout 20 -t "$pid" -D "$(images)" 3>&- 4>&-
+	release
+}
+
+# The scripts of threads are written by then.
+@test "a tree with threads, of which one process ends and others come just before it is frozen" {
+	park fault/moved
+	to=$(images)
+	crtool dump -t "$pid" -D "$to" --action-script "[ \$CRTOOLS_SCRIPT_ACTION != pre-dump ] ||
+		{ cd '$dir' && touch change && until [ -e changed ]; do sleep 0.005; done; }"
+	within 5 gone "$pid"
+	crtool restore -d -D "$to"
 	release
 }
