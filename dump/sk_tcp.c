@@ -15,6 +15,7 @@
 #include <linux/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dump/borrow.h"
 #include "dump/sk_inet.h"
@@ -23,11 +24,14 @@
 #include "dump/sk_tcp_diag.h"
 #include "dump/sk_tcp_listen.h"
 #include "dump/sk_unseen.h"
+#include "dump/stages.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/sk_tcp.pb-c.h"
 
-#define MSS_LEAST 88 /* TCP_MIN_MSS */
+#define MSS_LEAST  88 /* TCP_MIN_MSS */
+#define STEP_MS    5
+#define CONNECT_MS 250 /* for a handshake; whoever looks at the tree looks several times */
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -81,7 +85,22 @@ static int check_closed(struct dump *d, const struct file *f, int fd)
 	return tcp_dead_read(d, f, fd, &dead);
 }
 
-static int check_connection(const struct dump *d, const struct file *f, const struct sock *s)
+static bool is_half_way(int state)
+{
+	return state == SYN_SENT || state == SYN_RECV;
+}
+
+/* It is there in a moment, or, where what it asked with was lost, or held up by a dump, in a second. */
+static void await_connection(const struct dump *d, struct sock *s)
+{
+	for (int ms = 0; is_half_way(s->state) && !d->frozen && ms < CONNECT_MS; ms += STEP_MS) {
+		usleep(STEP_MS * 1000);
+		if (info_read(s) < 0)
+			return;
+	}
+}
+
+static int check_connection(struct dump *d, const struct file *f, const struct sock *s)
 {
 	if (d->opt->tcp == TCP_LET_GO)
 		return 0;
@@ -91,6 +110,7 @@ static int check_connection(const struct dump *d, const struct file *f, const st
 		            file_name(f), file_describe(f));
 	if (d->opt->tcp == TCP_CARRIED && tcp_state_connected(s->state))
 		return 0;
+	d->passing |= d->frozen;
 	if (d->opt->tcp == TCP_CARRIED)
 		return fail(
 			-ENOTSUP,
@@ -134,6 +154,8 @@ static int sk_tcp_check_asked(struct dump *d, const struct file *f)
 		r = sock_read(f, fd, &s);
 	if (r < 0)
 		return r;
+	if (d->opt->tcp == TCP_CARRIED)
+		await_connection(d, &s);
 	if (s.state != CLOSED && s.state != LISTENING)
 		return check_connection(d, f, &s);
 	r = sk_unseen_check(d, f, fd);
@@ -205,8 +227,8 @@ static int add_state(struct dump *d, const struct file *f, const struct sock *s,
 	int r = 0;
 
 	if (tcp_state_connected(s->state) && d->opt->tcp != TCP_LET_GO)
-		return fail(-EAGAIN, "%s (%s): has just been connected; try again", file_name(f),
-		            file_describe(f));
+		return passing(d, fail(-EAGAIN, "%s (%s): has just been connected; try again",
+		                       file_name(f), file_describe(f)));
 	msg->state = (uint32_t)s->state;
 	if (s->state == CLOSED) {
 		r = tcp_dead_read(d, f, s->fd, &p->dead);

@@ -3,7 +3,8 @@
  * taken out of the queue, but not put back. So there must be none: before the
  * freeze a lock holds up whoever asks for a new one (its system asks again after
  * a second), and the program accepts those that are there. One that does not
- * is refused, or they are let go by policy.
+ * is refused, or they are let go by policy. A tree that connects to itself would
+ * then stand still in the middle of that; the next try does not hold it up.
  */
 #include "dump/sk_tcp_listen.h"
 
@@ -74,12 +75,14 @@ int tcp_listener_check(struct dump *d, const struct file *f, int fd)
 		usleep(STEP_MS * 1000);
 		n = waiting(fd);
 	}
-	if (n)
+	if (n) {
+		d->passing |= d->frozen;
 		return fail(
 			-ENOTSUP,
 			"%s (%s): %d connections wait to be accepted, which cannot be saved: try "
 			"again when they are; --tcp-close ends them",
 			file_name(f), file_describe(f), n);
+	}
 	if (!d->frozen && d->opt->tcp == TCP_CARRIED) {
 		auto_close int own = file_steal(f);
 
@@ -157,7 +160,9 @@ int tcp_listeners_hold(struct dump *d)
 		return 0;
 	snprintf(name, sizeof(name), "crtool-listeners-%d", getpid());
 	l->lock = netlock_new(name, false,
-	                      &(struct netlock){ .listeners = l->all.v, .nlisteners = l->all.n });
+	                      &(struct netlock){ .listeners = l->all.v,
+	                                         .nlisteners = l->all.n,
+	                                         .lets_in_own = d->again });
 	if (l->lock < 0)
 		lose("new connections to listeners of the tree: they are not held up (nftables: "
 		     "%s)",

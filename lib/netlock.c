@@ -288,6 +288,24 @@ static void look_up_and_drop(struct nft_batch *b, enum what what, int family)
 	expression_end(b, at, data);
 }
 
+/* Not what this network namespace sends to itself. */
+static void expect_from_outside(struct nft_batch *b)
+{
+	const uint32_t loopback = 1;
+	size_t data, inner, at = expression(b, "meta", &data);
+
+	nft_u32(b, NFTA_META_DREG, NFT_REG_1);
+	nft_u32(b, NFTA_META_KEY, NFT_META_IIF);
+	expression_end(b, at, data);
+	at = expression(b, "cmp", &data);
+	nft_u32(b, NFTA_CMP_SREG, NFT_REG_1);
+	nft_u32(b, NFTA_CMP_OP, NFT_CMP_NEQ);
+	inner = nft_nest(b, NFTA_CMP_DATA);
+	nft_put(b, NFTA_DATA_VALUE, &loopback, sizeof(loopback));
+	nft_nest_end(b, inner);
+	expression_end(b, at, data);
+}
+
 /* Only what asks for a new connection. */
 static void expect_syn(struct nft_batch *b)
 {
@@ -324,7 +342,8 @@ static void load_key(struct nft_batch *b, enum what what, int family, bool in)
 	load_end(b, family, in, &reg);
 }
 
-static void add_rule(struct nft_batch *b, const char *table, enum what what, int family, bool in)
+static void add_rule(struct nft_batch *b, const char *table, const struct netlock *lock,
+                     enum what what, int family, bool in)
 {
 	size_t at = nft_begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), list;
 
@@ -333,8 +352,11 @@ static void add_rule(struct nft_batch *b, const char *table, enum what what, int
 	list = nft_nest(b, NFTA_RULE_EXPRESSIONS);
 	expect_meta(b, NFT_META_NFPROTO, family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
 	expect_meta(b, NFT_META_L4PROTO, is_udp(what) ? IPPROTO_UDP : IPPROTO_TCP);
-	if (what == LISTENERS || what == PORTS)
+	if (what == LISTENERS || what == PORTS) {
+		if (lock->lets_in_own)
+			expect_from_outside(b);
 		expect_syn(b);
+	}
 	load_key(b, what, family, in);
 	look_up_and_drop(b, what, family);
 	nft_nest_end(b, list);
@@ -352,9 +374,9 @@ static void add_what(struct nft_batch *b, const char *table, const struct netloc
 	add_set(b, table, what, family);
 	while (more(lock, what, family, &at))
 		add_some(b, table, lock, what, family, &at);
-	add_rule(b, table, what, family, true);
+	add_rule(b, table, lock, what, family, true);
 	if (what == CONNECTIONS)
-		add_rule(b, table, what, family, false);
+		add_rule(b, table, lock, what, family, false);
 }
 
 int netlock_new(const char *name, bool stays, const struct netlock *lock)

@@ -26,6 +26,7 @@ struct netlock {
 	size_t nconns;
 	const struct netlock_listener *listeners;
 	size_t nlisteners;
+	bool lets_in_own; /* ... but not those that come from this network namespace itself */
 	/* UDP sockets: what comes to them is dropped, and nobody is told that they are gone. */
 	const struct netlock_listener *held;
 	size_t nheld;

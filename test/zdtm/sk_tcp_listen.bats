@@ -102,3 +102,16 @@ asked() {
 	[ "$(cat "$dir/client.out")" = "at last" ]
 	finish 20
 }
+
+# Whom a dump holds up asks again after a second.
+@test "a program that connects to itself all the time" {
+	server both 127.0.0.1
+	within 20 test -e "$dir/begun"
+	dump_running
+	dump_and_restore
+	touch "$dir/enough.asking"
+	finish 30
+	[ ! -s "$dir/err" ] || explain "it complains"
+	[ "$(cat "$dir/out")" -gt 10 ]
+	netns_unlocked
+}

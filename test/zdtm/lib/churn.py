@@ -4,10 +4,12 @@ churn.py serve ADDRESS       answer each with what it sent, until the file "enou
 churn.py deaf ADDRESS        listen, and accept nothing before the file "enough" is there
 churn.py ask ADDRESS         connect, ask, check the answer, again and again until "enough.asking"; print how often
 churn.py wait ADDRESS        connect once, and read until the end
+churn.py both ADDRESS        serve and ask in one process
 """
 import os
 import socket
 import sys
+import threading
 import time
 
 address = sys.argv[2]
@@ -62,6 +64,16 @@ def wait():
     peer = socket.create_connection((address, 7777), 20)
     open("begun", "w").close()
     print(peer.recv(100).decode())
+
+
+def both():
+    server = threading.Thread(target=serve)
+    server.start()
+    while not os.path.exists("parked"):
+        time.sleep(0.02)
+    ask()
+    open("enough", "w").close()
+    server.join()
 
 
 globals()[sys.argv[1]]()
