@@ -119,6 +119,22 @@ static int look_for_dead(struct restore *r)
 	return fail(-ECANCELED, "%s: ended while being restored", rtask_name(dead));
 }
 
+/* Who is seized stands when a SIGCONT comes to his process, as one that was pending does: on he goes. */
+static void pass_over_stops(const struct restore *r)
+{
+	array_each (t, &r->tasks)
+		array_each (th, &t->threads) {
+			const struct tracee *tracee = &th->tracee;
+			siginfo_t si = {};
+
+			if (tracee->seized &&
+			    waitid(P_PID, (id_t)tracee->tid, &si, WSTOPPED | WNOHANG | __WALL) ==
+			            0 &&
+			    si.si_pid && si.si_status >> 8 == PTRACE_EVENT_STOP)
+				ptrace(PTRACE_CONT, tracee->tid, NULL, NULL);
+		}
+}
+
 static int look_after(struct restore *r)
 {
 	int status;
@@ -126,6 +142,7 @@ static int look_after(struct restore *r)
 
 	if (__atomic_load_n(&r->shared->failed, __ATOMIC_SEQ_CST))
 		return explain_failure(r);
+	pass_over_stops(r);
 	pid = waitpid(r->root, &status, WNOHANG);
 	if (pid == r->root && !WIFSTOPPED(status)) {
 		r->root = 0;
@@ -133,6 +150,8 @@ static int look_after(struct restore *r)
 		               ? explain_failure(r)
 		               : explain_death(r, status);
 	}
+	if (pid == r->root && status >> 16 == PTRACE_EVENT_STOP) /* since we passed over those */
+		ptrace(PTRACE_CONT, pid, NULL, NULL);
 	if (deadline_passed())
 		return fail(-ETIMEDOUT,
 		            "the tree was not restored in time; --timeout gives it longer");

@@ -1,6 +1,7 @@
 /*
  * A thread for which a signal of the program's own waits, in a process that handles every signal by which
- * crtool might stop a script: the signal is not taken for crtool's (Go's runtime preempts its threads so).
+ * crtool might stop a script: the signal is not taken for crtool's (Go's runtime preempts its threads so). Another
+ * is SIGCONT, at which all threads of a process stand that are seized.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -23,8 +24,12 @@ static void handle(int sig, siginfo_t *si, void *context)
 
 static void *thread(void *arg)
 {
-	sigset_t urgent;
+	sigset_t urgent, waits;
 
+	sigemptyset(&waits);
+	sigaddset(&waits, SIGCONT);
+	check(pthread_sigmask(SIG_BLOCK, &waits, NULL) == 0);
+	check(syscall(SYS_tgkill, getpid(), gettid(), SIGCONT) == 0);
 	sigemptyset(&urgent);
 	sigaddset(&urgent, SIGURG);
 	check(pthread_sigmask(SIG_BLOCK, &urgent, NULL) == 0);
@@ -33,6 +38,7 @@ static void *thread(void *arg)
 	while (!zdtm_released())
 		zdtm_nap();
 	check(handled == 0);
+	check(sigpending(&waits) == 0 && sigismember(&waits, SIGCONT));
 	check(pthread_sigmask(SIG_UNBLOCK, &urgent, NULL) == 0);
 	check(handled == 1 && told);
 	return arg;
