@@ -32,3 +32,8 @@ hostile() {
 @test "forged checkpoints of processes that share memory" { hostile memory_fork; }
 @test "forged checkpoints of timers" { hostile timer; }
 @test "forged checkpoints of System V IPC" { hostile sysv_shm; }
+@test "forged checkpoints of interval timers" { hostile itimer; }
+@test "forged checkpoints of a listening socket" { hostile sk_tcp listener; }
+@test "forged checkpoints of a debugger and its tracee" { hostile ptrace traceme plain; }
+@test "forged checkpoints of tasks that are alike" { hostile alike_tasks; }
+@test "forged checkpoints of seccomp filters" { hostile seccomp own; }
