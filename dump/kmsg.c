@@ -1,8 +1,8 @@
 /*
- * The kernel log, open for reading, dump half. Where it stands is shown nowhere:
- * one message is read, which tells its number, and then the messages from the first one on up to
- * that again. Who has read all of it stands behind the last one. (Open only for
- * writing it has no state: chardev.c.)
+ * The kernel log, open for reading, dump half. Where it stands the memory of the kernel tells. Where that is not
+ * to be had, one message is read, which tells its number, and then the messages from the first one on up to that
+ * again: should crtool be killed just then, it stands elsewhere. Who has read all of it stands behind the last one.
+ * (Open only for writing it has no state: chardev.c.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "dump/dump.h"
+#include "dump/kernel_memory.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "proto/kmsg.pb-c.h"
@@ -85,7 +86,20 @@ static int64_t end_of(const struct file *f)
 	return fd < 0 ? -errno : read_up_to(fd, INT64_MAX);
 }
 
-static int64_t next_of(const struct file *f)
+/* The number from which it reads on. -errno: the kernel does not tell. */
+static int64_t next_told(struct dump *d, const struct file *f)
+{
+	struct kmem_reader r = { .k = kernel_memory(d) };
+	auto_close int fd = r.k ? file_steal(f) : -EOPNOTSUPP;
+	uint64_t next;
+
+	if (fd < 0)
+		return fd;
+	next = kmem_get(&r, "devkmsg_user", "seq", kmem_private(&r, fd));
+	return r.error ? r.error : (int64_t)next;
+}
+
+static int64_t next_read(const struct file *f)
 {
 	auto_close int fd = file_steal(f);
 	int64_t next = fd < 0 ? fd : message_read(fd), first, r;
@@ -102,8 +116,10 @@ static int64_t next_of(const struct file *f)
 static int kmsg_dump(struct dump *d, const struct file *f)
 {
 	Img__Kmsg msg = IMG__KMSG__INIT;
-	int64_t next = next_of(f);
+	int64_t next = next_told(d, f);
 
+	if (next < 0)
+		next = next_read(f);
 	if (next < 0)
 		return fail((int)next, "%s: where it reads", file_name(f));
 	msg.path = f->link;
