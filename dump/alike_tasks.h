@@ -1,7 +1,8 @@
 /*
  * Processes of one tree mostly are what their parent was when they were forked. Where the kernel tells of all at once
  * what their scripts would answer (lib/proc_answers.h), one of each sort is asked, and answers for the others: into
- * these nothing is injected. It is for the processes of large trees what alike.h is for threads, whose words it uses.
+ * these nothing is injected, and their status is not read. It is for the processes of large trees what alike.h is for
+ * threads, whose words it uses.
  */
 #pragma once
 

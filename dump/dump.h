@@ -203,8 +203,8 @@ struct dump {
 	bool many_socks;   /* it has so many that what the kernel lists of all is worth it */
 	bool watches;      /* somebody is told of what becomes of files (inotify, fanotify) ... */
 	bool opened_for; /* ... and given descriptors of them (fanotify), maybe as keeps_cloexec says */
-	size_t nkept, nstatuses,
-		keep_most; /* borrow.c: descriptors of ours: for sockets, threads; in all */
+	size_t nkept, nstatuses; /* borrow.c: descriptors of ours, for sockets and threads ... */
+	size_t keep_most;        /* ... of so many in all */
 	void *fd_tree, *map_tree, *pipe_tree; /* files.c: by descriptor, by mapping, by inode */
 	bool core_sched;                      /* the kernel has core scheduling */
 	pid_t bare; /* a thread of crtool without optional tables (share_bare.c); 0: not yet */

@@ -160,8 +160,8 @@ static int gather_task(struct dump *d, struct task *t)
 			return fail(-ENOTSUP,
 			            "%s: thread %d runs 32-bit code, not supported by this version",
 			            task_name(t), th->tid);
-	r = t->answers ? 0
-	               : status_of_leader(t); /* mostly somebody else's will do (alike_tasks.h) */
+	/* Mostly that of somebody else will do (alike_tasks.h). */
+	r = t->answers ? 0 : status_of_leader(t);
 	if (r == 0)
 		r = task_open_mem(t);
 	if (r < 0)
