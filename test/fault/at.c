@@ -9,7 +9,9 @@
  * Signals come from the kernel, where it counts (at_count.h); who makes calls fail traces COMMAND,
  * as all do where bpf(2) is not to be had, or AT_TRACES is set.
  *
- * With $AT_NAMES only calls are counted that have a path with that in it, which takes a tracer, too.
+ * With $AT_NAMES only calls are counted that have a path with that in it, which takes a tracer, too. With $AT_WITHIN
+ * those of who restores in another pid namespace are counted as well, and he is interfered with: who is its init ends
+ * with it.
  *
  * The exit code is that of COMMAND, 128 + signal if one ended it. With a path
  * in $AT_LOG the number of calls and the Nth with its first argument go there, as
@@ -32,14 +34,19 @@
 #include "test/fault/at_count.h"
 
 /* Not its children: those of a restore have another tracer. */
-#define OPTIONS      (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE)
+#define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE)
+/* Of those within: the first one forks the other, who restores and has tracees of its own. */
+#define INIT         (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK)
+#define RESTORER     PTRACE_O_TRACESYSGOOD
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define MAX_PID      (1 << 22)
 
 static long at, made, nr_at = -1, arg_at;
 static int signal_at, errno_at;
 static pid_t command;
-static const char *named;              /* NULL: all calls count */
+static const char *named; /* NULL: all calls count */
+static int within;
+static pid_t init_within;
 static unsigned char inside[MAX_PID];  /* between entry and exit of a call */
 static unsigned char failing[MAX_PID]; /* its call is to fail */
 
@@ -82,6 +89,11 @@ static int counts(pid_t t)
 	       (is_named(t, regs.rdi) || is_named(t, regs.rsi));
 }
 
+static int is_own(pid_t t)
+{
+	return syscall(SYS_tgkill, command, t, 0) == 0 || errno != ESRCH;
+}
+
 /* Fail or interrupt the call that T is about to make. */
 static void interfere(pid_t t)
 {
@@ -90,7 +102,7 @@ static void interfere(pid_t t)
 	if (ptrace(PTRACE_GETREGS, t, NULL, &regs) == 0)
 		nr_at = (long)regs.orig_rax, arg_at = (long)regs.rdi;
 	if (signal_at)
-		kill(command, signal_at);
+		kill(is_own(t) ? command : t, signal_at);
 	/*
 	 * The end is no call that can fail; and of futex(2) the C library takes a failure that the kernel has not for a
 	 * bug of its own, or does not look: who waits for a lock would wait for ever.
@@ -138,11 +150,47 @@ static int stopped(pid_t t, int status)
 	return sig;
 }
 
-/* A process of its own, which must outlive COMMAND: nobody interferes with that. */
+/* A process of its own, which has just begun. */
 static int is_stranger(pid_t t, int status)
 {
-	return WSTOPSIG(status) == SIGSTOP && syscall(SYS_tgkill, command, t, 0) < 0 &&
-	       errno == ESRCH;
+	return WSTOPSIG(status) == SIGSTOP && !(status >> 16) && !is_own(t);
+}
+
+/* Its number in the innermost pid namespace, if that is not ours; 0: it must outlive COMMAND. */
+static int number_within(pid_t t)
+{
+	char path[32], line[256];
+	int outer, inner = 0;
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", t);
+	status = fopen(path, "r");
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "NSpid: %d %d", &outer, &inner) == 2)
+			break;
+	if (status)
+		fclose(status);
+	return inner;
+}
+
+static void go_on(pid_t t, int sig)
+{
+	ptrace(t == init_within ? PTRACE_CONT : PTRACE_SYSCALL, t, NULL, (long)sig);
+}
+
+static void meet(pid_t t)
+{
+	int number = within ? number_within(t) : 0;
+
+	if (!number) {
+		ptrace(PTRACE_DETACH, t, NULL, NULL);
+		return;
+	}
+	if (number == 1)
+		init_within = t;
+	ptrace(PTRACE_SETOPTIONS, t, NULL, number == 1 ? INIT : RESTORER);
+	inside[t] = 0;
+	go_on(t, 0);
 }
 
 /* Its wait status. */
@@ -153,9 +201,9 @@ static int watch(void)
 
 	while ((t = waitpid(-1, &status, __WALL)) > 0) {
 		if (WIFSTOPPED(status) && is_stranger(t, status))
-			ptrace(PTRACE_DETACH, t, NULL, NULL);
+			meet(t);
 		else if (WIFSTOPPED(status))
-			ptrace(PTRACE_SYSCALL, t, NULL, (long)stopped(t, status));
+			go_on(t, stopped(t, status));
 		else if (t == command)
 			break;
 	}
@@ -190,7 +238,8 @@ static int run_traced(char **argv)
 		_exit(127);
 	}
 	if (command < 0 || waitpid(command, &status, 0) != command ||
-	    ptrace(PTRACE_SETOPTIONS, command, NULL, OPTIONS) < 0)
+	    ptrace(PTRACE_SETOPTIONS, command, NULL,
+	           within ? OPTIONS | PTRACE_O_TRACEFORK : OPTIONS) < 0)
 		return 2;
 	/* Its exec ends with a call on the way out: counted from there. */
 	inside[command] = 0;
@@ -238,7 +287,8 @@ int main(int argc, char **argv)
 	else if (*argv[2] != '-')
 		signal_at = number_of(argv[2]);
 	named = getenv("AT_NAMES");
-	if (!errno_at && !named && !getenv("AT_TRACES"))
+	within = getenv("AT_WITHIN") != NULL;
+	if (!errno_at && !named && !within && !getenv("AT_TRACES"))
 		count = count_begin();
 	status = count ? run_counted(count, argv + 3) : run_traced(argv + 3);
 	tell();

@@ -72,17 +72,39 @@ elsewhere() {
 		within 5 gone "$pid"
 	}
 	victim=(fault/family)
-	restore_points KILL "$@"
+	restore_points "${what:-KILL}" "$@"
 }
 
 @test "killed at any call, a restore in a pid namespace of its own is all or nothing" {
 	elsewhere --new-pidns
 }
 
-@test "killed at any call, a restore of an ordinary user is all or nothing" {
+as_a_user() {
 	inside=(setpriv --reuid=54321 --regid=54321 --clear-groups)
 	"${inside[@]}" unshare -U true 2>/dev/null || skip "users have no user namespaces here"
 	umask 0
 	touch "$BATS_TEST_TMPDIR/at"
 	elsewhere
+}
+
+@test "killed at any call, a restore of an ordinary user is all or nothing" {
+	as_a_user
+}
+
+# Who restores is a process of its own there, whose calls are counted, too.
+
+@test "killed at any call, who restores in a pid namespace of its own leaves all or nothing" {
+	export AT_WITHIN=1
+	elsewhere --new-pidns
+}
+
+@test "killed at any call, who restores for an ordinary user leaves all or nothing" {
+	export AT_WITHIN=1
+	as_a_user
+}
+
+@test "no memory, at any call of who restores in a pid namespace of its own: all or nothing" {
+	export AT_WITHIN=1
+	what='=ENOMEM'
+	elsewhere --new-pidns
 }
