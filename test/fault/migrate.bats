@@ -19,14 +19,21 @@ teardown() {
 	zdtm_teardown
 }
 
-# All that the victim's directory is the place of: pids of roots that run, and of those that are stopped.
+# All that the victim's directory is the place of: pids of roots that run, and of those that are stopped. Neither is who ends with
+# a crtool that is just ending: he is traced still, or SIGKILL waits for him.
 trees() {
-	local each
+	local each status
 
 	runs=() stopped=()
 	for each in $(find /proc -maxdepth 2 -name cwd -lname "$dir" 2>/dev/null | sed -nE 's|^/proc/([0-9]+)/cwd$|\1|p'); do
-		grep -q '^State:.Z' "/proc/$each/status" 2>/dev/null && continue
-		if grep -q '^State:.T' "/proc/$each/status" 2>/dev/null; then stopped+=("$each"); else runs+=("$each"); fi
+		status=$(cat "/proc/$each/status" 2>/dev/null) || continue
+		if grep -qE '^(State:.[ZX]|TracerPid:.[1-9]|(Sig|Shd)Pnd:.*[13579bdf]..$)' <<<"$status"; then
+			continue
+		elif grep -q '^State:.T' <<<"$status"; then
+			stopped+=("$each")
+		else
+			runs+=("$each")
+		fi
 	done
 }
 
@@ -58,17 +65,18 @@ sides() {
 	for ((n = 1 + FAULT_SEED % step; n <= calls; n += step)); do
 		park fault/steady mix 3
 		migration "$side" "$n" KILL
+		within 20 unguarded
 		# who is being killed there may still seem to run
 		within 5 one_is_left && sleep 0.2 && within 5 one_is_left || explain "killed at $n: ${#runs[@]} run, ${#stopped[@]} are stopped: $(cat "$BATS_TEST_TMPDIR/said")"
 		if [ "${#runs[@]}" = 1 ]; then
 			pid=${runs[0]}
+			[ "${#stopped[@]}" = 0 ] || kill -KILL "${stopped[0]}" 2>/dev/null || true
 		else
 			unsure=$((unsure + 1))
 			pid=${stopped[0]}
 			kill -CONT "$pid"
 		fi
-		[ "${#stopped[@]}" = 0 ] || kill -KILL "${stopped[0]}" 2>/dev/null || true
-		release
+		release || explain "killed at $n of $calls: $(<"$BATS_TEST_TMPDIR/at") $(cat "$BATS_TEST_TMPDIR/said")"
 		zdtm_teardown
 		points=$((points + 1))
 	done
