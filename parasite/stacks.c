@@ -15,7 +15,7 @@
 
 struct stacks {
 	struct stack {
-		uint64_t from, to; /* TO: until there it has been looked at */
+		uint64_t from, seen; /* it has been looked at up to there */
 	} v[STACKS];
 	size_t n;
 };
@@ -36,26 +36,25 @@ static ssize_t read_block(pid_t tid, uint64_t at, uint64_t *words)
 	return process_vm_readv(tid, &local, 1, pages, n, 0);
 }
 
+/* Has SP been looked at as part of one of the first N? */
+static bool is_seen(const struct stacks *s, size_t n, uint64_t sp)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sp >= s->v[i].from && sp < s->v[i].seen)
+			return true;
+	return false;
+}
+
 /* False: there is no room for it. */
 static bool add(struct stacks *s, uint64_t sp)
 {
 	sp &= ~UINT64_C(7);
-	for (size_t i = 0; i < s->n; i++)
-		if (sp == s->v[i].from || (sp >= s->v[i].from && sp < s->v[i].to))
-			return true;
+	if (is_seen(s, s->n, sp))
+		return true;
 	if (s->n == STACKS)
 		return false;
 	s->v[s->n++] = (struct stack){ sp, sp };
 	return true;
-}
-
-/* Is it in one that has been looked at meanwhile? */
-static bool is_known(const struct stacks *s, size_t i)
-{
-	for (size_t j = 0; j < i; j++)
-		if (s->v[i].from >= s->v[j].from && s->v[i].from < s->v[j].to)
-			return true;
-	return false;
 }
 
 /*
@@ -68,14 +67,14 @@ static bool look_at(pid_t tid, struct stacks *s, struct stack *stack, uint64_t *
 	const uint64_t end = stack->from + MOST;
 	ssize_t n = BLOCK;
 
-	while (n == BLOCK && stack->to < end) {
+	while (n == BLOCK && stack->seen < end) {
 		/* The frames that begin at the end of the block before are in this one. */
-		uint64_t at =
-			stack->to == stack->from ? stack->to : stack->to - ARCH_FRAME_WORDS * 8;
+		uint64_t at = stack->seen == stack->from ? stack->seen
+		                                         : stack->seen - ARCH_FRAME_WORDS * 8;
 
 		n = read_block(tid, at, words);
 		if (n < 0)
-			return stack == s->v && stack->to == stack->from;
+			return stack == s->v && stack->seen == stack->from;
 		for (size_t i = 0; i < (size_t)n / 8; i++) {
 			uint64_t sp;
 
@@ -83,7 +82,7 @@ static bool look_at(pid_t tid, struct stacks *s, struct stack *stack, uint64_t *
 			    (i >= ARCH_FRAME_WORDS && arch_is_frame(&words[i], &sp) && !add(s, sp)))
 				return true;
 		}
-		stack->to = at + (uint64_t)n;
+		stack->seen = at + (uint64_t)n;
 	}
 	return false;
 }
@@ -95,7 +94,7 @@ bool tracee_comes_back(const struct tracee *t, uint64_t start, uint64_t size)
 	bool found = !words || !add(&stacks, arch_sp(&t->regs));
 
 	for (size_t i = 0; i < stacks.n && !found; i++)
-		found = !is_known(&stacks, i) &&
+		found = !is_seen(&stacks, i, stacks.v[i].from) &&
 		        look_at(t->tid, &stacks, &stacks.v[i], words, start, size);
 	free(words);
 	return found;
