@@ -36,6 +36,9 @@ HOSTED := -std=gnu11 -D_GNU_SOURCE= $(WARN) $(CFLAGS) -pthread -I. -I$(G) $(PKG_
 BLOB := -std=gnu11 $(WARN) -O2 -ffreestanding -fno-stack-protector -fPIE -mgeneral-regs-only \
 	-fno-asynchronous-unwind-tables $(BLOB_$(ARCH)) -I.
 BLOB_x86_64 := -fcf-protection=none
+# The mover hashes with vector registers; nobody's are at stake (parasite/mover.h).
+MOVER := $(filter-out -mgeneral-regs-only,$(BLOB))
+MOVER_fast_x86_64 := -mavx2
 DEPS = -MMD -MP
 
 # ---- what there is ----
@@ -47,10 +50,11 @@ GEN_H := $(PROTO_H) $(G)/proto/all.pb-c.h $(G)/syscalls.inc
 
 SRC := $(wildcard cli/*.c migrate/*.c dump/*.c restore/*.c parasite/*.c parasite/arch/$(ARCH)/*.c images/*.c lib/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(PROTO_C:.c=.o) \
-	$(patsubst %.S,$(B)/%.o,$(wildcard parasite/blob/embed.S))
+	$(B)/parasite/blob/embed.o $(B)/parasite/mover/embed.o
 LIB := $(B)/libcrtool.a
 
-BLOB_OBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard parasite/blob/*.c parasite/arch/$(ARCH)/*.S)))
+BLOB_OBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard parasite/blob/*.c)) parasite/arch/$(ARCH)/entry)
+MOVER_OBJ := $(B)/parasite/mover/plain.o $(B)/parasite/mover/fast.o
 
 ZDTM := $(patsubst %.c,$(B)/%,$(wildcard test/zdtm/*.c test/apps/*.c test/fault/*.c test/cli/*.c))
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard test/unit/*.c))
@@ -162,6 +166,23 @@ $(B)/parasite/blob/embed.o: parasite/blob/embed.S $(B)/blob.bin
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -I. -Wa,-I$(B) -c $< -o $@
 
+# ---- the mover, likewise, for each sort of CPU ----
+
+$(MOVER_OBJ): $(B)/parasite/mover/%.o: parasite/mover/mover.c
+	@mkdir -p $(@D)
+	$(call say,BLOB)$(CC) $(MOVER) $(MOVER_$*_$(ARCH)) $(DEPS) -c $< -o $@
+
+$(B)/mover_%.elf: parasite/mover/mover.lds $(B)/parasite/mover/%.o $(B)/parasite/arch/$(ARCH)/mover.o
+	$(call say,LINK)ld -T $^ -o $@
+	@scripts/check-blob $@ $(filter %.o,$^)
+
+$(B)/mover_%.bin: $(B)/mover_%.elf
+	@objcopy -O binary $< $@
+
+$(B)/parasite/mover/embed.o: parasite/mover/embed.S $(B)/mover_plain.bin $(B)/mover_fast.bin
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) -I. -Wa,-I$(B) -c $< -o $@
+
 # ---- tests and measurements ----
 
 $(B)/test/zdtm/lib/zdtm.o: HOSTED := -std=gnu11 -D_GNU_SOURCE= $(WARN) -O1 -g -I. -Itest/zdtm/lib
@@ -191,7 +212,7 @@ $(B)/fuzz/%.o: %.c | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)$(FUZZ_CC) -fsanitize=fuzzer-no-link$(,)$(FUZZ_SAN) $(DEPS) -c $< -o $@
 
-$(B)/libfuzz.a: $(FUZZ_OBJ) $(B)/parasite/blob/embed.o
+$(B)/libfuzz.a: $(FUZZ_OBJ) $(B)/parasite/blob/embed.o $(B)/parasite/mover/embed.o
 	@rm -f $@
 	$(call say,AR)ar rcs $@ $^
 
@@ -199,4 +220,4 @@ $(FUZZ): $(B)/%: %.c $(B)/libfuzz.a | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)$(FUZZ_CC) -fsanitize=fuzzer$(,)$(FUZZ_SAN) $(DEPS) -MF $@.d $< $(B)/libfuzz.a -o $@ $(PKG_LIBS)
 
--include $(OBJ:.o=.d) $(BLOB_OBJ:.o=.d) $(addsuffix .d,$(ZDTM) $(UNIT) $(TOOLS) $(FUZZ) $(BENCH)) $(FUZZ_OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(BLOB_OBJ:.o=.d) $(MOVER_OBJ:.o=.d) $(addsuffix .d,$(ZDTM) $(UNIT) $(TOOLS) $(FUZZ) $(BENCH)) $(FUZZ_OBJ:.o=.d)

@@ -1,0 +1,41 @@
+/* The mover's entries, at the offsets that parasite/mover.h says. */
+	.section .text.entry, "ax"
+	.globl mover_entry
+/* rdi: struct mover_desk *; rsp: top of its stack */
+mover_entry:
+	andq	$-16, %rsp
+	call	mover_write
+	.balign 16
+	jmp	mover_sum
+
+	.text
+/* long mover_syscall(long nr, const uint64_t args[6]) */
+	.globl mover_syscall
+mover_syscall:
+	movq	%rdi, %rax
+	movq	%rsi, %r11
+	movq	0(%r11), %rdi
+	movq	8(%r11), %rsi
+	movq	16(%r11), %rdx
+	movq	24(%r11), %r10
+	movq	32(%r11), %r8
+	movq	40(%r11), %r9
+	syscall
+	ret
+
+/* What compilers call: void *memcpy(void *to, const void *from, size_t n), void *memset(void *at, int c, size_t n) */
+	.globl memcpy, memset
+memcpy:
+	movq	%rdi, %rax
+	movq	%rdx, %rcx
+	rep movsb
+	ret
+memset:
+	movq	%rdi, %r8
+	movl	%esi, %eax
+	movq	%rdx, %rcx
+	rep stosb
+	movq	%r8, %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,209 @@
+/*
+ * Pages go out in pieces that stay in the cache of the CPU: looked through for zeros, hashed, written. The kernel's
+ * copy out of the process is the only one.
+ */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+
+#include "parasite/mover.h"
+
+#define CHUNK (256u << 10)
+#define PIECE (UINT64_C(16) << 20) /* HASH_PIECE of images/hash.h */
+#define IOVS  64u
+
+_Static_assert(sizeof(XXH3_state_t) <= MOVER_STATE, "room for the state");
+
+long mover_syscall(long nr, const uint64_t args[6]);
+void mover_write(struct mover_desk *desk);
+uint64_t mover_sum(struct mover_sum *sum, const struct iovec *iov, uint64_t n);
+
+#define CALL(nr, ...) mover_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
+
+/* ---- the checksum ---- */
+
+/* One copy of each is enough. */
+static __attribute__((noinline)) void hash_reset(uint8_t *state)
+{
+	XXH3_64bits_reset((XXH3_state_t *)state);
+}
+
+static __attribute__((noinline)) void hash_add(uint8_t *state, const void *data, uint64_t size)
+{
+	XXH3_64bits_update((XXH3_state_t *)state, data, size);
+}
+
+static __attribute__((noinline)) uint64_t hash_of(const uint8_t *state)
+{
+	return XXH3_64bits_digest((const XXH3_state_t *)state);
+}
+
+static void sum_begin(struct mover_sum *s)
+{
+	if (s->begun)
+		return;
+	hash_reset(s->piece);
+	hash_reset(s->pieces);
+	s->begun = 1;
+}
+
+static void piece_end(struct mover_sum *s)
+{
+	uint64_t hash = hash_of(s->piece);
+
+	if (s->hashes)
+		((uint64_t *)s->hashes)[s->n] = hash;
+	else
+		hash_add(s->pieces, &hash, sizeof(hash));
+	hash_reset(s->piece);
+	s->filled = 0;
+	s->n++;
+}
+
+static void sum_add(struct mover_sum *s, const char *p, uint64_t size)
+{
+	while (size) {
+		uint64_t room = PIECE - s->filled, n = size < room ? size : room;
+
+		hash_add(s->piece, p, n);
+		s->filled += n;
+		p += n, size -= n;
+		if (s->filled == PIECE)
+			piece_end(s);
+	}
+}
+
+static void sum_end(struct mover_sum *s)
+{
+	if (s->filled)
+		piece_end(s);
+}
+
+/* Of what lies at N iovecs; none: the last piece ends here. */
+uint64_t mover_sum(struct mover_sum *sum, const struct iovec *iov, uint64_t n)
+{
+	sum_begin(sum);
+	for (uint64_t i = 0; i < n; i++)
+		sum_add(sum, iov[i].iov_base, iov[i].iov_len);
+	if (!n)
+		sum_end(sum);
+	return 0;
+}
+
+/* ---- the helper ---- */
+
+static int is_zero(const char *page)
+{
+	const uint64_t *p = (const uint64_t *)page;
+
+	for (unsigned i = 0; i < MOVER_PAGE / sizeof(*p); i += 8)
+		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] |
+		    p[i + 7])
+			return 0;
+	return 1;
+}
+
+/* What is collected: a chunk of at most so many bytes and runs. */
+struct chunk {
+	struct mover_desk *desk;
+	uint64_t n, size;
+};
+
+static int64_t chunk_write(struct chunk *c)
+{
+	struct mover_desk *d = c->desk;
+	struct iovec *iov = d->iov;
+
+	for (uint64_t i = 0; i < c->n; i++)
+		sum_add(&d->sum, iov[i].iov_base, iov[i].iov_len);
+	while (c->n) {
+		long n = CALL(__NR_pwritev, 1, (uint64_t)iov, c->n, d->offset, 0);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return n ? n : -EIO;
+		d->offset += (uint64_t)n;
+		d->answer.written += (uint64_t)n;
+		while (c->n && (uint64_t)n >= iov->iov_len) {
+			n -= (long)iov->iov_len;
+			iov++, c->n--;
+		}
+		if (c->n) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (uint64_t)n;
+		}
+	}
+	c->size = 0;
+	return 0;
+}
+
+static int64_t chunk_add(struct chunk *c, char *page)
+{
+	struct iovec *last = c->desk->iov + c->n - 1;
+
+	if (c->n && (char *)last->iov_base + last->iov_len == page)
+		last->iov_len += MOVER_PAGE;
+	else if (c->n == IOVS) {
+		int64_t r = chunk_write(c);
+
+		if (r < 0)
+			return r;
+		c->desk->iov[c->n++] = (struct iovec){ page, MOVER_PAGE };
+	} else
+		c->desk->iov[c->n++] = (struct iovec){ page, MOVER_PAGE };
+	c->size += MOVER_PAGE;
+	return c->size < CHUNK ? 0 : chunk_write(c);
+}
+
+static int64_t write_order(struct mover_desk *desk)
+{
+	struct chunk c = { desk, 0, 0 };
+	uint64_t page = 0;
+	int64_t r = 0;
+
+	for (uint64_t i = 0; r == 0 && i < desk->order.n; i++) {
+		const struct mover_run *run = &desk->order.runs[i];
+
+		for (uint64_t at = 0; r == 0 && at < run->size; at += MOVER_PAGE, page++) {
+			char *p = (char *)run->start + at;
+
+			if (!run->keep_zeros && is_zero(p))
+				desk->answer.zeros[page / 64] |= UINT64_C(1) << page % 64;
+			else
+				r = chunk_add(&c, p);
+		}
+	}
+	return r < 0 ? r : chunk_write(&c);
+}
+
+static void answer_order(struct mover_desk *desk)
+{
+	struct mover_answer *a = &desk->answer;
+
+	memset(a, 0, sizeof(*a));
+	a->error = write_order(desk);
+	if (!desk->order.n) {
+		sum_end(&desk->sum);
+		a->hash = hash_of(desk->sum.pieces);
+	}
+	CALL(__NR_write, 0, (uint64_t)a, sizeof(*a));
+}
+
+/* Until there are no more orders, or nobody any more who gives them. */
+void mover_write(struct mover_desk *desk)
+{
+	sum_begin(&desk->sum);
+	for (;;) {
+		long n = CALL(__NR_read, 0, (uint64_t)&desk->order, sizeof(desk->order));
+
+		if (n == -EINTR)
+			continue;
+		if (n > 0)
+			answer_order(desk);
+		if (n <= 0 || !desk->order.n)
+			CALL(__NR_exit_group, 0);
+	}
+}
