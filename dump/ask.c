@@ -19,6 +19,7 @@
 #include "dump/task.h"
 #include "dump/threads.h"
 #include "dump/track.h"
+#include "dump/writers.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
@@ -78,6 +79,8 @@ static int ask_thread(struct dump *d, struct thread *th)
 	            own->at + offsetof(struct thread_answers, robust_list),
 	            own->at + offsetof(struct thread_answers, robust_size));
 	r = snapshot_ask(d, th, s);
+	if (r == 0)
+		r = writers_ask(th, s);
 	script_op(s, OP_STOP, EXPECT_SUCCESS, 0, 0, (const uint64_t[6]){});
 	return r;
 }
@@ -143,6 +146,13 @@ static size_t arena_size(size_t users, size_t threads)
 	return users * ARENA_TASK + threads * (ARENA_PER_THREAD + ARENA_STACK);
 }
 
+static int arena_ready(struct task *t, uint64_t base, size_t size)
+{
+	int r = arena_init(&t->arena, base, size);
+
+	return r == 0 && t->writers ? arena_add_code(&t->arena) : r;
+}
+
 /*
  * What threads are asked is the same whatever they do, so that all but the leader's script
  * is written before the freeze, for an arena where there is room now.
@@ -150,9 +160,12 @@ static size_t arena_size(size_t users, size_t threads)
 static int prepare_task(struct dump *d, struct task *t)
 {
 	const struct arch_leave leave = {};
-	size_t threads = alike_asked(t), size = arena_size(1, threads + ARENA_SPARE);
-	uint64_t base = vmas_gap(t, size);
-	int r = base ? arena_init(&t->arena, base, size) : 0;
+	int r = writers_choose(d, t);
+	size_t threads = alike_asked(t),
+	       size = arena_size(1, threads + ARENA_SPARE) + writers_arena(t);
+	uint64_t base = r < 0 ? 0 : vmas_gap(t, size);
+
+	r = base ? arena_ready(t, base, size) : r;
 
 	t->concerned = concerns(t);
 	if (base && r == 0 && d->tasks.n <= FEW)
@@ -181,7 +194,8 @@ static void forget_scripts(struct task *t)
 static bool is_prepared(const struct task *t)
 {
 	return t->arena.local && t->shares[TABLE_VM] == t && t->mm_users <= 1 &&
-	       !t->threads.v[0].asks && arena_size(1, t->mm_asked) <= t->arena.size &&
+	       !t->threads.v[0].asks &&
+	       arena_size(1, t->mm_asked) + writers_arena(t) <= t->arena.size &&
 	       vmas_gap(t, t->arena.size) == t->arena.base;
 }
 
@@ -195,7 +209,7 @@ static bool is_asked(const struct task *t)
 
 static int make_arena(struct dump *d, struct task *t)
 {
-	size_t size = arena_size(t->mm_users, t->mm_asked);
+	size_t size = arena_size(t->mm_users, t->mm_asked) + writers_arena(t);
 	uint64_t base = is_prepared(t) ? t->arena.base : vmas_gap(t, size);
 	int r = task_find_syscall(t);
 
@@ -206,7 +220,7 @@ static int make_arena(struct dump *d, struct task *t)
 	if (!base)
 		return fail(-ENOTSUP, "%s: no free %zu KiB in its address space", task_name(t),
 		            size / 1024);
-	r = is_prepared(t) ? 0 : arena_init(&t->arena, base, size);
+	r = is_prepared(t) ? 0 : arena_ready(t, base, size);
 	return r < 0 ? fail(r, "%s: arena", task_name(t)) : 0;
 }
 
@@ -349,23 +363,6 @@ int ask_hands(struct dump *d)
 	return hands_await(d->hands);
 }
 
-static int check_script(const struct task *t, const struct thread *th)
-{
-	int r = script_error(&th->script);
-	size_t at = script_progress(&th->script);
-	char text[256];
-
-	if (r == 0 && at == th->script.ops.n - 1)
-		return 0; /* it stands at its OP_STOP */
-	if (at >= th->script.ops.n)
-		return fail(-EPROTO, "%s: thread %d: script ended in disorder", task_name(t),
-		            th->tid);
-	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
-	/* Above 0: another answer than it must have. */
-	return fail(r < 0 ? r : -EPROTO, "%s: thread %d: %s: %s", task_name(t), th->tid,
-	            th->script.rooms.v[at], text);
-}
-
 static int talk(struct dump *d, struct task *t)
 {
 	struct thread *leader = t->threads.v;
@@ -402,27 +399,22 @@ static int explain_cure(const struct task *t, int r)
 
 static int cure_begin(struct dump *d, struct task *t)
 {
-	return explain_cure(t, parasite_cure_begin(&t->parasite));
+	return t->writers ? 0 : explain_cure(t, parasite_cure_begin(&t->parasite));
 }
 
 static int cure_end(struct dump *d, struct task *t)
 {
-	int r = explain_cure(t, parasite_cure(&t->parasite));
+	int r = 0;
+
+	if (writers_of(t, 0))
+		return 0; /* they live in it */
+	if (t->writers)
+		return writers_end_task(d, t);
+	r = explain_cure(t, parasite_cure(&t->parasite));
 
 	if (r == 0)
 		guard_forget(d, t);
 	return r;
-}
-
-static int check(struct dump *d, struct task *t)
-{
-	array_each (th, &t->threads) {
-		int r = th->like ? 0 : check_script(t, th);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 /* STEP over all that are asked. */
@@ -452,7 +444,8 @@ static int each_at_once(struct dump *d, int (*begin)(struct dump *d, struct task
 static int run_scripts(struct dump *d)
 {
 	static int (*const after[])(struct dump * d, struct task * t) = { collect, snapshot_take,
-		                                                          talk, track_ask };
+		                                                          talk, track_ask,
+		                                                          writers_take };
 	int r = each_at_once(d, inject_begin, inject_end);
 
 	if (r == 0)
@@ -469,7 +462,7 @@ static int run_scripts(struct dump *d)
 		r = each(d, after[i]);
 	if (r == 0)
 		r = each_at_once(d, cure_begin, cure_end);
-	return r < 0 ? r : each(d, check);
+	return r < 0 ? r : each(d, check_scripts);
 }
 
 int ask_prepare(struct dump *d)

@@ -80,3 +80,33 @@ int check_door_is_free(struct dump *d, struct task *t)
 			             task_name(t), th->tid));
 	return 0;
 }
+
+/* ---- afterwards ---- */
+
+static int check_script(const struct task *t, const struct thread *th)
+{
+	int r = script_error(&th->script);
+	size_t at = script_progress(&th->script);
+	char text[256];
+
+	if (r == 0 && at == th->script.ops.n - 1)
+		return 0; /* it stands at its OP_STOP */
+	if (at >= th->script.ops.n)
+		return fail(-EPROTO, "%s: thread %d: script ended in disorder", task_name(t),
+		            th->tid);
+	op_format(&th->script.ops.v[at], &th->script, text, sizeof(text));
+	/* Above 0: another answer than it must have. */
+	return fail(r < 0 ? r : -EPROTO, "%s: thread %d: %s: %s", task_name(t), th->tid,
+	            th->script.rooms.v[at], text);
+}
+
+int check_scripts(struct dump *d, struct task *t)
+{
+	array_each (th, &t->threads) {
+		int r = th->like ? 0 : check_script(t, th);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

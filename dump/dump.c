@@ -31,6 +31,7 @@
 #include "dump/threads.h"
 #include "dump/tracees.h"
 #include "dump/track.h"
+#include "dump/writers.h"
 #include "lib/awake.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -187,6 +188,7 @@ static const struct stage {
 	{ "clocks", note_clocks },     /* after all timers: none fires early where clocks go on from here */
 	{ "track", track_arm },        /* which pages the parent has, and what will be written to */
 	{ "pages", dump_pages },
+	{ "writers", writers_end },   /* who wrote memory ends, and the arena with them */
 	{ "hands", ask_hands },        /* what tracers see has been seen */
 	{ "resume", resume_tree },     /* with -R it runs again from here on */
 	{ "unlock", tell_resumed },
@@ -293,6 +295,7 @@ static void dump_done(struct dump *d)
 	awake_end(&d->awake);
 	tell_unlocked(d);
 	snapshot_done(d);
+	writers_done(d);
 	hands_end(d->hands);
 	pages_free(d->held);
 	guard_leave(d);

@@ -68,6 +68,7 @@ struct vma {
 	char *name;     /* as in maps, "" for anonymous memory */
 	uint64_t flags; /* VMF(...) of lib/procfs.h */
 	uint32_t pkey;  /* protection key */
+	bool lazyfree;  /* has pages that the kernel may take meanwhile (MADV_FREE) */
 	uint32_t class; /* enum vma_class (dump/memory_map.h) */
 };
 
@@ -160,6 +161,7 @@ struct task {
 	struct arena arena;       /* scripts of all its threads */
 	struct parasite parasite; /* the injected memory, undone by parasite_cure() */
 	struct copy copy;
+	struct writers *writers; /* dump/writers.h, or NULL */
 };
 
 /* Shared memory that belongs to no file system (dump/shmem.h). */

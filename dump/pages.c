@@ -21,6 +21,7 @@
 #include "dump/snapshot.h"
 #include "dump/stages.h"
 #include "dump/sysv.h"
+#include "dump/writers.h"
 #include "lib/awake.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -51,6 +52,7 @@ struct pages {
 	struct dump *d;
 	struct hold hold;
 	struct copier first;  /* the copier of the caller, which has the first file */
+	unsigned copiers;     /* so many are there */
 	pthread_mutex_t lock; /* of everything here and the image writer, but page files */
 	struct scan scan;
 	bool many;      /* small tasks are scanned apart ... */
@@ -202,9 +204,11 @@ static int copy_along(struct pages *p, struct copier *c)
 
 static void copier_setup(struct copier *c, struct pages *p)
 {
-	*c = (struct copier){
-		.create = create_file, .put = put_runs, .arg = p, .later = p->d->opt->later
-	};
+	*c = (struct copier){ .slot = __atomic_fetch_add(&p->copiers, 1, __ATOMIC_RELAXED),
+		              .create = create_file,
+		              .put = put_runs,
+		              .arg = p,
+		              .later = p->d->opt->later };
 }
 
 static void *copier_thread(void *arg)
@@ -255,6 +259,8 @@ static int copy_all(struct pages *p)
 		n = start_threads(p, threads);
 		r = copy_along(p, c);
 	}
+	if (r == 0)
+		r = copier_settle(c);
 	set_error(p, r);
 	for (size_t i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
@@ -403,9 +409,12 @@ static int finish_pages(struct pages *p)
 /* Many pages are a matter of throughput: those who copy want the CPUs, and their siblings, for themselves. */
 int dump_pages(struct dump *d)
 {
+	int r;
+
 	if (!d->held->hold.size)
 		awake_end(&d->awake);
-	return copy_pages(d);
+	r = copy_pages(d);
+	return r < 0 ? r : writers_finish(d);
 }
 
 int store_pages(struct dump *d)

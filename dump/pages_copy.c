@@ -52,6 +52,7 @@ void copier_done(struct copier *c)
 	view_close(c);
 	array_done(&c->start);
 	array_done(&c->count);
+	free(c->orders);
 }
 
 static int read_fail(const struct unit *u, const struct run *run, int r)
@@ -116,7 +117,7 @@ static bool is_zero(const char *page)
 	return !first && !memcmp(page, page + sizeof(first), PAGE - sizeof(first));
 }
 
-int copier_finish(struct copier *c)
+static int flush_list(struct copier *c)
 {
 	Img__Pages msg = IMG__PAGES__INIT;
 	int r;
@@ -132,8 +133,14 @@ int copier_finish(struct copier *c)
 	return r;
 }
 
-/* Note that the pages at START come next in the file. */
-static int note_run(struct copier *c, uint64_t start, uint64_t size, uint64_t offset)
+int copier_finish(struct copier *c)
+{
+	int r = copier_settle(c);
+
+	return r < 0 ? r : flush_list(c);
+}
+
+int copier_note(struct copier *c, uint64_t start, uint64_t size, uint64_t offset)
 {
 	uint64_t *gap, *count;
 
@@ -143,7 +150,7 @@ static int note_run(struct copier *c, uint64_t start, uint64_t size, uint64_t of
 		return 0;
 	}
 	if (c->start.n == RUNS_MAX) {
-		int r = copier_finish(c);
+		int r = flush_list(c);
 
 		if (r < 0)
 			return r;
@@ -178,7 +185,7 @@ static int keep_run(struct copier *c, char *buf, const struct run *run, size_t i
 		while (i < run->size && (run->keep_zeros || !is_zero(buf + in + i)));
 		if (*out != in + first)
 			memmove(buf + *out, buf + in + first, i - first);
-		r = note_run(c, run->start + first, i - first, base + *out);
+		r = copier_note(c, run->start + first, i - first, base + *out);
 		if (r < 0)
 			return r;
 		*out += i - first;
@@ -187,16 +194,21 @@ static int keep_run(struct copier *c, char *buf, const struct run *run, size_t i
 }
 
 /* The runs of one task or object are one list in one file. */
+int copier_begin(struct copier *c, struct task *t, const struct shmem *m, struct pages_file *file)
+{
+	int r = c->task != t || c->m != m || c->file != file ? flush_list(c) : 0;
+
+	c->task = t, c->m = m;
+	c->file = file;
+	return r;
+}
+
 static int store_begin(struct copier *c, struct task *t, const struct shmem *m, bool later)
 {
 	struct pages_file **file = later ? &c->noted : &c->stored;
-	int r = c->task != t || c->m != m || c->file != *file ? copier_finish(c) : 0;
+	int r = *file ? 0 : c->create(c->arg, later, file);
 
-	c->task = t, c->m = m;
-	if (r == 0 && !*file)
-		r = c->create(c->arg, later, file);
-	c->file = *file;
-	return r;
+	return r < 0 ? r : copier_begin(c, t, m, *file);
 }
 
 /* Runs of a task that stands still until they are read. */
@@ -211,7 +223,7 @@ static int note_runs(struct copier *c, const struct unit *u, const struct run *r
 			                 .start = runs[i].start,
 			                 .mem = u->mem };
 
-		r = note_run(c, run.start, run.size, run.offset);
+		r = copier_note(c, run.start, run.size, run.offset);
 		if (r == 0)
 			r = later_note(c->later, &run);
 		pages_file_grow(c->file, run.size);
@@ -354,7 +366,18 @@ static bool is_alone(struct copier *c, const struct unit *u, const struct run *r
 	return c->view.pagemap >= 0 && pagemap_alone(&c->view, run->start, run->size / PAGE);
 }
 
-int copier_unit(struct copier *c, const struct unit *u)
+/* Who writes U itself, if anybody. */
+static struct writer *writer_for(const struct copier *c, const struct unit *u)
+{
+	struct writer *w = u->task && !u->m && !c->later ? writers_of(u->task, c->slot) : NULL;
+
+	for (size_t i = 0; w && i < u->n; i++)
+		if (!u->runs[i].direct)
+			return NULL;
+	return w;
+}
+
+static int read_unit(struct copier *c, const struct unit *u)
 {
 	struct run batch[UNIT_RUNS], rest = {};
 	size_t next = 0;
@@ -383,4 +406,15 @@ int copier_unit(struct copier *c, const struct unit *u)
 		r = c->hold ? hold_runs(c, u, batch, n, size) : copy_runs(c, u, batch, n, size);
 	}
 	return r;
+}
+
+int copier_unit(struct copier *c, const struct unit *u)
+{
+	struct writer *w = writer_for(c, u);
+	int r;
+
+	if (w)
+		return copier_order(c, w, u);
+	r = copier_settle(c);
+	return r < 0 ? r : read_unit(c, u);
 }

@@ -4,6 +4,7 @@
 #include "dump/pagemap.h"
 #include "dump/later.h"
 #include "dump/pages_scan.h"
+#include "dump/writers.h"
 #include "proto/pages.pb-c.h"
 
 /* A finished list of runs: of TASK, or of the object M. */
@@ -25,7 +26,18 @@ struct hold {
 	ARRAY(struct batch) batches;
 };
 
+/* Orders that a writer (dump/writers.h) has, and what is in them. */
+#define ORDERS 2
+struct orders {
+	struct writer *writer; /* of TASK */
+	struct task *task;
+	size_t first, n;
+	struct mover_order v[ORDERS];
+};
+
 struct copier {
+	unsigned slot;           /* its number among all copiers, from 0 */
+	struct orders *orders;   /* NULL: there were none yet */
 	struct pages_file *file; /* that is written to now ... */
 	/* ... one of these: of what is stored, of what is noted in LATER. NULL: not created yet */
 	struct pages_file *stored, *noted;
@@ -63,5 +75,16 @@ int copier_store(struct copier *c);
 void hold_init(struct hold *h, size_t size);
 void hold_done(struct hold *h);
 
-/* Give away the last list of runs. */
+/* Give away the last list of runs, once all that was ordered is written. */
 int copier_finish(struct copier *c);
+
+/* ---- for the parts of a copier ---- */
+
+/* From here on what is noted is of T, or M, and lies in FILE. */
+int copier_begin(struct copier *c, struct task *t, const struct shmem *m, struct pages_file *file);
+/* Note that SIZE bytes of pages at START lie at OFFSET of that. */
+int copier_note(struct copier *c, uint64_t start, uint64_t size, uint64_t offset);
+
+/* pages_order.c: have the writer W write U; wait until all is written that was ordered. -errno, explained. */
+int copier_order(struct copier *c, struct writer *w, const struct unit *u);
+int copier_settle(struct copier *c);

@@ -171,6 +171,13 @@ static bool unit_full(const struct unit *u)
 	return u->n == UNIT_RUNS || u->bytes == UNIT_BYTES;
 }
 
+/* Whoever touches it meets no handler of the program, no key that keeps him off, and twice the same content. */
+static bool is_direct(const struct vma *v)
+{
+	return v->prot & PROT_READ && !v->pkey && !v->shared && !v->lazyfree &&
+	       !(v->flags & (VMF(um) | VMF(ui)));
+}
+
 /* The piece of the first region that lies in one mapping. */
 static struct run first_piece(struct scan *s, const struct task *t)
 {
@@ -187,7 +194,8 @@ static struct run first_piece(struct scan *s, const struct task *t)
 		             .keep_zeros = is_file(v),
 		             .by_mem = s->d->from_copies || !(v->prot & PROT_READ) ||
 		                       r->categories & OWN_SHARED,
-		             .seen = r->categories & OWN };
+		             .seen = r->categories & OWN,
+		             .direct = is_direct(v) };
 }
 
 /* Leave out of RUN what is shared: its start, or all from the next such page on. */

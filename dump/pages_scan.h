@@ -19,6 +19,7 @@ struct run {
 	bool keep_zeros; /* below is a file: zeros differ from it */
 	bool by_mem;     /* to be read through /proc/PID/mem only: PROT_NONE, shared by fork ... */
 	bool seen;       /* ... which has been looked for */
+	bool direct;     /* the task itself reads it without more ado */
 };
 
 /* Work for one copying thread: pages of one task or one object. */

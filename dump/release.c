@@ -14,6 +14,7 @@
 #include "dump/stages.h"
 #include "dump/threads.h"
 #include "dump/tracees.h"
+#include "dump/writers.h"
 #include "lib/awake.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
@@ -216,6 +217,7 @@ void unfreeze_tree(struct dump *d)
 	if (!d->frozen)
 		return;
 	interrupts_forgive(d->opt->timeout_ms);
+	writers_kill(d);
 	/* All who share an address space, before the arena goes. */
 	threads_each(d, leave_arena);
 	alone = await_strangers(d);

@@ -16,6 +16,7 @@
 #include "dump/memory_map.h"
 #include "dump/task.h"
 #include "dump/tracer.h"
+#include "dump/writers.h"
 #include "lib/child.h"
 #include "lib/cleanup.h"
 #include "lib/deadline.h"
@@ -34,6 +35,12 @@ static bool makes_copy(const struct dump *d, const struct thread *th)
 	struct task *t = th->task;
 
 	return d->opt->snapshot && mm_of(t) == t && th == t->threads.v;
+}
+
+/* Does it make a process that we are to trace? */
+static bool reports(const struct dump *d, const struct thread *th)
+{
+	return makes_copy(d, th) || writers_come(th);
 }
 
 /* What a copy does that nobody holds any more. */
@@ -73,13 +80,14 @@ int snapshot_arm(struct dump *d, struct thread *th)
 	int r = makes_copy(d, th) ? guard_note_copy(d, th->task, 0) : 0;
 
 	th->task->copy.armed |= makes_copy(d, th);
-	return r < 0 || !makes_copy(d, th) ? r
-	                                   : tracee_set_options(&th->tracee, PTRACE_O_TRACECLONE);
+	if (r == 0)
+		r = writers_arm(d, th);
+	return r < 0 || !reports(d, th) ? r : tracee_set_options(&th->tracee, PTRACE_O_TRACECLONE);
 }
 
 int snapshot_disarm(const struct dump *d, struct thread *th)
 {
-	return makes_copy(d, th) ? tracee_set_options(&th->tracee, 0) : 0;
+	return reports(d, th) ? tracee_set_options(&th->tracee, 0) : 0;
 }
 
 static int say_died(const struct task *t, pid_t pid, bool exited, int status)
@@ -202,8 +210,7 @@ static int reap_by(struct task *t, pid_t tid, pid_t pid)
 	return r < 0 ? r : released;
 }
 
-/* The child PID of OWNER has ended: a thread of OWNER, whichever lives, reaps it. */
-static int reap(pid_t owner, pid_t pid)
+int copy_reap(pid_t owner, pid_t pid)
 {
 	struct dump look = { .dirfd = -1 };
 	int r = task_add(&look, owner, SIZE_MAX);
@@ -220,14 +227,13 @@ static int reap(pid_t owner, pid_t pid)
 	return r;
 }
 
-/* It was forked, but something failed before snapshot_take(): a child that is traced and no task. 0: none. */
-static pid_t find_copy(const struct dump *d, const struct task *t)
+pid_t snapshot_find(const struct dump *d, const struct task *t)
 {
 	auto_free char *list = NULL;
 	char path[48];
 
 	snprintf(path, sizeof(path), "task/%d/children", t->pid);
-	if (!t->copy.armed || file_read(t->proc, path, &list) < 0)
+	if (file_read(t->proc, path, &list) < 0)
 		return 0;
 	for (char *at = list, *end; *at; at = end) {
 		pid_t pid = (pid_t)strtol(at, &end, 10);
@@ -242,7 +248,9 @@ static pid_t find_copy(const struct dump *d, const struct task *t)
 
 static void end_copy(struct dump *d, struct task *t)
 {
-	pid_t pid = t->copy.tracee.tid ? t->copy.tracee.tid : find_copy(d, t);
+	pid_t pid = t->copy.tracee.tid ? t->copy.tracee.tid
+	            : t->copy.armed    ? snapshot_find(d, t)
+	                               : 0;
 	int r;
 
 	t->copy.armed = false;
@@ -250,7 +258,7 @@ static void end_copy(struct dump *d, struct task *t)
 		return;
 	t->copy.tracee.tid = 0;
 	child_end(pid);
-	r = reap(t->pid, pid);
+	r = copy_reap(t->pid, pid);
 	/* Once its parent is gone it is init that reaps; else the guard tries again when we are gone. */
 	if (r == 0 || task_has_ended(t))
 		guard_forget_copy(d, t);

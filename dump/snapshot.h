@@ -20,7 +20,10 @@
 /* Append to S, the script of the leader of T, the fork of its memory. 0 or -errno, explained. */
 int snapshot_ask(struct dump *d, struct thread *th, struct script *s);
 
-/* While the script runs, TH reports the fork: before it is started, and when it has stopped. -errno. */
+/*
+ * While the script runs, TH reports the fork, or its writers (dump/writers.h): before it is started, and when it has
+ * stopped. -errno.
+ */
 int snapshot_arm(struct dump *d, struct thread *th);
 int snapshot_disarm(const struct dump *d, struct thread *th);
 
@@ -32,6 +35,15 @@ bool snapshot_holds(const struct task *t, const struct vma *v);
 
 /* Its memory could not be read, R: fail(), with what has become of the copy of T. */
 int snapshot_fail(const struct task *t, int r);
+
+/*
+ * A child that T has made for us and of which nobody took notice, as something failed before: it is traced and no
+ * task. 0: none.
+ */
+pid_t snapshot_find(const struct dump *d, const struct task *t);
+
+/* The child PID of OWNER has ended: a thread of OWNER, whichever lives, reaps it. -errno */
+int copy_reap(pid_t owner, pid_t pid);
 
 /*
  * The copies end, and each is reaped by the process that it is of: one thread of that, which

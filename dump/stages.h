@@ -21,6 +21,8 @@ int check_filters(const struct thread *th);
 int check_keys(struct task *t);
 /* ask_check.c: no thread of T is still on its way out of a dump whose crtool was killed, which needs the old door. */
 int check_door_is_free(struct dump *d, struct task *t);
+/* ask_check.c: the scripts of T have come to their ends, each with the answers that it must have. */
+int check_scripts(struct dump *d, struct task *t);
 /* peek.c: what tracers see of TH, when its script has run. In the hand that traces it. */
 int peek_thread(struct dump *d, struct thread *th);
 int ask_hands(struct dump *d);     /* ask.c: they are done with it, which ask_tasks() began */

@@ -5,6 +5,7 @@
  */
 #include "dump/peek.h"
 #include "dump/task.h"
+#include "dump/writers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -437,6 +438,7 @@ void task_done(struct task *t)
 	closep(&t->pagemap);
 	closep(&t->copy.proc);
 	closep(&t->copy.mem);
+	writers_free(t);
 }
 
 void tasks_done(struct dump *d)

@@ -92,6 +92,16 @@ uint32_t pages_file_index(const struct pages_file *p);
 uint64_t pages_file_size(const struct pages_file *p);
 int pages_file_write(struct pages_file *p, const void *data, size_t size);
 
+/*
+ * Somebody else writes an empty one, from its start to its end: its descriptor, which stays the file's; -1: what is
+ * written to it is no matter of bytes alone (packed, encrypted, signed, a stream). pages_file_grow() tells how much was
+ * written; when all is, HASH is that of file_hash_digest().
+ */
+int pages_file_lend(struct pages_file *p);
+int pages_file_returned(struct pages_file *p, uint64_t hash);
+/* R, that writing to it has failed with, explained. */
+int pages_file_fail(const struct pages_file *p, int r);
+
 /* One of pages that are not written: they come afterwards, by another way. It only grows. */
 int image_add_later(struct image_writer *w, struct pages_file **ret);
 void pages_file_grow(struct pages_file *p, uint64_t size);

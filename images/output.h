@@ -52,6 +52,8 @@ struct image_file {
 	uint64_t size;   /* what was written to it ... */
 	uint64_t stored; /* ... and is on the disk */
 	struct file_hash hash;
+	bool lent;          /* this is its hash instead: */
+	uint64_t lent_hash; /* of who has written it */
 };
 
 /* One whose bytes go to the disk as they are; one that is encrypted, if so; one that is compressed, if so, as well. */
@@ -63,6 +65,13 @@ int image_file_append(struct image_file *f, const void *data, size_t size);
 
 /* SIZE bytes of zeros, which take no room where that can be. */
 int image_file_hole(struct image_file *f, uint64_t size);
+
+/*
+ * Somebody else writes it, as long as it is empty and takes bytes as they are: its descriptor, or -1. When f->size is
+ * what was written, and HASH its hash: -EIO, explained, if it is not as long.
+ */
+int image_file_lend(struct image_file *f);
+int image_file_returned(struct image_file *f, uint64_t hash);
 
 /* All is there, and (SYNC) on the disk. */
 int image_file_finish(struct image_file *f, bool sync);

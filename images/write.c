@@ -238,6 +238,21 @@ void pages_file_grow(struct pages_file *p, uint64_t size)
 	p->file.size += size;
 }
 
+int pages_file_lend(struct pages_file *p)
+{
+	return image_file_lend(&p->file);
+}
+
+int pages_file_returned(struct pages_file *p, uint64_t hash)
+{
+	return image_file_returned(&p->file, hash);
+}
+
+int pages_file_fail(const struct pages_file *p, int r)
+{
+	return output_fail(p->file.out, r, p->file.name, "write");
+}
+
 uint32_t pages_file_index(const struct pages_file *p)
 {
 	return p->index;

@@ -122,21 +122,33 @@ static uint64_t flags_parse(const char *at, const char *end)
 	return flags;
 }
 
-/* A line of smaps below its mapping: "VmFlags: rd wr", "ProtectionKey:         0". */
+/* "        12 kB" */
+static uint64_t amount_parse(const char *at, const char *end)
+{
+	struct cursor c = { .at = at, .end = end };
+
+	while (c.at < c.end && *c.at == ' ')
+		c.at++;
+	return get_number(&c, 10);
+}
+
+static bool begins_with(const char *at, size_t len, const char *what, size_t n)
+{
+	return len >= n && !memcmp(at, what, n);
+}
+
+/* A line of smaps below its mapping: "VmFlags: rd wr", "ProtectionKey:         0", "LazyFree:        0 kB". */
 static void attribute_parse(const char *at, const char *end, struct map_line *m)
 {
-	static const char flags[] = "VmFlags:", key[] = "ProtectionKey:";
+	static const char flags[] = "VmFlags:", key[] = "ProtectionKey:", lazy[] = "LazyFree:";
 	size_t len = (size_t)(end - at);
 
-	if (len >= sizeof(flags) - 1 && !memcmp(at, flags, sizeof(flags) - 1)) {
+	if (begins_with(at, len, flags, sizeof(flags) - 1))
 		m->flags = flags_parse(at + sizeof(flags) - 1, end);
-	} else if (len >= sizeof(key) - 1 && !memcmp(at, key, sizeof(key) - 1)) {
-		struct cursor c = { .at = at + sizeof(key) - 1, .end = end };
-
-		while (c.at < c.end && *c.at == ' ')
-			c.at++;
-		m->pkey = (uint32_t)get_number(&c, 10);
-	}
+	else if (begins_with(at, len, key, sizeof(key) - 1))
+		m->pkey = (uint32_t)amount_parse(at + sizeof(key) - 1, end);
+	else if (begins_with(at, len, lazy, sizeof(lazy) - 1))
+		m->lazyfree = amount_parse(at + sizeof(lazy) - 1, end) > 0;
 }
 
 ssize_t map_parse(const char *text, size_t size, bool last, struct map_line *ret)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "parasite/mover.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* 5.14 */
 #endif
@@ -17,7 +19,12 @@ static int arena_place(struct arena *a, uint64_t base, size_t size, void *local)
 	if (local == MAP_FAILED)
 		return -errno;
 	*a = (struct arena){
-		.base = base, .local = local, .size = size, .used = ARENA_BLOB, .stacks = size
+		.base = base,
+		.local = local,
+		.size = size,
+		.code = ARENA_BLOB,
+		.used = ARENA_BLOB,
+		.stacks = size,
 	};
 	memcpy(a->local, blob_start, (size_t)(blob_end - blob_start));
 	return 0;
@@ -40,6 +47,19 @@ int arena_init_shared(struct arena *a, uint64_t base, size_t size)
 	if (r < 0)
 		return r;
 	return mprotect(a->local, ARENA_BLOB, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
+}
+
+int arena_add_code(struct arena *a)
+{
+	size_t size, whole;
+	const char *code = mover_code(&size);
+
+	whole = (size + ARENA_BLOB - 1) / ARENA_BLOB * ARENA_BLOB;
+	if (a->stacks - a->used < whole)
+		return -ENOMEM;
+	memcpy(a->local + ARENA_BLOB, code, size);
+	a->code = a->used = ARENA_BLOB + whole;
+	return 0;
 }
 
 void arena_warm(struct arena *a, size_t size)

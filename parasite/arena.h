@@ -15,7 +15,8 @@ struct arena {
 	uint64_t base; /* where the tasks see it */
 	char *local;   /* where crtool sees it */
 	size_t size;   /* room, in bytes */
-	size_t used;   /* bytes handed out, blob page included: what has to be copied */
+	size_t code;   /* bytes at the start that are code, and never written to in a task */
+	size_t used;   /* bytes handed out, code included: what has to be copied */
 	size_t stacks; /* offset of the lowest stack */
 };
 
@@ -27,6 +28,10 @@ extern const char blob_start[], blob_end[];
 
 /* For a dump: a local buffer of SIZE bytes (address space only) seen by the task at BASE. */
 int arena_init(struct arena *a, uint64_t base, size_t size);
+
+/* Have the mover (parasite/mover.h) behind the blob; before anything else is handed out. -ENOMEM: no room. */
+int arena_add_code(struct arena *a);
+#define ARENA_CODE (ARENA_BLOB + 16384) /* code is never more */
 
 /* Its first SIZE bytes are there before they are needed. */
 void arena_warm(struct arena *a, size_t size);

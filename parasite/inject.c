@@ -169,6 +169,18 @@ static int wait_our_stop(struct tracee *t, uint32_t signal)
 	}
 }
 
+int tracee_launch(struct tracee *t, uint64_t entry, uint64_t arg, uint64_t stack)
+{
+	struct arch_regs regs = t->regs;
+	int r;
+
+	arch_regs_for_blob(&regs, entry, arg, stack);
+	r = arch_regs_set(t->tid, &regs);
+	if (r == 0)
+		r = hold_signals(t);
+	return r < 0 ? r : go_on(t);
+}
+
 static int hold_all_but(struct tracee *t, uint32_t signal)
 {
 	t->held = false;
@@ -232,7 +244,7 @@ static int map_arena(struct parasite *p, bool begin)
 		                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
 		                  (uint64_t)-1,
 		                  0 };
-	const uint64_t rest[6] = { p->arena->base + ARENA_BLOB, p->arena->size - ARENA_BLOB,
+	const uint64_t rest[6] = { p->arena->base + p->arena->code, p->arena->size - p->arena->code,
 		                   PROT_READ | PROT_WRITE };
 	int r;
 
@@ -270,7 +282,7 @@ static void open_door(struct parasite *p, uint64_t at)
 	arch_door_build(code, &leave,
 	                &(struct arch_door_of){ .base = p->arena->base,
 	                                        .size = p->arena->size,
-	                                        .blob = p->arena->size ? ARENA_BLOB : 0,
+	                                        .blob = p->arena->size ? p->arena->code : 0,
 	                                        .signal = p->signal });
 	if (at && pwrite_full(p->mem, code, sizeof(code), (off_t)at) == 0)
 		p->door = at;
@@ -375,8 +387,8 @@ int parasite_collect(struct parasite *p)
 
 	if (r < 0)
 		return r;
-	return pread_full(p->mem, p->arena->local + ARENA_BLOB, p->arena->used - ARENA_BLOB,
-	                  (off_t)(p->arena->base + ARENA_BLOB));
+	return pread_full(p->mem, p->arena->local + p->arena->code, p->arena->used - p->arena->code,
+	                  (off_t)(p->arena->base + p->arena->code));
 }
 
 int parasite_move(struct parasite *p, struct tracee *host)
@@ -389,6 +401,24 @@ int parasite_move(struct parasite *p, struct tracee *host)
 	close_door(p);
 	p->host = host;
 	p->signal = 0; /* that is another's */
+	open_door(p, door);
+	return stand_in_door(p);
+}
+
+int parasite_rest(struct parasite *p)
+{
+	int r = tracee_put_back(p->host);
+
+	if (r == 0)
+		close_door(p);
+	return r;
+}
+
+int parasite_rouse(struct parasite *p, uint64_t door)
+{
+	if (p->door)
+		return 0;
+	p->signal = 0;
 	open_door(p, door);
 	return stand_in_door(p);
 }

@@ -122,6 +122,9 @@ struct parasite {
 int tracee_syscall(struct tracee *t, uint64_t insn, uint32_t nr, const uint64_t args[6],
                    int64_t *ret_result);
 
+/* It runs code of ours at ENTRY, on the stack that ends at STACK, and never comes back. Signals are blocked. */
+int tracee_launch(struct tracee *t, uint64_t entry, uint64_t arg, uint64_t stack);
+
 /*
  * Map ARENA (fully built) into the address space of HOST and copy it there. From
  * here to parasite_start() the host stands in the door at DOOR, if that is not 0. SIGNAL
@@ -167,6 +170,13 @@ int parasite_call(struct parasite *p, uint32_t nr, const uint64_t args[6], int64
  * into the door; the one that was is put back.
  */
 int parasite_move(struct parasite *p, struct tracee *host);
+
+/*
+ * Between parasite_collect() and parasite_cure(): the arena stays, but the host is put back and the door closed, until
+ * it stands there again.
+ */
+int parasite_rest(struct parasite *p);
+int parasite_rouse(struct parasite *p, uint64_t door);
 
 /* Unmap the arena and put the host back; no thread may be in it. Idempotent. */
 int parasite_cure(struct parasite *p);

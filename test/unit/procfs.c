@@ -48,6 +48,7 @@ TEST(smaps_gives_flags_and_key)
 {
 	static const char text[] = "1000-2000 rw-p 00000000 00:00 0                  [stack]\n"
 				   "Size:                  4 kB\n"
+				   "LazyFree:             12 kB\n"
 				   "ProtectionKey:         3\n"
 				   "VmFlags: rd wr mr mw me gd ac zz ?? \n"
 				   "2000-3000 r--p 00000000 00:00 0 \n"
@@ -55,11 +56,11 @@ TEST(smaps_gives_flags_and_key)
 	struct map_line m;
 	ssize_t n = parse(text, &m);
 
-	check(n > 0 && m.start == 0x1000 && m.pkey == 3 && named(&m, "[stack]"));
+	check(n > 0 && m.start == 0x1000 && m.pkey == 3 && m.lazyfree && named(&m, "[stack]"));
 	check(m.flags == (VMF(rd) | VMF(wr) | VMF(mr) | VMF(mw) | VMF(me) | VMF(gd) | VMF(ac) |
 	                  VMF_UNKNOWN | VMF_UNNAMED));
 	check(parse(text + n, &m) == (ssize_t)(strlen(text) - n));
-	check(m.start == 0x2000 && m.pkey == 0 && m.flags == (VMF(rd) | VMF(sl)));
+	check(m.start == 0x2000 && m.pkey == 0 && !m.lazyfree && m.flags == (VMF(rd) | VMF(sl)));
 }
 
 TEST(a_mapping_that_is_not_whole_asks_for_more)

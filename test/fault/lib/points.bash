@@ -10,6 +10,8 @@
 # from a place that FAULT_SEED (printed) decides; `make test-fault` takes all.
 
 victim=()
+dump_how=(-R) # or how else it is made so that the victim lives on ...
+dump_code=0   # ... and how that ends
 FAULT_STEP=${FAULT_STEP:-7}
 FAULT_SEED=${FAULT_SEED:-$RANDOM}
 FAULT_BATCH=${FAULT_BATCH:-8} # points that share a program
@@ -106,9 +108,9 @@ settle() {
 # disturb N WHAT: one point of a dump of $pid, of whom $before was seen; prints what is wrong afterwards. Tests may have their own.
 disturb() {
 	rm -rf "$to"
-	interfere "$1" "$2" dump -R "${dump_with[@]}" -t "$pid" -D "$to"
+	interfere "$1" "$2" dump "${dump_how[@]}" "${dump_with[@]}" -t "$pid" -D "$to"
 	# 10, or 128 + signal from before crtool caught it
-	[[ $2 = =* ]] || [[ $status =~ ^(0|10|137|143|130)$ ]] || echo "ends with $status"
+	[[ $2 = =* ]] || [[ $status =~ ^($dump_code|10|137|143|130)$ ]] || echo "ends with $status"
 	[[ $2 != =* || $status != 137 ]] || echo "hangs"
 	[ "$status" != 0 ] || [ -e "$to/manifest.img" ] || echo "says that it did it, but no manifest"
 	settle
@@ -176,7 +178,7 @@ points() {
 	local calls
 
 	park "${victim[@]}"
-	calls=$(count_calls dump -R "${dump_with[@]}" -t "$pid" -D "$BATS_TEST_TMPDIR/count")
+	calls=$(count_calls dump "${dump_how[@]}" "${dump_with[@]}" -t "$pid" -D "$BATS_TEST_TMPDIR/count") || (($? == dump_code))
 	zdtm_teardown
 	each_point "$calls" harm "$1" "${victim[*]}"
 }
