@@ -190,6 +190,7 @@ struct task_index {
 
 struct dump {
 	const struct dump_options *opt;
+	bool has_writers; /* somebody writes memory itself (dump/writers.h) */
 	int dirfd;
 	bool made_dir;    /* the image directory is our own work ... */
 	bool sealed;      /* ... and must stay */

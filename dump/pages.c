@@ -204,7 +204,8 @@ static int copy_along(struct pages *p, struct copier *c)
 
 static void copier_setup(struct copier *c, struct pages *p)
 {
-	*c = (struct copier){ .slot = __atomic_fetch_add(&p->copiers, 1, __ATOMIC_RELAXED),
+	*c = (struct copier){ .d = p->d,
+		              .slot = __atomic_fetch_add(&p->copiers, 1, __ATOMIC_RELAXED),
 		              .create = create_file,
 		              .put = put_runs,
 		              .arg = p,

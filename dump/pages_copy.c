@@ -366,17 +366,6 @@ static bool is_alone(struct copier *c, const struct unit *u, const struct run *r
 	return c->view.pagemap >= 0 && pagemap_alone(&c->view, run->start, run->size / PAGE);
 }
 
-/* Who writes U itself, if anybody. */
-static struct writer *writer_for(const struct copier *c, const struct unit *u)
-{
-	struct writer *w = u->task && !u->m && !c->later ? writers_of(u->task, c->slot) : NULL;
-
-	for (size_t i = 0; w && i < u->n; i++)
-		if (!u->runs[i].direct)
-			return NULL;
-	return w;
-}
-
 static int read_unit(struct copier *c, const struct unit *u)
 {
 	struct run batch[UNIT_RUNS], rest = {};
@@ -410,11 +399,10 @@ static int read_unit(struct copier *c, const struct unit *u)
 
 int copier_unit(struct copier *c, const struct unit *u)
 {
-	struct writer *w = writer_for(c, u);
-	int r;
+	int r = c->later ? 0 : copier_order(c, u);
 
-	if (w)
-		return copier_order(c, w, u);
+	if (r)
+		return r < 0 ? r : 0;
 	r = copier_settle(c);
 	return r < 0 ? r : read_unit(c, u);
 }

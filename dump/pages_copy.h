@@ -32,10 +32,19 @@ struct orders {
 	struct writer *writer; /* of TASK */
 	struct task *task;
 	size_t first, n;
-	struct mover_order v[ORDERS];
+	struct ordered {
+		struct mover_order order;
+		const struct shmem *m; /* it is of this, not of the task, ... */
+		uint64_t at;           /* ... which the task has there; else 0 */
+	} v[ORDERS];
+	/* What was looked for last, and who has it mapped, or NULL: where. */
+	const struct shmem *m;
+	struct task *mapper;
+	const struct vma *vma;
 };
 
 struct copier {
+	struct dump *d;
 	unsigned slot;           /* its number among all copiers, from 0 */
 	struct orders *orders;   /* NULL: there were none yet */
 	struct pages_file *file; /* that is written to now ... */
@@ -85,6 +94,9 @@ int copier_begin(struct copier *c, struct task *t, const struct shmem *m, struct
 /* Note that SIZE bytes of pages at START lie at OFFSET of that. */
 int copier_note(struct copier *c, uint64_t start, uint64_t size, uint64_t offset);
 
-/* pages_order.c: have the writer W write U; wait until all is written that was ordered. -errno, explained. */
-int copier_order(struct copier *c, struct writer *w, const struct unit *u);
+/*
+ * pages_order.c: have U written by its task, or by one that has it mapped: 1; 0: nobody can. Wait until all is written
+ * that was ordered. -errno, explained.
+ */
+int copier_order(struct copier *c, const struct unit *u);
 int copier_settle(struct copier *c);

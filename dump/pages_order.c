@@ -4,22 +4,24 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "dump/pages_copy.h"
 #include "dump/task.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
+#include "lib/procfs.h"
 
 static bool is_left_out(const struct mover_answer *a, size_t page)
 {
 	return a->zeros[page / 64] >> page % 64 & 1;
 }
 
-/* Of a run whose first page is number PAGE of the order. */
-static int note_run(struct copier *c, const struct mover_run *run, const struct mover_answer *a,
+/* Of a run whose first page, at START, is number PAGE of the order. */
+static int note_run(struct copier *c, uint64_t start, uint64_t size, const struct mover_answer *a,
                     size_t page)
 {
-	for (uint64_t at = 0; at < run->size;) {
+	for (uint64_t at = 0; at < size;) {
 		uint64_t first = at;
 		int r;
 
@@ -30,8 +32,8 @@ static int note_run(struct copier *c, const struct mover_run *run, const struct 
 		}
 		do
 			at += MOVER_PAGE;
-		while (at < run->size && !is_left_out(a, page + at / MOVER_PAGE));
-		r = copier_note(c, run->start + first, at - first, pages_file_size(c->file));
+		while (at < size && !is_left_out(a, page + at / MOVER_PAGE));
+		r = copier_note(c, start + first, at - first, pages_file_size(c->file));
 		if (r < 0)
 			return r;
 		pages_file_grow(c->file, at - first);
@@ -39,15 +41,17 @@ static int note_run(struct copier *c, const struct mover_run *run, const struct 
 	return 0;
 }
 
-static int note_answer(struct copier *c, const struct mover_order *o, const struct mover_answer *a)
+static int note_answer(struct copier *c, const struct ordered *o, const struct mover_answer *a)
 {
 	uint64_t before = pages_file_size(c->file);
 	size_t page = 0;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < o->n; i++) {
-		r = note_run(c, &o->runs[i], a, page);
-		page += o->runs[i].size / MOVER_PAGE;
+	for (size_t i = 0; r == 0 && i < o->order.n; i++) {
+		const struct mover_run *run = &o->order.runs[i];
+
+		r = note_run(c, run->start - o->at, run->size, a, page);
+		page += run->size / MOVER_PAGE;
 	}
 	if (r == 0 && pages_file_size(c->file) - before != a->written)
 		return fail(-EPROTO, "%s: what it has written of its memory is not what it says",
@@ -58,15 +62,16 @@ static int note_answer(struct copier *c, const struct mover_order *o, const stru
 static int take_answer(struct copier *c)
 {
 	struct orders *o = c->orders;
+	const struct ordered *first = &o->v[o->first];
 	struct mover_answer a;
 	int r = writer_answer(o->writer, o->task, &a);
 
 	if (r == 0 && a.error)
 		r = pages_file_fail(o->writer->file, (int)a.error);
 	if (r == 0)
-		r = copier_begin(c, o->task, NULL, o->writer->file);
+		r = copier_begin(c, first->m ? NULL : o->task, first->m, o->writer->file);
 	if (r == 0)
-		r = note_answer(c, &o->v[o->first], &a);
+		r = note_answer(c, first, &a);
 	o->first = (o->first + 1) % ORDERS;
 	o->n--;
 	return r;
@@ -81,36 +86,106 @@ int copier_settle(struct copier *c)
 	return r;
 }
 
-_Static_assert(UNIT_RUNS <= MOVER_RUNS && UNIT_BYTES <= MOVER_BYTES, "a unit is an order");
+/* ---- who writes it ---- */
 
-static void order_unit(struct mover_order *o, const struct unit *u)
+static const struct vma *mapping_of(const struct task *t, const struct shmem *m)
 {
-	o->n = u->n;
-	for (size_t i = 0; i < u->n; i++)
-		o->runs[i] = (struct mover_run){ u->runs[i].start, u->runs[i].size,
-			                         u->runs[i].keep_zeros };
+	array_each (v, &t->vmas)
+		if (v->shared && v->ino == m->ino && v->dev == m->dev && v->prot & PROT_READ &&
+		    !v->pkey && !(v->flags & (VMF(um) | VMF(ui))))
+			return v;
+	return NULL;
 }
 
-int copier_order(struct copier *c, struct writer *w, const struct unit *u)
+/* A task with writers that has M mapped. */
+static struct task *look_for(struct copier *c, const struct shmem *m)
 {
 	struct orders *o = c->orders;
+
+	if (o->m == m)
+		return o->mapper;
+	o->m = m, o->mapper = NULL;
+	if (m->sysv)
+		return NULL;
+	array_each (t, &c->d->tasks) {
+		o->vma = writers_of(t, c->slot) ? mapping_of(t, m) : NULL;
+		if (o->vma)
+			return o->mapper = t;
+	}
+	return NULL;
+}
+
+/* What lies behind the end of M in its last page is anybody's. */
+static bool has_mapped(const struct vma *v, const struct unit *u)
+{
+	uint64_t end = v->offset + (v->end - v->start), size = (uint64_t)u->m->st.st_size;
+
+	for (size_t i = 0; i < u->n; i++)
+		if (u->runs[i].start < v->offset || u->runs[i].start + u->runs[i].size > end ||
+		    u->runs[i].start + u->runs[i].size > size)
+			return false;
+	return true;
+}
+
+/* AT: what is to be added to the place of its runs. NULL: nobody. */
+static struct task *writer_of_unit(struct copier *c, const struct unit *u, uint64_t *ret_at)
+{
+	struct task *t = u->m ? look_for(c, u->m) : u->task;
+
+	*ret_at = 0;
+	if (!t || !writers_of(t, c->slot))
+		return NULL;
+	if (u->m) {
+		*ret_at = c->orders->vma->start - c->orders->vma->offset;
+		return has_mapped(c->orders->vma, u) ? t : NULL;
+	}
+	for (size_t i = 0; i < u->n; i++)
+		if (!u->runs[i].direct)
+			return NULL;
+	return t;
+}
+
+_Static_assert(UNIT_RUNS <= MOVER_RUNS && UNIT_BYTES <= MOVER_BYTES, "a unit is an order");
+
+static void order_unit(struct ordered *o, const struct unit *u, uint64_t at)
+{
+	o->m = u->m;
+	o->at = at;
+	o->order.n = u->n;
+	for (size_t i = 0; i < u->n; i++)
+		o->order.runs[i] = (struct mover_run){ u->runs[i].start + at, u->runs[i].size,
+			                               u->runs[i].keep_zeros };
+}
+
+int copier_order(struct copier *c, const struct unit *u)
+{
+	struct orders *o = c->orders;
+	struct task *t;
+	struct writer *w;
+	uint64_t at;
 	int r = 0;
 
-	if (interrupted())
-		return -EINTR;
+	if (!c->d->has_writers)
+		return 0;
 	if (!o)
 		o = c->orders = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
+	if (interrupted())
+		return -EINTR;
+	t = writer_of_unit(c, u, &at);
+	w = t ? writers_of(t, c->slot) : NULL;
+	if (!w)
+		return 0;
 	if (o->writer != w)
 		r = copier_settle(c);
 	else if (o->n == ORDERS)
 		r = take_answer(c);
 	if (r < 0)
 		return r;
-	o->writer = w, o->task = u->task;
-	order_unit(&o->v[(o->first + o->n) % ORDERS], u);
-	r = writer_order(w, u->task, &o->v[(o->first + o->n) % ORDERS]);
+	o->writer = w, o->task = t;
+	order_unit(&o->v[(o->first + o->n) % ORDERS], u, at);
+	r = writer_order(w, t, &o->v[(o->first + o->n) % ORDERS].order);
 	o->n += r == 0;
-	return r;
+	return r < 0 ? r : 1;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -31,16 +30,18 @@
 
 /* ---- who has some ---- */
 
-static bool is_large(const struct task *t)
+/* Shared memory is written by whoever is the first to have it. */
+static bool is_large(const struct task *t, bool first)
 {
 	auto_free char *text = NULL;
-	uint64_t resident = 0, files = 0;
+	uint64_t anon = 0, shmem = 0;
 
 	if (t->stat.field[STAT_RSS] * MOVER_PAGE < WRITERS_BYTES ||
-	    file_read(t->proc, "statm", &text) < 0)
+	    file_read(t->proc, "status", &text) < 0)
 		return false;
-	sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &files);
-	return (resident - files) * MOVER_PAGE >= WRITERS_BYTES;
+	status_u64(text, "RssAnon", 10, &anon);
+	status_u64(text, "RssShmem", 10, &shmem);
+	return (anon + (first ? shmem : 0)) << 10 >= WRITERS_BYTES;
 }
 
 /*
@@ -70,7 +71,7 @@ int writers_choose(struct dump *d, struct task *t)
 
 	array_each (other, &d->tasks)
 		others += other->writers != NULL;
-	if (t->writers || others == WRITERS_TASKS || !dump_may(d) || !is_large(t) ||
+	if (t->writers || others == WRITERS_TASKS || !dump_may(d) || !is_large(t, !others) ||
 	    !writers_may(d, t))
 		return 0;
 	t->writers = calloc(1, sizeof(*t->writers));
@@ -304,6 +305,7 @@ int writers_take(struct dump *d, struct task *t)
 	for (size_t i = 0; r == 0 && i < t->writers->n; i++)
 		r = make_ready(d, t, &t->writers->v[i]);
 	t->writers->live = r == 0;
+	d->has_writers |= r == 0;
 	if (r == -ETIMEDOUT || r == -EINTR || interrupted())
 		return r;
 	/* While they work nothing of ours is seen in what is dumped. */
