@@ -88,33 +88,6 @@ int copier_settle(struct copier *c)
 
 /* ---- who writes it ---- */
 
-static const struct vma *mapping_of(const struct task *t, const struct shmem *m)
-{
-	array_each (v, &t->vmas)
-		if (v->shared && v->ino == m->ino && v->dev == m->dev && v->prot & PROT_READ &&
-		    !v->pkey && !(v->flags & (VMF(um) | VMF(ui))))
-			return v;
-	return NULL;
-}
-
-/* A task with writers that has M mapped. */
-static struct task *look_for(struct copier *c, const struct shmem *m)
-{
-	struct orders *o = c->orders;
-
-	if (o->m == m)
-		return o->mapper;
-	o->m = m, o->mapper = NULL;
-	if (m->sysv)
-		return NULL;
-	array_each (t, &c->d->tasks) {
-		o->vma = writers_of(t, c->slot) ? mapping_of(t, m) : NULL;
-		if (o->vma)
-			return o->mapper = t;
-	}
-	return NULL;
-}
-
 /* What lies behind the end of M in its last page is anybody's. */
 static bool has_mapped(const struct vma *v, const struct unit *u)
 {
@@ -127,17 +100,46 @@ static bool has_mapped(const struct vma *v, const struct unit *u)
 	return true;
 }
 
+/* Where T has all of U, of shared memory, mapped. */
+static const struct vma *mapping_of(const struct task *t, const struct unit *u)
+{
+	array_each (v, &t->vmas)
+		if (v->shared && v->ino == u->m->ino && v->dev == u->m->dev &&
+		    v->prot & PROT_READ && !v->pkey && !(v->flags & (VMF(um) | VMF(ui))) &&
+		    has_mapped(v, u))
+			return v;
+	return NULL;
+}
+
+/* The task with writers that has U mapped: mostly that which had the one before. */
+static struct task *look_for(struct copier *c, const struct unit *u)
+{
+	struct orders *o = c->orders;
+
+	if (u->m->sysv)
+		return NULL;
+	if (o->m == u->m && o->mapper && has_mapped(o->vma, u))
+		return o->mapper;
+	o->m = u->m, o->mapper = NULL;
+	array_each (t, &c->d->tasks) {
+		o->vma = writers_of(t, c->slot) ? mapping_of(t, u) : NULL;
+		if (o->vma)
+			return o->mapper = t;
+	}
+	return NULL;
+}
+
 /* AT: what is to be added to the place of its runs. NULL: nobody. */
 static struct task *writer_of_unit(struct copier *c, const struct unit *u, uint64_t *ret_at)
 {
-	struct task *t = u->m ? look_for(c, u->m) : u->task;
+	struct task *t = u->m ? look_for(c, u) : u->task;
 
 	*ret_at = 0;
 	if (!t || !writers_of(t, c->slot))
 		return NULL;
 	if (u->m) {
 		*ret_at = c->orders->vma->start - c->orders->vma->offset;
-		return has_mapped(c->orders->vma, u) ? t : NULL;
+		return t;
 	}
 	for (size_t i = 0; i < u->n; i++)
 		if (!u->runs[i].direct)
