@@ -96,13 +96,24 @@ static void *confined(void *layers)
 
 static pid_t add_child(int layers)
 {
-	pid_t pid = fork();
+	int confined_by[2];
+	pid_t pid;
+	char c;
 
+	check(pipe(confined_by) == 0);
+	pid = fork();
 	check(pid >= 0);
-	if (pid)
+	if (pid) {
+		check(read(confined_by[0], &c, 1) == 1);
+		close(confined_by[0]);
+		close(confined_by[1]);
 		return pid;
+	}
 	for (int i = 0; i < layers; i++)
 		check(add_layer() == 0);
+	check(write(confined_by[1], "x", 1) == 1);
+	close(confined_by[0]);
+	close(confined_by[1]);
 	while (!zdtm_released())
 		zdtm_nap();
 	check(free_layers() == 16 - layers);
