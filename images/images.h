@@ -145,8 +145,10 @@ struct images {
 	size_t npages;         /* with those of the parents (images/chain.h) ... */
 	size_t own_pages;      /* ... which come after these */
 	struct images *parent; /* its manifest and page files; NULL: it has none, or PAGES_LEFT */
-	bool unverified;       /* that is still to be done */
-	bool *own;             /* by index: the descriptor is of memory that nobody else has ... */
+	bool unverified;       /* that is still to be done ... */
+	struct piece_sum *
+		*sums; /* ... but for what is made already, by index (pieces.h); NULL: nothing is */
+	bool *own;     /* by index: the descriptor is of memory that nobody else has ... */
 	struct wanted *wanted; /* ... and who wants what of it (spend.h); NULL: not asked */
 	struct heap *heap;     /* holds all messages */
 	char *dir;             /* for messages */
@@ -191,6 +193,8 @@ void images_free(struct images *im);
 
 /* With PAGES_LATER: what was not verified is now. -EBADMSG, explained. */
 int images_verify_late(struct images *im);
+/* Before that: all but what their readers make the checksums of while they read (pieces.h). */
+int images_verify_but(struct images *im);
 
 /* Does what is in page file FILE come afterwards? Only PAGES_TRUSTED can have such a one. */
 bool images_is_later(const struct images *im, size_t file);

@@ -20,6 +20,7 @@
 #include "images/judge.h"
 #include "images/pack.h"
 #include "images/receive.h"
+#include "images/pieces.h"
 #include "images/spend.h"
 #include "images/verify.h"
 #include "lib/cleanup.h"
@@ -214,11 +215,21 @@ static int directory_load(struct images *im, struct access *a, bool state)
 	return r;
 }
 
+int images_verify_but(struct images *im)
+{
+	const struct access a = { .use = PAGES_VERIFIED };
+	int r = im->unverified ? pieces_leave(im) : 0;
+
+	return r == 0 && im->unverified ? pages_verify(im, &a) : r;
+}
+
 int images_verify_late(struct images *im)
 {
 	const struct access a = { .use = PAGES_VERIFIED };
-	int r = im->unverified ? pages_verify(im, &a) : 0;
+	int r;
 
+	pieces_take(im);
+	r = im->unverified ? pages_verify(im, &a) : 0;
 	im->unverified = r < 0;
 	return r;
 }
@@ -262,6 +273,7 @@ static void images_free_one(struct images *im)
 	for (size_t i = 0; i < n; i++)
 		closep(&im->pages[i]);
 	images_spend_done(im);
+	pieces_done(im);
 	free(im->pages);
 	free(im->content);
 	free(im->plain);

@@ -26,7 +26,8 @@ int sums_judge(const struct images *im, const struct access *a, size_t number, u
 
 /*
  * The same of all page files, by as many threads as there are CPUs for us. Where
- * they are used and A has keys, im->pages become copies in memory.
+ * they are used and A has keys, im->pages become copies in memory. Of pieces that are left to
+ * their readers nothing is read, and their files are not judged yet (images/pieces.h).
  */
 int pages_verify(struct images *im, const struct access *a);
 

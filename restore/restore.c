@@ -46,6 +46,13 @@ static int check_on_demand(const struct restore *r)
 	return 0;
 }
 
+/* Files that are written back stay so: then all is verified before that. */
+static int verify_now(struct restore *r)
+{
+	return r->opt->file_policy == FILES_ROLLBACK ? images_verify_late(r->images)
+	                                             : images_verify_but(r->images);
+}
+
 int read_images(struct restore *r)
 {
 	int ret = path_map_check(&r->opt->path_map);
@@ -53,10 +60,7 @@ int read_images(struct restore *r)
 	if (ret == 0)
 		ret = tcp_map_check(&r->opt->tcp_map);
 	if (ret == 0)
-		ret = images_read(r->opt->dir,
-		                  r->opt->trusted ? PAGES_TRUSTED
-		                  : r->opt->lazy  ? PAGES_LATER
-		                                  : PAGES_USED,
+		ret = images_read(r->opt->dir, r->opt->trusted ? PAGES_TRUSTED : PAGES_LATER,
 		                  r->opt->keys, &r->images);
 	keys_wipe(r->opt->keys); /* before anybody is forked */
 	if (ret == 0 && r->images->manifest->memory_only)
@@ -66,6 +70,8 @@ int read_images(struct restore *r)
 		           r->opt->dir);
 	if (ret == 0 && r->opt->on_demand)
 		ret = check_on_demand(r);
+	if (ret == 0 && !r->opt->lazy)
+		ret = verify_now(r);
 	if (ret == 0)
 		ret = images_spend_plan(r->images);
 	return ret < 0 ? ret : map_paths(r);
@@ -84,6 +90,9 @@ static int compile(struct restore *r)
 {
 	int ret = compile_scripts(r);
 
+	/* Shared objects are filled by now: what was read for them is not read again. */
+	if (ret == 0 && !r->opt->lazy)
+		ret = images_verify_late(r->images);
 	if (ret == 0)
 		ret = far_fetch(r);
 	return ret < 0 ? ret : sabotage_scripts(r);

@@ -3,6 +3,9 @@
  * write it to the object. Writers of one file wait for each other at its inode, so with many CPUs
  * large pieces go through a mapping instead, where they do not; that takes half as much CPU time again,
  * as each page is cleared first and costs a fault. hugetlbfs cannot be written to at all.
+ *
+ * Where the checksum of a piece of the page file is left to who reads it (images/pieces.h), one thread reads
+ * all of that piece and makes it.
  */
 #include "restore/shmem_fill.h"
 
@@ -13,10 +16,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "images/hash.h"
 #include "images/pages.h"
+#include "images/pieces.h"
 #include "images/spend.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/log.h"
 
 #define FILLERS 4
 #define FEW     2            /* threads for which mapping does not pay */
@@ -35,33 +41,76 @@ struct filling {
 	uint32_t from;           /* the page file of the current one */
 	struct page_iter it;
 	struct page_run rest; /* of the current run */
+	size_t sums;          /* pieces whose checksums were made */
 	int error;
 };
 
-/* The next piece and its page file. False: there is none, or somebody failed. */
-static bool next_piece(struct filling *f, struct page_run *ret, uint32_t *ret_from)
+/* What one thread does in one go: a part of a run, or the runs of a piece whose checksum it makes. */
+struct job {
+	uint32_t file;
+	struct page_iter it;
+	struct page_run rest;  /* of the current run */
+	uint64_t size;         /* bytes left to do */
+	struct piece_sum *sum; /* NULL: none is made */
+};
+
+/* The next N bytes at most. False: all is done. */
+static bool job_next(struct job *j, uint64_t n, struct page_run *ret)
 {
-	pthread_mutex_lock(&f->lock);
+	if (!j->size || (!j->rest.size && !pages_next(&j->it, &j->rest)))
+		return false;
+	*ret = j->rest;
+	n = n < j->size ? n : j->size;
+	ret->size = ret->size < n ? ret->size : n;
+	j->rest.start += ret->size, j->rest.offset += ret->size, j->rest.size -= ret->size;
+	j->size -= ret->size;
+	return true;
+}
+
+/* There is more to do: some of a run at hand, maybe of the next message. */
+static bool rest_next(struct filling *f)
+{
 	while (!f->error && !f->rest.size) {
 		const Img__Pages *msg;
 
 		if (f->it.msg && pages_next(&f->it, &f->rest))
 			break;
 		if (f->msg == f->m->n_pages)
-			break;
+			return false;
 		msg = f->m->pages[f->msg++];
 		f->it = pages_iter(f->r->images, msg);
 		f->from = msg->file;
 	}
-	*ret = f->rest;
-	*ret_from = f->from;
-	if (ret->size > PIECE)
-		ret->size = PIECE;
-	if (f->error)
-		ret->size = 0;
-	f->rest.start += ret->size, f->rest.offset += ret->size, f->rest.size -= ret->size;
+	return !f->error;
+}
+
+/* False: there is none, or somebody failed. */
+static bool next_job(struct filling *f, struct job *ret)
+{
+	const struct images *im = f->r->images;
+	struct page_run skipped;
+	struct job ahead;
+	bool more;
+
+	pthread_mutex_lock(&f->lock);
+	more = rest_next(f);
+	if (more) {
+		uint64_t at = f->rest.offset, piece = HASH_PIECE - at % HASH_PIECE;
+
+		*ret = (struct job){ .file = f->from, .it = f->it, .rest = f->rest };
+		ret->sum = piece_left(im, f->from, at);
+		ret->size = piece < PIECE ? piece : PIECE;
+		if (ret->sum)
+			ret->size = piece_size(im, f->from, at);
+		else if (ret->size > f->rest.size)
+			ret->size = f->rest.size;
+		ahead = *ret;
+		while (job_next(&ahead, UINT64_MAX, &skipped))
+			;
+		f->it = ahead.it, f->rest = ahead.rest;
+	}
 	pthread_mutex_unlock(&f->lock);
-	return ret->size;
+	return more;
 }
 
 static void set_error(struct filling *f, int e)
@@ -73,7 +122,7 @@ static void set_error(struct filling *f, int e)
 }
 
 /* Through a mapping of the pages, huge ones maybe, that it lies in. */
-static int piece_map(int from, int to, const struct page_run *run, uint64_t page)
+static int piece_map(int from, int to, const struct page_run *run, uint64_t page, XXH3_state_t *sum)
 {
 	uint64_t first = run->start & ~(page - 1);
 	uint64_t size = (run->start + run->size - first + page - 1) & ~(page - 1);
@@ -83,11 +132,14 @@ static int piece_map(int from, int to, const struct page_run *run, uint64_t page
 	if (at == MAP_FAILED)
 		return -errno;
 	e = pread_full(from, at + (run->start - first), run->size, (off_t)run->offset);
+	if (e == 0 && sum)
+		XXH3_64bits_update(sum, at + (run->start - first), run->size);
 	munmap(at, size);
 	return e;
 }
 
-static int piece_write(struct filling *f, int from, const struct page_run *run, char *buf)
+static int piece_write(struct filling *f, int from, const struct page_run *run, char *buf,
+                       XXH3_state_t *sum)
 {
 	int e = 0;
 
@@ -96,6 +148,8 @@ static int piece_write(struct filling *f, int from, const struct page_run *run, 
 		e = pread_full(from, buf, n, (off_t)(run->offset + at));
 		if (e < 0)
 			break;
+		if (sum)
+			XXH3_64bits_update(sum, buf, n);
 		pthread_mutex_lock(&f->writing);
 		e = pwrite_full(f->fd, buf, n, (off_t)(run->start + at));
 		pthread_mutex_unlock(&f->writing);
@@ -103,25 +157,45 @@ static int piece_write(struct filling *f, int from, const struct page_run *run, 
 	return e;
 }
 
+/* With a buffer and, where a checksum is to be made, its state; each may be NULL for want of memory. */
+static int job_do(struct filling *f, struct job *j, char *buf, XXH3_state_t *state)
+{
+	uint64_t huge = f->m->huge_page_size;
+	int e = 0, from = f->r->images->pages[j->file];
+	XXH3_state_t *sum = j->sum ? state : NULL;
+	struct page_run run;
+
+	if (sum)
+		XXH3_64bits_reset(sum);
+	while (e == 0 && job_next(j, PIECE, &run)) {
+		e = -ENOMEM;
+		if (huge || (f->maps && run.size >= BUFFER))
+			e = piece_map(from, f->fd, &run, huge ? huge : 4096, sum);
+		else if (buf)
+			e = piece_write(f, from, &run, buf, sum);
+		images_spend(f->r->images, j->file, run.offset, run.size);
+	}
+	if (e == 0 && sum) {
+		*j->sum = (struct piece_sum){ XXH3_64bits_digest(sum), PIECE_MADE };
+		__atomic_add_fetch(&f->sums, 1, __ATOMIC_RELAXED);
+	}
+	return e;
+}
+
 static void *fill_some(void *arg)
 {
 	struct filling *f = arg;
-	uint64_t huge = f->m->huge_page_size;
 	auto_free char *buf = malloc(BUFFER);
-	struct page_run piece;
-	uint32_t file;
+	XXH3_state_t *state = XXH3_createState();
+	struct job job;
 
-	while (next_piece(f, &piece, &file)) {
-		int e = -ENOMEM, from = f->r->images->pages[file];
+	while (next_job(f, &job)) {
+		int e = job_do(f, &job, buf, state);
 
-		if (huge || (f->maps && piece.size >= BUFFER))
-			e = piece_map(from, f->fd, &piece, huge ? huge : 4096);
-		else if (buf)
-			e = piece_write(f, from, &piece, buf);
-		images_spend(f->r->images, file, piece.offset, piece.size);
 		if (e < 0)
 			set_error(f, e);
 	}
+	XXH3_freeState(state);
 	return NULL;
 }
 
@@ -160,5 +234,8 @@ int shmem_fill(struct restore *r, const Img__Shmem *m, int fd)
 	fill_some(&f);
 	while (n)
 		pthread_join(helpers[--n], NULL);
+	if (f.sums)
+		debug("shared memory %u: %zu pieces of page files are verified as they are read",
+		      m->id, f.sums);
 	return f.error;
 }

@@ -74,15 +74,6 @@ intact() {
 	release
 }
 
-# flip FILE OFFSET: turn over the lowest bit of a byte.
-flip() {
-	local byte
-
-	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-	# shellcheck disable=SC2059 # the byte itself
-	printf "\\$(printf %o $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
-
 @test "a flipped bit in any file is found" {
 	local file size part
 

@@ -1,4 +1,7 @@
-/* So much memory that several threads save and fill it; small and huge pages; threads of its own. */
+/*
+ * So much memory that several threads save and fill it; small and huge pages; threads of its own. With "shared" it
+ * is shared memory.
+ */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,9 +14,9 @@
 #define SIZE (48UL << 20)
 #define PAGE 4096UL
 
-static char *map(int advice)
+static char *map(int sharing, int advice)
 {
-	char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
 
 	check(p != MAP_FAILED);
 	check(madvise(p, SIZE, advice) == 0);
@@ -43,9 +46,10 @@ static void *verify(void *arg)
 	return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	char *small = map(MADV_NOHUGEPAGE), *huge = map(MADV_HUGEPAGE);
+	int sharing = argc > 1 && !strcmp(argv[1], "shared") ? MAP_SHARED : MAP_PRIVATE;
+	char *small = map(sharing, MADV_NOHUGEPAGE), *huge = map(sharing, MADV_HUGEPAGE);
 	pthread_t threads[2];
 
 	fill(small);

@@ -38,3 +38,12 @@ untraced() {
 	[ -z "$(grep -hE '^(TracerPid:.[1-9]|State:.[tT])' "/proc/$pid/task/"*/status)" ] ||
 		explain "it is traced or stopped"
 }
+
+# flip FILE OFFSET: turn over the lowest bit of a byte.
+flip() {
+	local byte
+
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059 # the byte itself
+	printf "\\$(printf %o $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}

@@ -1,0 +1,147 @@
+/* Left to its reader is a piece within one stretch, without gaps, of one message, where nobody else reads. */
+#include "images/pieces.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "images/hash.h"
+#include "images/pages.h"
+#include "proto/inode.pb-c.h"
+#include "proto/shmem.pb-c.h"
+
+/* Who reads of a piece. */
+struct interest {
+	bool whole;   /* one reader, all of it */
+	bool several; /* readers */
+};
+
+static size_t pieces_of(const struct images *im, size_t file)
+{
+	uint64_t size = im->manifest->files[file + 1]->size;
+
+	return (size_t)(size / HASH_PIECE + (size % HASH_PIECE != 0));
+}
+
+/* [START, END) of a file is read in one go. */
+static void note(const struct images *im, size_t file, struct interest *in, uint64_t start,
+                 uint64_t end, bool may)
+{
+	uint64_t size = im->manifest->files[file + 1]->size;
+
+	for (uint64_t at = start / HASH_PIECE * HASH_PIECE; at < end; at += HASH_PIECE) {
+		struct interest *i = &in[at / HASH_PIECE];
+		uint64_t piece_end = size - at < HASH_PIECE ? size : at + HASH_PIECE;
+
+		i->several |= i->whole || !may || start > at || end < piece_end;
+		i->whole = true;
+	}
+}
+
+/* MAY: its reader makes checksums. */
+static int note_all(const struct images *im, struct interest **in, const Img__Pages *msg, bool may)
+{
+	int r = pages_check(im, msg);
+	struct page_iter it = pages_iter(im, msg);
+	uint64_t start = 0, end = 0;
+	struct page_run run;
+
+	while (r == 0 && pages_next(&it, &run)) {
+		if (run.offset != end) {
+			note(im, msg->file, in[msg->file], start, end, may);
+			start = run.offset;
+		}
+		end = run.offset + run.size;
+	}
+	if (r == 0 && end > start)
+		note(im, msg->file, in[msg->file], start, end, may);
+	return r;
+}
+
+static int note_record(const struct images *im, struct interest **in, const struct record *rec)
+{
+	const Img__Shmem *shmem = (const Img__Shmem *)rec->msg;
+	const Img__Inode *inode = (const Img__Inode *)rec->msg;
+	/* What a segment of SysV had that is there already cannot be brought back. */
+	bool segment = rec->kind == KIND_shmem && images_one(im, KIND_sysv_shm, rec->owner);
+	int r = 0;
+
+	if (rec->kind == KIND_pages)
+		r = note_all(im, in, (const Img__Pages *)rec->msg, false);
+	for (size_t i = 0; r == 0 && rec->kind == KIND_shmem && i < shmem->n_pages; i++)
+		r = note_all(im, in, shmem->pages[i], !segment);
+	for (size_t i = 0; r == 0 && rec->kind == KIND_inode && i < inode->n_content; i++)
+		r = note_all(im, in, inode->content[i], false);
+	return r;
+}
+
+static int leave(struct images *im, struct interest **in)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < im->nrecords && r == 0; i++)
+		r = note_record(im, in, &im->records[i]);
+	for (size_t i = 0; r == 0 && i < im->npages; i++) {
+		bool large = im->manifest->files[i + 1]->size >= HASH_PIECE;
+
+		im->sums[i] = calloc(pieces_of(im, i) + 1, sizeof(*im->sums[i]));
+		if (!im->sums[i])
+			return -ENOMEM;
+		for (size_t n = 0; large && n < pieces_of(im, i); n++)
+			if (in[i][n].whole && !in[i][n].several)
+				im->sums[i][n].state = PIECE_LEFT;
+	}
+	return r;
+}
+
+int pieces_leave(struct images *im)
+{
+	struct interest **in = calloc(im->npages + 1, sizeof(*in));
+	int r;
+
+	im->sums = calloc(im->npages + 1, sizeof(*im->sums));
+	r = in && im->sums ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < im->npages; i++) {
+		in[i] = calloc(pieces_of(im, i) + 1, sizeof(*in[i]));
+		if (!in[i])
+			r = -ENOMEM;
+	}
+	if (r == 0)
+		r = leave(im, in);
+	for (size_t i = 0; in && i < im->npages; i++)
+		free(in[i]);
+	free(in);
+	return r;
+}
+
+void pieces_take(struct images *im)
+{
+	for (size_t i = 0; im->sums && i < im->npages; i++)
+		for (size_t n = 0; n < pieces_of(im, i); n++)
+			if (im->sums[i][n].state == PIECE_LEFT)
+				im->sums[i][n].state = PIECE_OURS;
+}
+
+void pieces_done(struct images *im)
+{
+	for (size_t i = 0; im->sums && i < im->npages; i++)
+		free(im->sums[i]);
+	free(im->sums);
+	im->sums = NULL;
+}
+
+uint64_t piece_size(const struct images *im, size_t file, uint64_t offset)
+{
+	uint64_t size = im->manifest->files[file + 1]->size;
+
+	return size - offset < HASH_PIECE ? size - offset : HASH_PIECE;
+}
+
+struct piece_sum *piece_left(const struct images *im, size_t file, uint64_t offset)
+{
+	struct piece_sum *s;
+
+	if (!im->sums || offset % HASH_PIECE)
+		return NULL;
+	s = &im->sums[file][offset / HASH_PIECE];
+	return s->state == PIECE_LEFT ? s : NULL;
+}
