@@ -104,7 +104,7 @@ static void leave_of(const struct thread *th, struct arch_leave *ret)
 
 	arch_leave_from(ret, &th->tracee.regs, th->tracee.sigmask);
 	/* Alone in the arena: it unmaps it, too. */
-	if (mm->door && mm->mm_asked == 1)
+	if (mm->door && mm->mm_asked == 1 && !mm->writers)
 		ret->door = arch_door(mm->door, DOOR_UNDO);
 }
 
@@ -315,6 +315,7 @@ static int start(struct dump *d, struct thread *th)
 
 	if (th->like)
 		return 0;
+	mm_of(th->task)->parasite.shared |= writers_come(th);
 	r = snapshot_arm(d, th);
 	if (r == 0)
 		r = parasite_start(&mm_of(th->task)->parasite, &th->tracee, &th->script);

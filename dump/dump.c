@@ -81,8 +81,6 @@ static int open_images(struct dump *d)
 		r = image_compress(d->out, &d->opt->compression);
 	if (r == 0 && d->opt->chain)
 		image_keep(d->out);
-	if (r == 0)
-		r = image_add_pages(d->out, &d->pages);
 	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
 }
 
@@ -162,6 +160,8 @@ static int prepare(struct dump *d)
 		r = namespaces_prepare(d);
 	if (r == 0)
 		r = ask_prepare(d);
+	if (r == 0 && !writers_wanted(d))
+		r = pages_first(d);
 	if (r == 0)
 		r = threads_deal(d);
 	return r;

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "dump/content.h"
+#include "dump/stages.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -374,7 +375,9 @@ static int put_content(struct dump *d, const struct holding *h, Img__Inode *msg)
 		put_marks(h, source.fd, msg);
 	}
 	if (S_ISREG(msg->mode) && msg->size) {
-		r = content_copy(d->pages, &source, msg->size, h->name, &content);
+		r = pages_first(d);
+		if (r == 0)
+			r = content_copy(d->pages, &source, msg->size, h->name, &content);
 		if (r < 0)
 			return r;
 		msg->n_content = content.start.n ? 1 : 0;

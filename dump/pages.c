@@ -326,6 +326,13 @@ static int put_objects(struct pages *p)
 	return 0;
 }
 
+int pages_first(struct dump *d)
+{
+	int r = d->pages ? 0 : image_add_pages(d->out, &d->pages);
+
+	return r < 0 ? fail(r, "%s: create the images", d->opt->dir) : 0;
+}
+
 void pages_free(struct pages *p)
 {
 	if (!p)

@@ -18,6 +18,7 @@
  * whatever becomes of the socket, and is the program's again afterwards.
  */
 #include "dump/sk_packet_ring.h"
+#include "dump/stages.h"
 
 #include <errno.h>
 #include <string.h>
@@ -209,6 +210,8 @@ static int ring_copy(struct dump *d, const struct file *f, char *at, bool sends,
 		r = ring.version == TPACKET_V3 ? copy_blocks(f, &ring, &saved, &ret->msg.head)
 		                               : copy_frames(&ring, &saved, &ret->msg.head);
 	munmap(saved.at, size);
+	if (r == 0)
+		r = pages_first(d);
 	return r < 0 ? r : content_copy(d->pages, &source, size, file_name(f), &ret->content);
 }
 

@@ -32,6 +32,8 @@ int dump_files(struct dump *d);    /* files.c: records of all open files */
 int pages_prepare(struct dump *d); /* pages.c: memory to hold them, before the freeze */
 int dump_pages(struct dump *d);    /* pages.c: pages of all tasks, held or in page files */
 int store_pages(struct dump *d);   /* pages.c: all that was held is in page files */
+/* pages.c: have d->pages; where helpers write (dump/writers.h), only when it is needed. */
+int pages_first(struct dump *d);
 void pages_free(struct pages *p);
 int dump_copies(struct dump *d); /* pages.c: the rest of them, with --snapshot */
 int resume_tree(struct dump *d); /* release.c: with -R the tree runs on */

@@ -83,6 +83,14 @@ int writers_choose(struct dump *d, struct task *t)
 	return 0;
 }
 
+bool writers_wanted(const struct dump *d)
+{
+	array_each (t, &d->tasks)
+		if (t->writers)
+			return true;
+	return false;
+}
+
 void writers_free(struct task *t)
 {
 	for (size_t i = 0; t->writers && i < t->writers->n; i++)
@@ -358,10 +366,26 @@ static void kill_all(struct task *t)
 	}
 }
 
+/* Cloned, but something failed before writers_take(). */
+static void kill_unknown(const struct dump *d, struct task *t)
+{
+	for (size_t i = 0; t->writers && t->writers->armed && i < t->writers->n; i++) {
+		struct writer *w = &t->writers->v[i];
+
+		if (w->tracee.tid)
+			continue;
+		w->tracee.tid = snapshot_find(d, t);
+		if (w->tracee.tid)
+			child_end(w->tracee.tid);
+	}
+}
+
 void writers_kill(struct dump *d)
 {
 	array_each (t, &d->tasks) {
 		kill_all(t);
+		kill_unknown(d, t);
+		t->parasite.shared = false;
 		if (writers_of(t, 0))
 			parasite_rouse(&t->parasite, t->door);
 	}
@@ -400,6 +424,7 @@ int writers_end_task(struct dump *d, struct task *t)
 	int r;
 
 	kill_all(t);
+	t->parasite.shared = false;
 	r = parasite_rouse(&t->parasite, t->door);
 	if (r == 0)
 		r = reap_all(d, t);
@@ -436,10 +461,8 @@ void writers_done(struct dump *d)
 
 		for (size_t i = 0; t->writers && t->writers->armed && i < t->writers->n; i++) {
 			struct writer *w = &t->writers->v[i];
-			pid_t pid = w->tracee.tid ? w->tracee.tid : snapshot_find(d, t);
+			pid_t pid = w->tracee.tid;
 
-			if (pid)
-				child_end(pid);
 			reaped &= !pid || copy_reap(t->pid, pid) == 0 || task_has_ended(t);
 			w->tracee.tid = 0;
 		}

@@ -35,6 +35,7 @@ struct writers {
 
 /* Before the freeze: who has writers has t->writers. -ENOMEM. */
 int writers_choose(struct dump *d, struct task *t);
+bool writers_wanted(const struct dump *d);
 void writers_free(struct task *t);
 
 /* Is T limited so that it would be charged for what they do, or are they not like crtool? (writers_may.c) */

@@ -114,8 +114,7 @@ int image_file_lend(struct image_file *f)
 {
 	bool plain = f->first == &f->disk && !f->out->stream && !output_signs(f->out);
 
-	f->lent = plain && !f->size;
-	return f->lent ? f->fd : -1;
+	return plain && !f->size ? f->fd : -1;
 }
 
 int image_file_returned(struct image_file *f, uint64_t hash)
@@ -126,6 +125,7 @@ int image_file_returned(struct image_file *f, uint64_t hash)
 		return output_fail(f->out, -EIO, f->name, "another one wrote to it");
 	f->stored = f->size;
 	f->lent_hash = hash;
+	f->lent = true;
 	return 0;
 }
 
@@ -165,7 +165,7 @@ int image_file_list(struct image_file *f, Img__Manifest__File *ret, uint8_t *dig
 	img__manifest__file__init(ret);
 	ret->name = f->name;
 	ret->size = f->stored;
-	ret->hash = f->lent && f->size ? f->lent_hash : file_hash_digest(&f->hash);
+	ret->hash = f->lent ? f->lent_hash : file_hash_digest(&f->hash);
 	if (f->later)
 		ret->later = f->size;
 	if (f->codec) {

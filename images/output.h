@@ -52,8 +52,8 @@ struct image_file {
 	uint64_t size;   /* what was written to it ... */
 	uint64_t stored; /* ... and is on the disk */
 	struct file_hash hash;
-	bool lent;          /* this is its hash instead: */
-	uint64_t lent_hash; /* of who has written it */
+	bool lent; /* somebody else has written it, and says that this is its hash: */
+	uint64_t lent_hash;
 };
 
 /* One whose bytes go to the disk as they are; one that is encrypted, if so; one that is compressed, if so, as well. */

@@ -280,8 +280,8 @@ static void open_door(struct parasite *p, uint64_t at)
 
 	arch_leave_from(&leave, &p->host->regs, p->host->sigmask);
 	arch_door_build(code, &leave,
-	                &(struct arch_door_of){ .base = p->arena->base,
-	                                        .size = p->arena->size,
+	                &(struct arch_door_of){ .base = p->shared ? 0 : p->arena->base,
+	                                        .size = p->shared ? 0 : p->arena->size,
 	                                        .blob = p->arena->size ? p->arena->code : 0,
 	                                        .signal = p->signal });
 	if (at && pwrite_full(p->mem, code, sizeof(code), (off_t)at) == 0)
@@ -383,8 +383,11 @@ static int stand_in_door(struct parasite *p)
 /* The results are safe, and so is the host, which need not go through the blob any more. */
 int parasite_collect(struct parasite *p)
 {
-	int r = stand_in_door(p);
+	int r;
 
+	if (p->shared && p->door)
+		open_door(p, p->door);
+	r = stand_in_door(p);
 	if (r < 0)
 		return r;
 	return pread_full(p->mem, p->arena->local + p->arena->code, p->arena->used - p->arena->code,

@@ -112,6 +112,7 @@ struct parasite {
 	uint64_t door;         /* a better one (arch_door_build()), once it is there; 0: none */
 	uint32_t signal;       /* by which the host stops there; 0: at system calls */
 	bool on_its_way;       /* it is passing through the door */
+	bool shared; /* others may live in the arena from its scripts on: no thread unmaps it by itself */
 };
 
 /*
