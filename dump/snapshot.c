@@ -43,8 +43,7 @@ static bool reports(const struct dump *d, const struct thread *th)
 	return makes_copy(d, th) || writers_come(th);
 }
 
-/* What a copy does that nobody holds any more. */
-static int emit_end(struct script *own)
+int copy_emit_end(struct script *own)
 {
 	int r = script_head(own);
 
@@ -65,7 +64,7 @@ int snapshot_ask(struct dump *d, struct thread *th, struct script *s)
 		return 0;
 	script_init(&own, s->arena);
 	own.room = s->room;
-	r = emit_end(&own);
+	r = copy_emit_end(&own);
 	if (r < 0)
 		return fail(r, "%s: script of its copy", task_name(th->task));
 	args.stack = own.stack - ARENA_STACK;

@@ -17,6 +17,9 @@
 /* What the copies call themselves at their end, so that the guard finds those that crtool did not know yet. */
 #define SNAPSHOT_COMM "crtool-copy"
 
+/* The whole script OWN, initialized, of a process that we make in a task: what it does if nobody holds it any more. */
+int copy_emit_end(struct script *own);
+
 /* Append to S, the script of the leader of T, the fork of its memory. 0 or -errno, explained. */
 int snapshot_ask(struct dump *d, struct thread *th, struct script *s);
 

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -105,18 +104,6 @@ size_t writers_arena(const struct task *t)
 
 /* ---- they are cloned ---- */
 
-/* What one does that nobody has taken over. */
-static int emit_end(struct script *own)
-{
-	int r = script_head(own);
-
-	if (r < 0)
-		return r;
-	script_ask(own, SYS_prctl, PR_SET_NAME, script_string(own, SNAPSHOT_COMM));
-	script_ask(own, SYS_exit_group, 0);
-	return script_finish(own, 0, 0, NULL, 0);
-}
-
 static int ask_one(struct writer *w, struct script *s)
 {
 	auto_(script_done) struct script own = {};
@@ -127,7 +114,7 @@ static int ask_one(struct writer *w, struct script *s)
 
 	script_init(&own, s->arena);
 	own.room = s->room;
-	r = at ? emit_end(&own) : -ENOMEM;
+	r = at ? copy_emit_end(&own) : -ENOMEM;
 	if (r < 0)
 		return r;
 	w->desk = (at + 63) & ~UINT64_C(63);
@@ -224,6 +211,7 @@ static int send_file(struct task *t, struct writer *w, int fd)
 	uint64_t at = w->desk + offsetof(struct mover_desk, spare);
 	struct mail mail = {}, ours = {};
 	struct cmsghdr *c = (struct cmsghdr *)ours.control;
+	int r;
 
 	_Static_assert(sizeof(struct mail) <= sizeof(((struct mover_desk *)0)->spare), "room");
 	mail.iov = (struct iovec){ (void *)(at + offsetof(struct mail, byte)), 1 };
@@ -243,8 +231,9 @@ static int send_file(struct task *t, struct writer *w, int fd)
 	if (pwrite_full(t->mem, &mail, sizeof(mail), (off_t)at) < 0 ||
 	    sendmsg(w->sock, &ours.msg, MSG_NOSIGNAL) != 1)
 		return -errno;
-	return call(t, w, SYS_recvmsg,
-	            (const uint64_t[6]){ 0, at + offsetof(struct mail, msg), 0 });
+	r = call(t, w, SYS_recvmsg, (const uint64_t[6]){ 0, at + offsetof(struct mail, msg), 0 });
+	/* A security module may keep it from the file, or from writing to it. */
+	return r < 0 ? r : call(t, w, SYS_write, (const uint64_t[6]){ 1, at, 0 });
 }
 
 /* Whoever there is: he is to be ended, whatever comes. */

@@ -107,7 +107,7 @@ static bool limits_allow(const struct task *t)
 	struct limit_text list[LIMITS];
 
 	return file_read_record(t->proc, "limits", &text) >= 0 && limits_parse(text, list) >= 0 &&
-	       list[RLIMIT_FSIZE].soft == UINT64_MAX;
+	       list[RLIMIT_FSIZE].soft == UINT64_MAX && list[RLIMIT_CPU].soft == UINT64_MAX;
 }
 
 /* No slower than crtool would be, and of no consequence to others who are to be on time. */
@@ -121,7 +121,8 @@ static bool scheduling_allows(const struct task *t)
 
 bool writers_may(const struct dump *d, const struct task *t)
 {
-	const char *why = !limits_allow(t)        ? "it has a limit to the size of files"
+	const char *why = !limits_allow(t)
+	                          ? "it has a limit to the size of files, or to its CPU time"
 	                  : !scheduling_allows(t) ? "its scheduling is not crtool's"
 	                  : !cgroups_allow(t)     ? "its cgroups are limited"
 	                                          : NULL;

@@ -67,15 +67,17 @@ static int number_of(const char *name)
 	return atoi(name + (*name == '='));
 }
 
-/* Is there such a path at ADDRESS? It may be the last thing in its page. */
+/* Is there such a path at ADDRESS? It may be the last thing in its page, or go on in the next. */
 static int is_named(pid_t t, unsigned long address)
 {
 	char text[256] = "";
-	size_t size = 4096 - (address & 4095);
-	struct iovec local = { text, size < sizeof(text) - 1 ? size : sizeof(text) - 1 };
-	struct iovec remote = { (void *)address, local.iov_len };
+	size_t size = sizeof(text) - 1, here = 4096 - (address & 4095);
+	size_t first = here < size ? here : size;
+	struct iovec local = { text, size };
+	struct iovec remote[2] = { { (void *)address, first },
+		                   { (void *)(address + first), size - first } };
 
-	return process_vm_readv(t, &local, 1, &remote, 1, 0) > 0 && strstr(text, named);
+	return process_vm_readv(t, &local, 1, remote, 2, 0) > 0 && strstr(text, named);
 }
 
 /* A path is the first argument, or the one after a directory. */

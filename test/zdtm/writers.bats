@@ -62,6 +62,10 @@ is_read() {
 	prlimit --pid "$pid" --fsize=1000000:2000000
 	dump_said
 	is_read "it has a limit to the size of files"
+	park memory_large
+	prlimit --pid "$pid" --cpu=3600:7200
+	dump_said
+	is_read "it has a limit to the size of files, or to its CPU time"
 }
 
 @test "who has less of the CPU than crtool is read" {
