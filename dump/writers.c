@@ -35,8 +35,7 @@ static bool is_large(const struct task *t, bool first)
 	auto_free char *text = NULL;
 	uint64_t anon = 0, shmem = 0;
 
-	if (t->stat.field[STAT_RSS] * MOVER_PAGE < WRITERS_BYTES ||
-	    file_read(t->proc, "status", &text) < 0)
+	if (file_read(t->proc, "status", &text) < 0)
 		return false;
 	status_u64(text, "RssAnon", 10, &anon);
 	status_u64(text, "RssShmem", 10, &shmem);
@@ -68,10 +67,12 @@ int writers_choose(struct dump *d, struct task *t)
 {
 	size_t others = 0;
 
+	/* Most are small: what is asked of many processes comes first. */
+	if (t->writers || t->stat.field[STAT_RSS] * MOVER_PAGE < WRITERS_BYTES || !dump_may(d))
+		return 0;
 	array_each (other, &d->tasks)
 		others += other->writers != NULL;
-	if (t->writers || others == WRITERS_TASKS || !dump_may(d) || !is_large(t, !others) ||
-	    !writers_may(d, t))
+	if (others == WRITERS_TASKS || !is_large(t, !others) || !writers_may(d, t))
 		return 0;
 	t->writers = calloc(1, sizeof(*t->writers));
 	if (!t->writers)
