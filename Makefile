@@ -53,7 +53,7 @@ OBJ := $(SRC:%.c=$(B)/%.o) $(PROTO_C:.c=.o) \
 	$(B)/parasite/blob/embed.o $(B)/parasite/mover/embed.o
 LIB := $(B)/libcrtool.a
 
-BLOB_OBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard parasite/blob/*.c)) parasite/arch/$(ARCH)/entry)
+BLOB_OBJ := $(patsubst %,$(B)/%.o,$(basename $(wildcard parasite/blob/*.c)) parasite/arch/$(ARCH)/entry parasite/arch/$(ARCH)/syscall)
 MOVER_OBJ := $(B)/parasite/mover/plain.o $(B)/parasite/mover/fast.o
 
 ZDTM := $(patsubst %.c,$(B)/%,$(wildcard test/zdtm/*.c test/apps/*.c test/fault/*.c test/cli/*.c))
@@ -172,7 +172,7 @@ $(MOVER_OBJ): $(B)/parasite/mover/%.o: parasite/mover/mover.c
 	@mkdir -p $(@D)
 	$(call say,BLOB)$(CC) $(MOVER) $(MOVER_$*_$(ARCH)) $(DEPS) -c $< -o $@
 
-$(B)/mover_%.elf: parasite/mover/mover.lds $(B)/parasite/mover/%.o $(B)/parasite/arch/$(ARCH)/mover.o
+$(B)/mover_%.elf: parasite/mover/mover.lds $(B)/parasite/mover/%.o $(B)/parasite/arch/$(ARCH)/mover.o $(B)/parasite/arch/$(ARCH)/syscall.o
 	$(call say,LINK)ld -T $^ -o $@
 	@scripts/check-blob $@ $(filter %.o,$^)
 

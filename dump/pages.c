@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -24,6 +23,7 @@
 #include "dump/writers.h"
 #include "lib/awake.h"
 #include "lib/cleanup.h"
+#include "lib/cpus.h"
 #include "lib/deadline.h"
 #include "lib/log.h"
 #include "lib/marks.h"
@@ -66,12 +66,7 @@ struct pages {
 
 static size_t copiers(const struct dump *d)
 {
-	size_t max = d->opt->compression.codec ? PACKERS : COPIERS;
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (size_t)CPU_COUNT(&set) < max ? (size_t)CPU_COUNT(&set) : max;
+	return cpus_allowed(d->opt->compression.codec ? PACKERS : COPIERS);
 }
 
 static int create_file(void *arg, bool later, struct pages_file **ret)

@@ -19,6 +19,7 @@
 #include "dump/task.h"
 #include "lib/child.h"
 #include "lib/cleanup.h"
+#include "lib/cpus.h"
 #include "lib/deadline.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -54,15 +55,6 @@ static bool dump_may(const struct dump *d)
 	       !o->memory_only && !o->later && !o->track && !o->keys && !o->compression.codec;
 }
 
-static size_t cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (size_t)CPU_COUNT(&set) < WRITERS ? (size_t)CPU_COUNT(&set) : WRITERS;
-}
-
 int writers_choose(struct dump *d, struct task *t)
 {
 	size_t others = 0;
@@ -77,7 +69,7 @@ int writers_choose(struct dump *d, struct task *t)
 	t->writers = calloc(1, sizeof(*t->writers));
 	if (!t->writers)
 		return -ENOMEM;
-	t->writers->n = cpus();
+	t->writers->n = cpus_allowed(WRITERS);
 	for (size_t i = 0; i < WRITERS; i++)
 		t->writers->v[i].sock = -1;
 	return 0;

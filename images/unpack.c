@@ -11,13 +11,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
 #include "images/decode.h"
 #include "lib/array.h"
 #include "lib/cleanup.h"
+#include "lib/cpus.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
@@ -133,12 +133,9 @@ static void *unpack_some(void *arg)
 static int unpack_all(struct unpacking *u)
 {
 	pthread_t helpers[THREADS_MAX];
-	cpu_set_t set;
-	size_t cpus = 1, n = 0;
+	size_t want = cpus_allowed(THREADS_MAX + 1), n = 0;
 
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		cpus = (size_t)CPU_COUNT(&set);
-	while (n + 1 < cpus && n + 1 < u->n && n < THREADS_MAX &&
+	while (n + 1 < want && n + 1 < u->n && n < THREADS_MAX &&
 	       !pthread_create(&helpers[n], NULL, unpack_some, u))
 		n++;
 	unpack_some(u);

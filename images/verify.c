@@ -16,7 +16,6 @@
 #include <inttypes.h>
 #include <linux/falloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -26,6 +25,7 @@
 #include "images/holes.h"
 #include "images/pieces.h"
 #include "lib/cleanup.h"
+#include "lib/cpus.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
@@ -260,20 +260,11 @@ static void *verify_some(void *arg)
 	return NULL;
 }
 
-static size_t cpus_allowed(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (size_t)CPU_COUNT(&set);
-}
-
 /* This thread takes part; that a helper cannot be started only costs time. */
 static void verify_all(struct verification *v)
 {
 	pthread_t helpers[THREADS_MAX];
-	size_t want = cpus_allowed(), n = 0;
+	size_t want = cpus_allowed(THREADS_MAX + 1), n = 0;
 
 	while (n + 1 < want && n + 1 < v->pieces.n && n < THREADS_MAX &&
 	       !pthread_create(&helpers[n], NULL, verify_some, v))

@@ -11,7 +11,6 @@
 #include <linux/futex.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -19,6 +18,7 @@
 #include <sys/vfs.h>
 
 #include "images/spend.h"
+#include "lib/cpus.h"
 #include "lib/log.h"
 #include "restore/far.h"
 #include "restore/memory_place.h"
@@ -207,15 +207,6 @@ static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct s
 	vector_flush(&v);
 }
 
-static unsigned cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return CPU_COUNT(&set) < FILLERS ? (unsigned)CPU_COUNT(&set) : FILLERS;
-}
-
 /*
  * A thread that reads its part and is gone. The kernel clears the word at
  * *RET_ALIVE and wakes who waits for it when the thread ends.
@@ -269,7 +260,7 @@ bool memory_may_share(const struct restore *r, const struct rtask *t)
 static int emit_all(struct supply *p, struct rtask *t, bool threads, struct script *s)
 {
 	uint64_t alive[FILLERS], bytes = supply_bytes(*p), part;
-	unsigned n = 0, fillers = bytes >= ENOUGH && threads ? cpus() : 1;
+	unsigned n = 0, fillers = bytes >= ENOUGH && threads ? (unsigned)cpus_allowed(FILLERS) : 1;
 
 	part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 	while (n + 1 < fillers) {

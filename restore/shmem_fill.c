@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,6 +20,7 @@
 #include "images/pieces.h"
 #include "images/spend.h"
 #include "lib/cleanup.h"
+#include "lib/cpus.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 
@@ -202,15 +202,10 @@ static void *fill_some(void *arg)
 static size_t threads_for(const struct filling *f)
 {
 	uint64_t bytes = 0;
-	cpu_set_t set;
-	size_t cpus;
 
 	for (size_t i = 0; i < f->m->n_pages; i++)
 		bytes += pages_bytes(f->r->images, f->m->pages[i]);
-	if (bytes < ENOUGH || sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	cpus = (size_t)CPU_COUNT(&set);
-	return cpus < FILLERS ? cpus : FILLERS;
+	return bytes < ENOUGH ? 1 : cpus_allowed(FILLERS);
 }
 
 /* This thread takes part; signals are for it. */

@@ -16,11 +16,11 @@
 
 _Static_assert(sizeof(XXH3_state_t) <= MOVER_STATE, "room for the state");
 
-long mover_syscall(long nr, const uint64_t args[6]);
+long blob_syscall(long nr, const uint64_t args[6]);
 void mover_write(struct mover_desk *desk);
 uint64_t mover_sum(struct mover_sum *sum, const struct iovec *iov, uint64_t n);
 
-#define CALL(nr, ...) mover_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
+#define CALL(nr, ...) blob_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
 
 /* ---- the checksum ---- */
 

@@ -9,20 +9,6 @@ mover_entry:
 	jmp	mover_sum
 
 	.text
-/* long mover_syscall(long nr, const uint64_t args[6]) */
-	.globl mover_syscall
-mover_syscall:
-	movq	%rdi, %rax
-	movq	%rsi, %r11
-	movq	0(%r11), %rdi
-	movq	8(%r11), %rsi
-	movq	16(%r11), %rdx
-	movq	24(%r11), %r10
-	movq	32(%r11), %r8
-	movq	40(%r11), %r9
-	syscall
-	ret
-
 /* What compilers call: void *memcpy(void *to, const void *from, size_t n), void *memset(void *at, int c, size_t n) */
 	.globl memcpy, memset
 memcpy:
