@@ -49,13 +49,6 @@ static int release_all(struct dump *d)
 	return first;
 }
 
-static int kill_task(const struct task *t)
-{
-	if (kill(t->pid, SIGKILL) < 0 && errno != ESRCH)
-		return fail(-errno, "%s: kill it", task_name(t));
-	return 0;
-}
-
 /* Its parent must learn of the death, so the tracer takes the news first. */
 static void reap_task(struct task *t)
 {
@@ -144,12 +137,8 @@ int end_tree(struct dump *d)
 	if (d->opt->leave_stopped) {
 		dump_kinds_release(d, false);
 		first = release_all(d);
-	}
-	array_each (t, &d->tasks) {
-		int r = d->opt->leave_stopped ? 0 : kill_task(t);
-
-		if (first == 0)
-			first = r;
+	} else {
+		first = kill_tree(d);
 	}
 	unfrozen(d); /* what is left is dying */
 	array_each (t, &d->tasks)

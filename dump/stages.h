@@ -40,6 +40,7 @@ int resume_tree(struct dump *d); /* release.c: with -R the tree runs on */
 int seal_images(struct dump *d); /* seal.c: manifest */
 int hand_over(struct dump *d);   /* release.c: to a migration */
 int end_tree(struct dump *d);    /* release.c: kill, or leave stopped */
+int kill_tree(struct dump *d);   /* kill.c: all of it; it is dying when that returns */
 
 /* Let everything run on as if nothing had been (release.c). Idempotent. */
 void unfreeze_tree(struct dump *d);
