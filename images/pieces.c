@@ -66,7 +66,7 @@ static int note_record(const struct images *im, struct interest **in, const stru
 	int r = 0;
 
 	if (rec->kind == KIND_pages)
-		r = note_all(im, in, (const Img__Pages *)rec->msg, false);
+		r = note_all(im, in, (const Img__Pages *)rec->msg, true);
 	for (size_t i = 0; r == 0 && rec->kind == KIND_shmem && i < shmem->n_pages; i++)
 		r = note_all(im, in, shmem->pages[i], !segment);
 	for (size_t i = 0; r == 0 && rec->kind == KIND_inode && i < inode->n_content; i++)
@@ -113,12 +113,17 @@ int pieces_leave(struct images *im)
 	return r;
 }
 
-void pieces_take(struct images *im)
+bool pieces_take(struct images *im)
 {
+	bool awaited = false;
+
 	for (size_t i = 0; im->sums && i < im->npages; i++)
-		for (size_t n = 0; n < pieces_of(im, i); n++)
+		for (size_t n = 0; n < pieces_of(im, i); n++) {
+			awaited |= im->sums[i][n].state == PIECE_AWAITED;
 			if (im->sums[i][n].state == PIECE_LEFT)
 				im->sums[i][n].state = PIECE_OURS;
+		}
+	return awaited;
 }
 
 void pieces_done(struct images *im)

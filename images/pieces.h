@@ -8,9 +8,10 @@
 #include "images/images.h"
 
 enum piece_state {
-	PIECE_OURS, /* pages_verify() makes its checksum */
-	PIECE_LEFT, /* its reader does */
-	PIECE_MADE, /* it is there */
+	PIECE_OURS,    /* pages_verify() makes its checksum */
+	PIECE_LEFT,    /* its reader does, if he comes ... */
+	PIECE_AWAITED, /* ... and so he will */
+	PIECE_MADE,    /* it is there */
 };
 
 struct piece_sum {
@@ -20,8 +21,8 @@ struct piece_sum {
 
 /* Find the pieces that can be left to their readers. -ENOMEM, -EBADMSG (explained). */
 int pieces_leave(struct images *im);
-/* What was left to readers and they have not made is not left any more. */
-void pieces_take(struct images *im);
+/* What is left to readers, and nobody awaits it, is not left any more. Is any awaited? */
+bool pieces_take(struct images *im);
 void pieces_done(struct images *im);
 
 /* The piece that begins at OFFSET of page file FILE, if it is left to its reader; else NULL. */

@@ -226,11 +226,10 @@ int images_verify_but(struct images *im)
 int images_verify_late(struct images *im)
 {
 	const struct access a = { .use = PAGES_VERIFIED };
-	int r;
+	bool awaited = pieces_take(im);
+	int r = im->unverified ? pages_verify(im, &a) : 0;
 
-	pieces_take(im);
-	r = im->unverified ? pages_verify(im, &a) : 0;
-	im->unverified = r < 0;
+	im->unverified = r < 0 || awaited;
 	return r;
 }
 

@@ -93,6 +93,7 @@ struct verification {
 	struct images *im;
 	const struct access *access;
 	ARRAY(struct piece) pieces; /* of all files, in order */
+	size_t wanted;              /* so many of them are to be read */
 	int *copies;                /* of all files; NULL: none is wanted */
 	size_t next;                /* not taken yet */
 };
@@ -132,6 +133,7 @@ static int pieces_list(struct verification *v)
 			p->file = (uint32_t)i;
 			p->at = at;
 			p->size = size - at < HASH_PIECE ? size - at : HASH_PIECE;
+			v->wanted += !is_others(v->im, p);
 		}
 	}
 	return 0;
@@ -266,7 +268,7 @@ static void verify_all(struct verification *v)
 	pthread_t helpers[THREADS_MAX];
 	size_t want = cpus_allowed(THREADS_MAX + 1), n = 0;
 
-	while (n + 1 < want && n + 1 < v->pieces.n && n < THREADS_MAX &&
+	while (n + 1 < want && n + 1 < v->wanted && n < THREADS_MAX &&
 	       !pthread_create(&helpers[n], NULL, verify_some, v))
 		n++;
 	verify_some(v);

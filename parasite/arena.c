@@ -1,5 +1,5 @@
 /*
- * Layout: [blob page][data, growing up] ... [stacks, growing down]. Only the
+ * Layout: [blob page][mover][data, growing up] ... [stacks, growing down]. Only the
  * blob and the data are ever copied; stacks are touched by the tasks alone.
  */
 #include "parasite/arena.h"
@@ -46,7 +46,17 @@ int arena_init_shared(struct arena *a, uint64_t base, size_t size)
 
 	if (r < 0)
 		return r;
-	return mprotect(a->local, ARENA_BLOB, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
+	r = arena_add_code(a);
+	if (r == 0 && mprotect(a->local, a->code, PROT_READ | PROT_EXEC) < 0)
+		r = -errno;
+	if (r < 0)
+		arena_done(a);
+	return r;
+}
+
+uint64_t arena_mover(const struct arena *a, unsigned function)
+{
+	return a->base + ARENA_BLOB + function;
 }
 
 int arena_add_code(struct arena *a)

@@ -4,7 +4,7 @@
  *
  * At dump it is built in a local buffer and copied into the target; at restore
  * it is one shared mapping at the same address in crtool and in all tasks.
- * Its first page holds the blob.
+ * Its first page holds the blob; the mover may be behind it.
  */
 #pragma once
 
@@ -33,10 +33,13 @@ int arena_init(struct arena *a, uint64_t base, size_t size);
 int arena_add_code(struct arena *a);
 #define ARENA_CODE (ARENA_BLOB + 16384) /* code is never more */
 
+/* Where the tasks see that function of the mover (MOVER_READ ...). */
+uint64_t arena_mover(const struct arena *a, unsigned function);
+
 /* Its first SIZE bytes are there before they are needed. */
 void arena_warm(struct arena *a, size_t size);
 
-/* For a restore: shared memory of SIZE bytes at BASE, which must be free here; executable blob page. */
+/* For a restore: shared memory of SIZE bytes at BASE, which must be free here; blob and mover are executable. */
 int arena_init_shared(struct arena *a, uint64_t base, size_t size);
 
 void arena_done(struct arena *a);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "parasite/compile.h"
+#include "parasite/mover.h"
 
 static const char *const names[] = {
 #include "syscalls.inc"
@@ -232,6 +233,24 @@ static void add_arg(struct text *t, char how, uint64_t value, const struct scrip
 		add_number(t, value);
 }
 
+/* The functions of the mover that scripts call: args[0] of the op is where it lies. */
+static const struct mover_function {
+	unsigned offset;
+	const char *name, *args;
+} movers[] = {
+	{ MOVER_SUM, "mover_sum", "xxx" },
+	{ MOVER_READ, "mover_read", "xdxxx" },
+	{ MOVER_FILL, "mover_fill", "xdxxx" },
+};
+
+static const struct mover_function *mover_of(const struct op *op)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(movers); i++)
+		if (movers[i].offset == (op->args[0] - ARENA_BLOB) % ARENA_BLOB)
+			return &movers[i];
+	return &movers[0];
+}
+
 /* How the arguments of OP are printed; BUF is where the letters of an unknown call go. */
 static const char *args_of(const struct op *op, char buf[static 7])
 {
@@ -250,6 +269,8 @@ static const char *args_of(const struct op *op, char buf[static 7])
 		return "xx";
 	if (op->code == OP_REPEAT)
 		return "dd";
+	if (op->code == OP_MOVER)
+		return mover_of(op)->args;
 	if (args && op->nr != SYS_prctl)
 		return args;
 	while (n > 1 && !op->args[n - 1])
@@ -266,8 +287,10 @@ void op_format(const struct op *op, const struct script *s, char *buf, size_t si
 		[OP_REPEAT] = "repeat", [OP_STOP] = "stop"
 	};
 	struct text t = { .buf = buf, .size = size };
-	const char *name =
-		op->code < ARRAY_SIZE(own) && own[op->code] ? own[op->code] : syscall_name(op->nr);
+	const uint64_t *values = op->code == OP_MOVER ? op->args + 1 : op->args;
+	const char *name = op->code == OP_MOVER                          ? mover_of(op)->name
+	                   : op->code < ARRAY_SIZE(own) && own[op->code] ? own[op->code]
+	                                                                 : syscall_name(op->nr);
 	char letters[7];
 	const char *args = args_of(op, letters);
 
@@ -278,7 +301,7 @@ void op_format(const struct op *op, const struct script *s, char *buf, size_t si
 	for (unsigned i = 0; args[i]; i++) {
 		if (i)
 			text_add(&t, ", ");
-		add_arg(&t, args[i], op->args[i], s);
+		add_arg(&t, args[i], values[i], s);
 	}
 	text_add(&t, ")");
 	if (op->expect == EXPECT_VALUE) {

@@ -13,7 +13,7 @@
 enum op_code {
 	OP_CALL, /* one system call */
 	OP_FULL, /* pread64/pwrite64/read/write, repeated until all of args[2] bytes are through */
-	OP_VECTOR, /* preadv/pwritev, repeated until all iovecs are through (they are consumed) */
+	OP_MOVER, /* the function of the mover (parasite/mover.h) at args[0], with the others as its arguments */
 	OP_CLONE, /* clone3(args[0], args[1]); the child runs the script at args[2], on its own stack */
 	OP_BARRIER, /* arrive at barrier args[0] of struct shared and wait until the coordinator opens it */
 	OP_TOUCH, /* bring the extended CPU state args[0] (XFEATURE mask) into use, so that it can be set */

@@ -1,10 +1,10 @@
 /*
- * Content: the task reads its own pages, many runs with one preadv(2), each
+ * Content: the task reads its own pages by the mover, many runs in one go, each
  * page touched once; long runs of small pages are put in place (memory_place.c). From tmpfs
  * the pages of a long run are had beforehand: a fifth of the CPU time is the faults
  * else. From ext4, which has larger folios to copy from, that is slower. Where there is much to
  * read, threads of the task share the work; they are gone before the threads of the checkpoint
- * are made, whose numbers they may have borne.
+ * are made, whose numbers they may have borne. Each makes the checksums of what it reads (memory_sums.h).
  */
 #include <errno.h>
 #include <linux/falloc.h>
@@ -17,21 +17,19 @@
 #include <sys/uio.h>
 #include <sys/vfs.h>
 
+#include "images/hash.h"
 #include "images/spend.h"
 #include "lib/cpus.h"
 #include "lib/log.h"
+#include "parasite/mover.h"
 #include "restore/far.h"
 #include "restore/memory_place.h"
+#include "restore/memory_sums.h"
 
 #define ENOUGH (8u << 20) /* bytes from which on threads pay */
-#define VECTOR 1024u      /* IOV_MAX */
-#define LONG   (256u << 10)
+#define VECTOR 1024u      /* runs that are read in one go */
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
-
-/* An OP_VECTOR that is being collected. */
+/* Runs that follow each other in a file, to be read in one go. */
 struct vector {
 	struct restore *r;
 	struct script *s;
@@ -40,6 +38,7 @@ struct vector {
 	bool spend;            /* nobody else wants any of it */
 	bool in_memory;        /* the file is on a tmpfs ... */
 	int last;              /* ... this one */
+	uint64_t sum;          /* what is read is added to that (memory_sums.h), or 0 */
 	uint64_t offset, next; /* in the file: where it starts, where the next run must */
 	struct iovec iov[VECTOR];
 	size_t n;
@@ -52,8 +51,10 @@ static void vector_flush(struct vector *v)
 	if (!v->n)
 		return;
 	at = script_put(v->s, v->iov, v->n * sizeof(*v->iov));
-	script_op(v->s, OP_VECTOR, EXPECT_SUCCESS, 0, SYS_preadv,
-	          (const uint64_t[6]){ fd, at, v->n, v->offset });
+	script_op(v->s, OP_MOVER, EXPECT_SUCCESS, 0, 0,
+	          (const uint64_t[6]){
+			  arena_mover(v->s->arena, v->in_memory ? MOVER_FILL : MOVER_READ), v->sum,
+			  fd, at, v->n, v->offset });
 	if (v->spend)
 		script_call(v->s, SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		            v->offset, v->next - v->offset);
@@ -99,8 +100,6 @@ static void vector_add(struct vector *v, uint32_t file, const struct page_run *r
 		v->spend = true;
 		v->offset = run->offset;
 	}
-	if (v->in_memory && run->size >= LONG)
-		script_ask(v->s, SYS_madvise, run->start, run->size, MADV_POPULATE_WRITE);
 	v->spend &= spend;
 	v->iov[v->n++] = (struct iovec){ (void *)run->start, run->size };
 	v->next = run->offset + run->size;
@@ -185,11 +184,39 @@ static uint64_t supply_bytes(struct supply p)
 	return sum;
 }
 
-/* The next SIZE bytes of the supply into the script S of the THREADth thread. */
-static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct script *s)
+/* Where the next byte of the supply begins a piece that comes whole and is left to its reader: that. */
+static struct piece_sum *piece_ahead(struct supply p)
 {
+	const struct images *im = p.r->images;
+	uint32_t file = supply_file(&p);
+	uint64_t offset = p.run.offset, left;
+	struct piece_sum *sum = p.list ? NULL : piece_left(im, file, offset);
+
+	for (left = sum ? piece_size(im, file, offset) : 0; left;) {
+		uint64_t n = p.run.size < left ? p.run.size : left;
+
+		if (supply_file(&p) != file || p.run.offset != offset)
+			return NULL;
+		run_advance(&p.run, n);
+		offset += n, left -= n;
+		if (left && !supply_next(&p))
+			return NULL;
+	}
+	return sum;
+}
+
+/* What one thread reads. */
+struct part {
+	struct supply *from;
+	unsigned thread;
+	struct vector v;
+	struct reader *reader; /* NULL: it makes no checksums */
+};
+
+static void part_emit(struct part *part, uint64_t size)
+{
+	struct supply *p = part->from;
 	const struct images *im = p->r->images;
-	struct vector v = { .r = p->r, .s = s, .im = im, .last = -1 };
 
 	while (size && supply_next(p)) {
 		struct page_run run = p->run;
@@ -198,13 +225,70 @@ static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct s
 		if (im->own && im->own[supply_file(p)] && run.size > SPEND_PIECE)
 			run.size = SPEND_PIECE;
 		if (p->placed)
-			place_run(p->r, p->place, thread, supply_file(p), &run, s);
+			place_run(p->r, p->place, part->thread, supply_file(p), &run, part->v.sum,
+			          part->v.s);
 		else
-			vector_add(&v, supply_file(p), &run);
+			vector_add(&part->v, supply_file(p), &run);
 		run_advance(&p->run, run.size);
 		size -= run.size;
 	}
-	vector_flush(&v);
+}
+
+/* The piece that begins here, with its checksum. */
+static void part_piece(struct part *part, struct piece_sum *sum, uint64_t size)
+{
+	vector_flush(&part->v);
+	part->v.sum = reader_begin(part->reader, sum);
+	part_emit(part, size);
+	vector_flush(&part->v);
+	if (!part->v.sum && !part->v.s->error)
+		part->v.s->error = -ENOMEM;
+	part->v.sum = 0;
+	reader_end(part->reader, size, part->v.s);
+}
+
+/*
+ * The next SIZE bytes of the supply into the script S of the THREADth thread; of a piece whose checksum it makes all or
+ * nothing.
+ */
+static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct reader *reader,
+                      struct script *s)
+{
+	struct part part = {
+		p, thread, { .r = p->r, .s = s, .im = p->r->images, .last = -1 }, reader
+	};
+
+	while (size && supply_next(p)) {
+		struct piece_sum *sum = reader ? piece_ahead(*p) : NULL;
+		uint64_t n = sum ? piece_size(p->r->images, supply_file(p), p->run.offset)
+		                 : HASH_PIECE - p->run.offset % HASH_PIECE;
+
+		if (sum && size < n / 2)
+			break;
+		if (sum) {
+			part_piece(&part, sum, n);
+		} else {
+			n = n < p->run.size ? n : p->run.size;
+			n = n < size ? n : size;
+			part_emit(&part, n);
+		}
+		size -= n < size ? n : size;
+	}
+	vector_flush(&part.v);
+}
+
+/* Of the thread that runs S. NULL: nothing is left to who reads, or S has an error. */
+static struct reader *reader_for(const struct supply *p, uint64_t bytes, struct script *s)
+{
+	const struct images *im = p->r->images;
+	struct reader *ret;
+
+	if (!im->sums || p->list || bytes < ENOUGH)
+		return NULL;
+	ret = reader_new(p->r, s, (size_t)(bytes / HASH_PIECE) + im->npages + 1);
+	if (!ret && !s->error)
+		s->error = -ENOMEM;
+	return ret;
 }
 
 /*
@@ -228,7 +312,7 @@ static int emit_filler(struct supply *p, struct rtask *t, unsigned thread, uint6
 	e = script_head(own);
 	if (e < 0)
 		return e;
-	emit_part(p, thread, size, own);
+	emit_part(p, thread, size, reader_for(p, size, own), own);
 	script_call(own, SYS_exit, 0);
 	e = script_finish(own, (uint64_t)p->r->shared, 0, NULL, 0);
 	if (e < 0)
@@ -270,7 +354,7 @@ static int emit_all(struct supply *p, struct rtask *t, bool threads, struct scri
 			return e;
 		n++;
 	}
-	emit_part(p, 0, UINT64_MAX, s);
+	emit_part(p, 0, UINT64_MAX, reader_for(p, bytes, s), s);
 	for (unsigned i = 0; i < n; i++)
 		emit_wait(alive[i], s);
 	return 0;

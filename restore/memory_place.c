@@ -21,8 +21,10 @@
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "restore/memory_sums.h"
 
 #define WINDOW (UINT64_C(4) << 20)
+#define STEP   (UINT64_C(512) << 10) /* so much stays in the cache of a CPU, to be summed */
 #define LONG   (UINT64_C(256) << 10)
 #define ENOUGH (UINT64_C(8) << 20) /* bytes from which on it pays */
 #define PAGE   UINT64_C(4096)
@@ -52,7 +54,7 @@ size_t placed_arena(const struct restore *r)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		vmas += ((const Img__Memory *)rec[i].msg)->n_vmas;
-	return FILLERS * WINDOW + PAGE + (bytes / LONG * 2 + vmas + r->tasks.n * 16) * CALL;
+	return FILLERS * WINDOW + PAGE + (bytes / LONG * 4 + vmas + r->tasks.n * 16) * CALL;
 }
 
 /* ---- what this kernel does ---- */
@@ -231,21 +233,27 @@ void place_begin(const struct place *p, struct script *s)
 }
 
 void place_run(const struct restore *r, const struct place *p, unsigned thread, uint32_t file,
-               const struct page_run *run, struct script *s)
+               const struct page_run *run, uint64_t sum, struct script *s)
 {
 	uint64_t window = r->windows + thread * WINDOW;
 
 	for (uint64_t at = 0; at < run->size; at += WINDOW) {
 		uint64_t n = run->size - at < WINDOW ? run->size - at : WINDOW;
-		struct uffdio_copy copy = { .dst = run->start + at,
-			                    .src = window,
-			                    .len = n,
-			                    .mode = UFFDIO_COPY_MODE_DONTWAKE };
 
 		script_call(s, SYS_mmap, window, n, PROT_READ,
 		            MAP_PRIVATE | MAP_FIXED | MAP_POPULATE, r->images->pages[file],
 		            run->offset + at);
-		script_call(s, SYS_ioctl, p->uffd, UFFDIO_COPY, script_put(s, &copy, sizeof(copy)));
+		for (uint64_t in = 0; in < n; in += STEP) {
+			struct uffdio_copy copy = { .dst = run->start + at + in,
+				                    .src = window + in,
+				                    .len = n - in < STEP ? n - in : STEP,
+				                    .mode = UFFDIO_COPY_MODE_DONTWAKE };
+
+			script_call(s, SYS_ioctl, p->uffd, UFFDIO_COPY,
+			            script_put(s, &copy, sizeof(copy)));
+			if (sum)
+				reader_add(sum, window + in, copy.len, s);
+		}
 	}
 }
 

@@ -26,9 +26,9 @@ uint64_t place_alike(const struct place *p, uint32_t file, uint64_t start, uint6
 
 /*
  * Between begin and end nobody reads anything into these mappings. THREAD, of less than FILLERS, has its own
- * window on the page files.
+ * window on the page files. SUM: 0, or that to which what is placed is added (memory_sums.h).
  */
 void place_begin(const struct place *p, struct script *s);
 void place_run(const struct restore *r, const struct place *p, unsigned thread, uint32_t file,
-               const struct page_run *run, struct script *s);
+               const struct page_run *run, uint64_t sum, struct script *s);
 void place_end(const struct place *p, struct script *s);

@@ -8,6 +8,7 @@
 #include "restore/inode.h"
 #include "restore/lazy.h"
 #include "restore/leftover.h"
+#include "restore/memory_sums.h"
 #include "restore/numbers.h"
 #include "restore/shmem.h"
 
@@ -90,7 +91,9 @@ static int compile(struct restore *r)
 {
 	int ret = compile_scripts(r);
 
-	/* Shared objects are filled by now: what was read for them is not read again. */
+	if (r->opt->explain)
+		readers_forget(r);
+	/* What was read for shared objects, or will be by the tasks, is not read again. */
 	if (ret == 0 && !r->opt->lazy)
 		ret = images_verify_late(r->images);
 	if (ret == 0)
@@ -227,6 +230,7 @@ static void restore_done(struct restore *r)
 	heritage_done(r);
 	lazy_done(r);
 	far_done(r);
+	readers_done(r);
 	sysv_release(r, r->committed);
 	inode_done(r);
 	shmem_done(r);

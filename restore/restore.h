@@ -144,15 +144,16 @@ struct restore {
 	ARRAY(char *) put_back;      /* inode_kept.c: paths of files that were gone */
 	struct cgroups *cgroups;     /* restore/cgroup.c */
 	struct clocks clocks;
-	bool committed;              /* the tree runs */
-	uint8_t *segments;           /* restore/sysv_shm.c: what was found of each, by index */
-	struct shmem *shmem;         /* restore/shmem.c: by index of its record */
-	struct tcp_conns *tcp_conns; /* sk_tcp_conn.c: connections that wait for the commit */
-	char *strangers;             /* children that we had before, as /proc lists them */
-	struct needs *needs;         /* far.c */
-	uint64_t windows;            /* memory_place.c: on the page files; 0: none */
-	unsigned glances;            /* run.c: looks after the tree */
-	pid_t root;                  /* forked by us, not yet reaped; 0: none */
+	bool committed;                 /* the tree runs */
+	uint8_t *segments;              /* restore/sysv_shm.c: what was found of each, by index */
+	struct shmem *shmem;            /* restore/shmem.c: by index of its record */
+	struct tcp_conns *tcp_conns;    /* sk_tcp_conn.c: connections that wait for the commit */
+	char *strangers;                /* children that we had before, as /proc lists them */
+	struct needs *needs;            /* far.c */
+	uint64_t windows;               /* memory_place.c: on the page files; 0: none */
+	ARRAY(struct reader *) readers; /* memory_sums.c: threads that make checksums */
+	unsigned glances;               /* run.c: looks after the tree */
+	pid_t root;                     /* forked by us, not yet reaped; 0: none */
 };
 
 /* opt->action, if there is one. -errno, explained. */

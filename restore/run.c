@@ -28,6 +28,7 @@
 #include "lib/procfs.h"
 #include "lib/progress.h"
 #include "restore/lazy.h"
+#include "restore/memory_sums.h"
 #include "restore/numbers.h"
 #include "restore/restore.h"
 
@@ -350,6 +351,8 @@ int run_scripts(struct restore *r)
 			ret = late_open(r);
 		if (ret == 0 && n == BARRIER_LAZY)
 			ret = lazy_take(r);
+		if (ret == 0 && n == BARRIER_THREADS)
+			ret = readers_judge(r);
 		if (ret == 0 && n == BARRIER_SEIZE)
 			ret = seize_all(r);
 		if (ret == 0)

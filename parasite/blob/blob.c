@@ -13,7 +13,6 @@
 #include <asm/unistd.h>
 #include <linux/errno.h>
 #include <linux/futex.h>
-#include <linux/uio.h>
 
 #include "parasite/arch/arch.h"
 #include "parasite/script.h"
@@ -57,34 +56,13 @@ static long run_full(const struct op *op)
 	return (long)op->args[2];
 }
 
-/* The same for iovecs: as in preadv(fd, iov, count, offset). */
-static long run_vector(const struct op *op)
+/* What lies in the arena behind the blob; it may use vector registers, which are nobody's at restore. */
+static long run_mover(const struct op *op)
 {
-	uint64_t fd = op->args[0], count = op->args[2], offset = op->args[3];
-	struct iovec *iov = (struct iovec *)op->args[1];
-	long sum = 0;
+	long (*function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) =
+		(long (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t))op->args[0];
 
-	while (count) {
-		long n = CALL(op->nr, fd, (uint64_t)iov, count, offset);
-
-		if (n == -EINTR)
-			continue;
-		if (n < 0)
-			return n;
-		if (n == 0)
-			return -ENODATA;
-		sum += n;
-		offset += (uint64_t)n;
-		while (count && (uint64_t)n >= iov->iov_len) {
-			n -= (long)iov->iov_len;
-			iov++, count--;
-		}
-		if (count) {
-			iov->iov_base = (char *)iov->iov_base + n;
-			iov->iov_len -= (uint64_t)n;
-		}
-	}
-	return sum;
+	return function(op->args[1], op->args[2], op->args[3], op->args[4], op->args[5]);
 }
 
 static void futex_wake(uint32_t *word)
@@ -155,8 +133,8 @@ static long run_op(const struct script_head *h, struct op *op)
 	switch (op->code) {
 	case OP_FULL:
 		return run_full(op);
-	case OP_VECTOR:
-		return run_vector(op);
+	case OP_MOVER:
+		return run_mover(op);
 	case OP_CLONE:
 		return run_clone(op);
 	case OP_BARRIER:

@@ -1,10 +1,12 @@
 /*
  * Pages go out in pieces that stay in the cache of the CPU: looked through for zeros, hashed, written. The kernel's
- * copy out of the process is the only one.
+ * copy out of the process is the only one. They come in likewise: the kernel clears a few, copies into them, they are
+ * hashed.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <asm-generic/mman-common.h>
 #include <asm/unistd.h>
 #include <linux/errno.h>
 
@@ -13,12 +15,18 @@
 #define CHUNK (256u << 10)
 #define PIECE (UINT64_C(16) << 20) /* HASH_PIECE of images/hash.h */
 #define IOVS  64u
+#define LONG  (32u << 10) /* what is shorter is not worth a call to populate it */
+#define HUGE  (2u << 20)  /* a huge page */
 
 _Static_assert(sizeof(XXH3_state_t) <= MOVER_STATE, "room for the state");
 
 long blob_syscall(long nr, const uint64_t args[6]);
 void mover_write(struct mover_desk *desk);
 uint64_t mover_sum(struct mover_sum *sum, const struct iovec *iov, uint64_t n);
+int64_t mover_read(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
+                   uint64_t offset);
+int64_t mover_fill(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
+                   uint64_t offset);
 
 #define CALL(nr, ...) blob_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
 
@@ -92,6 +100,113 @@ uint64_t mover_sum(struct mover_sum *sum, const struct iovec *iov, uint64_t n)
 	return 0;
 }
 
+/* ---- a file ---- */
+
+/* preadv(2) or pwritev(2) of all of N iovecs, which are used up; *OFFSET goes on. */
+static int64_t move_all(long nr, uint64_t fd, struct iovec *iov, uint64_t n, uint64_t *offset)
+{
+	while (n) {
+		long done = CALL(nr, fd, (uint64_t)iov, n, *offset, 0);
+
+		if (done == -EINTR)
+			continue;
+		if (done <= 0)
+			return done ? done : nr == __NR_preadv ? -ENODATA : -EIO;
+		*offset += (uint64_t)done;
+		while (n && (uint64_t)done >= iov->iov_len) {
+			done -= (long)iov->iov_len;
+			iov++, n--;
+		}
+		if (n) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= (uint64_t)done;
+		}
+	}
+	return 0;
+}
+
+/* ---- a task that reads its pages ---- */
+
+struct reading {
+	struct mover_sum *sum; /* or 0 */
+	uint64_t fd, offset;
+	struct iovec iov[IOVS]; /* a chunk */
+	uint64_t n, size;
+};
+
+static int64_t reading_flush(struct reading *r)
+{
+	struct iovec left[IOVS];
+	int64_t e;
+
+	memcpy(left, r->iov, r->n * sizeof(*left));
+	e = move_all(__NR_preadv, r->fd, left, r->n, &r->offset);
+	for (uint64_t i = 0; e == 0 && r->sum && i < r->n; i++)
+		sum_add(r->sum, r->iov[i].iov_base, r->iov[i].iov_len);
+	r->n = r->size = 0;
+	return e;
+}
+
+static int64_t reading_add(struct reading *r, char *p, uint64_t size)
+{
+	int64_t e = 0;
+
+	while (e == 0 && size) {
+		uint64_t room = CHUNK - r->size, n = size < room ? size : room;
+
+		r->iov[r->n++] = (struct iovec){ p, n };
+		r->size += n;
+		p += n, size -= n;
+		if (r->size == CHUNK || r->n == IOVS)
+			e = reading_flush(r);
+	}
+	return e;
+}
+
+/* Up to a huge page at a time, which is in the cache then. */
+static int64_t fill_long(struct reading *r, char *p, uint64_t size)
+{
+	int64_t e = 0;
+
+	while (e == 0 && size) {
+		uint64_t room = HUGE - (uint64_t)p % HUGE, n = size < room ? size : room;
+
+		CALL(__NR_madvise, (uint64_t)p, n, MADV_POPULATE_WRITE);
+		e = reading_add(r, p, n);
+		p += n, size -= n;
+	}
+	return e;
+}
+
+static int64_t read_all(struct reading *r, const struct iovec *iov, uint64_t n, int fills)
+{
+	int64_t e = 0;
+
+	if (r->sum)
+		sum_begin(r->sum);
+	for (uint64_t i = 0; e == 0 && i < n; i++)
+		e = fills && iov[i].iov_len >= LONG
+		            ? fill_long(r, iov[i].iov_base, iov[i].iov_len)
+		            : reading_add(r, iov[i].iov_base, iov[i].iov_len);
+	return e < 0 ? e : reading_flush(r);
+}
+
+int64_t mover_read(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
+                   uint64_t offset)
+{
+	struct reading r = { .sum = sum, .fd = fd, .offset = offset };
+
+	return read_all(&r, iov, n, 0);
+}
+
+int64_t mover_fill(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
+                   uint64_t offset)
+{
+	struct reading r = { .sum = sum, .fd = fd, .offset = offset };
+
+	return read_all(&r, iov, n, 1);
+}
+
 /* ---- the helper ---- */
 
 static int is_zero(const char *page)
@@ -111,30 +226,6 @@ struct chunk {
 	uint64_t n, size;
 };
 
-/* All of N iovecs, which are used up. */
-static int64_t write_all(struct mover_desk *d, struct iovec *iov, uint64_t n)
-{
-	while (n) {
-		long done = CALL(__NR_pwritev, 1, (uint64_t)iov, n, d->offset, 0);
-
-		if (done == -EINTR)
-			continue;
-		if (done <= 0)
-			return done ? done : -EIO;
-		d->offset += (uint64_t)done;
-		d->answer.written += (uint64_t)done;
-		while (n && (uint64_t)done >= iov->iov_len) {
-			done -= (long)iov->iov_len;
-			iov++, n--;
-		}
-		if (n) {
-			iov->iov_base = (char *)iov->iov_base + done;
-			iov->iov_len -= (uint64_t)done;
-		}
-	}
-	return 0;
-}
-
 /* Summed behind the write, which has brought it into the cache: the other way round costs half as much again. */
 static int64_t chunk_write(struct chunk *c)
 {
@@ -143,7 +234,9 @@ static int64_t chunk_write(struct chunk *c)
 	int64_t r;
 
 	memcpy(left, d->iov, c->n * sizeof(*left));
-	r = write_all(d, left, c->n);
+	r = move_all(__NR_pwritev, 1, left, c->n, &d->offset);
+	if (r == 0)
+		d->answer.written += c->size;
 	for (uint64_t i = 0; r == 0 && i < c->n; i++)
 		sum_add(&d->sum, d->iov[i].iov_base, d->iov[i].iov_len);
 	c->n = c->size = 0;

@@ -81,6 +81,53 @@ TEST(it_makes_the_checksum_of_a_file)
 	check_sums(mover_plain, (size_t)(mover_plain_end - mover_plain));
 }
 
+typedef int64_t read_function(struct mover_sum *sum, uint64_t fd, const struct iovec *iov,
+                              uint64_t n, uint64_t offset);
+
+/* Iovecs of all lengths, one behind the other in memory that is not there yet, from an offset that is no piece's. */
+static void check_read(read_function *fn, int file, bool summed)
+{
+	uint64_t hashes[2] = {};
+	struct mover_sum s = { .hashes = (uint64_t)hashes };
+	static struct iovec iov[200];
+	size_t size = sizeof(data) - 100, n = 0;
+	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(at != MAP_FAILED);
+	for (size_t done = 0, step = 1; done < size; step = step * 7 % 1000003, n++) {
+		iov[n] = (struct iovec){ at + done, step < size - done ? step : size - done };
+		done += iov[n].iov_len;
+	}
+	check(n <= 200);
+	check(fn(summed ? &s : NULL, (uint64_t)file, iov, n, 100) == 0);
+	check(!memcmp(at, data + 100, size));
+	check(!summed || (s.n == 1 && hashes[0] == XXH3_64bits(data + 100, HASH_PIECE) &&
+	                  s.filled == size - HASH_PIECE));
+	check(fn(NULL, (uint64_t)file, iov, n, 101) == -ENODATA);
+	check(fn(NULL, 12345, iov, n, 0) == -EBADF);
+	munmap(at, size);
+}
+
+TEST(a_task_reads_and_makes_the_checksum_on_the_way)
+{
+	size_t size;
+	const char *code = mover_code(&size);
+	char *fast = loaded(code, size),
+	     *plain = loaded(mover_plain, (size_t)(mover_plain_end - mover_plain));
+	int file = memfd_create("mover", 0);
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 13 + i / 4096);
+	check(write(file, data, sizeof(data)) == sizeof(data));
+	for (int summed = 0; summed < 2; summed++) {
+		check_read((read_function *)(fast + MOVER_READ), file, summed);
+		check_read((read_function *)(fast + MOVER_FILL), file, summed);
+		check_read((read_function *)(plain + MOVER_READ), file, summed);
+		check_read((read_function *)(plain + MOVER_FILL), file, summed);
+	}
+	close(file);
+}
+
 /* The helper: descriptor 0 is the socket, 1 the file. */
 static pid_t helper_start(char *code, int sock, int file)
 {

@@ -11,6 +11,7 @@
 
 #include "parasite/arch/arch.h"
 #include "parasite/compile.h"
+#include "parasite/mover.h"
 
 #define BASE 0x200000000000ul
 
@@ -124,32 +125,32 @@ TEST(a_call_with_another_result_ends_the_script_and_tells_the_coordinator)
 	script_done(&s);
 }
 
-TEST(a_vector_is_read_through_short_reads)
+TEST(the_mover_reads_what_a_script_tells_it_to)
 {
 	struct script s;
 	uint64_t a, b, iov;
-	int ends[2];
+	int file = memfd_create("script", 0);
 
 	setup();
-	check(pipe2(ends, 0) == 0);
-	check(write(ends[1], "abcdefgh", 8) == 8);
-	close(ends[1]);
+	check(pwrite(file, "abcdefgh", 8, 0) == 8);
 	script_init(&s, &arena);
 	a = script_alloc(&s, 16);
 	b = script_alloc(&s, 16);
 	iov = script_put(&s,
-	                 (struct iovec[]){ { (void *)a, 3 }, { (void *)b, 5 }, { (void *)b, 1 } },
+	                 (struct iovec[]){ { (void *)a, 3 }, { (void *)b, 4 }, { (void *)b, 2 } },
 	                 3 * sizeof(struct iovec));
-	script_op(&s, OP_VECTOR, EXPECT_SUCCESS, 0, SYS_readv,
-	          (const uint64_t[6]){ (uint64_t)ends[0], iov, 2, 0 });
-	script_op(&s, OP_VECTOR, EXPECT_SUCCESS, 0, SYS_readv,
-	          (const uint64_t[6]){ (uint64_t)ends[0], iov + 2 * sizeof(struct iovec), 1, 0 });
-	check(WEXITSTATUS(run(&s)) == 1); /* the second finds the end of the pipe */
-	check(script_error(&s) == -ENODATA);
-	check(!strcmp(script_at(&s, a), "abc"));
-	check(!strcmp(script_at(&s, b), "defgh"));
+	script_op(&s, OP_MOVER, EXPECT_SUCCESS, 0, 0,
+	          (const uint64_t[6]){ arena_mover(&arena, MOVER_READ), 0, (uint64_t)file, iov, 2,
+	                               1 });
+	script_op(&s, OP_MOVER, EXPECT_SUCCESS, 0, 0,
+	          (const uint64_t[6]){ arena_mover(&arena, MOVER_READ), 0, (uint64_t)file,
+	                               iov + 2 * sizeof(struct iovec), 1, 7 });
+	check(WEXITSTATUS(run(&s)) == 1); /* the second finds the end of the file */
+	check(script_progress(&s) == 1 && script_error(&s) == -ENODATA);
+	check(!strcmp(script_at(&s, a), "bcd"));
+	check(!memcmp(script_at(&s, b), "hfg", 3));
 	script_done(&s);
-	close(ends[0]);
+	close(file);
 }
 
 TEST(a_cloned_thread_runs_its_own_script_and_meets_the_other_at_the_barrier)

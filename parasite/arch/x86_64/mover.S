@@ -7,6 +7,10 @@ mover_entry:
 	call	mover_write
 	.balign 16
 	jmp	mover_sum
+	.balign 16
+	jmp	mover_read
+	.balign 16
+	jmp	mover_fill
 
 	.text
 /* What compilers call: void *memcpy(void *to, const void *from, size_t n), void *memset(void *at, int c, size_t n) */
