@@ -1,8 +1,8 @@
 /*
- * Several threads fill an object: read a piece into a buffer that stays in the processor's cache,
- * write it to the object. Writers of one file wait for each other at its inode, so with many CPUs
- * large pieces go through a mapping instead, where they do not; that takes half as much CPU time again,
- * as each page is cleared first and costs a fault. hugetlbfs cannot be written to at all.
+ * Several threads fill an object. One at a time reads a piece into a buffer that stays in the processor's cache,
+ * and writes it to the object: two would wait for each other at its inode. Whoever finds that somebody writes reads
+ * his piece, if it is a large one, into a mapping, which takes half as much CPU time again, as each page
+ * is cleared first. hugetlbfs cannot be written to at all.
  *
  * Where the checksum of a piece of the page file is left to who reads it (images/pieces.h), one thread reads
  * all of that piece and makes it.
@@ -24,8 +24,11 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
 #define FILLERS 4
-#define FEW     2            /* threads for which mapping does not pay */
 #define ENOUGH  (8u << 20)   /* bytes from which on threads pay */
 #define PIECE   (2u << 20)   /* for one thread at a time */
 #define BUFFER  (256u << 10) /* what is smaller is always written */
@@ -34,7 +37,6 @@ struct filling {
 	struct restore *r;
 	const Img__Shmem *m;
 	int fd;
-	bool maps;               /* large pieces go through a mapping */
 	pthread_mutex_t writing; /* to the object: to sleep costs less than to wait at the inode */
 	pthread_mutex_t lock;    /* of all below */
 	size_t msg;              /* the next one */
@@ -131,6 +133,8 @@ static int piece_map(int from, int to, const struct page_run *run, uint64_t page
 
 	if (at == MAP_FAILED)
 		return -errno;
+	/* At once costs less than one by one; where it fails the reading will tell. */
+	madvise(at, size, MADV_POPULATE_WRITE);
 	e = pread_full(from, at + (run->start - first), run->size, (off_t)run->offset);
 	if (e == 0 && sum)
 		XXH3_64bits_update(sum, at + (run->start - first), run->size);
@@ -138,6 +142,7 @@ static int piece_map(int from, int to, const struct page_run *run, uint64_t page
 	return e;
 }
 
+/* By who holds f->writing. */
 static int piece_write(struct filling *f, int from, const struct page_run *run, char *buf,
                        XXH3_state_t *sum)
 {
@@ -146,21 +151,32 @@ static int piece_write(struct filling *f, int from, const struct page_run *run, 
 	for (uint64_t at = 0, n; e == 0 && at < run->size; at += n) {
 		n = run->size - at < BUFFER ? run->size - at : BUFFER;
 		e = pread_full(from, buf, n, (off_t)(run->offset + at));
-		if (e < 0)
-			break;
-		if (sum)
+		if (e == 0 && sum)
 			XXH3_64bits_update(sum, buf, n);
-		pthread_mutex_lock(&f->writing);
-		e = pwrite_full(f->fd, buf, n, (off_t)(run->start + at));
-		pthread_mutex_unlock(&f->writing);
+		if (e == 0)
+			e = pwrite_full(f->fd, buf, n, (off_t)(run->start + at));
 	}
+	return e;
+}
+
+static int piece_fill(struct filling *f, int from, const struct page_run *run, char *buf,
+                      XXH3_state_t *sum)
+{
+	uint64_t huge = f->m->huge_page_size;
+	int e;
+
+	if (huge || (run->size >= BUFFER && pthread_mutex_trylock(&f->writing) != 0))
+		return piece_map(from, f->fd, run, huge ? huge : 4096, sum);
+	if (run->size < BUFFER)
+		pthread_mutex_lock(&f->writing);
+	e = buf ? piece_write(f, from, run, buf, sum) : -ENOMEM;
+	pthread_mutex_unlock(&f->writing);
 	return e;
 }
 
 /* With a buffer and, where a checksum is to be made, its state; each may be NULL for want of memory. */
 static int job_do(struct filling *f, struct job *j, char *buf, XXH3_state_t *state)
 {
-	uint64_t huge = f->m->huge_page_size;
 	int e = 0, from = f->r->images->pages[j->file];
 	XXH3_state_t *sum = j->sum ? state : NULL;
 	struct page_run run;
@@ -168,11 +184,7 @@ static int job_do(struct filling *f, struct job *j, char *buf, XXH3_state_t *sta
 	if (sum)
 		XXH3_64bits_reset(sum);
 	while (e == 0 && job_next(j, PIECE, &run)) {
-		e = -ENOMEM;
-		if (huge || (f->maps && run.size >= BUFFER))
-			e = piece_map(from, f->fd, &run, huge ? huge : 4096, sum);
-		else if (buf)
-			e = piece_write(f, from, &run, buf, sum);
+		e = piece_fill(f, from, &run, buf, sum);
 		images_spend(f->r->images, j->file, run.offset, run.size);
 	}
 	if (e == 0 && sum) {
@@ -220,7 +232,6 @@ int shmem_fill(struct restore *r, const Img__Shmem *m, int fd)
 	pthread_t helpers[FILLERS];
 	sigset_t all, old;
 
-	f.maps = want > FEW;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (n + 1 < want && pthread_create(&helpers[n], NULL, fill_some, &f) == 0)
