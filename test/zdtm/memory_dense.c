@@ -10,7 +10,7 @@
 
 #define MIB  (1UL << 20)
 #define PAGE 4096UL
-#define SIZE (48 * MIB)
+#define SIZE (128 * MIB)
 #define PART (4 * MIB)
 
 static const int prots[] = { PROT_READ | PROT_WRITE, PROT_READ, PROT_NONE, PROT_READ | PROT_EXEC };
