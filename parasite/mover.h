@@ -11,13 +11,14 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* Offsets of its functions. The sum of what is read may be 0; the iovecs stay as they are; 0 or -errno. */
-#define MOVER_WRITE 0  /* mover_write(struct mover_desk *), which does not return */
-#define MOVER_SUM   16 /* mover_sum(struct mover_sum *, const struct iovec *, uint64_t n): 0 */
-#define MOVER_READ \
-	32 /* mover_read(struct mover_sum *, fd, const struct iovec *, uint64_t n, offset) */
-#define MOVER_FILL \
-	48 /* mover_fill(the same): long iovecs are populated a little before they are read */
+/*
+ * Offsets of its functions: mover_write(desk), which does not return; mover_sum(sum, iov, n), which returns 0;
+ * mover_read(sum, fd, iov, n, offset), which returns 0 or -errno, leaves the iovecs as they are, and makes no
+ * checksum where SUM is NULL.
+ */
+#define MOVER_WRITE 0
+#define MOVER_SUM   16
+#define MOVER_READ  32
 
 /* The code, one for each sort of CPU: *RET_SIZE bytes that this one can run. */
 const char *mover_code(size_t *ret_size);

@@ -240,7 +240,6 @@ static const struct mover_function {
 } movers[] = {
 	{ MOVER_SUM, "mover_sum", "xxx" },
 	{ MOVER_READ, "mover_read", "xdxxx" },
-	{ MOVER_FILL, "mover_fill", "xdxxx" },
 };
 
 static const struct mover_function *mover_of(const struct op *op)

@@ -1,21 +1,17 @@
 /*
  * Content: the task reads its own pages by the mover, many runs in one go, each
- * page touched once; long runs of small pages are put in place (memory_place.c). From tmpfs
- * the pages of a long run are had beforehand: a fifth of the CPU time is the faults
- * else. From ext4, which has larger folios to copy from, that is slower. Where there is much to
+ * page touched once; long runs of small pages are put in place (memory_place.c). Where there is much to
  * read, threads of the task share the work; they are gone before the threads of the checkpoint
  * are made, whose numbers they may have borne. Each makes the checksums of what it reads (memory_sums.h).
  */
 #include <errno.h>
 #include <linux/falloc.h>
 #include <linux/futex.h>
-#include <linux/magic.h>
 #include <linux/sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/vfs.h>
 
 #include "images/hash.h"
 #include "images/spend.h"
@@ -36,8 +32,6 @@ struct vector {
 	const struct images *im;
 	uint32_t file;
 	bool spend;            /* nobody else wants any of it */
-	bool in_memory;        /* the file is on a tmpfs ... */
-	int last;              /* ... this one */
 	uint64_t sum;          /* what is read is added to that (memory_sums.h), or 0 */
 	uint64_t offset, next; /* in the file: where it starts, where the next run must */
 	struct iovec iov[VECTOR];
@@ -52,9 +46,8 @@ static void vector_flush(struct vector *v)
 		return;
 	at = script_put(v->s, v->iov, v->n * sizeof(*v->iov));
 	script_op(v->s, OP_MOVER, EXPECT_SUCCESS, 0, 0,
-	          (const uint64_t[6]){
-			  arena_mover(v->s->arena, v->in_memory ? MOVER_FILL : MOVER_READ), v->sum,
-			  fd, at, v->n, v->offset });
+	          (const uint64_t[6]){ arena_mover(v->s->arena, MOVER_READ), v->sum, fd, at, v->n,
+	                               v->offset });
 	if (v->spend)
 		script_call(v->s, SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		            v->offset, v->next - v->offset);
@@ -65,13 +58,6 @@ static bool vector_takes(const struct vector *v, uint32_t file, uint64_t offset)
 {
 	return v->n < VECTOR && v->file == file && v->next == offset &&
 	       (!v->im->own || !v->im->own[file] || v->next - v->offset < SPEND_PIECE);
-}
-
-static bool is_tmpfs(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
 /* N bytes of it are done. */
@@ -93,9 +79,6 @@ static void vector_add(struct vector *v, uint32_t file, const struct page_run *r
 	if (v->n && !vector_takes(v, file, run->offset))
 		vector_flush(v);
 	if (!v->n) {
-		v->in_memory =
-			v->im->pages[file] == v->last ? v->in_memory : is_tmpfs(v->im->pages[file]);
-		v->last = v->im->pages[file];
 		v->file = file;
 		v->spend = true;
 		v->offset = run->offset;
@@ -254,9 +237,7 @@ static void part_piece(struct part *part, struct piece_sum *sum, uint64_t size)
 static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct reader *reader,
                       struct script *s)
 {
-	struct part part = {
-		p, thread, { .r = p->r, .s = s, .im = p->r->images, .last = -1 }, reader
-	};
+	struct part part = { p, thread, { .r = p->r, .s = s, .im = p->r->images }, reader };
 
 	while (size && supply_next(p)) {
 		struct piece_sum *sum = reader ? piece_ahead(*p) : NULL;

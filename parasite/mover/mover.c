@@ -25,8 +25,6 @@ void mover_write(struct mover_desk *desk);
 uint64_t mover_sum(struct mover_sum *sum, const struct iovec *iov, uint64_t n);
 int64_t mover_read(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
                    uint64_t offset);
-int64_t mover_fill(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
-                   uint64_t offset);
 
 #define CALL(nr, ...) blob_syscall(nr, (const uint64_t[6]){ __VA_ARGS__ })
 
@@ -163,8 +161,10 @@ static int64_t reading_add(struct reading *r, char *p, uint64_t size)
 	return e;
 }
 
-/* Up to a huge page at a time, which is in the cache then. */
-static int64_t fill_long(struct reading *r, char *p, uint64_t size)
+/*
+ * Populated first, up to a huge page at a time, which is in the cache then: a fifth of the CPU time is the faults else.
+ */
+static int64_t read_long(struct reading *r, char *p, uint64_t size)
 {
 	int64_t e = 0;
 
@@ -178,33 +178,18 @@ static int64_t fill_long(struct reading *r, char *p, uint64_t size)
 	return e;
 }
 
-static int64_t read_all(struct reading *r, const struct iovec *iov, uint64_t n, int fills)
-{
-	int64_t e = 0;
-
-	if (r->sum)
-		sum_begin(r->sum);
-	for (uint64_t i = 0; e == 0 && i < n; i++)
-		e = fills && iov[i].iov_len >= LONG
-		            ? fill_long(r, iov[i].iov_base, iov[i].iov_len)
-		            : reading_add(r, iov[i].iov_base, iov[i].iov_len);
-	return e < 0 ? e : reading_flush(r);
-}
-
 int64_t mover_read(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
                    uint64_t offset)
 {
 	struct reading r = { .sum = sum, .fd = fd, .offset = offset };
+	int64_t e = 0;
 
-	return read_all(&r, iov, n, 0);
-}
-
-int64_t mover_fill(struct mover_sum *sum, uint64_t fd, const struct iovec *iov, uint64_t n,
-                   uint64_t offset)
-{
-	struct reading r = { .sum = sum, .fd = fd, .offset = offset };
-
-	return read_all(&r, iov, n, 1);
+	if (sum)
+		sum_begin(sum);
+	for (uint64_t i = 0; e == 0 && i < n; i++)
+		e = iov[i].iov_len >= LONG ? read_long(&r, iov[i].iov_base, iov[i].iov_len)
+		                           : reading_add(&r, iov[i].iov_base, iov[i].iov_len);
+	return e < 0 ? e : reading_flush(&r);
 }
 
 /* ---- the helper ---- */

@@ -121,9 +121,7 @@ TEST(a_task_reads_and_makes_the_checksum_on_the_way)
 	check(write(file, data, sizeof(data)) == sizeof(data));
 	for (int summed = 0; summed < 2; summed++) {
 		check_read((read_function *)(fast + MOVER_READ), file, summed);
-		check_read((read_function *)(fast + MOVER_FILL), file, summed);
 		check_read((read_function *)(plain + MOVER_READ), file, summed);
-		check_read((read_function *)(plain + MOVER_FILL), file, summed);
 	}
 	close(file);
 }

@@ -9,8 +9,6 @@ mover_entry:
 	jmp	mover_sum
 	.balign 16
 	jmp	mover_read
-	.balign 16
-	jmp	mover_fill
 
 	.text
 /* What compilers call: void *memcpy(void *to, const void *from, size_t n), void *memset(void *at, int c, size_t n) */
