@@ -132,10 +132,10 @@ static int remote_call(struct parasite *p, uint64_t insn, uint32_t nr, const uin
 	return result < 0 && result >= -4095 ? (int)result : 0;
 }
 
-/* Is this stop the one that the blob, or the door, asked for? */
-static bool is_our_stop(struct tracee *t, const siginfo_t *si, uint32_t signal)
+/* Is this stop the one that the blob, or the door, asked for? 1, 0, or -errno. */
+static int is_our_stop(struct tracee *t, const siginfo_t *si, uint32_t signal)
 {
-	return si->si_signo == (int)signal && tracee_has_sent(t, si);
+	return si->si_signo == (int)signal ? tracee_has_sent(t, si) : 0;
 }
 
 static int go_on(struct tracee *t)
@@ -158,9 +158,10 @@ static int wait_our_stop(struct tracee *t, uint32_t signal)
 		if (status >> 16 == 0) {
 			if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) < 0)
 				return -errno;
-			if (is_our_stop(t, &si, signal))
+			r = is_our_stop(t, &si, signal);
+			if (r > 0)
 				return 0;
-			r = keep_signal(t, &si, signal);
+			r = r < 0 ? r : keep_signal(t, &si, signal);
 		}
 		if (r == 0)
 			r = go_on(t);

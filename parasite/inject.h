@@ -83,8 +83,9 @@ int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch);
  * In the stop for signal SI, in code of ours: has that sent it? The call that it comes from tells: by SI, threads of
  * the program might have sent it, and where the user has as many signals queued as he may (RLIMIT_SIGPENDING) the
  * kernel forgets who has. Somebody's that came at the same moment, and took its place, is in late_signal then.
+ * 1, 0, or -errno: nobody knows.
  */
-bool tracee_has_sent(struct tracee *t, const siginfo_t *si);
+int tracee_has_sent(struct tracee *t, const siginfo_t *si);
 
 /*
  * Does a signal handler of the program run on top of the SIZE bytes of our code at START, so that it comes back

@@ -223,17 +223,20 @@ int tracee_set_dispatch(struct tracee *t, const struct dispatch *dispatch)
 	return 0;
 }
 
-bool tracee_has_sent(struct tracee *t, const siginfo_t *si)
+int tracee_has_sent(struct tracee *t, const siginfo_t *si)
 {
 	struct arch_regs regs;
+	int r = arch_regs_get(t->tid, &regs);
 	long nr;
 
-	if (arch_regs_get(t->tid, &regs) < 0 || !arch_in_syscall(&regs, &nr) || nr != SYS_tgkill)
-		return false;
+	if (r < 0)
+		return r;
+	if (!arch_in_syscall(&regs, &nr) || nr != SYS_tgkill)
+		return 0;
 	if (si->si_code == SI_TKILL ? (uint64_t)si->si_pid != arch_syscall_arg(&regs)
 	                            : si->si_code != SI_USER || si->si_pid || si->si_uid)
 		t->late_signal = *si;
-	return true;
+	return 1;
 }
 
 int tracee_halt(struct tracee *t)
@@ -250,7 +253,7 @@ int tracee_halt(struct tracee *t)
 		return r;
 	if (WSTOPSIG(status) == SIGSTOP)
 		t->pending_stop = SIGSTOP;
-	else if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) == 0 && !tracee_has_sent(t, &si))
+	else if (ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &si) == 0 && tracee_has_sent(t, &si) <= 0)
 		t->late_signal = si;
 	return 0;
 }
