@@ -88,17 +88,18 @@ static size_t fill(int fd, size_t sum, size_t max)
 	return sum;
 }
 
-/* Until the window of the other is shut. */
+/* Until the window of the other is shut, and nothing more goes in. */
 static size_t fill_up(int fd)
 {
-	size_t sum = 0;
+	size_t sum = 0, before;
 	int unacked, unsent;
 
 	do {
+		before = sum;
 		sum = fill(fd, sum, SIZE_MAX);
 		zdtm_nap();
 		check(ioctl(fd, SIOCOUTQ, &unacked) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0);
-	} while (!unsent || unacked != unsent);
+	} while (sum > before || !unsent || unacked != unsent);
 	return sum;
 }
 
@@ -141,6 +142,8 @@ static int peer(void)
 
 	check(listener >= 0);
 	check(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) == 0);
+	/* A size that was asked for does not grow, so the window stays shut. */
+	check(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int)) == 0);
 	check(bind(listener, (struct sockaddr *)&at, at_len) == 0 && listen(listener, 1) == 0);
 	check(getsockname(listener, (struct sockaddr *)&at, &at_len) == 0);
 	say("listens");
@@ -280,7 +283,11 @@ static int looked_at(const struct state *s, const char *device, const char *own,
 
 	after = info_of(fd);
 	/* A restored peer may have more room, and takes what was behind its window. */
-	check(in_state(fd, s) || (own_peer && s->what & FULL));
+	if (!in_state(fd, s) && !(own_peer && s->what & FULL)) {
+		dprintf(STDERR_FILENO, "state %d, was %d, with %u of %zu bytes unacknowledged\n",
+		        after.tcpi_state, before.tcpi_state, after.tcpi_unacked, sent);
+		return 1;
+	}
 	negotiated_same(&before, &after, !own_peer);
 	finish(fd, s, sent);
 	check(!child || waitpid(child, NULL, 0) == child);
