@@ -209,6 +209,7 @@ void unfreeze_tree(struct dump *d)
 	writers_kill(d);
 	/* All who share an address space, before the arena goes. */
 	threads_each(d, leave_arena);
+	writers_kill_unknown(d);
 	alone = await_strangers(d);
 	array_each (t, &d->tasks) {
 		if (!alone || parasite_cure(&t->parasite) < 0)

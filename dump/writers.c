@@ -348,7 +348,16 @@ static void kill_all(struct task *t)
 	}
 }
 
-/* Cloned, but something failed before writers_take(). */
+void writers_kill(struct dump *d)
+{
+	array_each (t, &d->tasks) {
+		kill_all(t);
+		t->parasite.shared = false;
+		if (writers_of(t, 0))
+			parasite_rouse(&t->parasite, t->door);
+	}
+}
+
 static void kill_unknown(const struct dump *d, struct task *t)
 {
 	for (size_t i = 0; t->writers && t->writers->armed && i < t->writers->n; i++) {
@@ -362,15 +371,10 @@ static void kill_unknown(const struct dump *d, struct task *t)
 	}
 }
 
-void writers_kill(struct dump *d)
+void writers_kill_unknown(struct dump *d)
 {
-	array_each (t, &d->tasks) {
-		kill_all(t);
+	array_each (t, &d->tasks)
 		kill_unknown(d, t);
-		t->parasite.shared = false;
-		if (writers_of(t, 0))
-			parasite_rouse(&t->parasite, t->door);
-	}
 }
 
 /* The task stands at the end of its scripts, and reaps what it has cloned. */

@@ -64,6 +64,8 @@ int writers_end(struct dump *d);
 int writers_end_task(struct dump *d, struct task *t);
 /* The same for what may have been left half-way: kills them ... */
 void writers_kill(struct dump *d);
+/* ... once no script runs that might clone more, those that it cloned before writers_take() was told of them ... */
+void writers_kill_unknown(struct dump *d);
 /* ... and, once the tree runs on, has them reaped. */
 void writers_done(struct dump *d);
 
