@@ -16,7 +16,7 @@ static uint64_t kernel_task(struct kmem_reader *r, const struct task *t)
 	const struct place inode = kmem_place(r, "proc_inode", "vfs_inode"),
 			   pids = kmem_place(r, "pid", "tasks"),
 			   links = kmem_place(r, "task_struct", "pid_links"),
-			   first = { true, pids.at, 8 };
+			   first = { .found = true, .at = pids.at, .size = 8 };
 	uint64_t file = 0, pid, node;
 
 	kmem_failed(r, kmem_file(r->k, t->proc, &file));
@@ -48,7 +48,7 @@ static void note(struct kmem_reader *r, uint64_t timer, struct expired *list, si
 int timer_expired(struct dump *d, const struct task *t, struct expired *list, size_t n)
 {
 	struct kmem_reader r = { .k = kernel_memory(d) };
-	struct place link, next = { true, 0, 8 };
+	struct place link, next = { .found = true, .size = 8 };
 	uint64_t node;
 
 	if (!r.k)

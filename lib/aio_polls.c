@@ -11,7 +11,7 @@
 #define CONTEXTS_MAX 65536u
 #define REQUESTS_MAX 1048576u
 
-static const struct place word = { true, 0, 8 };
+static const struct place word = { .found = true, .size = 8 };
 
 static void request_read(struct kmem_reader *r, uint64_t at, uint64_t context,
                          struct aio_polls *ret)

@@ -24,21 +24,24 @@ static uint8_t width(uint32_t size)
 	return size >= 8 ? BPF_DW : size >= 4 ? BPF_W : size >= 2 ? BPF_H : BPF_B;
 }
 
-void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size)
+static void load(struct iter_program *p, uint8_t dst, uint8_t src, int16_t at, uint32_t size)
 {
-	p->failed |= at > INT16_MAX || !size;
 	iter_add(p, (struct bpf_insn){ .code = (uint8_t)(BPF_LDX | BPF_MEM | width(size)),
 	                               .dst_reg = dst,
 	                               .src_reg = src,
-	                               .off = (int16_t)at });
+	                               .off = at });
 }
 
-void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
-                     const char *path)
+void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size)
 {
-	struct place place = btf_place(p->btf, name, path);
+	p->failed |= at > INT16_MAX || !size;
+	load(p, dst, src, (int16_t)at, size);
+}
 
-	iter_load(p, dst, src, place.at, place.size);
+/* Where a word of the record is, from the end of the stack. */
+static int16_t word_at(const struct iter_program *p, size_t word)
+{
+	return (int16_t)(((int)word - (int)p->words) * 8);
 }
 
 void iter_store(struct iter_program *p, uint8_t reg, size_t to)
@@ -46,7 +49,7 @@ void iter_store(struct iter_program *p, uint8_t reg, size_t to)
 	iter_add(p, (struct bpf_insn){ .code = BPF_STX | BPF_MEM | BPF_DW,
 	                               .dst_reg = 10,
 	                               .src_reg = reg,
-	                               .off = (int16_t)(((int)to - (int)p->words) * 8) });
+	                               .off = word_at(p, to) });
 }
 
 static void alu(struct iter_program *p, int op, uint8_t dst, int value)
@@ -63,10 +66,10 @@ static void alu_with(struct iter_program *p, int op, uint8_t dst, uint8_t src)
 	                               .src_reg = src });
 }
 
-static void address_of(struct iter_program *p, uint8_t dst, size_t to)
+static void address_of(struct iter_program *p, uint8_t dst, int16_t at)
 {
 	alu_with(p, BPF_MOV, dst, 10);
-	alu(p, BPF_ADD, dst, ((int)to - (int)p->words) * 8);
+	alu(p, BPF_ADD, dst, at);
 }
 
 void iter_set(struct iter_program *p, uint8_t dst, int value)
@@ -84,8 +87,8 @@ static void call(struct iter_program *p, int function)
 	iter_add(p, (struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .imm = function });
 }
 
-/* bpf_probe_read_kernel(the word of the record, SIZE, r3), which leaves r1 to r5 undone */
-static void read_kernel(struct iter_program *p, size_t to, uint32_t size)
+/* bpf_probe_read_kernel(to the stack at TO, SIZE, r3), which leaves r1 to r5 undone */
+static void read_kernel(struct iter_program *p, int16_t to, uint32_t size)
 {
 	address_of(p, 1, to);
 	iter_set(p, 2, (int)size);
@@ -97,20 +100,37 @@ void iter_copy(struct iter_program *p, size_t to, uint8_t src, uint32_t at, uint
 	p->failed |= to + size / 8 > p->words;
 	alu_with(p, BPF_MOV, 3, src);
 	alu(p, BPF_ADD, 3, (int)at);
-	read_kernel(p, to, size);
+	read_kernel(p, word_at(p, to), size);
 }
 
-void iter_load_bit(struct iter_program *p, uint8_t bit, size_t to)
+/* By way of the word below the record. */
+void iter_peek(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size)
+{
+	int16_t below = (int16_t)(word_at(p, 0) - 8);
+
+	p->failed |= !size || size > 8;
+	alu_with(p, BPF_MOV, 3, src);
+	alu(p, BPF_ADD, 3, (int)at);
+	read_kernel(p, below, size);
+	load(p, dst, 10, below, size);
+}
+
+void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
+                     const char *path)
+{
+	struct place place = btf_place(p->btf, name, path);
+	bool typed = src == 6 || src == 8;
+
+	(typed && !place.pointer ? iter_load : iter_peek)(p, dst, src, place.at, place.size);
+}
+
+void iter_load_bit(struct iter_program *p, uint8_t bit)
 {
 	alu_with(p, BPF_MOV, 2, bit);
 	alu(p, BPF_RSH, 2, 6);
 	alu(p, BPF_LSH, 2, 3);
 	alu_with(p, BPF_ADD, 3, 2);
-	read_kernel(p, to, 8);
-	iter_add(p, (struct bpf_insn){ .code = BPF_LDX | BPF_MEM | BPF_DW,
-	                               .dst_reg = 2,
-	                               .src_reg = 10,
-	                               .off = (int16_t)(((int)to - (int)p->words) * 8) });
+	iter_peek(p, 2, 3, 0, 8);
 	alu_with(p, BPF_MOV, 3, bit);
 	alu(p, BPF_AND, 3, 63);
 	alu_with(p, BPF_RSH, 2, 3);
@@ -163,7 +183,7 @@ void iter_store_number(struct iter_program *p, int level, size_t to)
 	else if (level < 0)
 		iter_load_field(p, 2, 2, "pid", "level");
 	else
-		iter_load(p, 2, 2, numbers.at + (uint32_t)level * upid->size + nr.at, nr.size);
+		iter_peek(p, 2, 2, numbers.at + (uint32_t)level * upid->size + nr.at, nr.size);
 	iter_store(p, 2, to);
 }
 
@@ -171,7 +191,7 @@ void iter_store_number(struct iter_program *p, int level, size_t to)
 void iter_write(struct iter_program *p, size_t n)
 {
 	alu_with(p, BPF_MOV, 1, 7);
-	address_of(p, 2, 0);
+	address_of(p, 2, word_at(p, 0));
 	iter_set(p, 3, (int)n * 8);
 	call(p, BPF_FUNC_seq_write);
 }

@@ -13,7 +13,7 @@
 #include "lib/btf.h"
 
 #define ITER_INSNS 256
-#define ITER_WORDS 60 /* of a record: the stack has 64 */
+#define ITER_WORDS 60 /* of a record: the stack has 64, and one is for ourselves */
 
 struct iter_program {
 	const struct btf *btf;
@@ -34,7 +34,13 @@ void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool 
 void iter_add(struct iter_program *p, struct bpf_insn insn);
 /* DST = AT of what SRC points to, of SIZE bytes. */
 void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
-/* The same of a field of the structure NAME. It must be there, and of at most 8 bytes. */
+/* The same from any address; r1 to r5 are undone, but for DST. */
+void iter_peek(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
+/*
+ * The same of a field of the structure NAME, which SRC is the address of. It must be there, and of at most 8 bytes.
+ * Only numbers of the task or the file itself are loaded, all else is peeked at: to let a program load a pointer the
+ * kernel looks through all its types, for a millisecond (kernel/bpf/btf.c, btf_nested_type_is_trusted()).
+ */
 void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
                      const char *path);
 /* DST = VALUE */
@@ -43,11 +49,8 @@ void iter_set(struct iter_program *p, uint8_t dst, int value);
 void iter_mask(struct iter_program *p, uint8_t reg, int mask);
 /* REG to the word TO of the record. */
 void iter_store(struct iter_program *p, uint8_t reg, size_t to);
-/*
- * r2 = bit number BIT, a register, of the set of 64 bit words at the address in r3; the word TO of the record is
- * overwritten. Before 5.5 nobody may read what is no structure.
- */
-void iter_load_bit(struct iter_program *p, uint8_t bit, size_t to);
+/* r2 = bit number BIT, a register, of the set of 64 bit words at the address in r3; r1 to r5 are undone. */
+void iter_load_bit(struct iter_program *p, uint8_t bit);
 /*
  * SIZE bytes, a multiple of 8, at AT of what SRC points to, to the word TO of the record and behind; where nothing is
  * they are 0.

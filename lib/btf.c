@@ -159,7 +159,15 @@ static uint32_t size_of(const struct btf *b, const struct btf_type *t)
 /* The word, at one of its own addresses, that has the bit. */
 static struct place word_of(uint32_t base, uint32_t bit)
 {
-	return (struct place){ true, base + bit / 32 * 4, 4 };
+	return (struct place){ .found = true, .at = base + bit / 32 * 4, .size = 4 };
+}
+
+static struct place place_of(const struct btf *b, const struct btf_type *t, uint32_t at)
+{
+	return (struct place){ .found = true,
+		               .pointer = BTF_INFO_KIND(t->info) == BTF_KIND_PTR,
+		               .at = at,
+		               .size = size_of(b, t) };
 }
 
 /* "a.b" below T, which begins at BASE; also within members that have no name. */
@@ -188,7 +196,7 @@ static struct place find_place(const struct btf *b, const struct btf_type *t, co
 		if (is_called_as(b, m[i].name_off, path, len))
 			return path[len] ? find_place(b, of, path + len + 1, base + bit / 8,
 			                              depth + 1)
-			                 : (struct place){ true, base + bit / 8, size_of(b, of) };
+			                 : place_of(b, of, base + bit / 8);
 		if (is_called(b, m[i].name_off, "")) {
 			struct place p = find_place(b, of, path, base + bit / 8, depth + 1);
 

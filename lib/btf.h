@@ -22,11 +22,11 @@ struct btf {
 
 /* Where something is in a structure, in bytes. */
 struct place {
-	bool found;
+	bool found, pointer;
 	uint32_t at, size; /* size 0: none that is loaded at once */
 };
 
-/* Takes some ten milliseconds. -errno. */
+/* Takes some milliseconds. -errno. */
 int btf_open(struct btf *b);
 void btf_done(struct btf *b);
 

@@ -114,7 +114,7 @@ int kmem_file(const struct kmem *k, int fd, uint64_t *ret)
 	const struct place files = btf_place(&k->btf, "task_struct", "files"),
 			   table = btf_place(&k->btf, "files_struct", "fdt"),
 			   array = btf_place(&k->btf, "fdtable", "fd"),
-			   slot = { true, (uint32_t)fd * 8, 8 };
+			   slot = { .found = true, .at = (uint32_t)fd * 8, .size = 8 };
 	struct question task = {};
 	uint64_t at = 0;
 	int r = ask(k, &task);

@@ -14,7 +14,7 @@ struct kmem {
 
 #define KMEM_NONE ((struct kmem){ .program = -1 })
 
-/* Takes some ten milliseconds. -errno. */
+/* Takes some milliseconds. -errno. */
 int kmem_open(struct kmem *k);
 void kmem_done(struct kmem *k);
 

@@ -52,10 +52,10 @@ static void write_rights(struct iter_program *p)
 		iter_store(p, 2, i);
 	iter_load_field(p, 2, 6, "task_struct", "real_cred");
 	iter_copy(p, RIGHT_CRED, 2, first.at, size);
-	iter_load_field(p, 3, 6, "task_struct", "real_cred");
-	iter_load_field(p, 2, 3, "cred", "group_info");
+	iter_load_field(p, 9, 6, "task_struct", "real_cred");
+	iter_load_field(p, 2, 9, "cred", "group_info");
 	iter_store(p, 2, RIGHT_GROUPS);
-	iter_load_field(p, 2, 3, "cred", "user_ns");
+	iter_load_field(p, 2, 9, "cred", "user_ns");
 	iter_store(p, 2, RIGHT_USER_NS);
 	iter_load_field(p, 2, 6, "task_struct", "fs");
 	iter_load_field(p, 2, 2, "fs_struct", "umask");

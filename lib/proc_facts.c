@@ -20,11 +20,8 @@ static void write_limits(struct iter_program *p)
 	struct place limits = btf_place(p->btf, "signal_struct", "rlim");
 
 	p->failed |= !limits.found;
-	iter_load_field(p, 3, 6, "task_struct", "signal");
-	for (uint32_t i = 0; i < 2 * PROC_LIMITS_N; i++) {
-		iter_load(p, 2, 3, limits.at + i * 8, 8);
-		iter_store(p, 2, MAIN(PROC_LIMITS + i));
-	}
+	iter_load_field(p, 2, 6, "task_struct", "signal");
+	iter_copy(p, MAIN(PROC_LIMITS), 2, limits.at, 2 * PROC_LIMITS_N * 8);
 }
 
 /* The words of one part, of which the kernel has so many. */
@@ -83,7 +80,7 @@ static void write_cloexec(struct iter_program *p)
 	iter_load_field(p, 2, 6, "task_struct", "files");
 	iter_load_field(p, 2, 2, "files_struct", "fdt");
 	iter_load_field(p, 3, 2, "fdtable", "close_on_exec");
-	iter_load_bit(p, 9, WORD(cloexec));
+	iter_load_bit(p, 9);
 	iter_store(p, 2, WORD(cloexec));
 }
 
@@ -93,11 +90,11 @@ static void write_open(struct iter_program *p, int level)
 	iter_store(p, 9, WORD(fd));
 	iter_store(p, 8, WORD(file));
 	write_cloexec(p);
-	iter_load_field(p, 3, 8, "file", "f_inode");
-	iter_load_field(p, 3, 3, "inode", "i_flctx");
-	iter_store(p, 3, WORD(locks));
+	iter_load_field(p, 9, 8, "file", "f_inode");
+	iter_load_field(p, 9, 9, "inode", "i_flctx");
+	iter_store(p, 9, WORD(locks));
 	for (size_t i = 0; i < ARRAY_SIZE(lock_lists); i++) {
-		iter_load_field(p, 2, 3, "file_lock_context", lock_lists[i]);
+		iter_load_field(p, 2, 9, "file_lock_context", lock_lists[i]);
 		iter_store(p, 2, WORD(lists) + i);
 	}
 }

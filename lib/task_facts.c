@@ -74,7 +74,7 @@ uint32_t task_facts_store(struct iter_program *p, size_t to)
 			place.size = 0;
 		found |= place.size ? UINT32_C(1) << i : 0;
 		if (place.size)
-			iter_load(p, 2, 6, place.at, place.size);
+			(place.pointer ? iter_peek : iter_load)(p, 2, 6, place.at, place.size);
 		else
 			iter_set(p, 2, 0);
 		if (i == FACT_WORK)

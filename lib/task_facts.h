@@ -54,7 +54,7 @@ struct task_facts {
 
 /*
  * What asks: a descriptor, or -errno. -EOPNOTSUPP: this kernel has not all that are WANTED (FACT_BIT() of
- * each); what else it has not is told as 0. Takes some ten milliseconds.
+ * each); what else it has not is told as 0. Takes some milliseconds.
  */
 int task_facts_open(uint32_t wanted);
 

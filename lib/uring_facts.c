@@ -30,7 +30,7 @@ static struct table table_of(struct reader *r, const char *nodes, const char *n,
                              const char *content)
 {
 	struct table t = {
-		.node = { true, 0, 8 },
+		.node = { .found = true, .size = 8 },
 		.content = btf_place(&r->kernel.k->btf, "io_rsrc_node", content),
 		.tag = btf_place(&r->kernel.k->btf, "io_rsrc_node", "tag"),
 		.nodes = ring(r, nodes),
@@ -96,7 +96,9 @@ static void workers_read(struct reader *r, struct uring_facts *ret)
 	struct place place = btf_place(&r->kernel.k->btf, RING, "iowq_limits");
 
 	for (size_t i = 0; i < 2; i++) {
-		const struct place one = { place.found, place.at + (uint32_t)i * 4, 4 };
+		const struct place one = { .found = place.found,
+			                   .at = place.at + (uint32_t)i * 4,
+			                   .size = 4 };
 		uint64_t value = 0;
 		int e = place.size == 8 ? kmem_read(r->kernel.k, r->ring, &one, &value)
 		                        : -EOPNOTSUPP;
@@ -110,7 +112,7 @@ static void workers_read(struct reader *r, struct uring_facts *ret)
 static uint64_t first_cpus(struct reader *r, const char *type, const char *path, uint64_t at)
 {
 	struct place place = btf_place(&r->kernel.k->btf, type, path);
-	const struct place word = { true, 0, 8 };
+	const struct place word = { .found = true, .size = 8 };
 	uint64_t set = 0;
 	int e = place.found ? 0 : -EOPNOTSUPP;
 

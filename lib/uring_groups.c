@@ -40,7 +40,7 @@ struct reader {
 	struct uring_groups *ret;
 };
 
-static const struct place word = { true, 0, 8 };
+static const struct place word = { .found = true, .size = 8 };
 
 static bool failed(const struct reader *r)
 {

@@ -44,7 +44,7 @@ static int places_find(const struct btf *b, struct places *p)
 		if (!wanted[i].place->found || (!wanted[i].whole && !wanted[i].place->size))
 			return -EOPNOTSUPP;
 	}
-	p->next = (struct place){ true, 0, 8 }; /* of a list */
+	p->next = (struct place){ .found = true, .size = 8 }; /* of a list */
 	return 0;
 }
 
@@ -64,7 +64,7 @@ static uint64_t get(const struct reader *r, uint64_t at, const struct place *pla
 /* The text at AT, at most SIZE bytes of it: how long it is. */
 static size_t text_read(const struct reader *r, uint64_t at, char *ret, size_t size)
 {
-	const struct place word = { true, 0, 8 };
+	const struct place word = { .found = true, .size = 8 };
 	size_t n = 0;
 
 	while (n < size) {
