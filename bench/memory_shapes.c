@@ -3,7 +3,9 @@
  * move the same memory, in the same run and in turns, with one thread and with two:
  *
  *	dump     write(2), 256 KiB at a time, of such memory to fresh files, one for each thread
- *	restore  mmap, MADV_POPULATE_WRITE, read(2) of such files
+ *	end      kill(2) of a process with such memory until waitpid(2) has it: a dump that ends the program
+ *	         cannot be over before its memory is free
+ *	restore  mmap, MADV_POPULATE_WRITE, read(2) of such files, mprotect(2) where there are many mappings
  *
  * on tmpfs and (with fsync(2), as crtool does it) on a disk. Of each the time and, which a busy machine
  * changes less, the CPU time, of crtool with that of its helpers and of the restored process. The best of all rounds is
@@ -47,7 +49,7 @@ struct cost {
 
 /* What is measured, each as the best of all rounds. */
 struct times {
-	struct cost write[THREADS], read[THREADS], dump, restore;
+	struct cost write[THREADS], read[THREADS], end, dump, restore;
 	long kib; /* the largest size of crtool */
 };
 
@@ -92,6 +94,8 @@ static struct cost move(const struct shape *s, char *at, size_t size, size_t n, 
 		pthread_join(parts[i].thread, NULL);
 	for (size_t i = n; i < THREADS; i++)
 		part_run(&parts[i]);
+	if (reads)
+		shape_cut(s, at, size);
 	return (struct cost){ now_ms() - begun, cpu_of(CLOCK_PROCESS_CPUTIME_ID) - cpu };
 }
 
@@ -104,11 +108,11 @@ static void loops(const struct shape *s, size_t size, struct times *t)
 			unlink(files[i]);
 		best(&t->write[n - 1], move(s, at, size, n, false));
 	}
-	munmap(at, size);
+	munmap(at, shape_size(s, size));
 	for (size_t n = 1; n <= THREADS; n++) {
-		at = s->fresh(size);
+		at = s->fresh(shape_size(s, size));
 		best(&t->read[n - 1], move(s, at, size, n, true));
-		munmap(at, size);
+		munmap(at, shape_size(s, size));
 	}
 	for (size_t i = 0; i < THREADS; i++)
 		unlink(files[i]);
@@ -236,6 +240,16 @@ static void warm(const struct shape *s, size_t size, bool file)
 	_exit(0);
 }
 
+static void end_measure(const struct shape *s, size_t size, struct times *t)
+{
+	pid_t pid = target_start(s, size);
+	double begun = now_ms();
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	best(&t->end, (struct cost){ now_ms() - begun, 0 });
+}
+
 static void crtool_measure(const struct shape *s, size_t size, struct times *t)
 {
 	pid_t pid = target_start(s, size);
@@ -272,10 +286,11 @@ static void row(const struct shape *s, size_t size, const char *place, const str
 	double write = faster(t->write), read = faster(t->read);
 	double write_cpu = t->write[1].cpu, read_cpu = t->read[1].cpu;
 
-	printf("| %zu MiB | %s | %s | %.0f | %.0f | %.0f | %.2f | %.0f | %.0f | %.0f | %.2f ",
-	       size / MIB, s->name, place, t->write[0].ms, t->write[1].ms, t->dump.ms,
-	       t->dump.ms / write, t->read[0].ms, t->read[1].ms, t->restore.ms,
-	       t->restore.ms / read);
+	printf("| %zu MiB | %s | %s | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.0f | %.0f | %.0f "
+	       "| %.2f ",
+	       size / MIB, s->name, place, t->write[0].ms, t->write[1].ms, t->end.ms, t->dump.ms,
+	       t->dump.ms / write, t->dump.ms / (write + t->end.ms), t->read[0].ms, t->read[1].ms,
+	       t->restore.ms, t->restore.ms / read);
 	printf("| %.0f | %.0f | %.2f | %.0f | %.0f | %.2f | %.1f |\n", write_cpu, t->dump.cpu,
 	       t->dump.cpu / write_cpu, read_cpu, t->restore.cpu, t->restore.cpu / read_cpu,
 	       (double)t->kib / 1024);
@@ -294,6 +309,7 @@ static void measure(const struct shape *s, size_t size, const char *place)
 		struct times none = {}, *to = i < 0 ? &none : &t;
 
 		loops_measure(s, size, to);
+		end_measure(s, size, to);
 		crtool_measure(s, size, to);
 	}
 	row(s, size, place, &t);
@@ -328,9 +344,10 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	snprintf(crtool, sizeof(crtool), "%s/crtool", build ? build : "build");
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
-	puts("| size | memory | where | write | two | dump | ratio | read | two | restore | ratio "
-	     "| CPU: write | dump | ratio | read | restore | ratio | MiB of crtool |");
-	puts("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+	puts("| size | memory | where | write | two | end | dump | ratio | with end | read | two "
+	     "| restore | ratio | CPU: write | dump | ratio | read | restore | ratio "
+	     "| MiB of crtool |");
+	puts("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
 	for (char **size = optind < argc ? argv + optind : usual; *size; size++)
 		for (int i = 0; i < 2; i++) {
 			syncs = i == 1;

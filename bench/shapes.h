@@ -76,20 +76,38 @@ static const struct shape shapes[] = {
 	{ "memfd", memfd_memory, 1, 0 },
 };
 
+static inline size_t shape_each(const struct shape *s, size_t size)
+{
+	return s->mappings ? (size / s->mappings + PAGE - 1) / PAGE * PAGE : 0;
+}
+
+/* What was mapped for SIZE bytes. */
+static inline size_t shape_size(const struct shape *s, size_t size)
+{
+	return s->mappings ? shape_each(s, size) * s->mappings : size;
+}
+
+/* Into its mappings. */
+static inline void shape_cut(const struct shape *s, char *p, size_t size)
+{
+	size_t each = shape_each(s, size);
+
+	for (size_t i = 0; i < s->mappings; i += 2)
+		must(mprotect(p + i * each, each, PROT_READ) == 0, "mprotect");
+}
+
 /* SIZE bytes of shape S, with what no compression helps. */
 static inline char *shape_become(const struct shape *s, size_t size)
 {
-	size_t each = s->mappings ? (size / s->mappings + PAGE - 1) / PAGE * PAGE : 0;
 	uint64_t x = 88172645463325252u;
-	char *p = s->fresh(each ? each * s->mappings : size);
+	char *p = s->fresh(shape_size(s, size));
 
 	for (size_t at = 0; at < size; at += s->stride * PAGE)
 		for (size_t i = 0; i < PAGE; i += 8) {
 			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 			memcpy(p + at + i, &x, 8);
 		}
-	for (size_t i = 0; i < s->mappings; i += 2)
-		must(mprotect(p + i * each, each, PROT_READ) == 0, "mprotect");
+	shape_cut(s, p, size);
 	return p;
 }
 
