@@ -68,7 +68,6 @@ struct vma {
 	char *name;     /* as in maps, "" for anonymous memory */
 	uint64_t flags; /* VMF(...) of lib/procfs.h */
 	uint32_t pkey;  /* protection key */
-	bool lazyfree;  /* has pages that the kernel may take meanwhile (MADV_FREE) */
 	uint32_t class; /* enum vma_class (dump/memory_map.h) */
 };
 

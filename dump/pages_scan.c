@@ -171,11 +171,10 @@ static bool unit_full(const struct unit *u)
 	return u->n == UNIT_RUNS || u->bytes == UNIT_BYTES;
 }
 
-/* Whoever touches it meets no handler of the program, no key that keeps him off, and twice the same content. */
+/* Whoever touches it meets no handler of the program and no key that keeps him off. */
 static bool is_direct(const struct vma *v)
 {
-	return v->prot & PROT_READ && !v->pkey && !v->shared && !v->lazyfree &&
-	       !(v->flags & (VMF(um) | VMF(ui)));
+	return v->prot & PROT_READ && !v->pkey && !v->shared && !(v->flags & (VMF(um) | VMF(ui)));
 }
 
 /* The piece of the first region that lies in one mapping. */

@@ -236,8 +236,7 @@ void together_read_processes(struct dump *d)
 
 bool together_same_maps(const struct dump *d, struct task *t)
 {
-	/* Whose memory helpers write: what the kernel may take of it is to be known as it is now. */
-	return t->looked && t->now && !t->writers && t->flags_known && t->vmas.n && !t->headless &&
+	return t->looked && t->now && t->flags_known && t->vmas.n && !t->headless &&
 	       proc_same_maps(t->looked, t->now) && !(d->together->guards && has_guards(d, t));
 }
 

@@ -42,7 +42,6 @@ static int vma_add(const struct map_line *line, void *arg)
 		           .ino = line->ino,
 		           .flags = line->flags,
 		           .pkey = line->pkey,
-		           .lazyfree = line->lazyfree,
 		           .name = (char *)no_name };
 	if (line->len)
 		v->name = strndup(line->name, line->len);

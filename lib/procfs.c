@@ -137,18 +137,16 @@ static bool begins_with(const char *at, size_t len, const char *what, size_t n)
 	return len >= n && !memcmp(at, what, n);
 }
 
-/* A line of smaps below its mapping: "VmFlags: rd wr", "ProtectionKey:         0", "LazyFree:        0 kB". */
+/* A line of smaps below its mapping: "VmFlags: rd wr", "ProtectionKey:         0". */
 static void attribute_parse(const char *at, const char *end, struct map_line *m)
 {
-	static const char flags[] = "VmFlags:", key[] = "ProtectionKey:", lazy[] = "LazyFree:";
+	static const char flags[] = "VmFlags:", key[] = "ProtectionKey:";
 	size_t len = (size_t)(end - at);
 
 	if (begins_with(at, len, flags, sizeof(flags) - 1))
 		m->flags = flags_parse(at + sizeof(flags) - 1, end);
 	else if (begins_with(at, len, key, sizeof(key) - 1))
 		m->pkey = (uint32_t)amount_parse(at + sizeof(key) - 1, end);
-	else if (begins_with(at, len, lazy, sizeof(lazy) - 1))
-		m->lazyfree = amount_parse(at + sizeof(lazy) - 1, end) > 0;
 }
 
 ssize_t map_parse(const char *text, size_t size, bool last, struct map_line *ret)

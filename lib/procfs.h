@@ -41,7 +41,6 @@ struct map_line {
 	size_t len;       /* of the name, 0 for anonymous memory */
 	uint64_t flags;   /* VMF(...), smaps only: else 0 */
 	uint32_t pkey;    /* protection key, smaps only: else 0 */
-	bool lazyfree;    /* has pages that the kernel may take (MADV_FREE), smaps only */
 };
 
 /*

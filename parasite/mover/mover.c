@@ -209,10 +209,21 @@ static int is_zero(const char *page)
 struct chunk {
 	struct mover_desk *desk;
 	uint64_t n, size;
+	uint64_t zeros; /* pages of it that are zeros */
 };
 
+static uint64_t count_zeros(const struct iovec *iov, uint64_t n)
+{
+	uint64_t zeros = 0;
+
+	for (uint64_t i = 0; i < n; i++)
+		for (uint64_t at = 0; at < iov[i].iov_len; at += MOVER_PAGE)
+			zeros += (uint64_t)is_zero((const char *)iov[i].iov_base + at);
+	return zeros;
+}
+
 /* Summed behind the write, which has brought it into the cache: the other way round costs half as much again. */
-static int64_t chunk_write(struct chunk *c)
+static int64_t chunk_move(struct chunk *c)
 {
 	struct mover_desk *d = c->desk;
 	struct iovec left[IOVS];
@@ -220,15 +231,35 @@ static int64_t chunk_write(struct chunk *c)
 
 	memcpy(left, d->iov, c->n * sizeof(*left));
 	r = move_all(__NR_pwritev, 1, left, c->n, &d->offset);
-	if (r == 0)
-		d->answer.written += c->size;
 	for (uint64_t i = 0; r == 0 && i < c->n; i++)
 		sum_add(&d->sum, d->iov[i].iov_base, d->iov[i].iov_len);
-	c->n = c->size = 0;
 	return r;
 }
 
-static int64_t chunk_add(struct chunk *c, char *page)
+/*
+ * The kernel may take pages meanwhile that the program does not need any more (MADV_FREE): they are zeros then, and what
+ * was written and what was summed may be two things. Nothing else changes who stands still.
+ */
+static int64_t chunk_write(struct chunk *c)
+{
+	struct mover_desk *d = c->desk;
+	const struct mover_sum before = d->sum;
+	uint64_t begun = d->offset, zeros = c->zeros;
+	int64_t r = chunk_move(c);
+
+	while (r == 0 && (c->zeros = count_zeros(d->iov, c->n)) != zeros) {
+		zeros = c->zeros;
+		d->sum = before;
+		d->offset = begun;
+		r = chunk_move(c);
+	}
+	if (r == 0)
+		d->answer.written += c->size;
+	c->n = c->size = c->zeros = 0;
+	return r;
+}
+
+static int64_t chunk_add(struct chunk *c, char *page, int zero)
 {
 	struct iovec *last = c->desk->iov + c->n - 1;
 
@@ -243,12 +274,13 @@ static int64_t chunk_add(struct chunk *c, char *page)
 	} else
 		c->desk->iov[c->n++] = (struct iovec){ page, MOVER_PAGE };
 	c->size += MOVER_PAGE;
+	c->zeros += (uint64_t)zero;
 	return c->size < CHUNK ? 0 : chunk_write(c);
 }
 
 static int64_t write_order(struct mover_desk *desk)
 {
-	struct chunk c = { desk, 0, 0 };
+	struct chunk c = { .desk = desk };
 	uint64_t page = 0;
 	int64_t r = 0;
 
@@ -257,11 +289,12 @@ static int64_t write_order(struct mover_desk *desk)
 
 		for (uint64_t at = 0; r == 0 && at < run->size; at += MOVER_PAGE, page++) {
 			char *p = (char *)run->start + at;
+			int zero = is_zero(p);
 
-			if (!run->keep_zeros && is_zero(p))
+			if (!run->keep_zeros && zero)
 				desk->answer.zeros[page / 64] |= UINT64_C(1) << page % 64;
 			else
-				r = chunk_add(&c, p);
+				r = chunk_add(&c, p, zero);
 		}
 	}
 	return r < 0 ? r : chunk_write(&c);

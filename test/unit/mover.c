@@ -204,6 +204,44 @@ TEST(a_helper_writes_what_is_not_zero)
 	check(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* What the kernel may take (MADV_FREE) is zeros from then on: whenever that is, the checksum is that of the file. */
+TEST(pages_that_vanish_meanwhile)
+{
+	static struct mover_order o;
+	size_t size, bytes = MOVER_BYTES;
+	const char *code = mover_code(&size);
+	int pair[2], file = memfd_create("mover", 0), status;
+	char *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t written = 0;
+	struct mover_answer a;
+	void *whole;
+	pid_t pid;
+
+	check(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) && file >= 0);
+	pid = helper_start(loaded(code, size), pair[0], file);
+	check(m != MAP_FAILED && pid > 0);
+	close(pair[0]);
+	for (int round = 0; round < 64; round++) {
+		memset(m, round + 1, bytes);
+		o.n = 1;
+		o.runs[0] = (struct mover_run){ (uint64_t)m, bytes, round % 3 == 2 };
+		check(write(pair[1], &o, sizeof(o)) == sizeof(o));
+		for (size_t at = (size_t)round % 16 * bytes / 32; at < bytes; at += 3 * 4096)
+			check(madvise(m + at, 4096, MADV_REMOVE) == 0);
+		check(read(pair[1], &a, sizeof(a)) == sizeof(a) && !a.error);
+		written += a.written;
+	}
+	o.n = 0;
+	a = order(pair[1], &o);
+	check(waitpid(pid, &status, 0) == pid && status == 0);
+	check(lseek(file, 0, SEEK_END) == (off_t)written);
+	whole = mmap(NULL, written, PROT_READ, MAP_SHARED, file, 0);
+	check(a.hash == hash_of(whole, written));
+	munmap(whole, written);
+	munmap(m, bytes);
+	close(file);
+}
+
 TEST(a_write_that_fails_is_told)
 {
 	static struct mover_order o = { .n = 1 };

@@ -56,11 +56,11 @@ TEST(smaps_gives_flags_and_key)
 	struct map_line m;
 	ssize_t n = parse(text, &m);
 
-	check(n > 0 && m.start == 0x1000 && m.pkey == 3 && m.lazyfree && named(&m, "[stack]"));
+	check(n > 0 && m.start == 0x1000 && m.pkey == 3 && named(&m, "[stack]"));
 	check(m.flags == (VMF(rd) | VMF(wr) | VMF(mr) | VMF(mw) | VMF(me) | VMF(gd) | VMF(ac) |
 	                  VMF_UNKNOWN | VMF_UNNAMED));
 	check(parse(text + n, &m) == (ssize_t)(strlen(text) - n));
-	check(m.start == 0x2000 && m.pkey == 0 && !m.lazyfree && m.flags == (VMF(rd) | VMF(sl)));
+	check(m.start == 0x2000 && m.pkey == 0 && m.flags == (VMF(rd) | VMF(sl)));
 }
 
 TEST(a_mapping_that_is_not_whole_asks_for_more)
