@@ -156,16 +156,20 @@ void iter_skip_if_none(struct iter_program *p, uint8_t reg)
 	add_skip(p, (struct bpf_insn){ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = reg });
 }
 
-void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool files)
+void iter_begin(struct iter_program *p, const struct btf *b, size_t words, enum iter_over over)
 {
-	*p = (struct iter_program){ .btf = b, .words = words, .failed = words > ITER_WORDS };
+	*p = (struct iter_program){
+		.btf = b, .over = over, .words = words, .failed = words > ITER_WORDS
+	};
 	/* ctx->task; ctx->meta->seq; the end of the iteration has no task */
 	iter_load(p, 6, 1, 8, 8);
 	iter_load(p, 7, 1, 0, 8);
 	iter_load(p, 7, 7, 0, 8);
-	if (files) {
+	/* ctx->fd, ctx->file; ctx->vma */
+	if (over == ITER_FILE)
 		iter_load(p, 9, 1, 16, 4);
-		iter_load(p, 8, 1, 24, 8);
+	if (over != ITER_TASK) {
+		iter_load(p, 8, 1, over == ITER_FILE ? 24 : 16, 8);
 		iter_skip_if_none(p, 8);
 	}
 	iter_skip_if_none(p, 6);
@@ -209,13 +213,16 @@ static void finish(struct iter_program *p)
  * The kernel lets only programs of a free licence look at its structures: these instructions may be used
  * under the MIT licence or the GPL, too.
  */
-int iter_load_program(struct iter_program *p, const char *over)
+int iter_load_program(struct iter_program *p)
 {
+	static const char *const over[] = { [ITER_TASK] = "bpf_iter_task",
+		                            [ITER_FILE] = "bpf_iter_task_file",
+		                            [ITER_MAPPING] = "bpf_iter_task_vma" };
 	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACING,
 		                .insns = (uintptr_t)p->insns,
 		                .license = (uintptr_t) "Dual MIT/GPL",
 		                .expected_attach_type = BPF_TRACE_ITER,
-		                .attach_btf_id = btf_function(p->btf, over) };
+		                .attach_btf_id = btf_function(p->btf, over[p->over]) };
 
 	finish(p);
 	attr.insn_cnt = (uint32_t)p->n;
@@ -244,9 +251,9 @@ int iter_own_level(const struct btf *b)
 	auto_close int program = -1, iter = -1;
 	uint64_t level;
 
-	iter_begin(&p, b, 1, false);
+	iter_begin(&p, b, 1, ITER_TASK);
 	iter_store_number(&p, -1, 0);
-	program = iter_load_program(&p, ITER_TASK);
+	program = iter_load_program(&p);
 	iter = program < 0 ? program : iter_open(program, gettid(), 0);
 	if (iter < 0)
 		return iter;

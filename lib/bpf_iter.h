@@ -1,7 +1,7 @@
 /*
  * Programs for iterators of bpf(2), written instruction by instruction: the kernel calls them for each task, or
- * for each open file of each task, and they write a record to whoever reads the iterator. r6 is the task, r7 where
- * to write to; of open files r8 is the file and r9 its number. The record lies on the stack, which ends at r10.
+ * for each open file or mapping of each task, and they write a record to whoever reads the iterator. r6 is the task,
+ * r7 where to write to. The record lies on the stack, which ends at r10.
  */
 #pragma once
 
@@ -15,8 +15,15 @@
 #define ITER_INSNS 256
 #define ITER_WORDS 60 /* of a record: the stack has 64, and one is for ourselves */
 
+enum iter_over {
+	ITER_TASK,    /* threads */
+	ITER_FILE,    /* open descriptors: r8 is the file and r9 the number */
+	ITER_MAPPING, /* mappings, of each thread: r8 is the vm_area_struct */
+};
+
 struct iter_program {
 	const struct btf *btf;
+	enum iter_over over;
 	size_t words; /* of the record, 64 bits each */
 	struct bpf_insn insns[ITER_INSNS];
 	size_t n;
@@ -24,12 +31,8 @@ struct iter_program {
 	bool failed;           /* this kernel has something not, or there is no room */
 };
 
-/* Names of what is iterated over. */
-#define ITER_TASK "bpf_iter_task"
-#define ITER_FILE "bpf_iter_task_file"
-
-/* WORDS: of a record. Of open files, FILES. */
-void iter_begin(struct iter_program *p, const struct btf *b, size_t words, bool files);
+/* WORDS: of a record. */
+void iter_begin(struct iter_program *p, const struct btf *b, size_t words, enum iter_over over);
 
 void iter_add(struct iter_program *p, struct bpf_insn insn);
 /* DST = AT of what SRC points to, of SIZE bytes. */
@@ -38,7 +41,7 @@ void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, ui
 void iter_peek(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
 /*
  * The same of a field of the structure NAME, which SRC is the address of. It must be there, and of at most 8 bytes.
- * Only numbers of the task or the file itself are loaded, all else is peeked at: to let a program load a pointer the
+ * Only numbers of the task, the file or the mapping itself are loaded, all else is peeked at: to let a program load a pointer the
  * kernel looks through all its types, for a millisecond (kernel/bpf/btf.c, btf_nested_type_is_trusted()).
  */
 void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
@@ -69,7 +72,7 @@ void iter_write(struct iter_program *p, size_t n);
 void iter_store_number(struct iter_program *p, int level, size_t to);
 
 /* It is written; a descriptor of the program, or -errno. */
-int iter_load_program(struct iter_program *p, const char *over);
+int iter_load_program(struct iter_program *p);
 
 /* An iterator over one thread, all threads of a process, or (0, 0) everybody; -errno. */
 int iter_open(int program, pid_t tid, pid_t pid);

@@ -19,11 +19,11 @@ static int load(const struct btf *b)
 {
 	struct iter_program p;
 
-	iter_begin(&p, b, WORDS, false);
+	iter_begin(&p, b, WORDS, ITER_TASK);
 	iter_load_field(&p, 2, 6, "task_struct", "cred");
 	iter_load_field(&p, 2, 2, "cred", "security");
 	iter_copy(&p, 0, 2, 0, WORDS * 8);
-	return iter_load_program(&p, ITER_TASK);
+	return iter_load_program(&p);
 }
 
 /* Before 6.1 an iterator is over everybody, and the first is somebody else. */

@@ -115,7 +115,7 @@ static int load(const struct btf *b, int level, uint32_t landlock)
 {
 	struct iter_program p;
 
-	iter_begin(&p, b, WORDS, false);
+	iter_begin(&p, b, WORDS, ITER_TASK);
 	iter_load_field(&p, 2, 6, "task_struct", "pid");
 	iter_load_field(&p, 3, 6, "task_struct", "tgid");
 	iter_skip_unless_same(&p, 2, 3);
@@ -130,7 +130,7 @@ static int load(const struct btf *b, int level, uint32_t landlock)
 	write_itimers(&p);
 	write_landlock(&p, landlock);
 	iter_store(&p, 6, SELF);
-	return iter_load_program(&p, ITER_TASK);
+	return iter_load_program(&p);
 }
 
 int proc_answers_open(struct proc_answers_ask *ret)

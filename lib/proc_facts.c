@@ -103,9 +103,10 @@ static int load(const struct btf *b, int level, bool files)
 {
 	struct iter_program p;
 
-	iter_begin(&p, b, files ? sizeof(struct open_fact) / 8 : MAIN(PROC_WORDS), files);
+	iter_begin(&p, b, files ? sizeof(struct open_fact) / 8 : MAIN(PROC_WORDS),
+	           files ? ITER_FILE : ITER_TASK);
 	(files ? write_open : write_process)(&p, level);
-	return iter_load_program(&p, files ? ITER_FILE : ITER_TASK);
+	return iter_load_program(&p);
 }
 
 int proc_asks_open(struct proc_asks *ret, bool opens)

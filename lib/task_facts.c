@@ -93,9 +93,9 @@ static int load(const struct btf *b, uint32_t wanted, int level)
 {
 	struct iter_program p;
 
-	iter_begin(&p, b, FACTS, false);
+	iter_begin(&p, b, FACTS, ITER_TASK);
 	iter_store_number(&p, level, FACT_TID);
-	return wanted & ~task_facts_store(&p, 0) ? -EOPNOTSUPP : iter_load_program(&p, ITER_TASK);
+	return wanted & ~task_facts_store(&p, 0) ? -EOPNOTSUPP : iter_load_program(&p);
 }
 
 static int load_both(const struct btf *b, uint32_t wanted)
