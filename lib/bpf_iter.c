@@ -108,7 +108,8 @@ void iter_peek(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, ui
 {
 	int16_t below = (int16_t)(word_at(p, 0) - 8);
 
-	p->failed |= !size || size > 8;
+	p->failed |= !size;
+	size = size < 8 ? size : 8;
 	alu_with(p, BPF_MOV, 3, src);
 	alu(p, BPF_ADD, 3, (int)at);
 	read_kernel(p, below, size);
@@ -226,6 +227,8 @@ int iter_load_program(struct iter_program *p)
 
 	finish(p);
 	attr.insn_cnt = (uint32_t)p->n;
+	if (p->n == ITER_INSNS)
+		return -E2BIG;
 	return p->failed || !attr.attach_btf_id ? -EOPNOTSUPP : bpf_load(&attr);
 }
 

@@ -12,7 +12,7 @@
 
 #include "lib/btf.h"
 
-#define ITER_INSNS 256
+#define ITER_INSNS 1024
 #define ITER_WORDS 60 /* of a record: the stack has 64, and one is for ourselves */
 
 enum iter_over {
@@ -35,12 +35,12 @@ struct iter_program {
 void iter_begin(struct iter_program *p, const struct btf *b, size_t words, enum iter_over over);
 
 void iter_add(struct iter_program *p, struct bpf_insn insn);
-/* DST = AT of what SRC points to, of SIZE bytes. */
+/* DST = AT of what SRC points to, of SIZE bytes; of more than 8, the first 8. */
 void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
 /* The same from any address; r1 to r5 are undone, but for DST. */
 void iter_peek(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
 /*
- * The same of a field of the structure NAME, which SRC is the address of. It must be there, and of at most 8 bytes.
+ * The same of a field of the structure NAME, which SRC is the address of. It must be there.
  * Only numbers of the task, the file or the mapping itself are loaded, all else is peeked at: to let a program load a pointer the
  * kernel looks through all its types, for a millisecond (kernel/bpf/btf.c, btf_nested_type_is_trusted()).
  */
@@ -71,7 +71,7 @@ void iter_write(struct iter_program *p, size_t n);
  */
 void iter_store_number(struct iter_program *p, int level, size_t to);
 
-/* It is written; a descriptor of the program, or -errno. */
+/* It is written; a descriptor of the program, or -errno: -EOPNOTSUPP this kernel lacks something, -E2BIG we lack room. */
 int iter_load_program(struct iter_program *p);
 
 /* An iterator over one thread, all threads of a process, or (0, 0) everybody; -errno. */
