@@ -66,6 +66,7 @@ struct mover_desk {
 	struct mover_order order;
 	struct mover_answer answer;
 	struct iovec iov[64];
-	int32_t pair[2]; /* these are for who makes it ready */
+	uint64_t careful; /* chunks that are looked through for zeros before they are written */
+	int32_t pair[2];  /* these are for who makes it ready */
 	uint64_t spare[32];
 };
