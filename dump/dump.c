@@ -312,6 +312,7 @@ static void dump_done(struct dump *d)
 	alike_done(d);
 	alike_tasks_done(d);
 	together_done(d);
+	vmas_forget(d);
 	kernel_memory_done(d);
 	array_done(&d->vdsos);
 	tasks_done(d);

@@ -149,6 +149,7 @@ struct task {
 	bool flags_known, kept; /* ... with their flags; once frozen: the look had them all */
 	ARRAY(uint64_t) bound;  /* where mappings begin that have a NUMA policy (mempolicy.c) ... */
 	bool bound_known;       /* ... if that was looked for */
+	bool bound_told;        /* the kernel has told of flags, and of these (vma.c) */
 	ARRAY(struct fd_entry) fds; /* by number */
 	uint64_t raised;            /* signals that its script raises and takes */
 	pid_t outsider;             /* dump/outsider.h; 0: none */
@@ -237,6 +238,7 @@ struct dump {
 	struct alike *alike;         /* alike.c */
 	struct alike_tasks *alike_tasks; /* alike_tasks.c; NULL: all are asked */
 	struct together *together;       /* together.c */
+	struct vma_asks *vma_asks;       /* vma.c; NULL: not tried yet */
 	ARRAY(uint64_t) vdsos;           /* hashes, by id from 1 ... */
 	uint32_t kernels_vdso; /* ... which is that of who has changed nothing; 0: not known yet */
 	struct {
@@ -349,7 +351,12 @@ static inline struct task *mm_of(struct task *t)
 /* Fill t->vmas from /proc/PID/maps, smaps flags included. While running (look) or frozen. Replaces what is there. */
 int vmas_read(struct task *t);
 /* The same while it runs; the flags of a large process may be missing, they are seen when it is frozen. */
-int vmas_look(struct task *t);
+int vmas_look(struct dump *d, struct task *t);
+/* The same as vmas_read(), of what was looked at and is frozen, and not kept: without smaps if that can be. */
+int vmas_read_again(const struct dump *d, struct task *t);
+/* Does the kernel tell flags of mappings without smaps? Not by several hands at once. */
+bool vmas_are_told(struct dump *d);
+void vmas_forget(struct dump *d);
 /* Has it so much memory that a walk of its page tables takes its time? */
 bool vmas_are_large(const struct task *t);
 void vmas_done(struct task *t);

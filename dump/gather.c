@@ -167,7 +167,7 @@ static int gather_task(struct dump *d, struct task *t)
 	if (r < 0)
 		return r;
 	t->kept = together_same_maps(d, t);
-	r = t->kept ? 0 : vmas_read(t);
+	r = t->kept ? 0 : vmas_read_again(d, t);
 	return r < 0 ? fail(r, "%s: read its mappings", task_name(t)) : 0;
 }
 

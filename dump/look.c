@@ -234,7 +234,7 @@ static int look_task(struct dump *d, struct task *t)
 
 static int look_resources(struct dump *d, struct task *t)
 {
-	int r = d->opt->all || t->looked ? vmas_read(t) : vmas_look(t);
+	int r = vmas_look(d, t);
 
 	if (r < 0)
 		return fail(r, "%s: read its mappings", task_name(t));

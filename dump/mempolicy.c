@@ -67,6 +67,10 @@ static int mempolicy_prepare(struct dump *d, struct task *t)
 	auto_free char *text = NULL;
 	int r = 0;
 
+	if (t->bound_told && t->bound.n <= FEW) {
+		t->bound_known = true;
+		return 0;
+	}
 	array_done(&t->bound);
 	t->bound_known = t->vmas.n > FEW;
 	if ((t->vmas.n <= FEW && !alike_tasks_wanted(d)) ||

@@ -95,13 +95,16 @@ static bool are_many(const struct dump *d)
 	return d->tasks.n >= WORTH && d->census.all.n <= d->tasks.n * PART;
 }
 
-/* Nothing but the state is read while it stands still: a walk of its page tables would be half of that. */
-static bool is_short(const struct dump *d, const struct task *t)
+/*
+ * Nothing but the state is read while it stands still: a walk of its page tables would be half of that. Or there is
+ * none.
+ */
+static bool is_short(struct dump *d, const struct task *t)
 {
-	return (d->opt->snapshot || d->opt->memory_only) && vmas_are_large(t);
+	return vmas_are_large(t) && (d->opt->snapshot || d->opt->memory_only || vmas_are_told(d));
 }
 
-static bool is_worth_it(const struct dump *d)
+static bool is_worth_it(struct dump *d)
 {
 	size_t threads = 0;
 	bool large = false;

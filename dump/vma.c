@@ -1,11 +1,10 @@
 /*
- * The mappings of a task. They are read from smaps, always: it alone tells
- * mlock, the advice of madvise(2), mseal, guard regions, growing stacks and
- * reservations (VmFlags), and all of these can change between two looks without
- * a trace in maps. It costs 1.4 us a mapping and a walk of the page tables,
- * 2 to 4 % of what copying the pages costs; so a large process is looked
- * at without them first, and what they say of it stands when it is frozen. But where it is frozen
- * for little else, they are read before, and the kernel tells whether that still holds (dump/together.h).
+ * The mappings of a task, always with what smaps alone tells in /proc (VmFlags): mlock, the advice of
+ * madvise(2), mseal, guard regions, growing stacks and reservations, and all of these can change between two looks
+ * without a trace in maps. smaps costs 1.4 us a mapping and a walk of the page tables, 2 to 8 % of what copying
+ * the pages costs. So the kernel is asked for the flags of large processes by another way (lib/vma_facts.h), as it is
+ * whether they still hold when the process stands still (dump/together.h). Where it does not tell, a large process
+ * is looked at without them first, unless it is frozen for little else.
  */
 #include "dump/dump.h"
 
@@ -16,11 +15,15 @@
 #include "dump/memory_map.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/vma_facts.h"
 #include "parasite/arch/arch.h"
 
 #define LOWEST   (UINT64_C(1) << 20)   /* keep clear of mmap_min_addr */
 #define DISTANCE (UINT64_C(2) << 20)   /* from a stack that may grow */
-#define LARGE    (UINT64_C(256) << 20) /* resident */
+#define LARGE    (UINT64_C(256) << 20) /* resident, for which asking the kernel pays ... */
+#define SOME     (UINT64_C(16) << 20)  /* ... or less, ... */
+#define MANY     2000                  /* ... with so many mappings */
 #define PAGE     ((uint64_t)4096)
 
 /* Most mappings have no name: they share this one. */
@@ -57,6 +60,8 @@ static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
 
 	vmas_done(t);
 	t->flags_known = each == smaps_each;
+	if (t->bound_told)
+		t->bound_told = t->bound_known = false;
 	r = each(t->proc, vma_add, t);
 	if (r < 0)
 		vmas_done(t);
@@ -122,12 +127,82 @@ int vmas_read(struct task *t)
 	return r;
 }
 
-bool vmas_are_large(const struct task *t)
+/* ---- by the kernel ---- */
+
+bool vmas_are_told(struct dump *d)
+{
+	int r = 0;
+
+	if (!d->vma_asks) {
+		d->vma_asks = calloc(1, sizeof(*d->vma_asks));
+		r = d->vma_asks ? vma_asks_open(d->vma_asks) : -ENOMEM;
+	}
+	if (r < 0)
+		debug("the kernel does not tell of mappings: %s", strerror(-r));
+	return d->vma_asks && d->vma_asks->program >= 0;
+}
+
+void vmas_forget(struct dump *d)
+{
+	if (d->vma_asks)
+		vma_asks_done(d->vma_asks);
+	free(take_ptr(d->vma_asks));
+}
+
+/* Shared memory may have a policy that is not told. */
+static int take_facts(struct task *t, const struct vma_fact *facts)
+{
+	array_done(&t->bound);
+	for (size_t i = 0; i < t->vmas.n; i++) {
+		struct vma *v = &t->vmas.v[i];
+		uint64_t *bound;
+
+		if (v->start != facts[i].start || v->end != facts[i].end)
+			return -EAGAIN;
+		v->flags = facts[i].flags;
+		bound = facts[i].policy || v->shared ? array_add(&t->bound) : &v->start;
+		if (!bound)
+			return -ENOMEM;
+		*bound = v->start;
+		v->class = vma_classify(v);
+	}
+	return 0;
+}
+
+/* t->vmas, which have been read without flags, with them: -errno where the kernel does not tell, or of others. */
+static int add_flags(const struct dump *d, struct task *t)
+{
+	auto_free struct vma_fact *facts = NULL;
+	ssize_t n = vma_facts_read(d->vma_asks, t->pid, &facts);
+	int r = n < 0 ? (int)n : (size_t)n != t->vmas.n ? -EAGAIN : take_facts(t, facts);
+
+	if (r < 0)
+		return r;
+	t->flags_known = t->bound_told = true;
+	name_onfault(t);
+	return 0;
+}
+
+int vmas_read_again(const struct dump *d, struct task *t)
+{
+	if (t->bound_told && read_by(t, maps_each) == 0 && add_flags(d, t) == 0)
+		return 0;
+	return vmas_read(t);
+}
+
+/* ---- the look ---- */
+
+static uint64_t resident(const struct task *t)
 {
 	auto_free char *statm = NULL;
-	const char *resident = file_read(t->proc, "statm", &statm) < 0 ? NULL : strchr(statm, ' ');
+	const char *pages = file_read(t->proc, "statm", &statm) < 0 ? NULL : strchr(statm, ' ');
 
-	return resident && strtoull(resident, NULL, 10) * PAGE >= LARGE;
+	return pages ? strtoull(pages, NULL, 10) * PAGE : 0;
+}
+
+bool vmas_are_large(const struct task *t)
+{
+	return resident(t) >= LARGE;
 }
 
 /* Huge pages are known by a flag, what has a name like theirs is not looked at without it. */
@@ -139,11 +214,16 @@ static bool needs_flags(const struct task *t)
 	return false;
 }
 
-int vmas_look(struct task *t)
+int vmas_look(struct dump *d, struct task *t)
 {
-	int r = vmas_are_large(t) ? read_by(t, maps_each) : 1;
+	uint64_t size = resident(t);
+	int r = size >= SOME ? read_by(t, maps_each) : 0;
 
-	return r > 0 || (r == 0 && needs_flags(t)) ? vmas_read(t) : r;
+	if (r < 0 || size < SOME)
+		return r < 0 ? r : vmas_read(t);
+	if ((size >= LARGE || t->vmas.n >= MANY) && vmas_are_told(d) && add_flags(d, t) == 0)
+		return 0;
+	return size < LARGE || needs_flags(t) || t->looked || d->opt->all ? vmas_read(t) : 0;
 }
 
 void vmas_done(struct task *t)

@@ -2,6 +2,10 @@ load lib/zdtm
 
 @test "advice, locks and flags of mappings are kept" { zdtm memory_advice; }
 
+@test "advice, locks and flags of some of many mappings are kept" { zdtm memory_advice many; }
+
+@test "advice, locks and flags of mappings of a large process are kept" { once memory_advice large; }
+
 @test "memory that is locked once it is touched is so again, where smaps has no name for that" {
 	park memory_advice
 	to=$(images)

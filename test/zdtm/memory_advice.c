@@ -95,6 +95,20 @@ static void become_large(void)
 		p[i] = 0;
 }
 
+/* More mappings than crtool likes to have smaps tell of. */
+static void become_many(void)
+{
+	size_t n = 2500, each = 2 * PAGE;
+	char *p = mmap(NULL, (n + 2) * each, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(p != MAP_FAILED);
+	for (size_t i = 1; i <= n; i++) {
+		check(mprotect(p + i * each, each, PROT_READ | PROT_WRITE) == 0);
+		memset(p + i * each, 'm', each);
+		check(i % 2 || mprotect(p + i * each, each, PROT_READ) == 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const int advices[] = { MADV_DONTFORK,   MADV_WIPEONFORK, MADV_DONTDUMP,
@@ -103,7 +117,7 @@ int main(int argc, char **argv)
 	char *plain = map(0), *p, *growing;
 
 	if (argc > 1)
-		become_large();
+		(!strcmp(argv[1], "many") ? become_many : become_large)();
 	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
 		check(madvise(map(0), SIZE, advices[i]) == 0);
 	map(MAP_NORESERVE);

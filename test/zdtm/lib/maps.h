@@ -48,7 +48,7 @@ static inline void maps_add_flags(struct maps *m, char *flags)
 
 static inline void maps_take(struct maps *m)
 {
-	static char text[1 << 20];
+	static char text[4 << 20];
 	size_t have = 0;
 	ssize_t n;
 	int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
