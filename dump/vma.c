@@ -176,8 +176,11 @@ static int add_flags(const struct dump *d, struct task *t)
 	ssize_t n = vma_facts_read(d->vma_asks, t->pid, &facts);
 	int r = n < 0 ? (int)n : (size_t)n != t->vmas.n ? -EAGAIN : take_facts(t, facts);
 
-	if (r < 0)
+	if (r < 0) {
+		debug("%s: flags of its mappings are read from smaps: %s", task_name(t),
+		      strerror(-r));
 		return r;
+	}
 	t->flags_known = t->bound_told = true;
 	name_onfault(t);
 	return 0;

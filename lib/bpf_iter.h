@@ -40,9 +40,9 @@ void iter_load(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, ui
 /* The same from any address; r1 to r5 are undone, but for DST. */
 void iter_peek(struct iter_program *p, uint8_t dst, uint8_t src, uint32_t at, uint32_t size);
 /*
- * The same of a field of the structure NAME, which SRC is the address of. It must be there.
- * Only numbers of the task, the file or the mapping itself are loaded, all else is peeked at: to let a program load a pointer the
- * kernel looks through all its types, for a millisecond (kernel/bpf/btf.c, btf_nested_type_is_trusted()).
+ * The same of a field of the structure NAME, which SRC is the address of. It must be there. Only numbers of the
+ * task, the file or the mapping itself are loaded, all else is peeked at: to let a program load a pointer the kernel
+ * looks through all its types, for a millisecond (kernel/bpf/btf.c, btf_nested_type_is_trusted()).
  */
 void iter_load_field(struct iter_program *p, uint8_t dst, uint8_t src, const char *name,
                      const char *path);
@@ -71,7 +71,7 @@ void iter_write(struct iter_program *p, size_t n);
  */
 void iter_store_number(struct iter_program *p, int level, size_t to);
 
-/* It is written; a descriptor of the program, or -errno: -EOPNOTSUPP this kernel lacks something, -E2BIG we lack room. */
+/* It is written; a descriptor of it, or -errno: -EOPNOTSUPP this kernel lacks something, -E2BIG we lack room. */
 int iter_load_program(struct iter_program *p);
 
 /* An iterator over one thread, all threads of a process, or (0, 0) everybody; -errno. */

@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/array.h"
@@ -117,7 +120,9 @@ static bool is_of_one(const struct vma_asks *asks)
 /* One mapping for each flag that a program can ask for and we can, too. What fails is not learned. */
 static const struct sample {
 	int prot, how, advice, lock;
+	uint64_t uffd; /* modes of userfaultfd(2) */
 } samples[] = {
+	{ .prot = PROT_NONE },
 	{ .prot = PROT_READ },
 	{ .prot = PROT_READ | PROT_WRITE },
 	{ .prot = PROT_READ | PROT_EXEC },
@@ -137,6 +142,8 @@ static const struct sample {
 	{ .prot = PROT_READ, .advice = MADV_NOHUGEPAGE },
 	{ .prot = PROT_READ, .advice = MADV_MERGEABLE },
 	{ .prot = PROT_READ, .advice = MADV_GUARD_INSTALL },
+	{ .prot = PROT_READ, .uffd = UFFDIO_REGISTER_MODE_WP },
+	{ .prot = PROT_READ, .uffd = UFFDIO_REGISTER_MODE_MISSING },
 };
 
 static size_t sample_size(const struct sample *s)
@@ -144,8 +151,17 @@ static size_t sample_size(const struct sample *s)
 	return s->how & MAP_HUGETLB ? HUGE : PAGE;
 }
 
-static void *sample_map(const struct sample *s)
+static int uffd_open(void)
 {
+	struct uffdio_api api = { .api = UFFD_API };
+	auto_close int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	return fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 ? take_fd(&fd) : -1;
+}
+
+static void *sample_map(const struct sample *s, int uffd)
+{
+	struct uffdio_register area = { .range.len = sample_size(s), .mode = s->uffd };
 	int sharing = s->how & (MAP_SHARED | MAP_DROPPABLE) ? 0 : MAP_PRIVATE;
 	void *p = mmap(NULL, sample_size(s), s->prot, MAP_ANONYMOUS | sharing | s->how, -1, 0);
 
@@ -155,6 +171,9 @@ static void *sample_map(const struct sample *s)
 		madvise(p, sample_size(s), s->advice);
 	if (s->lock)
 		mlock2(p, sample_size(s), (unsigned)s->lock - 1);
+	area.range.start = (uintptr_t)p;
+	if (s->uffd && uffd >= 0)
+		ioctl(uffd, UFFDIO_REGISTER, &area);
 	return p;
 }
 
@@ -172,7 +191,6 @@ struct lesson {
 	const struct vma_fact *facts;
 	size_t n, at;
 	uint64_t seen_bits, seen_names;
-	bool bad;
 };
 
 static void compare(struct lesson *l, uint64_t bits, uint64_t names)
@@ -226,10 +244,11 @@ static int learn_all(struct vma_asks *asks)
 static int learn_by_samples(struct vma_asks *asks)
 {
 	void *at[ARRAY_SIZE(samples)], *file = file_map();
+	auto_close int uffd = uffd_open();
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
-		at[i] = sample_map(&samples[i]);
+		at[i] = sample_map(&samples[i], uffd);
 	r = learn_all(asks);
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
 		if (at[i])
@@ -254,14 +273,12 @@ int vma_asks_open(struct vma_asks *ret)
 
 void vma_asks_done(struct vma_asks *asks)
 {
-	if (asks->program > 0)
-		closep(&asks->program);
-	asks->program = -1;
+	closep(&asks->program);
 }
 
 /*
- * Flags that always came together have as many bits, though it is not known which has which: all of them, or none. Where
- * one of the bits has no name, it is not known what they are.
+ * Flags that always came together have as many bits, though it is not known which has which: all of them, or none.
+ * Where one of the bits has no name, it is not known what they are.
  */
 static bool translate(const struct vma_asks *asks, uint64_t *flags)
 {

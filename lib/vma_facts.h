@@ -32,11 +32,11 @@ struct vma_asks {
 
 /* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
 int vma_asks_open(struct vma_asks *ret);
-/* Can be called for what is zeros, and twice. */
+/* Can be called twice. */
 void vma_asks_done(struct vma_asks *asks);
 
 /*
- * All mappings of the process PID, by address, in fresh memory: how many, or -errno. -EOPNOTSUPP: one has a bit of which it is
- * not known what it means.
+ * All mappings of the process PID, by address, in fresh memory: how many, or -errno. -EOPNOTSUPP: one has a bit of
+ * which it is not known what it means.
  */
 ssize_t vma_facts_read(const struct vma_asks *asks, pid_t pid, struct vma_fact **ret);

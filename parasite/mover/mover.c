@@ -284,8 +284,9 @@ static uint64_t chunk_zeros(const struct chunk *c)
 }
 
 /*
- * Looked through for zeros behind the write, too: a tenth of all time is the cache misses else. What has some is taken
- * back and written without them; where there are some there are more, so that the next chunks are looked through before.
+ * Looked through for zeros behind the write, too: a tenth of all time is the cache misses else. What has some is
+ * taken back and written without them; where there are some there are more, so that the next chunks are looked
+ * through before.
  *
  * A page that the program does not need any more (MADV_FREE) the kernel may take meanwhile: it is zeros then, and what
  * was written and what was summed may be two things. Nothing else changes who stands still, so that a chunk with as

@@ -76,6 +76,8 @@ TEST(flags_are_those_of_smaps)
 	p = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (size_t i = 0; i < sizeof(advice) / sizeof(*advice); i++)
 		check(madvise(p + 2 * i * PAGE, PAGE, advice[i]) == 0);
+	check(mprotect(p + 13 * PAGE, PAGE, PROT_NONE) == 0);
+	check(mprotect(p + 14 * PAGE, PAGE, PROT_WRITE) == 0);
 	mlock(p + 15 * PAGE, PAGE);
 	compare();
 	munmap(p, 16 * PAGE);
