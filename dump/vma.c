@@ -14,7 +14,6 @@
 
 #include "dump/memory_map.h"
 #include "lib/cleanup.h"
-#include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/vma_facts.h"
 #include "parasite/arch/arch.h"
@@ -197,10 +196,7 @@ int vmas_read_again(const struct dump *d, struct task *t)
 
 static uint64_t resident(const struct task *t)
 {
-	auto_free char *statm = NULL;
-	const char *pages = file_read(t->proc, "statm", &statm) < 0 ? NULL : strchr(statm, ' ');
-
-	return pages ? strtoull(pages, NULL, 10) * PAGE : 0;
+	return t->stat.field[STAT_RSS] * PAGE;
 }
 
 bool vmas_are_large(const struct task *t)
