@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dump/kernel_memory.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/task_facts.h"
@@ -130,7 +131,7 @@ int alike_prepare(struct dump *d)
 	d->alike = calloc(1, sizeof(*d->alike));
 	if (!d->alike)
 		return -ENOMEM;
-	d->alike->asks = task_facts_open(FACT_ALL);
+	d->alike->asks = task_facts_open(kernel_layouts(d), FACT_ALL);
 	if (d->alike->asks < 0) {
 		debug("every thread is asked: %s", strerror(-d->alike->asks));
 		return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dump/alike.h"
+#include "dump/kernel_memory.h"
 #include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -40,7 +41,7 @@ int alike_tasks_prepare(struct dump *d)
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
-	r = proc_answers_open(&a->ask);
+	r = proc_answers_open(kernel_layouts(d), &a->ask);
 	if (r < 0) {
 		debug("every process is asked: %s", strerror(-r));
 		free(a);

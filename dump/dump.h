@@ -227,7 +227,8 @@ struct dump {
 	struct mqueues *mqueues;           /* dump/mqueue.h */
 	struct ring_issuers *ring_issuers; /* dump/ring_issuer.h */
 	struct ring_polls *ring_polls;     /* dump/ring_poll.h */
-	struct kmem *kernel_memory;        /* dump/kernel_memory.h */
+	struct kmem *kernel_memory;        /* dump/kernel_memory.h ... */
+	struct btf *layouts;               /* ... NULL: not tried yet */
 	struct inodes inodes;
 	struct quiet *quiet;         /* inode_open.c */
 	void *build_ids;             /* build_id.c */

@@ -170,7 +170,7 @@ static int look_queue(const struct file *f, Img__Fanotify *msg)
 
 static int fanotify_check(struct dump *d, const struct file *f)
 {
-	auto_(marks_done) struct marks m = {};
+	auto_(marks_done) struct marks m = { .mount.dump = d };
 	Img__Fanotify msg = IMG__FANOTIFY__INIT;
 
 	return group_read(f, &m, &msg);
@@ -178,7 +178,7 @@ static int fanotify_check(struct dump *d, const struct file *f)
 
 static int fanotify_dump(struct dump *d, const struct file *f)
 {
-	auto_(marks_done) struct marks m = {};
+	auto_(marks_done) struct marks m = { .mount.dump = d };
 	auto_free Img__Fanotify__Mark **list = NULL;
 	Img__Fanotify msg = IMG__FANOTIFY__INIT;
 	int r;

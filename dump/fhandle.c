@@ -16,9 +16,9 @@
 #include <sys/vfs.h>
 
 #include "dump/dump.h"
+#include "dump/kernel_memory.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
-#include "lib/kmem.h"
 #include "lib/log.h"
 #include "lib/watched.h"
 
@@ -250,22 +250,17 @@ static int search(struct fhandle_mount *m, const struct fhandle *h, char **ret_p
 	return 0;
 }
 
-static void kmem_donep(struct kmem *k)
-{
-	kmem_done(k);
-}
-
 /* What the kernel calls it. Where it does not tell that the list stays empty. */
 static int names_read(struct fhandle_mount *m)
 {
-	auto_(kmem_donep) struct kmem k = KMEM_NONE;
+	const struct kmem *k = kernel_memory(m->dump);
 	auto_close int fd = -1;
 
 	m->names = calloc(1, sizeof(*m->names));
 	if (!m->names)
 		return -ENOMEM;
 	fd = m->watcher ? file_steal(m->watcher) : -1;
-	if (fd < 0 || kmem_open(&k) < 0 || watched_read(&k, fd, m->names) < 0)
+	if (!k || fd < 0 || watched_read(k, fd, m->names) < 0)
 		debug("names of what is watched cannot be read from the memory of the kernel");
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dump;
 struct file;
 struct watched_list;
 
@@ -17,7 +18,8 @@ struct fhandle {
 
 /* Where the file system of the handle before is: they come in runs of one. */
 struct fhandle_mount {
-	char *path; /* owned; NULL: none yet */
+	struct dump *dump; /* set by the caller */
+	char *path;        /* owned; NULL: none yet */
 	uint32_t sdev;
 	const struct file *watcher; /* whose handles these are, set by the caller */
 	struct watched_list *names; /* what it watches; NULL: not asked yet */

@@ -85,6 +85,7 @@ static int watches_read(struct dump *d, const struct file *f, struct watches *w)
 {
 	static const char key[] = "inotify wd:";
 
+	w->mount.dump = d;
 	w->mount.watcher = f;
 	w->mount.tell = d->frozen;
 	for (const char *line = strstr(f->fdinfo, key); line; line = strstr(line + 1, key)) {

@@ -5,11 +5,26 @@
 #include "dump/kernel_memory.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/uring_facts.h"
+
+const struct btf *kernel_layouts(struct dump *d)
+{
+	int r = 0;
+
+	if (!d->layouts) {
+		d->layouts = calloc(1, sizeof(*d->layouts));
+		r = d->layouts ? btf_open(d->layouts) : -ENOMEM;
+	}
+	if (r < 0)
+		debug("how the structures of the kernel are laid out is not known: %s",
+		      strerror(-r));
+	return d->layouts && d->layouts->size ? d->layouts : NULL;
+}
 
 const struct kmem *kernel_memory(struct dump *d)
 {
@@ -18,7 +33,7 @@ const struct kmem *kernel_memory(struct dump *d)
 		if (!d->kernel_memory)
 			return NULL;
 		*d->kernel_memory = KMEM_NONE;
-		if (kmem_open(d->kernel_memory) < 0)
+		if (kmem_open(kernel_layouts(d), d->kernel_memory) < 0)
 			debug("the memory of the kernel cannot be read");
 	}
 	return d->kernel_memory->program < 0 ? NULL : d->kernel_memory;
@@ -30,6 +45,9 @@ void kernel_memory_done(struct dump *d)
 		kmem_done(d->kernel_memory);
 	free(d->kernel_memory);
 	d->kernel_memory = NULL;
+	if (d->layouts)
+		btf_done(d->layouts);
+	free(take_ptr(d->layouts));
 }
 
 int kernel_socket_error(struct dump *d, int fd)

@@ -4,6 +4,9 @@
 #include "dump/dump.h"
 #include "lib/kmem.h"
 
+/* How the structures of this kernel are laid out, read once it is asked for. NULL: it does not tell. */
+const struct btf *kernel_layouts(struct dump *d);
+
 /* NULL: this kernel or our rights do not let us. */
 const struct kmem *kernel_memory(struct dump *d);
 void kernel_memory_done(struct dump *d);

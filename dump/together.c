@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "dump/inode.h"
+#include "dump/kernel_memory.h"
 #include "dump/pagemap.h"
 #include "dump/pages_scan.h"
 #include "lib/cleanup.h"
@@ -133,7 +134,7 @@ static int begin(struct dump *d)
 		return -ENOMEM;
 	pthread_mutex_init(&g->lock, NULL);
 	g->each = !are_many(d);
-	r = proc_asks_open(&g->asks, !g->each);
+	r = proc_asks_open(kernel_layouts(d), &g->asks, !g->each);
 	if (r < 0)
 		g->asks = (struct proc_asks){ .processes = -1, .opens = -1 };
 	else

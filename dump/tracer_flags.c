@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dump/kernel_memory.h"
 #include "dump/tracees.h"
 #include "lib/cleanup.h"
 
@@ -17,8 +18,8 @@ int tracer_facts(struct dump *d, pid_t tid, struct task_facts *ret)
 		d->tracers = calloc(1, sizeof(*d->tracers));
 		if (!d->tracers)
 			return -ENOMEM;
-		d->tracers->asks =
-			task_facts_open(FACT_BIT(PTRACE) | FACT_BIT(WORK) | FACT_BIT(JOBCTL));
+		d->tracers->asks = task_facts_open(
+			kernel_layouts(d), FACT_BIT(PTRACE) | FACT_BIT(WORK) | FACT_BIT(JOBCTL));
 	}
 	return d->tracers->asks < 0 ? d->tracers->asks : task_facts_of(d->tracers->asks, tid, ret);
 }

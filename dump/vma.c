@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "dump/kernel_memory.h"
 #include "dump/memory_map.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -134,7 +135,7 @@ bool vmas_are_told(struct dump *d)
 
 	if (!d->vma_asks) {
 		d->vma_asks = calloc(1, sizeof(*d->vma_asks));
-		r = d->vma_asks ? vma_asks_open(d->vma_asks) : -ENOMEM;
+		r = d->vma_asks ? vma_asks_open(kernel_layouts(d), d->vma_asks) : -ENOMEM;
 	}
 	if (r < 0)
 		debug("the kernel does not tell of mappings: %s", strerror(-r));

@@ -261,6 +261,8 @@ void btf_done(struct btf *b)
 
 const struct btf_type *btf_struct(const struct btf *b, const char *name)
 {
+	if (!b)
+		return NULL;
 	for (size_t at = name_hash(name) & b->mask; b->structs[at]; at = (at + 1) & b->mask) {
 		const struct btf_type *t = b->by_id.v[b->structs[at]];
 
@@ -272,7 +274,7 @@ const struct btf_type *btf_struct(const struct btf *b, const char *name)
 
 uint32_t btf_function(const struct btf *b, const char *name)
 {
-	for (uint32_t id = 1; id < b->by_id.n; id++) {
+	for (uint32_t id = 1; b && id < b->by_id.n; id++) {
 		const struct btf_type *t = b->by_id.v[id];
 
 		if (BTF_INFO_KIND(t->info) == BTF_KIND_FUNC && is_called(b, t->name_off, name))

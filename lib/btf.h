@@ -26,9 +26,11 @@ struct place {
 	uint32_t at, size; /* size 0: none that is loaded at once */
 };
 
-/* Takes some milliseconds. -errno. */
+/* Takes some milliseconds: once for all who ask. -errno. */
 int btf_open(struct btf *b);
 void btf_done(struct btf *b);
+
+/* ---- questions; a kernel that tells nothing (B is NULL) has none of it ---- */
 
 /* The structure of that name, or NULL. */
 const struct btf_type *btf_struct(const struct btf *b, const char *name);

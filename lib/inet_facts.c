@@ -5,7 +5,7 @@
 /* Newer kernels have it elsewhere. */
 static uint64_t labels_read(struct kmem_reader *r, uint64_t sock, uint64_t own)
 {
-	struct place now = btf_place(&r->k->btf, "inet_sock", "ipv6_fl_list");
+	struct place now = btf_place(r->k->btf, "inet_sock", "ipv6_fl_list");
 
 	return now.found ? kmem_get_at(r, &now, sock)
 	                 : kmem_get(r, "ipv6_pinfo", "ipv6_fl_list", own);
@@ -26,7 +26,7 @@ static void six_read(struct kmem_reader *r, uint64_t sock, struct inet_facts *re
 /* A kernel without IPsec has no such field. */
 static bool policy_read(struct kmem_reader *r, uint64_t sock)
 {
-	struct place slot = btf_place(&r->k->btf, "sock", "sk_policy");
+	struct place slot = btf_place(r->k->btf, "sock", "sk_policy");
 	bool found = slot.found;
 
 	slot.size = sizeof(uint64_t);
@@ -39,7 +39,7 @@ static bool policy_read(struct kmem_reader *r, uint64_t sock)
 /* Nor has one without busy polling that. */
 static uint32_t budget_read(struct kmem_reader *r, uint64_t sock)
 {
-	struct place place = btf_place(&r->k->btf, "sock", "sk_busy_poll_budget");
+	struct place place = btf_place(r->k->btf, "sock", "sk_busy_poll_budget");
 
 	return place.found ? (uint32_t)kmem_get_at(r, &place, sock) : 0;
 }

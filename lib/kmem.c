@@ -17,7 +17,7 @@ struct question {
 
 #define AT(field) ((int16_t)offsetof(struct question, field))
 
-int kmem_open(struct kmem *k)
+int kmem_open(const struct btf *b, struct kmem *ret)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
@@ -47,18 +47,14 @@ int kmem_open(struct kmem *k)
 		                .insn_cnt = ARRAY_SIZE(insns),
 		                .license = (uintptr_t) "Dual MIT/GPL",
 		                .prog_flags = BPF_F_SLEEPABLE };
-	int r = btf_open(&k->btf);
+	int r = b ? (int)bpf_load(&attr) : -EOPNOTSUPP;
 
-	if (r == 0)
-		r = k->program = bpf_load(&attr);
-	if (r < 0)
-		kmem_done(k);
+	*ret = (struct kmem){ .btf = b, .program = r < 0 ? -1 : r };
 	return r < 0 ? r : 0;
 }
 
 void kmem_done(struct kmem *k)
 {
-	btf_done(&k->btf);
 	closep(&k->program);
 	k->program = -1;
 }
@@ -111,9 +107,9 @@ int kmem_copy(const struct kmem *k, uint64_t at, void *buf, size_t size)
 
 int kmem_file(const struct kmem *k, int fd, uint64_t *ret)
 {
-	const struct place files = btf_place(&k->btf, "task_struct", "files"),
-			   table = btf_place(&k->btf, "files_struct", "fdt"),
-			   array = btf_place(&k->btf, "fdtable", "fd"),
+	const struct place files = btf_place(k->btf, "task_struct", "files"),
+			   table = btf_place(k->btf, "files_struct", "fdt"),
+			   array = btf_place(k->btf, "fdtable", "fd"),
 			   slot = { .found = true, .at = (uint32_t)fd * 8, .size = 8 };
 	struct question task = {};
 	uint64_t at = 0;
@@ -145,7 +141,7 @@ uint64_t kmem_get_at(struct kmem_reader *r, const struct place *place, uint64_t 
 
 uint64_t kmem_get(struct kmem_reader *r, const char *type, const char *path, uint64_t at)
 {
-	const struct place place = btf_place(&r->k->btf, type, path);
+	const struct place place = btf_place(r->k->btf, type, path);
 
 	return kmem_get_at(r, &place, at);
 }
@@ -166,7 +162,7 @@ uint64_t kmem_sock(struct kmem_reader *r, int fd)
 
 struct place kmem_place(struct kmem_reader *r, const char *type, const char *path)
 {
-	const struct place place = btf_place(&r->k->btf, type, path);
+	const struct place place = btf_place(r->k->btf, type, path);
 
 	if (!place.found)
 		kmem_failed(r, -EOPNOTSUPP);

@@ -8,14 +8,14 @@
 #include "lib/btf.h"
 
 struct kmem {
-	struct btf btf;
+	const struct btf *btf;
 	int program; /* -1: none */
 };
 
 #define KMEM_NONE ((struct kmem){ .program = -1 })
 
-/* Takes some milliseconds. -errno. */
-int kmem_open(struct kmem *k);
+/* B, which must live as long; NULL: -EOPNOTSUPP. -errno. */
+int kmem_open(const struct btf *b, struct kmem *ret);
 void kmem_done(struct kmem *k);
 
 /* The number at PLACE, of at most 64 bits, of the structure at AT. -EFAULT: there is no such memory. */

@@ -74,7 +74,7 @@ static bool is_sample(const struct kmem *k, const struct sample *s, uint64_t at)
 static int find(const struct kmem *k, const struct sample *s, struct kmem_pages *ret)
 {
 	struct kmem_reader r = { .k = k };
-	const struct btf_type *type = btf_struct(&k->btf, "page");
+	const struct btf_type *type = btf_struct(k->btf, "page");
 	uint64_t file = 0, base;
 
 	kmem_failed(&r, type ? kmem_file(k, s->fd, &file) : -EOPNOTSUPP);

@@ -15,9 +15,9 @@ static void take(struct kmem_bytes *g, uint64_t at, uint64_t n)
 static void take_page(struct kmem_bytes *g, uint64_t shared, uint64_t number)
 {
 	struct kmem_reader *r = &g->r;
-	const struct btf_type *frag = btf_struct(&r->k->btf, "skb_frag");
+	const struct btf_type *frag = btf_struct(r->k->btf, "skb_frag");
 	struct place frags = kmem_place(r, "skb_shared_info", "frags");
-	struct place page = btf_place(&r->k->btf, "skb_frag", "netmem");
+	struct place page = btf_place(r->k->btf, "skb_frag", "netmem");
 	uint64_t at = shared + frags.at + number * (frag ? frag->size : 0), address;
 
 	if (!g->pages.size)
@@ -25,7 +25,7 @@ static void take_page(struct kmem_bytes *g, uint64_t shared, uint64_t number)
 	if (!frag || r->error)
 		return kmem_failed(r, -EOPNOTSUPP);
 	if (!page.size) /* before 6.11 */
-		page = btf_place(&r->k->btf, "skb_frag", "bv_page");
+		page = btf_place(r->k->btf, "skb_frag", "bv_page");
 	address = kmem_page_address(&g->pages, kmem_get_at(r, &page, at));
 	take(g, address + kmem_get(r, "skb_frag", "offset", at),
 	     kmem_get(r, "skb_frag", "len", at));

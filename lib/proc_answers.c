@@ -133,18 +133,17 @@ static int load(const struct btf *b, int level, uint32_t landlock)
 	return iter_load_program(&p);
 }
 
-int proc_answers_open(struct proc_answers_ask *ret)
+int proc_answers_open(const struct btf *b, struct proc_answers_ask *ret)
 {
-	auto_(btf_done) struct btf b = {};
-	int r = btf_open(&b), level = r < 0 ? r : iter_own_level(&b);
-	int landlock = level < 0 ? level : has_landlock() ? landlock_word(&b) : 0;
+	int level = iter_own_level(b);
+	int landlock = level < 0 ? level : has_landlock() ? landlock_word(b) : 0;
 
 	if (landlock < 0)
 		return landlock;
 	*ret = (struct proc_answers_ask){
-		.program = load(&b, level, (uint32_t)landlock),
-		.children = btf_place(&b, "task_struct", "children").at,
-		.traced = btf_place(&b, "task_struct", "ptraced").at,
+		.program = load(b, level, (uint32_t)landlock),
+		.children = btf_place(b, "task_struct", "children").at,
+		.traced = btf_place(b, "task_struct", "ptraced").at,
 	};
 	return ret->program < 0 ? ret->program : 0;
 }

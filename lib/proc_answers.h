@@ -68,7 +68,7 @@ struct proc_answers_ask {
 };
 
 /* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
-int proc_answers_open(struct proc_answers_ask *ret);
+int proc_answers_open(const struct btf *b, struct proc_answers_ask *ret);
 void proc_answers_done(struct proc_answers_ask *ask);
 
 /* Of everybody who has memory, in fresh memory; how many. -errno. */

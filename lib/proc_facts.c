@@ -109,18 +109,17 @@ static int load(const struct btf *b, int level, bool files)
 	return iter_load_program(&p);
 }
 
-int proc_asks_open(struct proc_asks *ret, bool opens)
+int proc_asks_open(const struct btf *b, struct proc_asks *ret, bool opens)
 {
-	auto_(btf_done) struct btf b = {};
-	int r = btf_open(&b), level = r < 0 ? r : iter_own_level(&b);
+	int level = iter_own_level(b), r;
 
 	if (level < 0)
 		return level;
-	*ret = (struct proc_asks){ .processes = load(&b, level, false),
-		                   .opens = opens ? load(&b, level, true) : -1 };
+	*ret = (struct proc_asks){ .processes = load(b, level, false),
+		                   .opens = opens ? load(b, level, true) : -1 };
 	r = ret->processes < 0 ? ret->processes : opens && ret->opens < 0 ? ret->opens : 0;
 	for (size_t i = 0; i < ARRAY_SIZE(lock_lists); i++)
-		ret->lists[i] = btf_place(&b, "file_lock_context", lock_lists[i]).at;
+		ret->lists[i] = btf_place(b, "file_lock_context", lock_lists[i]).at;
 	if (r < 0)
 		proc_asks_done(ret);
 	return r;

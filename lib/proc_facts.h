@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/btf.h"
+
 /* FACT(number, field of task_struct, or what that points to, and a field of that) */
 #define PROC_FACTS(FACT)                                      \
 	FACT(EXECS, "self_exec_id", "", "")                   \
@@ -59,7 +61,7 @@ struct proc_asks {
 };
 
 /* OPENS: also of descriptors. -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
-int proc_asks_open(struct proc_asks *ret, bool opens);
+int proc_asks_open(const struct btf *b, struct proc_asks *ret, bool opens);
 void proc_asks_done(struct proc_asks *asks);
 
 /* Of the process PID. -ESRCH: there is none. */

@@ -98,21 +98,13 @@ static int load(const struct btf *b, uint32_t wanted, int level)
 	return wanted & ~task_facts_store(&p, 0) ? -EOPNOTSUPP : iter_load_program(&p);
 }
 
-static int load_both(const struct btf *b, uint32_t wanted)
+int task_facts_open(const struct btf *b, uint32_t wanted)
 {
 	auto_close int fd = load(b, wanted, -1);
 	struct task_facts own;
 	int r = fd < 0 ? fd : task_facts_of(fd, gettid(), &own);
 
 	return r < 0 ? r : load(b, wanted, (int)own.v[FACT_TID]);
-}
-
-int task_facts_open(uint32_t wanted)
-{
-	auto_(btf_done) struct btf b = {};
-	int r = btf_open(&b);
-
-	return r < 0 ? r : load_both(&b, wanted);
 }
 
 int task_facts_tracing(const struct task_facts *facts, uint32_t *ret_options, bool *ret_seized)

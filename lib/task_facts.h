@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/btf.h"
+
 /* The fields, by their names in struct task_struct: FACT(number, path); TID is its number in our pid namespace. */
 #define TASK_FACTS(FACT)                         \
 	FACT(PTRACE, "ptrace")                   \
@@ -56,7 +58,7 @@ struct task_facts {
  * What asks: a descriptor, or -errno. -EOPNOTSUPP: this kernel has not all that are WANTED (FACT_BIT() of
  * each); what else it has not is told as 0. Takes some milliseconds.
  */
-int task_facts_open(uint32_t wanted);
+int task_facts_open(const struct btf *b, uint32_t wanted);
 
 /*
  * For programs that tell of more (lib/bpf_iter.h): all but FACT_TID to the words from TO on. FACT_BIT() of those that

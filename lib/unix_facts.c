@@ -34,7 +34,7 @@ static int take(const struct kmem *k, uint64_t skb, struct unix_messages *to)
 /* Whatever is sent out of band lies beside the queue. */
 static bool has_urgent(struct kmem_reader *r, uint64_t sock)
 {
-	struct place place = btf_place(&r->k->btf, "unix_sock", "oob_skb");
+	struct place place = btf_place(r->k->btf, "unix_sock", "oob_skb");
 
 	return place.found && kmem_get_at(r, &place, sock);
 }

@@ -31,8 +31,8 @@ static struct table table_of(struct reader *r, const char *nodes, const char *n,
 {
 	struct table t = {
 		.node = { .found = true, .size = 8 },
-		.content = btf_place(&r->kernel.k->btf, "io_rsrc_node", content),
-		.tag = btf_place(&r->kernel.k->btf, "io_rsrc_node", "tag"),
+		.content = btf_place(r->kernel.k->btf, "io_rsrc_node", content),
+		.tag = btf_place(r->kernel.k->btf, "io_rsrc_node", "tag"),
 		.nodes = ring(r, nodes),
 		.n = ring(r, n),
 	};
@@ -93,7 +93,7 @@ static void event_read(struct reader *r, struct uring_facts *ret)
 
 static void workers_read(struct reader *r, struct uring_facts *ret)
 {
-	struct place place = btf_place(&r->kernel.k->btf, RING, "iowq_limits");
+	struct place place = btf_place(r->kernel.k->btf, RING, "iowq_limits");
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct place one = { .found = place.found,
@@ -111,7 +111,7 @@ static void workers_read(struct reader *r, struct uring_facts *ret)
 /* The first CPUs of the set of that name; one that is not in the structure itself is behind a pointer. */
 static uint64_t first_cpus(struct reader *r, const char *type, const char *path, uint64_t at)
 {
-	struct place place = btf_place(&r->kernel.k->btf, type, path);
+	struct place place = btf_place(r->kernel.k->btf, type, path);
 	const struct place word = { .found = true, .size = 8 };
 	uint64_t set = 0;
 	int e = place.found ? 0 : -EOPNOTSUPP;
@@ -128,7 +128,7 @@ static uint64_t first_cpus(struct reader *r, const char *type, const char *path,
 /* May the threads that work for one of those who use it not run where that itself may? */
 static void bound_read(struct reader *r, struct uring_facts *ret)
 {
-	const struct place list = btf_place(&r->kernel.k->btf, RING, "tctx_list");
+	const struct place list = btf_place(r->kernel.k->btf, RING, "tctx_list");
 	uint64_t head = r->ring + list.at, node = kmem_get(&r->kernel, "list_head", "next", head);
 
 	for (int i = 0; !r->kernel.error && node && node != head && i < USERS_MAX; i++) {

@@ -71,7 +71,7 @@ static int own_frame(const void *at, uint64_t *ret)
 static int calibrate_with(struct reader *r, const struct uring *u, void *page)
 {
 	struct io_uring_buf_reg reg = { .ring_addr = (uintptr_t)page, .ring_entries = 1 };
-	const struct btf_type *t = btf_struct(&r->kernel.k->btf, "page");
+	const struct btf_type *t = btf_struct(r->kernel.k->btf, "page");
 	uint64_t frame = 0, at;
 	int e = own_frame(page, &frame);
 

@@ -12,7 +12,6 @@
 
 #include "lib/array.h"
 #include "lib/bpf_iter.h"
-#include "lib/btf.h"
 #include "lib/cleanup.h"
 #include "lib/procfs.h"
 
@@ -30,22 +29,18 @@
 #define NOBODY      0x3ffffff /* beyond PID_MAX_LIMIT */
 #define WORD(field) (offsetof(struct vma_fact, field) / 8)
 
-static int load(void)
+static int load(const struct btf *b)
 {
-	auto_(btf_done) struct btf b = {};
 	struct iter_program p;
-	int r = btf_open(&b);
 
-	if (r < 0)
-		return r;
-	iter_begin(&p, &b, sizeof(struct vma_fact) / 8, ITER_MAPPING);
+	iter_begin(&p, b, sizeof(struct vma_fact) / 8, ITER_MAPPING);
 	iter_load_field(&p, 2, 8, "vm_area_struct", "vm_start");
 	iter_store(&p, 2, WORD(start));
 	iter_load_field(&p, 2, 8, "vm_area_struct", "vm_end");
 	iter_store(&p, 2, WORD(end));
 	iter_load_field(&p, 2, 8, "vm_area_struct", "vm_flags");
 	iter_store(&p, 2, WORD(flags));
-	if (btf_place(&b, "vm_area_struct", "vm_policy").found) /* CONFIG_NUMA */
+	if (btf_place(b, "vm_area_struct", "vm_policy").found) /* CONFIG_NUMA */
 		iter_load_field(&p, 2, 8, "vm_area_struct", "vm_policy");
 	else
 		iter_set(&p, 2, 0);
@@ -260,11 +255,11 @@ static int learn_by_samples(struct vma_asks *asks)
 
 /* ---- */
 
-int vma_asks_open(struct vma_asks *ret)
+int vma_asks_open(const struct btf *b, struct vma_asks *ret)
 {
 	int r;
 
-	*ret = (struct vma_asks){ .program = load() };
+	*ret = (struct vma_asks){ .program = load(b) };
 	r = ret->program < 0 ? ret->program : is_of_one(ret) ? learn_by_samples(ret) : -EOPNOTSUPP;
 	if (r < 0)
 		vma_asks_done(ret);

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/btf.h"
+
 /* A record of the kernel, but for FLAGS. */
 struct vma_fact {
 	uint64_t start, end;
@@ -31,7 +33,7 @@ struct vma_asks {
 };
 
 /* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
-int vma_asks_open(struct vma_asks *ret);
+int vma_asks_open(const struct btf *b, struct vma_asks *ret);
 /* Can be called twice. */
 void vma_asks_done(struct vma_asks *asks);
 

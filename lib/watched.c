@@ -164,7 +164,7 @@ int watched_read(const struct kmem *k, int fd, struct watched_list *ret)
 {
 	struct reader r = { .k = k };
 	uint64_t file = 0, head, node;
-	int e = places_find(&k->btf, &r.at);
+	int e = places_find(k->btf, &r.at);
 
 	if (e == 0)
 		e = kmem_file(k, fd, &file);

@@ -14,14 +14,18 @@
 
 #include "lib/bpf.h"
 #include "lib/landlock.h"
+#include "lib/cleanup.h"
 #include "unit.h"
 
 static struct proc_answers_ask ask;
 
 static void open_it(void)
 {
-	int r = proc_answers_open(&ask);
+	auto_(btf_done) struct btf b = {};
+	int r = btf_open(&b);
 
+	if (r == 0)
+		r = proc_answers_open(&b, &ask);
 	if (r == -EPERM || r == -EACCES || r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL)
 		skip("the kernel does not tell us");
 	check(r == 0);

@@ -6,14 +6,18 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
+#include "lib/cleanup.h"
 #include "unit.h"
 
 static struct proc_asks asks;
 
 static void ask(void)
 {
-	int r = proc_asks_open(&asks, true);
+	auto_(btf_done) struct btf b = {};
+	int r = btf_open(&b);
 
+	if (r == 0)
+		r = proc_asks_open(&b, &asks, true);
 	if (r == -EPERM || r == -EACCES || r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL)
 		skip("the kernel does not tell us");
 	check(r == 0);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/procfs.h"
+#include "lib/cleanup.h"
 #include "unit.h"
 
 #define PAGE 4096UL
@@ -17,8 +18,11 @@ static struct vma_asks asks;
 
 static void ask(void)
 {
-	int r = vma_asks_open(&asks);
+	auto_(btf_done) struct btf b = {};
+	int r = btf_open(&b);
 
+	if (r == 0)
+		r = vma_asks_open(&b, &asks);
 	if (r == -EPERM || r == -EACCES || r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL)
 		skip("the kernel does not tell us");
 	check(r == 0);
