@@ -5,7 +5,8 @@
  *	dump     write(2), 256 KiB at a time, of such memory to fresh files, one for each thread
  *	end      kill(2) of a process with such memory until waitpid(2) has it: a dump that ends the program
  *	         cannot be over before its memory is free
- *	restore  mmap, MADV_POPULATE_WRITE, read(2) of such files, mprotect(2) where there are many mappings
+ *	read     mmap, MADV_POPULATE_WRITE, read(2) of such files, mprotect(2) where there are many mappings
+ *	idle     crtool dump, and restore, of a process without such memory: what a run costs anyway
  *
  * on tmpfs and (with fsync(2), as crtool does it) on a disk. Of each the time and, which a busy machine
  * changes less, the CPU time, of crtool with that of its helpers and of the restored process. The best of all rounds is
@@ -49,7 +50,10 @@ struct cost {
 
 /* What is measured, each as the best of all rounds. */
 struct times {
-	struct cost write[THREADS], read[THREADS], end, dump, restore;
+	struct cost write[THREADS], read[THREADS], end;
+	struct runs {
+		struct cost dump, restore;
+	} crtool, idle;
 	long kib; /* the largest size of crtool */
 };
 
@@ -164,7 +168,8 @@ static void target_run(const struct shape *s, size_t size, int told)
 	dup2(null, 0), dup2(null, 1), dup2(null, 2);
 	for (int fd = 3; fd < 1000; fd++)
 		close(fd);
-	shape_become(s, size);
+	if (s)
+		shape_become(s, size);
 	must(write(1000, "x", 1) == 1, "ready");
 	close(1000);
 	for (;;)
@@ -222,7 +227,7 @@ static double helpers_cpu(pid_t pid)
 static void warm(const struct shape *s, size_t size, bool file)
 {
 	static char block[BLOCK];
-	pid_t pid = fork();
+	pid_t pid = s ? fork() : -1;
 	int fd;
 
 	if (pid > 0)
@@ -250,7 +255,8 @@ static void end_measure(const struct shape *s, size_t size, struct times *t)
 	best(&t->end, (struct cost){ now_ms() - begun, 0 });
 }
 
-static void crtool_measure(const struct shape *s, size_t size, struct times *t)
+/* S: NULL: no memory. */
+static void crtool_measure(const struct shape *s, size_t size, struct runs *r, long *kib)
 {
 	pid_t pid = target_start(s, size);
 	char number[16], command[256];
@@ -261,14 +267,14 @@ static void crtool_measure(const struct shape *s, size_t size, struct times *t)
 	snprintf(number, sizeof(number), "%d", pid);
 	snprintf(command, sizeof(command), "rm -rf %s", images);
 	warm(s, size, true);
-	dump = run(save, &t->kib);
+	dump = run(save, kib);
 	dump.cpu += helpers_cpu(pid);
-	best(&t->dump, dump);
+	best(&r->dump, dump);
 	waitpid(pid, NULL, 0);
 	warm(s, size, false);
-	restore = run(back, &t->kib);
+	restore = run(back, kib);
 	restore.cpu += target_cpu(pid);
-	best(&t->restore, restore);
+	best(&r->restore, restore);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	must(system(command) == 0, command);
@@ -281,23 +287,32 @@ static double faster(const struct cost c[THREADS])
 	return c[0].ms < c[1].ms ? c[0].ms : c[1].ms;
 }
 
+/* Rows of restores are told when those of dumps have been. */
+static char restores[16384];
+
 static void row(const struct shape *s, size_t size, const char *place, const struct times *t)
 {
 	double write = faster(t->write), read = faster(t->read);
 	double write_cpu = t->write[1].cpu, read_cpu = t->read[1].cpu;
+	const struct cost *dump = &t->crtool.dump, *restore = &t->crtool.restore;
+	size_t told = strlen(restores);
 
-	printf("| %zu MiB | %s | %s | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.0f | %.0f | %.0f "
-	       "| %.2f ",
-	       size / MIB, s->name, place, t->write[0].ms, t->write[1].ms, t->end.ms, t->dump.ms,
-	       t->dump.ms / write, t->dump.ms / (write + t->end.ms), t->read[0].ms, t->read[1].ms,
-	       t->restore.ms, t->restore.ms / read);
-	printf("| %.0f | %.0f | %.2f | %.0f | %.0f | %.2f | %.1f |\n", write_cpu, t->dump.cpu,
-	       t->dump.cpu / write_cpu, read_cpu, t->restore.cpu, t->restore.cpu / read_cpu,
-	       (double)t->kib / 1024);
+	printf("| %zu MiB | %s | %s | %.0f | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %.0f | %.0f "
+	       "| %.2f | %.1f |\n",
+	       size / MIB, s->name, place, t->write[0].ms, t->write[1].ms, t->end.ms,
+	       t->idle.dump.ms, dump->ms, dump->ms / write,
+	       dump->ms / (write + t->end.ms + t->idle.dump.ms), write_cpu, dump->cpu,
+	       dump->cpu / write_cpu, (double)t->kib / 1024);
+	snprintf(restores + told, sizeof(restores) - told,
+	         "| %zu MiB | %s | %s | %.0f | %.0f | %.1f | %.0f | %.2f | %.2f | %.0f | %.0f | "
+	         "%.2f |\n",
+	         size / MIB, s->name, place, t->read[0].ms, t->read[1].ms, t->idle.restore.ms,
+	         restore->ms, restore->ms / read, restore->ms / (read + t->idle.restore.ms),
+	         read_cpu, restore->cpu, restore->cpu / read_cpu);
 	over |= t->kib > GOAL_KIB;
 	/* What is small is mostly what a run costs anyway. */
 	over |= size > 512 * MIB &&
-	        (t->dump.cpu / write_cpu > GOAL || t->restore.cpu / read_cpu > GOAL);
+	        (dump->cpu / write_cpu > GOAL || restore->cpu / read_cpu > GOAL);
 }
 
 static void measure(const struct shape *s, size_t size, const char *place)
@@ -310,7 +325,8 @@ static void measure(const struct shape *s, size_t size, const char *place)
 
 		loops_measure(s, size, to);
 		end_measure(s, size, to);
-		crtool_measure(s, size, to);
+		crtool_measure(s, size, &to->crtool, &to->kib);
+		crtool_measure(NULL, 0, &to->idle, &to->kib);
 	}
 	row(s, size, place, &t);
 }
@@ -344,10 +360,9 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	snprintf(crtool, sizeof(crtool), "%s/crtool", build ? build : "build");
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* restored targets fall to us */
-	puts("| size | memory | where | write | two | end | dump | ratio | with end | read | two "
-	     "| restore | ratio | CPU: write | dump | ratio | read | restore | ratio "
-	     "| MiB of crtool |");
-	puts("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+	puts("| size | memory | where | write | two | end | idle | dump | ratio | with end, idle "
+	     "| CPU: write | dump | ratio | MiB of crtool |");
+	puts("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
 	for (char **size = optind < argc ? argv + optind : usual; *size; size++)
 		for (int i = 0; i < 2; i++) {
 			syncs = i == 1;
@@ -355,5 +370,8 @@ int main(int argc, char **argv)
 				table(strtoul(*size, NULL, 10) * MIB, places[i][0], places[i][1],
 				      only);
 		}
+	puts("\n| size | memory | where | read | two | idle | restore | ratio | with idle "
+	     "| CPU: read | restore | ratio |");
+	printf("|---|---|---|---|---|---|---|---|---|---|---|---|\n%s", restores);
 	return over;
 }
