@@ -14,6 +14,8 @@
 #include "restore/shmem.h"
 #include "restore/sysv.h"
 
+#define RUN_MOST (UINT64_C(64) << 20) /* bytes: what is more the kernel may refuse to map at once */
+
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -57,11 +59,46 @@ static bool is_segment(const struct restore *r, const Img__Vma *v)
 	return v->type == IMG__VMA__TYPE__SHMEM && sysv_shm_record(r, v->object);
 }
 
+static uint32_t first_prot(const Img__Vma *v, uint8_t mark)
+{
+	return vma_needs_write(v, mark) ? PROT_READ | PROT_WRITE : v->prot;
+}
+
+static bool is_plain(const Img__Vma *v)
+{
+	return v->type == IMG__VMA__TYPE__ANON && (v->map & MAP_TYPE) == MAP_PRIVATE &&
+	       !(v->map & (MAP_HUGETLB | MAP_GROWSDOWN));
+}
+
+/*
+ * From mapping I on, how many the kernel would make one of while they are filled: they are mapped at once, and are
+ * told apart when they are settled.
+ */
+static size_t count_alike(const Img__Memory *m, const uint8_t *marks, size_t i)
+{
+	const uint32_t advice = IMG__VMA__TRAIT__HUGEPAGE | IMG__VMA__TRAIT__NOHUGEPAGE;
+	const Img__Vma *first = m->vmas[i];
+	uint64_t end = first->start + first->size;
+	size_t n = 1;
+
+	for (; is_plain(first) && i + n < m->n_vmas; n++) {
+		const Img__Vma *v = m->vmas[i + n];
+
+		if (!is_plain(v) || v->start != end || v->map != first->map ||
+		    (v->traits ^ first->traits) & advice ||
+		    first_prot(v, marks[i + n]) != first_prot(first, marks[i]) ||
+		    v->size > RUN_MOST || end + v->size - first->start > RUN_MOST)
+			break;
+		end += v->size;
+	}
+	return n;
+}
+
 /* What of V is not kept; *AT is the next kept range. */
 static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, const struct keep *keep,
                    size_t *at, struct script *s)
 {
-	uint32_t prot = vma_needs_write(v, mark) ? PROT_READ | PROT_WRITE : v->prot;
+	uint32_t prot = first_prot(v, mark);
 	uint64_t start = v->start, end = v->start + v->size;
 	int e = 0;
 
@@ -71,6 +108,21 @@ static int map_one(struct restore *r, const Img__Vma *v, uint8_t mark, const str
 		start = keep->ranges.v[*at].end;
 	}
 	return e == 0 && start < end ? memory_map_part(r, v, start, end, prot, s) : e;
+}
+
+/* The N mappings from I on, which are alike; where some of them is kept, one by one. */
+static int map_alike(struct restore *r, const Img__Memory *m, const uint8_t *marks, size_t i,
+                     size_t n, const struct keep *keep, size_t *at, struct script *s)
+{
+	const Img__Vma *first = m->vmas[i], *last = m->vmas[i + n - 1];
+	uint64_t end = last->start + last->size;
+	int e = 0;
+
+	if (*at == keep->ranges.n || keep->ranges.v[*at].start >= end)
+		return memory_map_part(r, first, first->start, end, first_prot(first, marks[i]), s);
+	for (size_t k = i; e == 0 && k < i + n; k++)
+		e = map_one(r, m->vmas[k], marks[k], keep, at, s);
+	return e;
 }
 
 int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks,
@@ -87,7 +139,10 @@ int memory_map(struct restore *r, const Img__Memory *m, const uint8_t *marks,
 			e = sysv_shm_map(r, m, i, s);
 			i += e > 0 ? (size_t)e - 1 : 0;
 		} else {
-			e = map_one(r, m->vmas[i], marks[i], keep, &at, s);
+			size_t n = count_alike(m, marks, i);
+
+			e = map_alike(r, m, marks, i, n, keep, &at, s);
+			i += n - 1;
 		}
 		if (e < 0)
 			return e;
