@@ -1,4 +1,4 @@
-/* Left to its reader is a piece within one stretch, without gaps, of one message, where nobody else reads. */
+/* Left to its reader is a piece within one stretch, without gaps, of what he reads, where nobody else does. */
 #include "images/pieces.h"
 
 #include <errno.h>
@@ -22,43 +22,59 @@ static size_t pieces_of(const struct images *im, size_t file)
 	return (size_t)(size / HASH_PIECE + (size % HASH_PIECE != 0));
 }
 
-/* [START, END) of a file is read in one go. */
-static void note(const struct images *im, size_t file, struct interest *in, uint64_t start,
-                 uint64_t end, bool may)
-{
-	uint64_t size = im->manifest->files[file + 1]->size;
+/* [start, end) of a file is read in one go. */
+struct stretch {
+	const struct images *im;
+	struct interest **in; /* of all files */
+	uint32_t kind, owner, file;
+	uint64_t start, end;
+	bool may; /* its reader makes checksums */
+};
 
-	for (uint64_t at = start / HASH_PIECE * HASH_PIECE; at < end; at += HASH_PIECE) {
-		struct interest *i = &in[at / HASH_PIECE];
+static void stretch_note(const struct stretch *s)
+{
+	uint64_t size = s->end ? s->im->manifest->files[s->file + 1]->size : 0;
+
+	for (uint64_t at = s->start / HASH_PIECE * HASH_PIECE; at < s->end; at += HASH_PIECE) {
+		struct interest *i = &s->in[s->file][at / HASH_PIECE];
 		uint64_t piece_end = size - at < HASH_PIECE ? size : at + HASH_PIECE;
 
-		i->several |= i->whole || !may || start > at || end < piece_end;
+		i->several |= i->whole || !s->may || s->start > at || s->end < piece_end;
 		i->whole = true;
 	}
 }
 
-/* MAY: its reader makes checksums. */
-static int note_all(const struct images *im, struct interest **in, const Img__Pages *msg, bool may)
+/* What follows is read by REC, which may go on where the last one ended. */
+static void stretch_turn(struct stretch *s, const struct record *rec, uint32_t file, bool may)
 {
-	int r = pages_check(im, msg);
-	struct page_iter it = pages_iter(im, msg);
-	uint64_t start = 0, end = 0;
+	if (rec->kind == KIND_pages && s->kind == rec->kind && s->owner == rec->owner &&
+	    s->file == file)
+		return;
+	stretch_note(s);
+	*s = (struct stretch){ s->im, s->in, rec->kind, rec->owner, file, .may = may };
+}
+
+static int stretch_add(struct stretch *s, const struct record *rec, const Img__Pages *msg, bool may)
+{
+	int r = pages_check(s->im, msg);
+	struct page_iter it = pages_iter(s->im, msg);
 	struct page_run run;
 
+	if (r == 0)
+		stretch_turn(s, rec, msg->file, may);
 	while (r == 0 && pages_next(&it, &run)) {
-		if (run.offset != end) {
-			note(im, msg->file, in[msg->file], start, end, may);
-			start = run.offset;
+		if (run.offset != s->end) {
+			stretch_note(s);
+			s->start = run.offset;
 		}
-		end = run.offset + run.size;
+		s->end = run.offset + run.size;
 	}
-	if (r == 0 && end > start)
-		note(im, msg->file, in[msg->file], start, end, may);
 	return r;
 }
 
-static int note_record(const struct images *im, struct interest **in, const struct record *rec)
+static int note_record(struct stretch *s, const struct record *rec)
 {
+	const struct images *im = s->im;
 	const Img__Shmem *shmem = (const Img__Shmem *)rec->msg;
 	const Img__Inode *inode = (const Img__Inode *)rec->msg;
 	/* What a segment of SysV had that is there already cannot be brought back. */
@@ -66,20 +82,22 @@ static int note_record(const struct images *im, struct interest **in, const stru
 	int r = 0;
 
 	if (rec->kind == KIND_pages)
-		r = note_all(im, in, (const Img__Pages *)rec->msg, true);
+		r = stretch_add(s, rec, (const Img__Pages *)rec->msg, true);
 	for (size_t i = 0; r == 0 && rec->kind == KIND_shmem && i < shmem->n_pages; i++)
-		r = note_all(im, in, shmem->pages[i], !segment);
+		r = stretch_add(s, rec, shmem->pages[i], !segment);
 	for (size_t i = 0; r == 0 && rec->kind == KIND_inode && i < inode->n_content; i++)
-		r = note_all(im, in, inode->content[i], false);
+		r = stretch_add(s, rec, inode->content[i], false);
 	return r;
 }
 
 static int leave(struct images *im, struct interest **in)
 {
+	struct stretch s = { .im = im, .in = in };
 	int r = 0;
 
 	for (size_t i = 0; i < im->nrecords && r == 0; i++)
-		r = note_record(im, in, &im->records[i]);
+		r = note_record(&s, &im->records[i]);
+	stretch_note(&s);
 	for (size_t i = 0; r == 0 && i < im->npages; i++) {
 		bool large = im->manifest->files[i + 1]->size >= HASH_PIECE;
 

@@ -1,6 +1,6 @@
 /*
  * Content: the task reads its own pages by the mover, many runs in one go, each
- * page touched once; long runs of small pages are put in place (memory_place.c). Where there is much to
+ * page touched once; pieces of page files with long runs of small pages are put in place (memory_place.c). Where there is much to
  * read, threads of the task share the work; they are gone before the threads of the checkpoint
  * are made, whose numbers they may have borne. Each makes the checksums of what it reads (memory_sums.h).
  */
@@ -84,8 +84,11 @@ static void vector_add(struct vector *v, uint32_t file, const struct page_run *r
 		v->offset = run->offset;
 	}
 	v->spend &= spend;
-	v->iov[v->n++] = (struct iovec){ (void *)run->start, run->size };
 	v->next = run->offset + run->size;
+	if (v->n && (uint64_t)v->iov[v->n - 1].iov_base + v->iov[v->n - 1].iov_len == run->start)
+		v->iov[v->n - 1].iov_len += run->size;
+	else
+		v->iov[v->n++] = (struct iovec){ (void *)run->start, run->size };
 }
 
 /*
@@ -95,7 +98,7 @@ static void vector_add(struct vector *v, uint32_t file, const struct page_run *r
 struct supply {
 	struct restore *r;
 	const struct place *place;  /* NULL: all are read */
-	bool placed;                /* those that are put in place */
+	bool placed;                /* those of pieces that are put in place */
 	const struct sources *list; /* or ... */
 	const struct record *rec;   /* ... records */
 	size_t nrec, at;            /* at: of either */
@@ -149,8 +152,7 @@ static bool supply_next(struct supply *p)
 		if (!rest_next(p))
 			return false;
 		p->run = p->rest;
-		p->run.size =
-			place_alike(p->place, supply_file(p), p->rest.start, p->rest.size, &placed);
+		p->run.size = place_alike(p->place, supply_file(p), &p->rest, &placed);
 		run_advance(&p->rest, p->run.size);
 		if (placed != p->placed)
 			p->run.size = 0;
@@ -193,6 +195,7 @@ struct part {
 	struct supply *from;
 	unsigned thread;
 	struct vector v;
+	struct window window;
 	struct reader *reader; /* NULL: it makes no checksums */
 };
 
@@ -207,11 +210,13 @@ static void part_emit(struct part *part, uint64_t size)
 		run.size = run.size < size ? run.size : size;
 		if (im->own && im->own[supply_file(p)] && run.size > SPEND_PIECE)
 			run.size = SPEND_PIECE;
-		if (p->placed)
-			place_run(p->r, p->place, part->thread, supply_file(p), &run, part->v.sum,
-			          part->v.s);
-		else
+		if (p->placed && place_takes(p->place, run.start)) {
+			vector_flush(&part->v);
+			place_run(p->r, p->place, part->thread, &part->window, supply_file(p), &run,
+			          part->v.sum, part->v.s);
+		} else {
 			vector_add(&part->v, supply_file(p), &run);
+		}
 		run_advance(&p->run, run.size);
 		size -= run.size;
 	}
@@ -237,7 +242,10 @@ static void part_piece(struct part *part, struct piece_sum *sum, uint64_t size)
 static void emit_part(struct supply *p, unsigned thread, uint64_t size, struct reader *reader,
                       struct script *s)
 {
-	struct part part = { p, thread, { .r = p->r, .s = s, .im = p->r->images }, reader };
+	struct part part = { .from = p,
+		             .thread = thread,
+		             .v = { .r = p->r, .s = s, .im = p->r->images },
+		             .reader = reader };
 
 	while (size && supply_next(p)) {
 		struct piece_sum *sum = reader ? piece_ahead(*p) : NULL;
@@ -264,7 +272,7 @@ static struct reader *reader_for(const struct supply *p, uint64_t bytes, struct 
 	const struct images *im = p->r->images;
 	struct reader *ret;
 
-	if (!im->sums || p->list || bytes < ENOUGH)
+	if (!im->sums || p->list || !bytes)
 		return NULL;
 	ret = reader_new(p->r, s, (size_t)(bytes / HASH_PIECE) + im->npages + 1);
 	if (!ret && !s->error)
@@ -274,10 +282,10 @@ static struct reader *reader_for(const struct supply *p, uint64_t bytes, struct 
 
 /*
  * A thread that reads its part and is gone. The kernel clears the word at
- * *RET_ALIVE and wakes who waits for it when the thread ends.
+ * *RET_ALIVE and wakes who waits for it when the thread ends. BYTES: what all threads read.
  */
 static int emit_filler(struct supply *p, struct rtask *t, unsigned thread, uint64_t size,
-                       struct script *s, uint64_t *ret_alive)
+                       uint64_t bytes, struct script *s, uint64_t *ret_alive)
 {
 	struct script *own = array_add(&t->fillers);
 	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
@@ -293,7 +301,7 @@ static int emit_filler(struct supply *p, struct rtask *t, unsigned thread, uint6
 	e = script_head(own);
 	if (e < 0)
 		return e;
-	emit_part(p, thread, size, reader_for(p, size, own), own);
+	emit_part(p, thread, size, reader_for(p, bytes, own), own);
 	script_call(own, SYS_exit, 0);
 	e = script_finish(own, (uint64_t)p->r->shared, 0, NULL, 0);
 	if (e < 0)
@@ -329,7 +337,7 @@ static int emit_all(struct supply *p, struct rtask *t, bool threads, struct scri
 
 	part = (bytes / fillers + 4095) & ~UINT64_C(4095);
 	while (n + 1 < fillers) {
-		int e = emit_filler(p, t, n + 1, part, s, &alive[n]);
+		int e = emit_filler(p, t, n + 1, part, bytes, s, &alive[n]);
 
 		if (e < 0)
 			return e;
@@ -345,7 +353,7 @@ static int emit_placed(struct supply p, struct rtask *t, bool threads, struct sc
 {
 	int e;
 
-	if (!p.place || !p.place->ranges.n)
+	if (!p.place || !p.place->any)
 		return 0;
 	p.placed = true;
 	place_begin(p.place, s);

@@ -1,9 +1,9 @@
 /*
  * The task maps the page file in a window, a part of the arena, and has what is in it copied
  * (UFFDIO_COPY). A mapping of which a part is registered would be several, with an anon_vma each, and
- * stay so: all of it is, and what lies alone is read afterwards, when the userfaultfd is closed and
- * nothing of it left. Until then a page that is touched otherwise is an error
- * (UFFD_USER_MODE_ONLY, which takes no privilege).
+ * stay so: all of it is. Until the userfaultfd is closed, and nothing of it left, a page that is touched otherwise is
+ * an error (UFFD_USER_MODE_ONLY, which takes no privilege): pieces with too much that lies alone, each of which would
+ * be a call, are read afterwards.
  *
  * Pages that come so are small ones: where the kernel would give huge ones, they are read.
  */
@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "images/hash.h"
+#include "images/pieces.h"
 #include "lib/cleanup.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -26,6 +28,7 @@
 #define WINDOW (UINT64_C(4) << 20)
 #define STEP   (UINT64_C(512) << 10) /* so much stays in the cache of a CPU, to be summed */
 #define LONG   (UINT64_C(256) << 10)
+#define ALONE  64                  /* short runs of a piece that may be put in place, too */
 #define ENOUGH (UINT64_C(8) << 20) /* bytes from which on it pays */
 #define PAGE   UINT64_C(4096)
 #define CALL   128 /* bytes of arena for a call and what it points to */
@@ -35,26 +38,30 @@
 #define UFFD_USER_MODE_ONLY 1 /* Linux 5.11 */
 #endif
 
-static uint64_t all_bytes(const struct restore *r)
+static size_t pieces_in(const struct restore *r, size_t file)
 {
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < r->images->npages; i++)
-		sum += images_pages_size(r->images, i);
-	return sum;
+	return images_pages_size(r->images, file) / HASH_PIECE + 1;
 }
 
+/* The windows, the steps and what lies alone of all pieces, and borders of mappings: a copy each, and its checksum. */
 size_t placed_arena(const struct restore *r)
 {
-	uint64_t bytes = all_bytes(r);
-	size_t vmas = 0, n;
+	uint64_t bytes = 0;
+	size_t pieces = 0, vmas = 0, n;
 	const struct record *rec = images_kind(r->images, KIND_memory, &n);
 
+	for (size_t i = 0; i < r->images->npages; i++) {
+		bytes += images_pages_size(r->images, i);
+		pieces += pieces_in(r, i);
+	}
 	if (bytes < ENOUGH)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		vmas += ((const Img__Memory *)rec[i].msg)->n_vmas;
-	return FILLERS * WINDOW + PAGE + (bytes / LONG * 4 + vmas + r->tasks.n * 16) * CALL;
+	return FILLERS * WINDOW + PAGE +
+	       (pieces * (HASH_PIECE / WINDOW + HASH_PIECE / STEP + ALONE) + vmas +
+	        r->tasks.n * 16) *
+	               2 * CALL;
 }
 
 /* ---- what this kernel does ---- */
@@ -154,30 +161,10 @@ static uint64_t bytes_of(const struct restore *r, const struct rtask *t)
 	return sum;
 }
 
-int place_plan(struct restore *r, const struct rtask *t, const Img__Memory *m, const uint8_t *marks,
-               struct place *ret)
-{
-	if (r->sharing || r->opt->lazy || bytes_of(r, t) < ENOUGH || !has_uffd() ||
-	    !have_windows(r))
-		return 0;
-	ret->uffd = pool_spare(r);
-	ret->files = calloc(r->images->npages + 1, sizeof(*ret->files));
-	if (ret->uffd < 0 || !ret->files)
-		return ret->uffd < 0 ? ret->uffd : -ENOMEM;
-	for (size_t i = 0; i < r->images->npages; i++)
-		ret->files[i] = file_suits(r, i);
-	return choose(m, marks, ret);
-}
-
-void place_done(struct place *p)
-{
-	array_done(&p->ranges);
-	free(p->files);
-	*p = (struct place){};
-}
+/* ---- which pieces ---- */
 
 /* The first that ends behind AT. */
-static size_t range_at(const struct place *p, uint64_t at)
+static const struct range *range_at(const struct place *p, uint64_t at)
 {
 	size_t low = 0, high = p->ranges.n;
 
@@ -189,20 +176,113 @@ static size_t range_at(const struct place *p, uint64_t at)
 		else
 			high = mid;
 	}
-	return low;
+	return low < p->ranges.n ? &p->ranges.v[low] : NULL;
 }
 
-uint64_t place_alike(const struct place *p, uint32_t file, uint64_t start, uint64_t size,
+bool place_takes(const struct place *p, uint64_t start)
+{
+	const struct range *range = range_at(p, start);
+
+	return range && range->start <= start;
+}
+
+/* Of a run that begins at START: what lies within one of the mappings, or between two. */
+static uint64_t within(const struct place *p, uint64_t start, uint64_t size)
+{
+	const struct range *range = range_at(p, start);
+	uint64_t border = !range ? UINT64_MAX : range->start <= start ? range->end : range->start;
+
+	return border - start < size ? border - start : size;
+}
+
+static bool is_placed(const struct place_piece *piece)
+{
+	return piece->bytes >= LONG && piece->alone <= ALONE;
+}
+
+uint64_t place_alike(const struct place *p, uint32_t file, const struct page_run *run,
                      bool *ret_placed)
 {
-	size_t i = p ? range_at(p, start) : 0;
-	const struct range *range = p && i < p->ranges.n ? &p->ranges.v[i] : NULL;
-	bool in = range && range->start <= start;
-	uint64_t border = !range ? UINT64_MAX : in ? range->end : range->start;
-	uint64_t n = border - start < size ? border - start : size;
+	uint64_t left = HASH_PIECE - run->offset % HASH_PIECE;
 
-	*ret_placed = in && n >= LONG && p->files[file];
-	return n;
+	*ret_placed = p && p->pieces && p->pieces[file] &&
+	              is_placed(&p->pieces[file][run->offset / HASH_PIECE]);
+	if (!*ret_placed)
+		return p && p->any && left < run->size ? left : run->size;
+	return within(p, run->start, left < run->size ? left : run->size);
+}
+
+static int have_pieces(const struct restore *r, struct place *p)
+{
+	p->nfiles = r->images->npages;
+	p->pieces = calloc(p->nfiles + 1, sizeof(*p->pieces));
+	if (!p->pieces)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->nfiles; i++) {
+		if (!file_suits(r, i))
+			continue;
+		p->pieces[i] = calloc(pieces_in(r, i), sizeof(**p->pieces));
+		if (!p->pieces[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void count_run(const struct place *p, struct place_piece *pieces, struct page_run run)
+{
+	while (run.size) {
+		struct place_piece *piece = &pieces[run.offset / HASH_PIECE];
+		uint64_t left = HASH_PIECE - run.offset % HASH_PIECE;
+		uint64_t n = within(p, run.start, left < run.size ? left : run.size);
+
+		if (place_takes(p, run.start))
+			*(n < LONG ? &piece->alone : &piece->bytes) += n < LONG ? 1 : n;
+		run.start += n, run.offset += n, run.size -= n;
+	}
+}
+
+static void count(const struct restore *r, const struct rtask *t, struct place *p)
+{
+	size_t n;
+	const struct record *rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const Img__Pages *msg = (const Img__Pages *)rec[i].msg;
+		struct page_iter it = pages_iter(r->images, msg);
+		struct page_run run;
+
+		while (p->pieces[msg->file] && pages_next(&it, &run))
+			count_run(p, p->pieces[msg->file], run);
+	}
+	for (size_t i = 0; i < p->nfiles; i++)
+		for (size_t k = 0; p->pieces[i] && k < pieces_in(r, i); k++)
+			p->any |= is_placed(&p->pieces[i][k]);
+}
+
+int place_plan(struct restore *r, const struct rtask *t, const Img__Memory *m, const uint8_t *marks,
+               struct place *ret)
+{
+	int e;
+
+	if (r->sharing || r->opt->lazy || bytes_of(r, t) < ENOUGH || !has_uffd() ||
+	    !have_windows(r))
+		return 0;
+	ret->uffd = pool_spare(r);
+	e = ret->uffd < 0 ? ret->uffd : choose(m, marks, ret);
+	if (e == 0)
+		e = have_pieces(r, ret);
+	if (e == 0)
+		count(r, t, ret);
+	return e;
+}
+
+void place_done(struct place *p)
+{
+	array_done(&p->ranges);
+	for (size_t i = 0; p->pieces && i < p->nfiles; i++)
+		free(p->pieces[i]);
+	free(p->pieces);
+	*p = (struct place){};
 }
 
 /* ---- calls ---- */
@@ -232,28 +312,38 @@ void place_begin(const struct place *p, struct script *s)
 	}
 }
 
-void place_run(const struct restore *r, const struct place *p, unsigned thread, uint32_t file,
-               const struct page_run *run, uint64_t sum, struct script *s)
+/* From OFFSET of FILE on, to the end of the piece at most. */
+static void move_window(const struct restore *r, unsigned thread, struct window *w, uint32_t file,
+                        uint64_t offset, struct script *s)
 {
-	uint64_t window = r->windows + thread * WINDOW;
+	uint64_t size = images_pages_size(r->images, file);
+	uint64_t end = offset - offset % HASH_PIECE + HASH_PIECE;
 
-	for (uint64_t at = 0; at < run->size; at += WINDOW) {
-		uint64_t n = run->size - at < WINDOW ? run->size - at : WINDOW;
+	end = end < size ? end : size;
+	end = end - offset < WINDOW ? end : offset + WINDOW;
+	*w = (struct window){ file, offset, end };
+	script_call(s, SYS_mmap, r->windows + thread * WINDOW, end - offset, PROT_READ,
+	            MAP_PRIVATE | MAP_FIXED | MAP_POPULATE, r->images->pages[file], offset);
+}
 
-		script_call(s, SYS_mmap, window, n, PROT_READ,
-		            MAP_PRIVATE | MAP_FIXED | MAP_POPULATE, r->images->pages[file],
-		            run->offset + at);
-		for (uint64_t in = 0; in < n; in += STEP) {
-			struct uffdio_copy copy = { .dst = run->start + at + in,
-				                    .src = window + in,
-				                    .len = n - in < STEP ? n - in : STEP,
-				                    .mode = UFFDIO_COPY_MODE_DONTWAKE };
+void place_run(const struct restore *r, const struct place *p, unsigned thread,
+               struct window *window, uint32_t file, const struct page_run *run, uint64_t sum,
+               struct script *s)
+{
+	for (uint64_t at = 0, n; at < run->size; at += n) {
+		uint64_t offset = run->offset + at;
+		struct uffdio_copy copy = { .dst = run->start + at,
+			                    .mode = UFFDIO_COPY_MODE_DONTWAKE };
 
-			script_call(s, SYS_ioctl, p->uffd, UFFDIO_COPY,
-			            script_put(s, &copy, sizeof(copy)));
-			if (sum)
-				reader_add(sum, window + in, copy.len, s);
-		}
+		if (window->file != file || offset < window->start || offset >= window->end)
+			move_window(r, thread, window, file, offset, s);
+		n = run->size - at < STEP ? run->size - at : STEP;
+		n = n < window->end - offset ? n : window->end - offset;
+		copy.src = r->windows + thread * WINDOW + (offset - window->start);
+		copy.len = n;
+		script_call(s, SYS_ioctl, p->uffd, UFFDIO_COPY, script_put(s, &copy, sizeof(copy)));
+		if (sum)
+			reader_add(sum, copy.src, n, s);
 	}
 }
 

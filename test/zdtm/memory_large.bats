@@ -42,6 +42,19 @@ damaged() {
 	damaged '^crtool: [0-9]* pieces of page files were verified by the tasks that read them'
 }
 
+@test "no piece is read twice for what lies alone in it, or elsewhere" {
+	local file pieces=0
+
+	park memory_dense one
+	dump
+	for file in "$to"/pages-*.img; do
+		pieces=$((pieces + ($(stat -c %s "$file") + (16 << 20) - 1) / (16 << 20)))
+	done
+	crtool restore -vv -d -D "$to" 2>"$dir/said"
+	grep -qx "crtool: $pieces pieces of page files were verified by the tasks that read them" "$dir/said"
+	release
+}
+
 @test "what is only explained is verified, too" {
 	local file
 
