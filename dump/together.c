@@ -31,6 +31,7 @@ struct together {
 	bool each;   /* process is asked about, and not its descriptors */
 	bool guards; /* are shown as flags of mappings */
 	struct proc_facts *looked, *now;
+	ARRAY(struct proc_facts *) looked_at; /* one each */
 	struct open_fact *opens;
 	void *files; /* by address */
 	void *texts; /* by what they depend on; hands that peek find and keep some at once ... */
@@ -182,6 +183,24 @@ void together_look(struct dump *d)
 		debug("the kernel does not tell of processes");
 	if (d->together)
 		read_processes(d, false);
+}
+
+void together_look_at(struct dump *d, struct task *t)
+{
+	struct proc_facts *facts, **slot;
+
+	if (t->looked)
+		return;
+	if (begin(d) < 0)
+		debug("the kernel does not tell of processes");
+	slot = d->together && d->together->asks.processes >= 0 ? array_add(&d->together->looked_at)
+	                                                       : NULL;
+	facts = slot ? malloc(sizeof(*facts)) : NULL;
+	if (!slot)
+		return;
+	*slot = facts;
+	if (facts && proc_facts_of(&d->together->asks, t->pid, facts) == 0)
+		t->looked = facts;
 }
 
 /* ---- frozen ---- */
@@ -448,6 +467,9 @@ void together_done(struct dump *d)
 	forget_texts(g);
 	proc_asks_done(&g->asks);
 	free(g->looked);
+	array_each (facts, &g->looked_at)
+		free(*facts);
+	array_done(&g->looked_at);
 	free(g->now);
 	free(g->opens);
 	free(g);

@@ -12,6 +12,8 @@
  * large and stand still for a moment alone.
  */
 void together_look(struct dump *d);
+/* T, of a small tree, turns out to have so many mappings that it pays for it alone: they are looked at next. */
+void together_look_at(struct dump *d, struct task *t);
 
 /* All stand still. After that the kernel is asked for both lists, which may be done at once. */
 void together_frozen(struct dump *d);

@@ -14,6 +14,7 @@
 
 #include "dump/kernel_memory.h"
 #include "dump/memory_map.h"
+#include "dump/together.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/vma_facts.h"
@@ -54,7 +55,14 @@ static int vma_add(const struct map_line *line, void *arg)
 	return 0;
 }
 
-static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
+static int vma_add_few(const struct map_line *line, void *arg)
+{
+	const struct task *t = arg;
+
+	return t->vmas.n < MANY ? vma_add(line, arg) : -E2BIG;
+}
+
+static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg), map_fn *add)
 {
 	int r;
 
@@ -62,7 +70,7 @@ static int read_by(struct task *t, int (*each)(int proc, map_fn *fn, void *arg))
 	t->flags_known = each == smaps_each;
 	if (t->bound_told)
 		t->bound_told = t->bound_known = false;
-	r = each(t->proc, vma_add, t);
+	r = each(t->proc, add, t);
 	if (r < 0)
 		vmas_done(t);
 	return r;
@@ -120,7 +128,7 @@ static void name_onfault(struct task *t)
 
 int vmas_read(struct task *t)
 {
-	int r = read_by(t, smaps_each);
+	int r = read_by(t, smaps_each, vma_add);
 
 	if (r == 0)
 		name_onfault(t);
@@ -188,7 +196,7 @@ static int add_flags(const struct dump *d, struct task *t)
 
 int vmas_read_again(const struct dump *d, struct task *t)
 {
-	if (t->bound_told && read_by(t, maps_each) == 0 && add_flags(d, t) == 0)
+	if (t->bound_told && read_by(t, maps_each, vma_add) == 0 && add_flags(d, t) == 0)
 		return 0;
 	return vmas_read(t);
 }
@@ -217,8 +225,13 @@ static bool needs_flags(const struct task *t)
 int vmas_look(struct dump *d, struct task *t)
 {
 	uint64_t size = resident(t);
-	int r = size >= SOME ? read_by(t, maps_each) : 0;
+	int r = size >= SOME ? read_by(t, maps_each, t->looked ? vma_add : vma_add_few) : 0;
 
+	if (r == -E2BIG) {
+		if (vmas_are_told(d))
+			together_look_at(d, t);
+		r = read_by(t, maps_each, vma_add);
+	}
 	if (r < 0 || size < SOME)
 		return r < 0 ? r : vmas_read(t);
 	if ((size >= LARGE || t->vmas.n >= MANY) && vmas_are_told(d) && add_flags(d, t) == 0)

@@ -1,4 +1,7 @@
-/* What madvise(2), mlock(2) and flags of mmap(2) say of memory. */
+/*
+ * What madvise(2), mlock(2) and flags of mmap(2) say of memory. With "late" some of it changes when somebody makes the
+ * file "change", which is said by "changed".
+ */
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -109,6 +112,21 @@ static void become_many(void)
 	}
 }
 
+/* P, which nobody has advised anything of. */
+static void wait_and_change(char *p)
+{
+	zdtm_parked();
+	while (!zdtm_released()) {
+		if (access("change", F_OK) == 0 && access("changed", F_OK) != 0) {
+			check(madvise(p, SIZE, MADV_DONTFORK) == 0);
+			check(mprotect(p + SIZE / 2, SIZE / 2, PROT_READ) == 0);
+			maps_take(&before);
+			close(open("changed", O_RDWR | O_CREAT, 0600));
+		}
+		zdtm_nap();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const int advices[] = { MADV_DONTFORK,   MADV_WIPEONFORK, MADV_DONTDUMP,
@@ -117,7 +135,7 @@ int main(int argc, char **argv)
 	char *plain = map(0), *p, *growing;
 
 	if (argc > 1)
-		(!strcmp(argv[1], "many") ? become_many : become_large)();
+		(!strcmp(argv[1], "large") ? become_large : become_many)();
 	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
 		check(madvise(map(0), SIZE, advices[i]) == 0);
 	map(MAP_NORESERVE);
@@ -135,7 +153,10 @@ int main(int argc, char **argv)
 	growing = map_growing();
 	maps_take(&before);
 
-	zdtm_park();
+	if (argc > 1 && !strcmp(argv[1], "late"))
+		wait_and_change(plain);
+	else
+		zdtm_park();
 
 	maps_take(&after);
 	check(maps_same(&before, &after));
