@@ -9,6 +9,10 @@
 #include "proto/inode.pb-c.h"
 #include "proto/shmem.pb-c.h"
 
+#define LARGE        \
+	(UINT64_C(1) \
+	 << 20) /* bytes of a file; what is less is verified before anything is forked, at no cost */
+
 /* Who reads of a piece. */
 struct interest {
 	bool whole;   /* one reader, all of it */
@@ -99,7 +103,7 @@ static int leave(struct images *im, struct interest **in)
 		r = note_record(&s, &im->records[i]);
 	stretch_note(&s);
 	for (size_t i = 0; r == 0 && i < im->npages; i++) {
-		bool large = im->manifest->files[i + 1]->size >= HASH_PIECE;
+		bool large = im->manifest->files[i + 1]->size >= LARGE;
 
 		im->sums[i] = calloc(pieces_of(im, i) + 1, sizeof(*im->sums[i]));
 		if (!im->sums[i])
