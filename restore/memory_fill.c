@@ -1,8 +1,8 @@
 /*
- * Content: the task reads its own pages by the mover, many runs in one go, each
- * page touched once; pieces of page files with long runs of small pages are put in place (memory_place.c). Where there is much to
- * read, threads of the task share the work; they are gone before the threads of the checkpoint
- * are made, whose numbers they may have borne. Each makes the checksums of what it reads (memory_sums.h).
+ * Content: the task reads its own pages by the mover, many runs in one go, each page touched once; pieces of page
+ * files with long runs of small pages are put in place (memory_place.c). Where there is much to read, threads of the
+ * task share the work; they are gone before the threads of the checkpoint are made, whose numbers they may have
+ * borne. Each makes the checksums of what it reads (memory_sums.h).
  */
 #include <errno.h>
 #include <linux/falloc.h>

@@ -1,7 +1,7 @@
 /*
  * Pages that are put in place: userfaultfd(2) copies into a new page, where a task that reads has it cleared first.
- * Pieces of page files (HASH_PIECE) are treated as a whole, so that who puts one in place, or reads it, has all of it in
- * order and makes its checksum on the way.
+ * Pieces of page files (HASH_PIECE) are treated as a whole, so that who puts one in place, or reads it, has all of it
+ * in order and makes its checksum on the way.
  */
 #pragma once
 
