@@ -21,6 +21,16 @@ setup() {
 	restore_points KILL
 }
 
+@test "killed at any call, a restore of much memory is all or nothing" {
+	victim=(memory_dense one)
+	restore_points KILL
+}
+
+@test "no memory, at any call of a restore of much memory: all or nothing" {
+	victim=(memory_dense one)
+	restore_points '=ENOMEM'
+}
+
 @test "SIGTERM at any call of a restore: all or nothing" {
 	victim=(fault/steady mix 3)
 	restore_points TERM
