@@ -28,8 +28,7 @@
 #define WINDOW (UINT64_C(4) << 20)
 #define STEP   (UINT64_C(512) << 10) /* so much stays in the cache of a CPU, to be summed */
 #define LONG   (UINT64_C(256) << 10)
-#define ALONE  64                  /* short runs of a piece that may be put in place, too */
-#define ENOUGH (UINT64_C(8) << 20) /* bytes from which on it pays */
+#define ENOUGH (UINT64_C(8) << 20) /* bytes of a task from which on it pays */
 #define PAGE   UINT64_C(4096)
 #define CALL   128 /* bytes of arena for a call and what it points to */
 #define FLAGS  (O_CLOEXEC | UFFD_USER_MODE_ONLY)
@@ -43,25 +42,34 @@ static size_t pieces_in(const struct restore *r, size_t file)
 	return images_pages_size(r->images, file) / HASH_PIECE + 1;
 }
 
-/* The windows, the steps and what lies alone of all pieces, and borders of mappings: a copy each, and its checksum. */
+static uint64_t bytes_of(const struct restore *r, const struct rtask *t)
+{
+	uint64_t sum = 0;
+	size_t n;
+	const struct record *rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &n);
+
+	for (size_t i = 0; i < n; i++)
+		sum += pages_bytes(r->images, (const Img__Pages *)rec[i].msg);
+	return sum;
+}
+
+/*
+ * What a task puts in place it has in long runs, with as many short ones at most, and in steps and windows, which are
+ * longer: a copy each, and its checksum. Borders of mappings make more of them.
+ */
 size_t placed_arena(const struct restore *r)
 {
-	uint64_t bytes = 0;
-	size_t pieces = 0, vmas = 0, n;
+	size_t calls = 0, n;
 	const struct record *rec = images_kind(r->images, KIND_memory, &n);
 
-	for (size_t i = 0; i < r->images->npages; i++) {
-		bytes += images_pages_size(r->images, i);
-		pieces += pieces_in(r, i);
+	array_each (t, &r->tasks) {
+		uint64_t bytes = bytes_of(r, t);
+
+		calls += bytes < ENOUGH ? 0 : bytes / LONG * 4 + 16;
 	}
-	if (bytes < ENOUGH)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		vmas += ((const Img__Memory *)rec[i].msg)->n_vmas;
-	return FILLERS * WINDOW + PAGE +
-	       (pieces * (HASH_PIECE / WINDOW + HASH_PIECE / STEP + ALONE) + vmas +
-	        r->tasks.n * 16) *
-	               2 * CALL;
+	for (size_t i = 0; calls && i < n; i++)
+		calls += ((const Img__Memory *)rec[i].msg)->n_vmas;
+	return calls ? FILLERS * WINDOW + PAGE + calls * 2 * CALL : 0;
 }
 
 /* ---- what this kernel does ---- */
@@ -150,17 +158,6 @@ static bool have_windows(struct restore *r)
 	return r->windows;
 }
 
-static uint64_t bytes_of(const struct restore *r, const struct rtask *t)
-{
-	uint64_t sum = 0;
-	size_t n;
-	const struct record *rec = images_find(r->images, KIND_pages, (uint32_t)t->pid, &n);
-
-	for (size_t i = 0; i < n; i++)
-		sum += pages_bytes(r->images, (const Img__Pages *)rec[i].msg);
-	return sum;
-}
-
 /* ---- which pieces ---- */
 
 /* The first that ends behind AT. */
@@ -197,7 +194,7 @@ static uint64_t within(const struct place *p, uint64_t start, uint64_t size)
 
 static bool is_placed(const struct place_piece *piece)
 {
-	return piece->bytes >= LONG && piece->alone <= ALONE;
+	return piece->bytes >= LONG && piece->alone <= piece->bytes / LONG;
 }
 
 uint64_t place_alike(const struct place *p, uint32_t file, const struct page_run *run,
