@@ -20,6 +20,18 @@ teardown() {
 	release
 }
 
+@test "a snapshot has huge pages as they were at the freeze, though they are written to meanwhile" {
+	local to
+
+	park snapshot huge
+	to=$(images)
+	run -0 crtool dump -R --snapshot -t "$pid" -D "$to"
+	running "$pid"
+	zdtm_teardown
+	crtool restore -d -D "$to"
+	release
+}
+
 @test "a restore without enough huge pages says so" {
 	park memory_huge
 	to=$(images)
