@@ -16,8 +16,8 @@ struct lazy {
 	struct sources pages;
 };
 
-/* What T need not have at once moves from LIST to its lazy memory (lazy_choose.c). */
-int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, const uint8_t *marks,
+/* What T need not have at once moves from LIST to its lazy memory, and is marked (lazy_choose.c). */
+int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, uint8_t *marks,
                 struct sources *list);
 
 /* In T, when it has read the rest. */

@@ -125,8 +125,8 @@ static bool group_waits(const Img__Memory *m, const uint8_t *marks, size_t first
 	return bytes_in(list, at, &whole) >= ENOUGH;
 }
 
-static int choose(struct rtask *t, const Img__Memory *m, const uint8_t *marks,
-                  const struct sources *list, struct sources *eager)
+static int choose(struct rtask *t, const Img__Memory *m, uint8_t *marks, const struct sources *list,
+                  struct sources *eager)
 {
 	size_t at = 0, group = 0;
 	bool waits = false;
@@ -142,6 +142,7 @@ static int choose(struct rtask *t, const Img__Memory *m, const uint8_t *marks,
 			group = group_end(m, i);
 			waits = group_waits(m, marks, i, group, list, at);
 		}
+		marks[i] |= waits ? MARK_LATER : 0;
 		if (waits)
 			e = add(&t->lazy->ranges, v->start, end,
 			        &(struct source){ .start = v->start });
@@ -158,7 +159,7 @@ static int choose(struct rtask *t, const Img__Memory *m, const uint8_t *marks,
 	return e;
 }
 
-int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, const uint8_t *marks,
+int lazy_choose(struct restore *r, struct rtask *t, const Img__Memory *m, uint8_t *marks,
                 struct sources *list)
 {
 	struct sources eager = {};

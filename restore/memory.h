@@ -10,6 +10,7 @@ enum vma_mark {
 	MARK_FILLED = 1,  /* pages of the checkpoint go into it */
 	MARK_GUARDED = 2, /* it has guard regions */
 	MARK_KEPT = 4,    /* some of it is inherited, writable */
+	MARK_LATER = 8,   /* all of what it holds comes later (lazy.h) */
 };
 
 /* Pages of an address space, and where the checkpoint has them. */

@@ -14,6 +14,7 @@
 #include "restore/shmem.h"
 #include "restore/sysv.h"
 
+#define PAGE     4096
 #define RUN_MOST (UINT64_C(64) << 20) /* bytes: what is more the kernel may refuse to map at once */
 
 #ifndef MADV_GUARD_INSTALL
@@ -167,8 +168,23 @@ static const struct {
 	{ IMG__VMA__TRAIT__MERGEABLE, MADV_MERGEABLE, false },
 };
 
+/*
+ * What may not be written to any more stays accounted only if it has been touched (mm/mprotect.c, mprotect_fixup()):
+ * what nothing has been read into is, and is as empty afterwards.
+ */
+static void keep_accounted(const Img__Vma *v, uint8_t mark, struct script *s)
+{
+	bool empty = !(mark & MARK_FILLED) || mark & MARK_LATER;
+
+	if (!is_plain(v) || !(v->traits & IMG__VMA__TRAIT__ACCOUNTED) || !empty || mark & MARK_KEPT)
+		return;
+	script_ask(s, SYS_madvise, v->start, (uint64_t)PAGE, MADV_POPULATE_WRITE);
+	script_ask(s, SYS_madvise, v->start, v->size, MADV_DONTNEED);
+}
+
 static void settle_one(const Img__Memory *m, const Img__Vma *v, uint8_t mark, struct script *s)
 {
+	keep_accounted(v, mark, s);
 	if (v->pkey)
 		script_call(s, SYS_pkey_mprotect, v->start, v->size, v->prot, v->pkey);
 	else if (vma_needs_write(v, mark))

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,14 +37,23 @@ static inline void maps_add_mapping(struct maps *m, const char *line)
 	check(m->len < sizeof(m->text));
 }
 
-/* Soft-dirty is what is mapped anew, where a kernel tells that. */
+static inline void maps_cut(char *flags, const char *flag)
+{
+	char *at = strstr(flags, flag);
+
+	if (at)
+		memmove(at, at + strlen(flag), strlen(at + strlen(flag)) + 1);
+}
+
+/* Soft-dirty is what is mapped anew, where a kernel tells that; what is still to come on demand has a mark. */
 static inline void maps_add_flags(struct maps *m, char *flags)
 {
-	char *dirty = strstr(flags, " sd");
+	const char *mode = getenv("ZDTM_MODE");
 
-	m->len += (size_t)snprintf(m->text + m->len, sizeof(m->text) - m->len, "%.*s%s\n",
-	                           dirty ? (int)(dirty - flags) : (int)strlen(flags), flags,
-	                           dirty ? dirty + 3 : "");
+	maps_cut(flags, " sd");
+	if (mode && !strcmp(mode, "demand"))
+		maps_cut(flags, " um");
+	m->len += (size_t)snprintf(m->text + m->len, sizeof(m->text) - m->len, "%s\n", flags);
 }
 
 static inline void maps_take(struct maps *m)
