@@ -1,7 +1,8 @@
 /*
  * A hostile writer: numbers in their order, one a page, round and round through memory of all kinds,
  * each written only after the number of the last round was found there. So memory that is not of
- * one and the same moment is noticed, in the round after the restore. With "huge", some of it is huge pages of the pool.
+ * one and the same moment is noticed, in the round after the restore. With "huge", some of it is huge pages of the
+ * pool.
  */
 #include <errno.h>
 #include <stdint.h>
