@@ -9,9 +9,8 @@
 #include "proto/inode.pb-c.h"
 #include "proto/shmem.pb-c.h"
 
-#define LARGE        \
-	(UINT64_C(1) \
-	 << 20) /* bytes of a file; what is less is verified before anything is forked, at no cost */
+/* A file, in bytes; what is smaller is verified before anything is forked, at no cost. */
+#define LARGE (UINT64_C(1) << 20)
 
 /* Who reads of a piece. */
 struct interest {
