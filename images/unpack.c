@@ -9,7 +9,9 @@
 #include "images/pack.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/falloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -100,6 +102,17 @@ static int index_read(struct unpacking *u)
 	return index_check(u, end);
 }
 
+/*
+ * What lies in memory of our own (a stream) goes as it is unpacked, so that there is never twice as much; but for pages
+ * that blocks have in common, and for memory that is sealed.
+ */
+static void block_spend(const struct unpacking *u, size_t i)
+{
+	if (u->im->own[u->file])
+		fallocate(u->im->pages[u->file], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		          (off_t)u->at[i], u->index[i]);
+}
+
 static int block_unpack(struct unpacking *u, struct codec *codec, size_t i, uint8_t *packed,
                         uint8_t *out)
 {
@@ -110,7 +123,10 @@ static int block_unpack(struct unpacking *u, struct codec *codec, size_t i, uint
 		r = codec_unpack(codec, packed, u->index[i], out, plain);
 	if (r < 0)
 		return r;
-	return pwrite_full(u->to, u->index[i] < plain ? out : packed, plain, (off_t)i * PACK_BLOCK);
+	r = pwrite_full(u->to, u->index[i] < plain ? out : packed, plain, (off_t)i * PACK_BLOCK);
+	if (r == 0)
+		block_spend(u, i);
+	return r;
 }
 
 static void *unpack_some(void *arg)
