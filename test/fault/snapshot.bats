@@ -18,6 +18,11 @@ setup() {
 	points KILL
 }
 
+@test "killed at any call, a program that compares all that it writes runs on" {
+	victim=(snapshot)
+	points KILL
+}
+
 @test "no memory, at any call of a dump that makes a snapshot" {
 	victim=(fault/steady compute)
 	points '=ENOMEM'

@@ -27,6 +27,7 @@ lazily() {
 	within 20 filled
 	picture "$before.after"
 	diff <(grep -vE "$accept" "$before") <(grep -vE "$accept" "$before.after") || explain "it is not what it was"
+	within 20 served_by_nobody
 	release
 }
 
