@@ -123,16 +123,17 @@ bool together_tells(const struct dump *d)
 	return d->together && !d->together->each && d->together->asks.processes >= 0;
 }
 
-static int begin(struct dump *d)
+/* Does the kernel tell of processes? */
+static bool begin(struct dump *d)
 {
-	struct together *g;
+	struct together *g = d->together;
 	int r;
 
-	if (d->together)
-		return 0;
+	if (g)
+		return g->asks.processes >= 0;
 	g = d->together = calloc(1, sizeof(*g));
 	if (!g)
-		return -ENOMEM;
+		return false;
 	pthread_mutex_init(&g->lock, NULL);
 	g->each = !are_many(d);
 	r = proc_asks_open(kernel_layouts(d), &g->asks, !g->each);
@@ -140,7 +141,9 @@ static int begin(struct dump *d)
 		g->asks = (struct proc_asks){ .processes = -1, .opens = -1 };
 	else
 		g->guards = guards_are_shown();
-	return r;
+	if (r < 0)
+		debug("the kernel does not tell of processes: %s", strerror(-r));
+	return r == 0;
 }
 
 static ssize_t read_each(const struct dump *d, struct proc_facts **ret)
@@ -177,11 +180,7 @@ static void read_processes(struct dump *d, bool now)
 
 void together_look(struct dump *d)
 {
-	if (!is_worth_it(d))
-		return;
-	if (begin(d) < 0)
-		debug("the kernel does not tell of processes");
-	if (d->together)
+	if (is_worth_it(d) && begin(d))
 		read_processes(d, false);
 }
 
@@ -189,16 +188,12 @@ void together_look_at(struct dump *d, struct task *t)
 {
 	struct proc_facts *facts, **slot;
 
-	if (t->looked)
+	if (t->looked || !begin(d))
 		return;
-	if (begin(d) < 0)
-		debug("the kernel does not tell of processes");
-	slot = d->together && d->together->asks.processes >= 0 ? array_add(&d->together->looked_at)
-	                                                       : NULL;
-	facts = slot ? malloc(sizeof(*facts)) : NULL;
+	slot = array_add(&d->together->looked_at);
 	if (!slot)
 		return;
-	*slot = facts;
+	*slot = facts = malloc(sizeof(*facts));
 	if (facts && proc_facts_of(&d->together->asks, t->pid, facts) == 0)
 		t->looked = facts;
 }

@@ -38,5 +38,13 @@ int pages_check(const struct images *im, const Img__Pages *msg);
 struct page_iter pages_iter(const struct images *im, const Img__Pages *msg);
 bool pages_next(struct page_iter *it, struct page_run *ret);
 
+/* The first N bytes of it are done. */
+static inline void page_run_advance(struct page_run *run, uint64_t n)
+{
+	run->start += n;
+	run->offset += n;
+	run->size -= n;
+}
+
 /* The bytes of all runs. MSG must have been checked. */
 uint64_t pages_bytes(const struct images *im, const Img__Pages *msg);

@@ -104,7 +104,7 @@ static int index_read(struct unpacking *u)
 
 /*
  * What lies in memory of our own (a stream) goes as it is unpacked, so that there is never twice as much; but for pages
- * that blocks have in common, and for memory that is sealed.
+ * that blocks have in common.
  */
 static void block_spend(const struct unpacking *u, size_t i)
 {

@@ -67,7 +67,7 @@ struct proc_answers_ask {
 	uint32_t children, traced; /* where these lists begin */
 };
 
-/* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
+/* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds; B may go afterwards. */
 int proc_answers_open(const struct btf *b, struct proc_answers_ask *ret);
 void proc_answers_done(struct proc_answers_ask *ask);
 

@@ -60,7 +60,10 @@ struct proc_asks {
 	uint32_t lists[3]; /* where lists of locks begin */
 };
 
-/* OPENS: also of descriptors. -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
+/*
+ * OPENS: also of descriptors. -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds; B may go
+ * afterwards.
+ */
 int proc_asks_open(const struct btf *b, struct proc_asks *ret, bool opens);
 void proc_asks_done(struct proc_asks *asks);
 

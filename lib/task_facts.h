@@ -56,7 +56,7 @@ struct task_facts {
 
 /*
  * What asks: a descriptor, or -errno. -EOPNOTSUPP: this kernel has not all that are WANTED (FACT_BIT() of
- * each); what else it has not is told as 0. Takes some milliseconds.
+ * each); what else it has not is told as 0. Takes some milliseconds. B may go afterwards.
  */
 int task_facts_open(const struct btf *b, uint32_t wanted);
 

@@ -32,7 +32,7 @@ struct vma_asks {
 		gate; /* the page of the kernel that is in all and no mapping (vsyscall); or zeros */
 };
 
-/* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds. */
+/* -errno; -EOPNOTSUPP: this kernel has not all of it. Takes some milliseconds; B may go afterwards. */
 int vma_asks_open(const struct btf *b, struct vma_asks *ret);
 /* Can be called twice. */
 void vma_asks_done(struct vma_asks *asks);

@@ -60,14 +60,6 @@ static bool vector_takes(const struct vector *v, uint32_t file, uint64_t offset)
 	       (!v->im->own || !v->im->own[file] || v->next - v->offset < SPEND_PIECE);
 }
 
-/* N bytes of it are done. */
-static void run_advance(struct page_run *run, uint64_t n)
-{
-	run->start += n;
-	run->offset += n;
-	run->size -= n;
-}
-
 static void vector_add(struct vector *v, uint32_t file, const struct page_run *run)
 {
 	bool spend = images_may_spend(v->im, file, run->offset, run->size);
@@ -153,7 +145,7 @@ static bool supply_next(struct supply *p)
 			return false;
 		p->run = p->rest;
 		p->run.size = place_alike(p->place, supply_file(p), &p->rest, &placed);
-		run_advance(&p->rest, p->run.size);
+		page_run_advance(&p->rest, p->run.size);
 		if (placed != p->placed)
 			p->run.size = 0;
 	}
@@ -182,7 +174,7 @@ static struct piece_sum *piece_ahead(struct supply p)
 
 		if (supply_file(&p) != file || p.run.offset != offset)
 			return NULL;
-		run_advance(&p.run, n);
+		page_run_advance(&p.run, n);
 		offset += n, left -= n;
 		if (left && !supply_next(&p))
 			return NULL;
@@ -217,7 +209,7 @@ static void part_emit(struct part *part, uint64_t size)
 		} else {
 			vector_add(&part->v, supply_file(p), &run);
 		}
-		run_advance(&p->run, run.size);
+		page_run_advance(&p->run, run.size);
 		size -= run.size;
 	}
 }

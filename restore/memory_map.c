@@ -14,7 +14,7 @@
 #include "restore/shmem.h"
 #include "restore/sysv.h"
 
-#define PAGE     4096
+#define PAGE     UINT64_C(4096)
 #define RUN_MOST (UINT64_C(64) << 20) /* bytes: what is more the kernel may refuse to map at once */
 
 #ifndef MADV_GUARD_INSTALL
@@ -178,7 +178,7 @@ static void keep_accounted(const Img__Vma *v, uint8_t mark, struct script *s)
 
 	if (!is_plain(v) || !(v->traits & IMG__VMA__TRAIT__ACCOUNTED) || !empty || mark & MARK_KEPT)
 		return;
-	script_ask(s, SYS_madvise, v->start, (uint64_t)PAGE, MADV_POPULATE_WRITE);
+	script_ask(s, SYS_madvise, v->start, PAGE, MADV_POPULATE_WRITE);
 	script_ask(s, SYS_madvise, v->start, v->size, MADV_DONTNEED);
 }
 

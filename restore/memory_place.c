@@ -39,7 +39,7 @@
 
 static size_t pieces_in(const struct restore *r, size_t file)
 {
-	return images_pages_size(r->images, file) / HASH_PIECE + 1;
+	return (images_pages_size(r->images, file) + HASH_PIECE - 1) / HASH_PIECE;
 }
 
 static uint64_t bytes_of(const struct restore *r, const struct rtask *t)
@@ -183,13 +183,24 @@ bool place_takes(const struct place *p, uint64_t start)
 	return range && range->start <= start;
 }
 
-/* Of a run that begins at START: what lies within one of the mappings, or between two. */
-static uint64_t within(const struct place *p, uint64_t start, uint64_t size)
+/* Of a run: what lies in one piece ... */
+static uint64_t in_piece(const struct page_run *run)
 {
-	const struct range *range = range_at(p, start);
-	uint64_t border = !range ? UINT64_MAX : range->start <= start ? range->end : range->start;
+	uint64_t left = HASH_PIECE - run->offset % HASH_PIECE;
 
-	return border - start < size ? border - start : size;
+	return left < run->size ? left : run->size;
+}
+
+/* ... and within one of the mappings, or between two. */
+static uint64_t in_mapping(const struct place *p, const struct page_run *run)
+{
+	const struct range *range = range_at(p, run->start);
+	uint64_t border = !range                       ? UINT64_MAX
+	                  : range->start <= run->start ? range->end
+	                                               : range->start;
+	uint64_t left = border - run->start, n = in_piece(run);
+
+	return left < n ? left : n;
 }
 
 static bool is_placed(const struct place_piece *piece)
@@ -200,13 +211,11 @@ static bool is_placed(const struct place_piece *piece)
 uint64_t place_alike(const struct place *p, uint32_t file, const struct page_run *run,
                      bool *ret_placed)
 {
-	uint64_t left = HASH_PIECE - run->offset % HASH_PIECE;
-
 	*ret_placed = p && p->pieces && p->pieces[file] &&
 	              is_placed(&p->pieces[file][run->offset / HASH_PIECE]);
-	if (!*ret_placed)
-		return p && p->any && left < run->size ? left : run->size;
-	return within(p, run->start, left < run->size ? left : run->size);
+	if (!p || !p->any)
+		return run->size;
+	return *ret_placed ? in_mapping(p, run) : in_piece(run);
 }
 
 static int have_pieces(const struct restore *r, struct place *p)
@@ -218,7 +227,7 @@ static int have_pieces(const struct restore *r, struct place *p)
 	for (size_t i = 0; i < p->nfiles; i++) {
 		if (!file_suits(r, i))
 			continue;
-		p->pieces[i] = calloc(pieces_in(r, i), sizeof(**p->pieces));
+		p->pieces[i] = calloc(pieces_in(r, i) + 1, sizeof(**p->pieces));
 		if (!p->pieces[i])
 			return -ENOMEM;
 	}
@@ -229,12 +238,11 @@ static void count_run(const struct place *p, struct place_piece *pieces, struct 
 {
 	while (run.size) {
 		struct place_piece *piece = &pieces[run.offset / HASH_PIECE];
-		uint64_t left = HASH_PIECE - run.offset % HASH_PIECE;
-		uint64_t n = within(p, run.start, left < run.size ? left : run.size);
+		uint64_t n = in_mapping(p, &run);
 
 		if (place_takes(p, run.start))
 			*(n < LONG ? &piece->alone : &piece->bytes) += n < LONG ? 1 : n;
-		run.start += n, run.offset += n, run.size -= n;
+		page_run_advance(&run, n);
 	}
 }
 
