@@ -100,9 +100,11 @@ migrate() {
 	within 20 listens 6379
 	clients redis 6379 20
 	for stage in open run; do
+		begun=$(now_us)
 		run crtool migrate -t "$pid" --tcp-established \
 			--via "exec nsenter -t $there -n '$BUILD/crtool' receive --new-pidns --tcp-established --fail-at $stage"
 		[ "$status" -ne 0 ]
+		was_gone $(($(now_us) - begun))
 		seen=$(cat "$dir/client/answers")
 		within 20 answers_since "$((seen + 20))" || explain "no answers: $(cat "$dir/clients.err")"
 	done
